@@ -1,0 +1,5 @@
+"""python -m vrbench is the vrbench command."""
+
+from vrbench.cli.main import main
+
+main()

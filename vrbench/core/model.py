@@ -1,0 +1,89 @@
+"""The words of vrbench, as frozen values (the field's own terms: RFC 6201, 6412, 3357, 7680; CloudStack's API).
+
+Times named ``*_s`` are float seconds, ``*_ns`` integer nanoseconds. Within a trial, ``*_s`` times count from the
+moment the operation was requested, on the clock of the stream they belong to; a duration never crosses clocks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """What became of one slot. Only LOST and REFUSED are down; SKIPPED and UNKNOWN are gaps, neither up nor down."""
+
+    REPLIED = "replied"
+    LOST = "lost"
+    REFUSED = "refused"
+    SKIPPED = "skipped"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_down(self) -> bool:
+        return self in (Outcome.LOST, Outcome.REFUSED)
+
+    @property
+    def is_gap(self) -> bool:
+        return self in (Outcome.SKIPPED, Outcome.UNKNOWN)
+
+
+class Direction(StrEnum):
+    """Which way a stream crosses the router; control streams do not cross it."""
+
+    EGRESS = "egress"
+    INGRESS = "ingress"
+    CONTROL = "control"
+
+
+class Verdict(StrEnum):
+    """What a trial's figures are worth."""
+
+    VALID = "valid"
+    INVALID = "invalid"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One probed direction, flow and target.
+
+    ``flow`` is the ICMP id's life (fresh, persistent) or the layer of an ingress probe (syn, banner).
+    """
+
+    name: str
+    direction: Direction
+    probe: str
+    flow: str
+    target: str
+    interval_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What became of slot ``slot``; ``sent_s`` is None when it was never sent, ``rtt_s`` None without an answer."""
+
+    slot: int
+    due_s: float
+    sent_s: float | None
+    outcome: Outcome
+    rtt_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutageWindow:
+    """A maximal run of down samples of one stream, with bounds on how long the path was really down.
+
+    ``at_least_s`` <= ``estimate_s`` <= ``at_most_s``; ``at_most_s`` is infinite when the window is censored (still
+    open when observation ended, or open before it began).
+    """
+
+    start_s: float
+    at_least_s: float
+    estimate_s: float
+    at_most_s: float
+    lost: int
+    refused: int
+    gaps: int
+    censored: bool
+    cause: str = ""

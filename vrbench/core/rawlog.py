@@ -1,0 +1,138 @@
+"""The raw sample log: what a prober writes as it probes, and all that analysis ever reads.
+
+A log is one line of JSON (the header), then fixed records of 16 bytes, little endian:
+
+    kind u8 | stream u8 | detail u16 | slot u32 | t_ns i64
+
+Header: ``{"format": "vrbench-raw/1", "node": str, "started_ns": int, "streams": [{"name": str, "direction": str,
+"probe": str, "flow": str, "target": str, "start_ns": int, "interval_ns": int}, ...]}``. A record's ``stream`` is an
+index into ``streams``; slot k of a stream is due at ``start_ns + k * interval_ns``. All ``t_ns`` are CLOCK_MONOTONIC of
+the machine that probes, except where a kind says otherwise.
+
+Facts only: whether an answer came in time is decided when the log is read, so that a log can be judged again under
+another threshold. A slot without a SENT or FAILED record was never sent. The agent that runs inside guests carries its
+own copy of these numbers (it must be one self-contained file); a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from vrbench.core.model import Direction, Stream
+
+FORMAT = "vrbench-raw/1"
+RECORD = struct.Struct("<BBHIq")
+
+
+class Kind(IntEnum):
+    """What a record says happened at ``t_ns``."""
+
+    SENT = 1  # the probe left; t_ns was read just before the send
+    REPLY = 2  # its answer arrived (kernel receive time where available); for a banner: the identification string
+    REFUSED = 3  # someone answered no; detail = ICMP type << 8 | code, or Refusal below
+    FAILED = 4  # the local send failed and nothing left; detail = errno
+    CONNECTED = 5  # banner probes: the TCP connection stood, the banner was still to come
+    WALL = 6  # once a second: t_ns = wall clock minus monotonic clock, slot = whole seconds since started_ns
+    END = 7  # the prober stopped in good order at t_ns; after this, silence is not loss
+
+
+class Refusal(IntEnum):
+    """Reasons of a REFUSED record that are not ICMP (ICMP ones are type << 8 | code, all >= 0x0300)."""
+
+    RST = 1  # a TCP reset answered the SYN
+    CLOSED = 2  # connected, then closed or reset before any banner
+    NOT_SSH = 3  # connected, and what came is not an SSH identification string
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One fact of a raw log."""
+
+    kind: Kind
+    stream: int
+    detail: int
+    slot: int
+    t_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamHeader:
+    """A stream and its schedule: slot k is due at ``start_ns + k * interval_ns``."""
+
+    stream: Stream
+    start_ns: int
+    interval_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first line of a raw log."""
+
+    node: str
+    started_ns: int
+    streams: tuple[StreamHeader, ...]
+
+
+class RawLogError(ValueError):
+    """The bytes are not a raw sample log of a format this version reads."""
+
+
+def encode_header(header: Header) -> bytes:
+    """The header as its line of JSON, newline included."""
+    streams = [
+        {
+            "name": h.stream.name,
+            "direction": h.stream.direction.value,
+            "probe": h.stream.probe,
+            "flow": h.stream.flow,
+            "target": h.stream.target,
+            "start_ns": h.start_ns,
+            "interval_ns": h.interval_ns,
+        }
+        for h in header.streams
+    ]
+    line = {"format": FORMAT, "node": header.node, "started_ns": header.started_ns, "streams": streams}
+    return json.dumps(line).encode() + b"\n"
+
+
+def decode_header(log: bytes) -> tuple[Header, int]:
+    """Read a log's first line; returns the header and the offset of the first record. Raises RawLogError."""
+    end = log.find(b"\n")
+    if end < 0:
+        raise RawLogError("no header line: the prober ended before it began")
+    try:
+        line = json.loads(log[:end])
+        if line["format"] != FORMAT:
+            raise RawLogError(f"format {line['format']!r}; this version reads {FORMAT!r}")
+        streams = tuple(_stream_header(s) for s in line["streams"])
+        return Header(line["node"], line["started_ns"], streams), end + 1
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, RawLogError):
+            raise
+        raise RawLogError(f"unreadable header line: {error}") from error
+
+
+def _stream_header(fields: dict[str, object]) -> StreamHeader:
+    interval_ns, start_ns = fields["interval_ns"], fields["start_ns"]
+    if not isinstance(interval_ns, int) or not isinstance(start_ns, int) or interval_ns <= 0:
+        raise RawLogError("a stream's interval_ns and start_ns must be whole nanoseconds")
+    stream = Stream(
+        name=str(fields["name"]),
+        direction=Direction(str(fields["direction"])),
+        probe=str(fields["probe"]),
+        flow=str(fields["flow"]),
+        target=str(fields["target"]),
+        interval_s=interval_ns / 1e9,
+    )
+    return StreamHeader(stream, start_ns, interval_ns)
+
+
+def decode_records(log: bytes, offset: int) -> Iterator[Record]:
+    """The records from ``offset`` on; a last record cut short by a crash is left out."""
+    whole = (len(log) - offset) // RECORD.size * RECORD.size
+    for kind, stream, detail, slot, t_ns in RECORD.iter_unpack(memoryview(log)[offset : offset + whole]):
+        yield Record(Kind(kind), stream, detail, slot, t_ns)

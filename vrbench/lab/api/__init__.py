@@ -1,0 +1,1 @@
+"""The HTTP API of the lab: requests, callers, jobs, and the state of the zone."""

@@ -1,0 +1,1 @@
+"""How a router is replaced: one small file per design."""

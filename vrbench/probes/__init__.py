@@ -1,0 +1,1 @@
+"""The senders of probes: open-loop, on monotonic clocks, each in a process of its own."""

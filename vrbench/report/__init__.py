@@ -1,0 +1,1 @@
+"""Turns stored results into tables, CSV and pages; computes nothing."""
