@@ -87,3 +87,39 @@ class OutageWindow:
     gaps: int
     censored: bool
     cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """One VM of the environment and the public end through which the harness reaches its SSH port."""
+
+    name: str
+    vm_id: str
+    ip: str
+    public_ip: str
+    public_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One public address and port behind which a guest's SSH port answers; an ingress target."""
+
+    public_ip: str
+    port: int
+    guest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What exists in the cloud now: the network, its router, guests, public addresses and rules."""
+
+    network_id: str
+    network_name: str
+    zone: str
+    hypervisor: str
+    cloud_version: str
+    offering: str
+    source_nat_ip: str
+    guests: tuple[Guest, ...]
+    endpoints: tuple[Endpoint, ...]
+    routers: tuple[str, ...] = ()  # names; empty where the caller may not list routers
