@@ -1,0 +1,106 @@
+"""What a trial notes beside its samples, and the caveats that its figures carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class CaveatKind(StrEnum):
+    """Every doubt a figure can carry; one wording each, in ``WORDING``."""
+
+    BASELINE_SHORT = "baseline-short"
+    BASELINE_LOSSY = "baseline-lossy"
+    SLOTS_SKIPPED = "slots-skipped"
+    NO_SAMPLES = "no-samples"
+    NO_RECOVERY_SEEN = "no-recovery-seen"
+    JOB_FAILED = "job-failed"
+    JOB_UNFINISHED = "job-unfinished"
+    AGENT_LOST = "agent-lost"
+    GUEST_REBOOTED = "guest-rebooted"
+    CONTROL_DOWN = "control-down"
+    CONTROL_LOSSY = "control-lossy"
+    NO_CONTROL = "no-control"
+    CLOCK_STEPPED = "clock-stepped"
+    CLOCKS_UNALIGNED = "clocks-unaligned"
+    RELAPSED = "relapsed"
+    FLOWS_DIFFER = "flows-differ"
+    PROBER_FAILED = "prober-failed"
+    INTERRUPTED = "interrupted"
+    LAB = "lab"
+
+
+WORDING = {
+    CaveatKind.BASELINE_SHORT: "the baseline was shorter than the 15 s that RFC 6201 asks for",
+    CaveatKind.BASELINE_LOSSY: "probes were already lost before the operation",
+    CaveatKind.SLOTS_SKIPPED: "some probes were never sent; they widen the bounds and count as neither up nor down",
+    CaveatKind.NO_SAMPLES: "a stream was never up before the operation, so nothing can be said of it",
+    CaveatKind.NO_RECOVERY_SEEN: "a stream had not recovered when observation ended; its figure is a lower bound",
+    CaveatKind.JOB_FAILED: "the cloud reported that the operation failed",
+    CaveatKind.JOB_UNFINISHED: "the operation's job had not ended in its time",
+    CaveatKind.AGENT_LOST: "a guest's prober did not deliver its whole log",
+    CaveatKind.GUEST_REBOOTED: "a guest rebooted during the trial",
+    CaveatKind.CONTROL_DOWN: "a path that does not cross the router was down at the same time",
+    CaveatKind.CONTROL_LOSSY: "a path that does not cross the router lost probes at another time",
+    CaveatKind.NO_CONTROL: "no control target was given, so faults of the harness's own path can't be told apart",
+    CaveatKind.CLOCK_STEPPED: "a wall clock was stepped; no duration depends on it, the time of day may be off",
+    CaveatKind.CLOCKS_UNALIGNED: "a guest's clock could not be aligned with the harness's to better than 50 ms",
+    CaveatKind.RELAPSED: "some streams went down again after they had recovered; all windows are counted",
+    CaveatKind.FLOWS_DIFFER: "old and new flows recovered at different times; see them apart",
+    CaveatKind.PROBER_FAILED: "one of the harness's own probers ended early",
+    CaveatKind.INTERRUPTED: "the trial was interrupted",
+    CaveatKind.LAB: "measured on the embedded lab: it shows mechanisms, not the speed of CloudStack",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Caveat:
+    """One doubt and whom it concerns."""
+
+    kind: CaveatKind
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{WORDING[self.kind]}{f' ({self.detail})' if self.detail else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeClock:
+    """A guest's monotonic clock minus the harness's, with the error of that figure (both ns)."""
+
+    offset_ns: int
+    error_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrialFacts:
+    """All that analysis needs of a trial beside the raw logs. ``clocks`` are keyed by node (the harness has none).
+
+    ``requested_ns`` is CLOCK_MONOTONIC of the harness just before the operation was sent; ``job_s`` seconds from there
+    to the first look that saw the job ended.
+    """
+
+    number: int
+    requested_utc: str
+    requested_ns: int
+    baseline_s: float
+    job_s: float | None = None
+    job_error: str = ""
+    job_finished: bool = True
+    recovered: bool = True
+    interrupted: bool = False
+    clocks: dict[str, NodeClock] = field(default_factory=dict)
+    agents_lost: tuple[str, ...] = ()
+    guests_rebooted: tuple[str, ...] = ()
+    probers_failed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where a run was measured: what its figures may be compared with."""
+
+    environment: str  # the profile's name
+    cloud_version: str
+    hypervisor: str
+    operation: str
+    lab: bool

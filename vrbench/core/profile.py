@@ -1,0 +1,258 @@
+"""Profile: what the operator wrote. TOML text in; a frozen Profile out, or one error that lists every problem.
+
+Each key is declared once, in the dataclasses below: its type annotation says how it is read, its metadata the allowed
+range and one line of help. ``reference()`` turns the same declarations into the documentation of the keys.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from vrbench.core import values
+
+OPERATIONS = ("restart-network-cleanup", "restart-network", "reboot-router")
+ACCESS = ("port-forwarding", "static-nat")
+STRATEGIES = ("serial", "parallel")
+
+
+def _key(read: Callable[[Any], Any], default: Any, help_text: str) -> Any:
+    return field(default=default, metadata={"read": read, "help": help_text})
+
+
+@dataclass(frozen=True, slots=True)
+class LabTable:
+    """[lab]: run against the embedded lab instead of a cloud."""
+
+    strategy: str = _key(values.choice(*STRATEGIES), "parallel", "how the lab replaces its router: serial, parallel")
+    time_scale: float = _key(values.number(0.001, 10), 1.0, "multiplies the lab's boot, programming and stop times")
+
+
+@dataclass(frozen=True, slots=True)
+class CloudTable:
+    """[cloud]: where to build. Credentials never stand here: they come from CLOUDSTACK_* or cloudstack.ini."""
+
+    endpoint: str = _key(values.text, "", "API address; empty: from CLOUDSTACK_ENDPOINT or cloudstack.ini")
+    zone: str = _key(values.text, "", "zone name or id; empty: the only zone there is")
+    network_offering: str = _key(values.text, "auto", "isolated, with source NAT by the virtual router; auto: choose")
+    service_offering: str = _key(values.text, "", "size of the VMs; empty: the smallest there is")
+    template: str = _key(values.text, "", "a Linux with sshd and cloud-init; empty: the only featured one")
+    ssh_user: str = _key(values.text, "root", "who logs in with the run's key")
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentTable:
+    """[environment]: what is built, and removed again."""
+
+    vms: int = _key(values.count(1, 200), 10, "VMs in the isolated network")
+    public_ips: int = _key(values.count(1, 200), 10, "public addresses beside the source-NAT one")
+    access: str = _key(values.choice(*ACCESS), "port-forwarding", "how SSH gets in: port-forwarding, static-nat")
+    source_cidr: str = _key(values.cidr_or_auto, "auto", "whom the firewall lets in; auto: this machine's address only")
+    accept_slow_removal: bool = _key(
+        values.flag,
+        False,
+        "build although the account may not expunge: the network stays until the server has expunged",
+    )
+    boot_timeout: float = _key(values.duration, 600.0, "until every VM answers on SSH")
+
+
+@dataclass(frozen=True, slots=True)
+class OperationTable:
+    """[operation]: what is measured."""
+
+    kind: str = _key(
+        values.choice(*OPERATIONS), OPERATIONS[0], "restart-network-cleanup, restart-network, reboot-router"
+    )
+    job_timeout: float = _key(values.duration, 1800.0, "until the operation's job must have ended")
+
+
+@dataclass(frozen=True, slots=True)
+class TrialsTable:
+    """[trials]: how often, and how long to look."""
+
+    count: int = _key(values.count(1, 1000), 6, "trials; fewer than 6 give no confidence interval")
+    baseline: float = _key(values.duration, 15.0, "probing before the operation (RFC 6201: at least 15 s)")
+    validation: float = _key(values.duration, 10.0, "every stream up this long: recovered (RFC 6412)")
+    settle: float = _key(values.duration, 5.0, "pause between trials")
+    observe_at_most: float = _key(values.duration, 1800.0, "give up waiting for recovery after this long")
+
+
+@dataclass(frozen=True, slots=True)
+class ProbesTable:
+    """[probes]: how the network is looked at."""
+
+    interval: float = _key(values.duration, 0.1, "between probes of a stream (icmp, syn)")
+    banner_interval: float = _key(values.duration, 0.25, "between SSH banner probes; each costs the guest a process")
+    threshold: float = _key(values.duration, 0.8, "an answer later than this is a loss (Tmax, RFC 7680); under 1 s")
+    merge: int = _key(values.count(1, 1000), 1, "successes that end an outage window (RFC 3357); 1: no merging")
+    egress_target: str = _key(values.address, "", "address outside the network that the VMs ping (required)")
+    control_target: str = _key(values.address_or_empty, "", "address near the public side, not behind the router")
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsTable:
+    """[limits]: exit 1 when the run's average is above; empty: no limit."""
+
+    egress: float | None = _key(values.duration, None, "average egress downtime")
+    ingress: float | None = _key(values.duration, None, "average ingress downtime")
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """All tables; ``lab`` is None unless the profile has a [lab] table."""
+
+    name: str
+    lab: LabTable | None
+    cloud: CloudTable
+    environment: EnvironmentTable
+    operation: OperationTable
+    trials: TrialsTable
+    probes: ProbesTable
+    limits: LimitsTable
+
+
+TABLES: dict[str, type[Any]] = {
+    "lab": LabTable,
+    "cloud": CloudTable,
+    "environment": EnvironmentTable,
+    "operation": OperationTable,
+    "trials": TrialsTable,
+    "probes": ProbesTable,
+    "limits": LimitsTable,
+}
+REQUIRED = (("probes", "egress_target"),)
+
+
+class ProfileError(ValueError):
+    """The profile can't be used; ``problems`` holds one sentence for each thing wrong with it."""
+
+    def __init__(self, source: str, problems: list[str]) -> None:
+        self.source, self.problems = source, problems
+        count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
+        super().__init__(f"{source}: {count}\n" + "\n".join(f"  {p}" for p in problems))
+
+
+def load_profile(text: str, name: str, settings: tuple[str, ...] = ()) -> Profile:
+    """Read TOML ``text`` with ``settings`` ("table.key=value") laid over it; raises ProfileError with every problem."""
+    try:
+        written = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ProfileError(name, [f"not TOML: {error}"]) from None
+    problems = [p for s in settings if (p := _lay_over(written, s))]
+    profile_name = written.pop("name", name)
+    problems += _unknown_tables(written, text)
+    tables: dict[str, Any] = {t: _read_table(t, written.get(t), text, problems) for t in TABLES}
+    problems += _missing(written) + _contradictions(tables)
+    if not isinstance(profile_name, str):
+        problems.append("name: must be text")
+    if problems:
+        raise ProfileError(name, problems)
+    if "lab" not in written:
+        tables["lab"] = None
+    return Profile(name=profile_name, **tables)
+
+
+def reference() -> Iterator[tuple[str, str, object, str]]:
+    """Every key there is: (table, key, default, help)."""
+    for table, kind in TABLES.items():
+        for f in fields(kind):
+            yield table, f.name, f.default, str(f.metadata["help"])
+
+
+def _lay_over(written: dict[str, Any], setting: str) -> str | None:
+    """Put one --set into the tables; returns the problem with it, if any."""
+    path, equals, value = setting.partition("=")
+    table, dot, key = path.strip().partition(".")
+    if not equals or not dot:
+        return f"--set {setting}: write table.key=value, such as trials.count=3"
+    try:
+        parsed = tomllib.loads(f"v = {value}")["v"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    if not isinstance(written.setdefault(table, {}), dict):
+        return f"--set {setting}: {table} is not a table"
+    written[table][key] = parsed
+    return None
+
+
+def _unknown_tables(written: Mapping[str, Any], text: str) -> list[str]:
+    unknown = [t for t in written if t not in TABLES]
+    words = {t: f"table [{t}]" if isinstance(written[t], dict) else f"key {t}" for t in unknown}
+    return [f"{_at(text, None, t)}unknown {words[t]}{_nearest(t, {**TABLES, 'name': str})}" for t in unknown]
+
+
+def _read_table(table: str, given: object, text: str, problems: list[str]) -> Any:
+    """The table's dataclass; whatever can't be read is named in ``problems`` and left at its default."""
+    kind = TABLES[table]
+    if given is None:
+        return kind()
+    if not isinstance(given, dict):
+        problems.append(f"{_at(text, None, table)}{table} must be a table: write [{table}]")
+        return kind()
+    known = {f.name: f for f in fields(kind)}
+    read: dict[str, Any] = {}
+    for key, value in given.items():
+        place = _at(text, table, key)
+        if key not in known:
+            problems.append(f"{place}unknown key {table}.{key}{_nearest(key, known)}")
+            continue
+        try:
+            read[key] = known[key].metadata["read"](value)
+        except ValueError as error:
+            problems.append(f"{place}{table}.{key}: {error}")
+    return kind(**read)
+
+
+def _missing(written: Mapping[str, Any]) -> list[str]:
+    def present(table: str, key: str) -> bool:
+        return isinstance(written.get(table), dict) and key in written[table]
+
+    helps = {(t, k): h for t, k, _, h in reference()}
+    return [f"{t}.{k} is missing: {helps[t, k]}" for t, k in REQUIRED if not present(t, k)]
+
+
+def _contradictions(tables: Mapping[str, Any]) -> list[str]:
+    """What is wrong between keys that are each right."""
+    probes: ProbesTable = tables["probes"]
+    environment: EnvironmentTable = tables["environment"]
+    found = []
+    for key in ("interval", "banner_interval"):
+        if getattr(probes, key) >= probes.threshold:
+            found.append(
+                f"probes.{key} ({values.show_duration(getattr(probes, key))}) must be shorter than probes.threshold "
+                f"({values.show_duration(probes.threshold)}): make the interval smaller"
+            )
+    if probes.threshold >= 1:
+        found.append(
+            f"probes.threshold ({values.show_duration(probes.threshold)}) must be under 1s: the kernel retransmits a "
+            "SYN after 1s, and a later answer would count an outage as up"
+        )
+    if probes.interval < 0.005:
+        found.append(f"probes.interval ({values.show_duration(probes.interval)}) is below the finest grain, 5ms")
+    if probes.banner_interval < 0.1:
+        found.append("probes.banner_interval must be at least 100ms: every banner costs the guest's sshd a process")
+    if environment.access == "static-nat" and environment.vms != environment.public_ips:
+        found.append("environment.access static-nat gives each VM an address of its own: make vms and public_ips equal")
+    return found
+
+
+def _nearest(word: str, known: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}"
+
+
+def _at(text: str, table: str | None, key: str) -> str:
+    """'line 12: ' where the key (or table) stands, or '' (tomllib tells no positions, so look for it)."""
+    current: str | None = None
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\s*([^\]]+?)\s*\]", line):
+            current = header[1]
+            if table is None and current == key:
+                return f"line {number}: "
+        elif re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line) and current == table:
+            return f"line {number}: "
+    return ""

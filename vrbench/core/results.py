@@ -1,0 +1,90 @@
+"""A trial's figures as values: per stream, per direction, whole."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vrbench.core.facts import Caveat, TrialFacts
+from vrbench.core.model import Direction, OutageWindow, Outcome, Sample, Stream, Verdict
+from vrbench.core.windows import Downtime, union
+
+MEASURED = (Direction.EGRESS, Direction.INGRESS)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamResult:
+    """One stream's figures; ``windows`` are those of the operation, ``baseline_windows`` ended before it."""
+
+    node: str
+    stream: Stream
+    samples: tuple[Sample, ...]
+    windows: tuple[OutageWindow, ...]
+    baseline_windows: tuple[OutageWindow, ...]
+    downtime: Downtime
+    unavailable_s: float
+    rtt_s: float
+    seen_up: bool
+
+    @property
+    def recovered_s(self) -> float | None:
+        """When the last window ended, in seconds from the request; None without a window, infinite when censored."""
+        ends = [math.inf if w.censored else w.start_s + w.estimate_s for w in self.windows]
+        return max(ends, default=None)
+
+    def count(self, outcome: Outcome) -> int:
+        return sum(s.outcome is outcome for s in self.samples)
+
+
+@dataclass(frozen=True, slots=True)
+class DirectionFigures:
+    """One direction of one trial: the mean over its streams beside the worst, and the union."""
+
+    streams: int
+    downtime: Downtime
+    worst_s: float
+    any_down: Downtime
+    first_recovery_s: float | None
+    full_recovery_s: float | None
+    windows: int
+    unavailable_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """All figures of one trial, and what they are worth."""
+
+    facts: TrialFacts
+    streams: tuple[StreamResult, ...]
+    verdict: Verdict
+    caveats: tuple[Caveat, ...]
+    punctual_harness: float
+    punctual_guests: float
+
+    def of(self, direction: Direction, flow: str | None = None) -> tuple[StreamResult, ...]:
+        """The streams of a direction, or of one flow of it."""
+        return tuple(
+            s for s in self.streams if s.stream.direction is direction and (flow is None or s.stream.flow == flow)
+        )
+
+    def figures(self, direction: Direction | None, flow: str | None = None) -> DirectionFigures:
+        """The figures of one direction; None: of egress and ingress together (each stream weighs the same)."""
+        chosen = [s for d in MEASURED if direction in (None, d) for s in self.of(d, flow)]
+        return _figures(chosen)
+
+
+def _figures(streams: Sequence[StreamResult]) -> DirectionFigures:
+    ends = [s.recovered_s for s in streams if s.recovered_s is not None]
+    first_ends = [s.windows[0].start_s + s.windows[0].estimate_s for s in streams if s.windows]
+    full = max(ends, default=None)
+    return DirectionFigures(
+        streams=len(streams),
+        downtime=Downtime.mean([s.downtime for s in streams]),
+        worst_s=max((s.downtime.estimate_s for s in streams), default=0.0),
+        any_down=union(w for s in streams for w in s.windows),
+        first_recovery_s=min(first_ends, default=None),
+        full_recovery_s=None if full is None or math.isinf(full) else full,
+        windows=sum(len(s.windows) for s in streams),
+        unavailable_s=sum(s.unavailable_s for s in streams) / max(1, len(streams)),
+    )

@@ -1,0 +1,61 @@
+"""Summaries over trials. Standard library only; each formula has its source in the docstring."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Figures over the trials of one run; None where there are too few trials to say it."""
+
+    trials: int
+    average_s: float | None
+    lowest_s: float | None
+    median_s: float | None
+    highest_s: float | None
+    stdev_s: float | None
+    ci95_low_s: float | None
+    ci95_high_s: float | None
+
+
+def summarize(values: Sequence[float]) -> Summary:
+    """Average, lowest, median, highest, sample deviation and a 95 % interval of the median, in the unit given."""
+    if not values:
+        return Summary(0, None, None, None, None, None, None, None)
+    low, high = median_interval(values) or (None, None)
+    return Summary(
+        trials=len(values),
+        average_s=statistics.fmean(values),
+        lowest_s=min(values),
+        median_s=statistics.median(values),
+        highest_s=max(values),
+        stdev_s=statistics.stdev(values) if len(values) > 1 else None,
+        ci95_low_s=low,
+        ci95_high_s=high,
+    )
+
+
+def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:
+    """A distribution-free confidence interval of the median from order statistics, or None for n < 6.
+
+    The r-th smallest and r-th largest of n values hold the median with probability 1 - 2 P(B <= r - 1), B binomial
+    (n, 1/2); the largest r that keeps ``confidence`` is taken (Conover, Practical Nonparametric Statistics, 3.2).
+    Five values reach 93.75 % at most, so six are the fewest for 95 %.
+    """
+    ordered, n = sorted(values), len(values)
+    best, tail = 0, 0.0
+    for r in range(1, n // 2 + 1):
+        tail += math.comb(n, r - 1) / 2**n
+        if 1 - 2 * tail >= confidence:
+            best = r
+    return (ordered[best - 1], ordered[n - best]) if best else None
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least ``share`` of all are not above (nearest rank); 0.0 of nothing."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0

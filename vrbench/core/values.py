@@ -1,0 +1,106 @@
+"""How one value of a profile is read: each function takes what TOML gave and returns it resolved, or raises ValueError
+with a sentence that says what is wrong and what to write instead."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Callable
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Zµ]*)\s*")
+
+
+def text(value: object) -> str:
+    """Any string."""
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not text; put it in quotes")
+    return value
+
+
+def flag(value: object) -> bool:
+    """true or false."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is neither true nor false")
+    return value
+
+
+def count(low: int, high: int) -> Callable[[object], int]:
+    """A whole number from low to high."""
+
+    def read(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(f"{value!r} is not a whole number; write one from {low} to {high}")
+        if not low <= value <= high:
+            raise ValueError(f"{value} is out of range; write a number from {low} to {high}")
+        return value
+
+    return read
+
+
+def number(low: float, high: float) -> Callable[[object], float]:
+    """A number from low to high."""
+
+    def read(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise ValueError(f"{value!r} is not a number from {low:g} to {high:g}")
+        return float(value)
+
+    return read
+
+
+def choice(*allowed: str) -> Callable[[object], str]:
+    """One of the words."""
+
+    def read(value: object) -> str:
+        if value in allowed:
+            return str(value)
+        close = difflib.get_close_matches(str(value), allowed, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"one of: {', '.join(allowed)}"
+        raise ValueError(f"{value!r} is not known; {hint}")
+
+    return read
+
+
+def duration(value: object) -> float:
+    """Seconds from "100ms", "15s", "2m", "1h" or "0s"; a bare number is refused, since nobody can tell its unit."""
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match and match[2] in _UNITS:
+        return float(match[1]) * _UNITS[match[2]]
+    raise ValueError(f'{value!r} is not a duration; write a number with ms, s, m or h, such as "100ms"')
+
+
+def show_duration(seconds: float) -> str:
+    """The shortest text that ``duration`` reads back: "100ms", "15s", "2m"."""
+    if seconds < 1:
+        return f"{seconds * 1000:g}ms"
+    for unit, size in (("h", 3600), ("m", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:g}s"
+
+
+def address(value: object) -> str:
+    """An IPv4 address."""
+    try:
+        return str(ipaddress.IPv4Address(value if isinstance(value, str) else repr(value)))
+    except ValueError:
+        raise ValueError(f'{value!r} is not an IPv4 address; write one such as "203.0.113.1"') from None
+
+
+def address_or_empty(value: object) -> str:
+    """An IPv4 address, or "" for none."""
+    return "" if value == "" else address(value)
+
+
+def cidr_or_auto(value: object) -> str:
+    """ "auto", or an IPv4 network with its prefix (a real server refuses one without: 431)."""
+    if value == "auto":
+        return "auto"
+    try:
+        if not isinstance(value, str) or "/" not in value:
+            raise ValueError
+        return str(ipaddress.IPv4Network(value, strict=True))
+    except ValueError:
+        raise ValueError(f'{value!r} is not a network; write "auto" or one such as "192.0.2.7/32"') from None

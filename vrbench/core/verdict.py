@@ -1,0 +1,140 @@
+"""What a trial's figures are worth: caveats as values, and VALID, INVALID or UNKNOWN.
+
+INVALID: the figures are of something else than the operation (the harness's own path failed, a guest rebooted, the
+cloud did not do what was asked). UNKNOWN: the figures are of the operation but something decisive was not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from vrbench.core.facts import Caveat, CaveatKind, TrialFacts
+from vrbench.core.method import Method
+from vrbench.core.model import Direction, OutageWindow, Verdict
+from vrbench.core.results import MEASURED, StreamResult
+from vrbench.core.samples import NodeLog
+
+RFC6201_BASELINE_S = 15.0
+CLOCK_STEP_NS = 500_000_000
+CLOCK_ERROR_NS = 50_000_000
+SKIPPED_TOLERATED = 0.001  # share of slots; above it the caveat stands
+SKIPPED_DECISIVE = 0.10  # share of slots; above it nobody can say what happened
+
+INVALIDATING = frozenset(
+    {CaveatKind.JOB_FAILED, CaveatKind.CONTROL_DOWN, CaveatKind.GUEST_REBOOTED, CaveatKind.INTERRUPTED}
+)
+UNSETTLING = frozenset(
+    {
+        CaveatKind.NO_SAMPLES,
+        CaveatKind.NO_RECOVERY_SEEN,
+        CaveatKind.AGENT_LOST,
+        CaveatKind.PROBER_FAILED,
+        CaveatKind.JOB_UNFINISHED,
+    }
+)
+
+
+def judge(
+    facts: TrialFacts, nodes: Sequence[NodeLog], streams: Sequence[StreamResult], method: Method
+) -> tuple[Verdict, tuple[Caveat, ...]]:
+    """The trial's verdict and every caveat that applies, worst first."""
+    found = [*_of_the_run(facts, method), *_of_the_clocks(facts, nodes), *_of_the_streams(streams, method)]
+    skipped = _skipped_share(streams)
+    if skipped > SKIPPED_TOLERATED:
+        found.append(Caveat(CaveatKind.SLOTS_SKIPPED, f"{skipped:.2%} of slots"))
+    kinds = {c.kind for c in found}
+    verdict = Verdict.VALID
+    if kinds & UNSETTLING or skipped > SKIPPED_DECISIVE:
+        verdict = Verdict.UNKNOWN
+    if kinds & INVALIDATING:
+        verdict = Verdict.INVALID
+    rank = {k: 0 if k in INVALIDATING else 1 if k in UNSETTLING else 2 for k in CaveatKind}
+    return verdict, tuple(sorted(found, key=lambda c: rank[c.kind]))
+
+
+def _of_the_run(facts: TrialFacts, method: Method) -> Iterator[Caveat]:
+    if facts.job_error:
+        yield Caveat(CaveatKind.JOB_FAILED, facts.job_error)
+    if not facts.job_finished:
+        yield Caveat(CaveatKind.JOB_UNFINISHED)
+    if facts.interrupted:
+        yield Caveat(CaveatKind.INTERRUPTED)
+    if facts.guests_rebooted:
+        yield Caveat(CaveatKind.GUEST_REBOOTED, _names(facts.guests_rebooted))
+    if facts.agents_lost:
+        yield Caveat(CaveatKind.AGENT_LOST, _names(facts.agents_lost))
+    if facts.probers_failed:
+        yield Caveat(CaveatKind.PROBER_FAILED, _names(facts.probers_failed))
+    if method.baseline_s < RFC6201_BASELINE_S:
+        yield Caveat(CaveatKind.BASELINE_SHORT, f"{method.baseline_s:g} s")
+
+
+def _of_the_clocks(facts: TrialFacts, nodes: Sequence[NodeLog]) -> Iterator[Caveat]:
+    stepped = [n.node for n in nodes if n.wall_ns and max(n.wall_ns) - min(n.wall_ns) > CLOCK_STEP_NS]
+    if stepped:
+        yield Caveat(CaveatKind.CLOCK_STEPPED, _names(sorted(set(stepped))))
+    loose = [node for node, clock in facts.clocks.items() if clock.error_ns > CLOCK_ERROR_NS]
+    if loose:
+        yield Caveat(CaveatKind.CLOCKS_UNALIGNED, _names(loose))
+
+
+def _of_the_streams(streams: Sequence[StreamResult], method: Method) -> Iterator[Caveat]:
+    measured = [s for s in streams if s.stream.direction in MEASURED]
+    unseen = [s.stream.name for s in measured if not s.seen_up]
+    if unseen or not measured:
+        yield Caveat(CaveatKind.NO_SAMPLES, _names(unseen) or "no stream at all")
+    open_ended = [s.stream.name for s in measured if s.seen_up and any(w.censored for w in s.windows)]
+    if open_ended:
+        yield Caveat(CaveatKind.NO_RECOVERY_SEEN, _names(open_ended))
+    lossy = [s.stream.name for s in measured if s.baseline_windows]
+    if lossy:
+        yield Caveat(CaveatKind.BASELINE_LOSSY, _names(lossy))
+    yield from _of_the_controls(streams, measured)
+    relapsed = [s.stream.name for s in measured if len(s.windows) > 1]
+    if relapsed:
+        yield Caveat(CaveatKind.RELAPSED, _names(relapsed))
+    yield from _of_the_flows(measured, method)
+
+
+def _of_the_controls(streams: Sequence[StreamResult], measured: Sequence[StreamResult]) -> Iterator[Caveat]:
+    controls = [s for s in streams if s.stream.direction is Direction.CONTROL]
+    if not controls:
+        yield Caveat(CaveatKind.NO_CONTROL)
+    outages = [w for s in measured for w in s.windows]
+    down = [s.stream.name for s in controls if any(_overlap(c, outages) for c in s.windows)]
+    if down:
+        yield Caveat(CaveatKind.CONTROL_DOWN, _names(down))
+    lossy = [s.stream.name for s in controls if s.stream.name not in down and (s.windows or s.baseline_windows)]
+    if lossy:
+        yield Caveat(CaveatKind.CONTROL_LOSSY, _names(lossy))
+
+
+def _of_the_flows(measured: Sequence[StreamResult], method: Method) -> Iterator[Caveat]:
+    """Old and new flows of one node that recovered more than bounds and a threshold apart."""
+    fresh = {s.node: s for s in measured if s.stream.flow == "fresh"}
+    differ = []
+    for old in (s for s in measured if s.stream.flow == "persistent"):
+        new = fresh.get(old.node)
+        if new is None or old.recovered_s is None or new.recovered_s is None:
+            continue
+        if abs(old.recovered_s - new.recovered_s) > method.threshold_s + 2 * method.interval_s:
+            differ.append(old.node)
+    if differ:
+        yield Caveat(CaveatKind.FLOWS_DIFFER, _names(differ))
+
+
+def _overlap(control: OutageWindow, outages: Iterable[OutageWindow]) -> bool:
+    """Whether a control window was open while a measured one was."""
+    end = control.start_s + control.estimate_s
+    return any(w.start_s <= end and control.start_s <= w.start_s + w.estimate_s for w in outages)
+
+
+def _skipped_share(streams: Sequence[StreamResult]) -> float:
+    slots = [s.outcome.is_gap for r in streams for s in r.samples if s.due_s >= 0]
+    return sum(slots) / len(slots) if slots else 0.0
+
+
+def _names(names: Sequence[str]) -> str:
+    """At most three names, and how many more."""
+    shown = ", ".join(names[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
