@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vrbench.core.facts import Caveat, TrialFacts
+from vrbench.core.facts import Caveat, Context, TrialFacts
+from vrbench.core.method import Method
 from vrbench.core.model import Direction, OutageWindow, Outcome, Sample, Stream, Verdict
 from vrbench.core.windows import Downtime, union
 
@@ -72,6 +73,23 @@ class TrialResult:
         """The figures of one direction; None: of egress and ingress together (each stream weighs the same)."""
         chosen = [s for d in MEASURED if direction in (None, d) for s in self.of(d, flow)]
         return _figures(chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run, analysed: what it was, how far it came (building, measuring, done, failed), and its whole trials."""
+
+    run_id: str
+    path: str
+    context: Context
+    method: Method
+    state: str
+    trials: tuple[TrialResult, ...]
+
+    def downtimes(self, direction: Direction | None, flow: str | None = None) -> tuple[Downtime, ...]:
+        """One downtime per trial whose verdict is not INVALID: what summaries are made of."""
+        usable = [t for t in self.trials if t.verdict is not Verdict.INVALID]
+        return tuple(t.figures(direction, flow).downtime for t in usable)
 
 
 def _figures(streams: Sequence[StreamResult]) -> DirectionFigures:

@@ -1,0 +1,79 @@
+"""What the main path needs of the world, as narrow ports; adapters live in other rooms and are wired by ``cli``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from vrbench.core.facts import NodeClock
+from vrbench.core.live import StreamState
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """A job as last seen: done or not, and the cloud's own words when it failed."""
+
+    done: bool
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What observation ended with. ``clocks`` are keyed by node."""
+
+    clocks: Mapping[str, NodeClock]
+    agents_lost: tuple[str, ...]
+    guests_rebooted: tuple[str, ...]
+    probers_failed: tuple[str, ...]
+
+
+class Clock(Protocol):
+    """Time as a parameter."""
+
+    def monotonic_ns(self) -> int: ...
+
+    def utc(self) -> str:
+        """The time of day, ISO 8601 with milliseconds and Z."""
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+class Observation(Protocol):
+    """Probers at work, in the harness and in the guests."""
+
+    def start(self) -> None:
+        """All probers running and writing; raises when one can't start."""
+
+    def mark(self) -> None:
+        """The operation is about to be requested: count windows from here."""
+
+    def states(self) -> Sequence[StreamState]:
+        """Every stream now, times on the harness's clock."""
+
+    def failed(self) -> Sequence[str]:
+        """The harness's own probers that have died."""
+
+    def stop(self) -> Collected:
+        """End all probers and fetch what guests have written."""
+
+
+class Operation(Protocol):
+    """What is asked of the cloud."""
+
+    def request(self) -> None: ...
+
+    def poll(self) -> JobState: ...
+
+
+class Screen(Protocol):
+    """Where progress is shown."""
+
+    def phase(self, name: str, following: str) -> None:
+        """A phase begins; what comes next."""
+
+    def watch(self, states: Sequence[StreamState], now_ns: int, job: str) -> None:
+        """The state of things, called a few times a second."""
+
+    def note(self, text: str) -> None:
+        """One line worth keeping."""

@@ -1,0 +1,185 @@
+"""Runs to the rows of the four export tables (design contract: names and order of columns; units in the names).
+
+Empty (None) means not measured or not bounded, never zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+from vrbench.core.model import Direction
+from vrbench.core.results import Run, StreamResult, TrialResult
+from vrbench.core.stats import summarize
+
+Cell = str | int | float | bool | None
+Row = dict[str, Cell]
+
+TABLES = ("samples", "windows", "trials", "summary")
+SCOPES: tuple[tuple[str, Direction | None], ...] = (
+    ("egress", Direction.EGRESS),
+    ("ingress", Direction.INGRESS),
+    ("both", None),
+)
+FLOWS = (
+    (Direction.EGRESS, "fresh"),
+    (Direction.EGRESS, "persistent"),
+    (Direction.INGRESS, "syn"),
+    (Direction.INGRESS, "banner"),
+)
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "samples": tuple("run_id trial stream direction probe flow target slot due_s sent_s outcome rtt_ms".split()),
+    "windows": tuple(
+        "run_id trial stream direction probe flow target start_utc start_s at_least_s estimate_s at_most_s "
+        "lost refused gaps censored cause".split()
+    ),
+    "trials": (
+        *"run_id trial environment cloud_version hypervisor operation requested_utc job_s verdict caveats".split(),
+        *(
+            f"{d}_{c}"
+            for d in ("egress", "ingress")
+            for c in (
+                "downtime_s at_least_s at_most_s worst_s any_down_s first_recovery_s full_recovery_s windows "
+                "unavailable_s"
+            ).split()
+        ),
+        *(f"{d}_{flow}_downtime_s" for d, flow in FLOWS),
+        "punctual_harness",
+        "punctual_guests",
+        "method",
+    ),
+    "summary": tuple(
+        "environment cloud_version hypervisor operation method direction trials average_s lowest_s median_s highest_s "
+        "stdev_s ci95_low_s ci95_high_s average_at_least_s average_at_most_s run_id".split()
+    ),
+}
+
+
+def rows(table: str, runs: Sequence[Run]) -> Iterator[Row]:
+    """The rows of one of ``TABLES``."""
+    makers = {"samples": _samples, "windows": _windows, "trials": _trials, "summary": _summary}
+    for run in runs:
+        yield from makers[table](run)
+
+
+def _samples(run: Run) -> Iterator[Row]:
+    for trial in run.trials:
+        for stream in trial.streams:
+            head = _stream_cells(run, trial, stream)
+            for s in stream.samples:
+                rtt_ms = None if s.rtt_s is None else s.rtt_s * 1000
+                yield {
+                    **head,
+                    "slot": s.slot,
+                    "due_s": s.due_s,
+                    "sent_s": s.sent_s,
+                    "outcome": s.outcome.value,
+                    "rtt_ms": rtt_ms,
+                }
+
+
+def _windows(run: Run) -> Iterator[Row]:
+    for trial in run.trials:
+        requested = datetime.fromisoformat(trial.facts.requested_utc)
+        for stream in trial.streams:
+            head = _stream_cells(run, trial, stream)
+            for w in (*stream.baseline_windows, *stream.windows):
+                start = requested + timedelta(seconds=w.start_s)
+                yield {
+                    **head,
+                    "start_utc": utc_text(start),
+                    "start_s": w.start_s,
+                    "at_least_s": w.at_least_s,
+                    "estimate_s": w.estimate_s,
+                    "at_most_s": finite(w.at_most_s),
+                    "lost": w.lost,
+                    "refused": w.refused,
+                    "gaps": w.gaps,
+                    "censored": w.censored,
+                    "cause": w.cause,
+                }
+
+
+def _stream_cells(run: Run, trial: TrialResult, result: StreamResult) -> Row:
+    stream = result.stream
+    return {
+        "run_id": run.run_id,
+        "trial": trial.facts.number,
+        "stream": stream.name,
+        "direction": stream.direction.value,
+        "probe": stream.probe,
+        "flow": stream.flow,
+        "target": stream.target,
+    }
+
+
+def _trials(run: Run) -> Iterator[Row]:
+    for trial in run.trials:
+        facts = trial.facts
+        row: Row = {
+            "run_id": run.run_id,
+            "trial": facts.number,
+            **_context(run),
+            "requested_utc": facts.requested_utc,
+            "job_s": facts.job_s,
+            "verdict": trial.verdict.value,
+            "caveats": ";".join(c.kind.value for c in trial.caveats),
+        }
+        for direction in (Direction.EGRESS, Direction.INGRESS):
+            row |= {f"{direction}_{k}": v for k, v in _direction_cells(trial, direction).items()}
+        row |= {f"{d}_{f}_downtime_s": trial.figures(d, f).downtime.estimate_s for d, f in FLOWS}
+        row |= {"punctual_harness": trial.punctual_harness, "punctual_guests": trial.punctual_guests}
+        yield {**row, "method": run.method.id}
+
+
+def _direction_cells(trial: TrialResult, direction: Direction) -> Row:
+    figures = trial.figures(direction)
+    return {
+        "downtime_s": figures.downtime.estimate_s,
+        "at_least_s": figures.downtime.at_least_s,
+        "at_most_s": finite(figures.downtime.at_most_s),
+        "worst_s": figures.worst_s,
+        "any_down_s": figures.any_down.estimate_s,
+        "first_recovery_s": figures.first_recovery_s,
+        "full_recovery_s": figures.full_recovery_s,
+        "windows": figures.windows,
+        "unavailable_s": figures.unavailable_s,
+    }
+
+
+def _summary(run: Run) -> Iterator[Row]:
+    for name, direction in SCOPES:
+        downtimes = run.downtimes(direction)
+        summary = asdict(summarize([d.estimate_s for d in downtimes]))
+        n = len(downtimes)
+        yield {
+            **_context(run),
+            "method": run.method.id,
+            "direction": name,
+            **summary,
+            "average_at_least_s": sum(d.at_least_s for d in downtimes) / n if n else None,
+            "average_at_most_s": finite(sum(d.at_most_s for d in downtimes) / n) if n else None,
+            "run_id": run.run_id,
+        }
+
+
+def _context(run: Run) -> Row:
+    c = run.context
+    return {
+        "environment": c.environment,
+        "cloud_version": c.cloud_version,
+        "hypervisor": c.hypervisor,
+        "operation": c.operation,
+    }
+
+
+def finite(value: float) -> float | None:
+    """The value, or None where there is no bound."""
+    return None if math.isinf(value) else value
+
+
+def utc_text(moment: datetime) -> str:
+    """ISO 8601 UTC with milliseconds and Z."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,199 @@
+"""Run directories: written as the run goes, readable after a crash, re-analysable.
+
+    <reports>/<run_id>/
+        run.json            profile, context, method, state (building, measuring, done, failed), versions
+        journal.jsonl       what was created in the cloud and what of it is gone (room ``cloud``)
+        key, known_hosts    the run's SSH key (0600, deleted at the end) and the host keys pinned
+        trial-01/facts.json when the operation was requested, clocks, job; written last: a trial without it is cut short
+        trial-01/*.raw      raw sample logs, one per prober
+        lab/                the embedded lab's state, where there is one
+
+A file is replaced whole or not at all. Nothing computed is kept: figures come from ``analyze``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from vrbench import __version__
+from vrbench.core.analysis import analyze_trial
+from vrbench.core.facts import Context, NodeClock, TrialFacts
+from vrbench.core.method import Method
+from vrbench.core.rawlog import RawLogError
+from vrbench.core.results import Run, TrialResult
+
+FORMAT = "vrbench-run/1"
+
+
+class StoreError(RuntimeError):
+    """A run directory can't be written or read; says which, why and what to do."""
+
+
+def new_run_id(now: datetime, name: str) -> str:
+    """20261124T131500Z-1a2b-lab-parallel: sorts by time, tells runs apart, safe in file names."""
+    safe = "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-") or "run"
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}-{safe[:40]}"
+
+
+class RunDir:
+    """One run's directory, being written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, reports: Path, run_id: str, needed_bytes: int) -> RunDir:
+        """Make the directory (0700). Raises StoreError when it can't be, or when the disk has less than needed."""
+        path = reports / run_id
+        try:
+            path.mkdir(parents=True, mode=0o700, exist_ok=True)
+            free = shutil.disk_usage(path).free
+        except OSError as error:
+            raise StoreError(f"can't make {path}: {error.strerror}; choose another place with --reports DIR") from error
+        if free < needed_bytes:
+            raise StoreError(
+                f"{path} is on a disk with {free / 1e6:.0f} MB left, and this run may write "
+                f"{needed_bytes / 1e6:.0f} MB; free some, or choose another place with --reports DIR"
+            )
+        return cls(path)
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.jsonl"
+
+    @property
+    def key(self) -> Path:
+        return self.path / "key"
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.path / "known_hosts"
+
+    @property
+    def lab(self) -> Path:
+        return self.path / "lab"
+
+    def trial(self, number: int) -> Path:
+        """The directory of one trial, made if need be."""
+        path = self.path / f"trial-{number:02d}"
+        path.mkdir(mode=0o700, exist_ok=True)
+        return path
+
+    def write_run(self, state: str, context: Context, method: Method, profile: object) -> None:
+        """Note what the run is and how far it has come."""
+        replace_json(
+            self.path / "run.json",
+            {
+                "format": FORMAT,
+                "vrbench_version": __version__,
+                "run_id": self.path.name,
+                "state": state,
+                "context": asdict(context),
+                "method": asdict(method),
+                "method_id": method.id,
+                "profile": profile,
+            },
+        )
+
+    def write_facts(self, facts: TrialFacts) -> None:
+        """Note a trial's facts: from now on it counts as whole."""
+        replace_json(self.trial(facts.number) / "facts.json", asdict(facts))
+
+    def forget_secrets(self) -> None:
+        """Delete the run's private key and pinned host keys: what they opened is gone."""
+        self.key.unlink(missing_ok=True)
+        self.known_hosts.unlink(missing_ok=True)
+
+
+def replace_json(path: Path, value: object) -> None:
+    """Write JSON so that a reader sees the old file or the new one, never half. Raises StoreError."""
+    temporary = path.with_suffix(".tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(value, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StoreError(f"can't write {path}: {error.strerror}; free some space, then run again") from error
+
+
+def find_run(reports: Path, name: str) -> Path:
+    """The directory of a run given by path, by id, or by a unique beginning of its id. Raises StoreError."""
+    direct = Path(name)
+    if (direct / "run.json").is_file():
+        return direct
+    matching = [p for p in run_paths(reports) if p.name.startswith(name)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        raise StoreError(f"{name!r} could be any of: {', '.join(p.name for p in matching)}; write more of it")
+    known = ", ".join(p.name for p in run_paths(reports)[-3:]) or "none"
+    raise StoreError(f"no run {name!r} under {reports}; the newest there: {known}")
+
+
+def run_paths(reports: Path) -> list[Path]:
+    """All run directories under ``reports``, oldest first."""
+    return sorted(p for p in reports.glob("*/") if (p / "run.json").is_file())
+
+
+def load_run(path: Path) -> Run:
+    """Read a run and analyse all its whole trials. Raises StoreError."""
+    header = _read_json(path / "run.json")
+    if header.get("format") != FORMAT:
+        raise StoreError(f"{path} has format {header.get('format')!r}; this version reads {FORMAT!r}")
+    method = Method(**header["method"])
+    return Run(
+        run_id=header["run_id"],
+        path=str(path),
+        context=Context(**header["context"]),
+        method=method,
+        state=header["state"],
+        trials=tuple(load_trial(p, method) for p in sorted(path.glob("trial-*/facts.json"))),
+    )
+
+
+def load_trial(facts_path: Path, method: Method) -> TrialResult:
+    """Analyse one stored trial. Raises StoreError."""
+    try:
+        facts = _facts(_read_json(facts_path))
+        return analyze_trial(facts, list(_logs(facts_path.parent)), method)
+    except (RawLogError, TypeError, KeyError) as error:
+        raise StoreError(f"{facts_path.parent} can't be analysed: {error}") from error
+
+
+def _logs(trial: Path) -> Iterator[bytes]:
+    """The trial's raw logs in a fixed order; a log that never got its header holds nothing to analyse."""
+    for path in sorted(trial.glob("*.raw")):
+        log = path.read_bytes()
+        if b"\n" in log:
+            yield log
+
+
+def _facts(stored: dict[str, Any]) -> TrialFacts:
+    fields = dict(stored)
+    fields["clocks"] = {node: NodeClock(**clock) for node, clock in stored["clocks"].items()}
+    for several in ("agents_lost", "guests_rebooted", "probers_failed"):
+        fields[several] = tuple(stored[several])
+    return TrialFacts(**fields)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StoreError(f"can't read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise StoreError(f"{path} is not JSON ({error}); the run it belongs to can't be read") from error
+    if not isinstance(stored, dict):
+        raise StoreError(f"{path} does not hold a JSON object")
+    return stored

@@ -1,0 +1,149 @@
+"""The main path of one trial: baseline, operate, observe, collect. One function per phase; knows only the ports.
+
+    start probers -> baseline -> request the operation -> observe until recovered -> stop and collect
+
+Recovery is judged by the probes alone: the job's end is not the outage's end, and an outage can relapse. Every stream
+must have been up for the validation time, with at least five probes, seen recently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vrbench.core.facts import TrialFacts
+from vrbench.core.live import StreamState
+from vrbench.core.ports import Clock, JobState, Observation, Operation, Screen
+
+STEP_S = 0.25
+FRESH_S = 3.0  # news of a stream older than this are no news
+VALIDATION_PROBES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class TrialLimits:
+    """The times of a trial, in seconds."""
+
+    baseline_s: float
+    validation_s: float
+    observe_at_most_s: float
+    job_timeout_s: float
+    first_answers_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Requested:
+    """When the operation was sent, and which streams were up until then: only those can be seen to recover."""
+
+    at_ns: int
+    utc: str
+    answering: frozenset[str]
+
+
+def run_trial(
+    number: int, limits: TrialLimits, observation: Observation, operation: Operation, screen: Screen, clock: Clock
+) -> TrialFacts:
+    """Run one trial; its samples are in the raw logs that the observation writes.
+
+    Raises what the ports raise; the probers are stopped in any case, and what they saw stays on disk.
+    """
+    observation.start()
+    try:
+        _baseline(number, limits, observation, screen, clock)
+        requested = _request(number, observation, operation, screen, clock)
+        job, job_s, recovered = _observe(number, limits, requested, observation, operation, screen, clock)
+    except BaseException:
+        observation.stop()
+        raise
+    screen.phase(f"trial {number}: collecting samples", "analysis")
+    collected = observation.stop()
+    return TrialFacts(
+        number=number,
+        requested_utc=requested.utc,
+        requested_ns=requested.at_ns,
+        baseline_s=limits.baseline_s,
+        job_s=job_s,
+        job_error=job.error,
+        job_finished=job.done,
+        recovered=recovered,
+        clocks=dict(collected.clocks),
+        agents_lost=collected.agents_lost,
+        guests_rebooted=collected.guests_rebooted,
+        probers_failed=collected.probers_failed,
+    )
+
+
+def _baseline(number: int, limits: TrialLimits, observation: Observation, screen: Screen, clock: Clock) -> None:
+    """Probe the untouched network: from the first answers of every stream on, for the baseline's time."""
+    screen.phase(f"trial {number}: baseline", "the operation")
+    begun = clock.monotonic_ns()
+    answered: int | None = None
+    while True:
+        now, states = clock.monotonic_ns(), observation.states()
+        screen.watch(states, now, "not requested")
+        if answered is None and states and all(s.up for s in states):
+            answered = now
+        waited_s = (now - begun) / 1e9
+        if answered is not None and (now - answered) / 1e9 >= limits.baseline_s:
+            return
+        if waited_s >= limits.first_answers_s + limits.baseline_s:
+            screen.note("some streams have not answered before the operation: the trial will say so")
+            return
+        clock.sleep(STEP_S)
+
+
+def _request(number: int, observation: Observation, operation: Operation, screen: Screen, clock: Clock) -> _Requested:
+    screen.phase(f"trial {number}: operating", "recovery of every stream")
+    observation.mark()
+    answering = frozenset(s.stream.name for s in observation.states() if s.up)
+    requested = _Requested(clock.monotonic_ns(), clock.utc(), answering)
+    operation.request()
+    return requested
+
+
+def _observe(
+    number: int,
+    limits: TrialLimits,
+    requested: _Requested,
+    observation: Observation,
+    operation: Operation,
+    screen: Screen,
+    clock: Clock,
+) -> tuple[JobState, float | None, bool]:
+    """Watch until the job has ended and everything has recovered, or time is up."""
+    job, job_s = JobState(done=False), None
+    while True:
+        now = clock.monotonic_ns()
+        elapsed_s = (now - requested.at_ns) / 1e9
+        if not job.done and elapsed_s < limits.job_timeout_s:
+            job = operation.poll()
+            if job.done:
+                job_s = (clock.monotonic_ns() - requested.at_ns) / 1e9
+                screen.phase(f"trial {number}: job ended, validating", "collecting samples")
+        states = observation.states()
+        screen.watch(states, now, _job_words(job, job_s, elapsed_s))
+        over_s = job_s if job_s is not None else limits.job_timeout_s
+        watched = [s for s in states if s.stream.name in requested.answering]
+        # Late effects of the job (rules applied again) may still come: validation counts from its end at the earliest.
+        if elapsed_s >= over_s + limits.validation_s and recovered(watched, now, limits.validation_s):
+            return job, job_s, True
+        if elapsed_s >= limits.observe_at_most_s or observation.failed():
+            return job, job_s, False
+        clock.sleep(STEP_S)
+
+
+def recovered(states: Sequence[StreamState], now_ns: int, validation_s: float) -> bool:
+    """Whether every stream is up, was seen so lately, and has been up for the validation time and five probes."""
+    return bool(states) and all(
+        s.up
+        and s.probes >= VALIDATION_PROBES
+        and (now_ns - s.judged_ns) / 1e9 <= FRESH_S
+        and (s.judged_ns - s.since_ns) / 1e9 >= validation_s
+        for s in states
+    )
+
+
+def _job_words(job: JobState, job_s: float | None, elapsed_s: float) -> str:
+    if not job.done:
+        return f"running, {elapsed_s:.0f} s"
+    return f"failed: {job.error}" if job.error else f"done after {job_s or 0:.1f} s"
