@@ -1,0 +1,160 @@
+"""What can go wrong between us and a cloud, by blame; every message says what was asked, of whom, and what to do next.
+
+No message ever holds an API key, a secret or a signature: whoever builds one of these redacts first, and raises it
+outside the handler of the transport's own exception, whose text may hold all three.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+# The server's own words for "there is no such thing (any more)"; it has no code for it: 431 covers every bad value.
+_GONE = re.compile(r"entity does not exist|does(n't| not) exist|unable to find|could not find", re.IGNORECASE)
+_NOT_PERMITTED = re.compile(r"does not exist or is not available|does not exist, is not available", re.IGNORECASE)
+_EXTRA_SOURCE_NAT = "Multiple generic source NAT IPs"
+
+INTERNAL = 530
+RATE_LIMIT = 429
+
+
+class CloudError(Exception):
+    """The cloud, or the way to it, failed us; ``command`` is the API call it happened to."""
+
+    def __init__(self, message: str, *, command: str = "") -> None:
+        super().__init__(message)
+        self.command = command
+
+
+class ConfigurationError(CloudError):
+    """No usable endpoint, key and secret were found, or one of their settings makes no sense."""
+
+
+class CloudUnreachable(CloudError):
+    """No answer that is CloudStack's came back. ``may_have_run``: the call may have been carried out all the same."""
+
+    def __init__(self, command: str, endpoint: str, reason: str, *, may_have_run: bool, advice: str = "") -> None:
+        ran = " It may have been carried out all the same." if may_have_run else ""
+        advice = advice or "Check that the address is right, that the server is up and that nothing blocks the way."
+        super().__init__(f"{command}: no answer from {endpoint}: {reason}.{ran} {advice}", command=command)
+        self.endpoint = endpoint
+        self.may_have_run = may_have_run
+
+
+class NotCloudStack(CloudUnreachable):
+    """Something answered, but not CloudStack's API: a web page, half a document, a proxy."""
+
+
+class CloudRefused(CloudError):
+    """The server understood and said no. ``code`` is its error code and HTTP status, ``text`` its own words."""
+
+    advice = ""
+
+    def __init__(self, command: str, endpoint: str, code: int, cserrorcode: int, text: str) -> None:
+        super().__init__(
+            f"{command}: {endpoint} refused ({code}): {text}{' ' if self.advice else ''}{self.advice}", command=command
+        )
+        self.endpoint = endpoint
+        self.code = code
+        self.cserrorcode = cserrorcode
+        self.text = text
+
+    @property
+    def means_gone(self) -> bool:
+        """The thing acted on does not exist (any more)."""
+        return self.code == 431 and bool(_GONE.search(self.text))
+
+    @property
+    def nothing_came_of_it(self) -> bool:
+        """The call was turned down before anything was made; an internal error leaves that open."""
+        return self.code != INTERNAL and self.code < 600
+
+
+class WrongCredentials(CloudRefused):
+    """The server does not know this key, or the signature does not match it."""
+
+    advice = (
+        "Check the API key and the secret (Accounts > Users > your user in the web interface), that the user is "
+        "enabled, and this machine's clock: a request expires after ten minutes."
+    )
+
+
+class NotPermitted(CloudRefused):
+    """The caller's role may not use this command, or this server has no such command."""
+
+    advice = "Use an account whose role allows this command, or ask the cloud's administrator for it."
+
+
+class QuotaExceeded(CloudRefused):
+    """The account's limit is reached."""
+
+    advice = "Free some of the account's resources, ask for a higher limit, or plan fewer VMs and addresses."
+
+
+class NoCapacity(CloudRefused):
+    """The zone itself has no address or no host left."""
+
+    advice = "The zone has no room left: ask its administrator, choose another zone or a smaller offering."
+
+
+class JobFailed(CloudError):
+    """An asynchronous job ended without success; ``code`` and ``text`` are the server's."""
+
+    def __init__(self, command: str, jobid: str, code: int, text: str) -> None:
+        super().__init__(f"{command}: the job {jobid} failed ({code}): {text}", command=command)
+        self.jobid = jobid
+        self.code = code
+        self.text = text
+
+    @property
+    def means_gone(self) -> bool:
+        """The thing acted on does not exist (any more)."""
+        return self.code == 431 and bool(_GONE.search(self.text))
+
+    @property
+    def means_extra_source_nat(self) -> bool:
+        """The network has several source-NAT addresses, and no API call can do anything with it any more."""
+        return _EXTRA_SOURCE_NAT in self.text
+
+
+class JobTimeout(CloudError):
+    """A job was not seen to end within its deadline; it may still go on."""
+
+    def __init__(self, command: str, jobid: str, deadline_s: float, last: str) -> None:
+        super().__init__(
+            f"{command}: the job {jobid} was not seen to end within {deadline_s:.0f} s (last seen: {last}). It may "
+            "still go on in the cloud: look at it there, and raise the job timeout if it is only slow.",
+            command=command,
+        )
+        self.jobid = jobid
+
+
+class UnsafeNetwork(CloudError):
+    """The network is not in a state in which going on would be safe; nothing more was asked of it."""
+
+
+class UnknownOperation(CloudError):
+    """There is no operation of this name."""
+
+
+class PreflightError(CloudError):
+    """The plan can't be carried out here; ``problems`` lists every reason found."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        count = f"{len(self.problems)} problem{'' if len(self.problems) == 1 else 's'}"
+        super().__init__(f"{count}, nothing was built:\n" + "\n".join(f"  - {problem}" for problem in self.problems))
+
+
+def refusal(command: str, endpoint: str, code: int, cserrorcode: int, text: str) -> CloudRefused:
+    """The refusal of the kind that the server's code and words stand for."""
+    kind = CloudRefused
+    if code == 432 or (code == 401 and _NOT_PERMITTED.search(text)):
+        kind = NotPermitted
+    elif code == 401:
+        kind = WrongCredentials
+    elif code in (532, 535):
+        kind = QuotaExceeded
+    elif code == 533:
+        kind = NoCapacity
+    return kind(command, endpoint, code, cserrorcode, text)

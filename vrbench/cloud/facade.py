@@ -1,0 +1,281 @@
+"""CloudStack's API as plain calls: signed POST requests, typed errors, jobs that are waited for with a deadline.
+
+The only importer of ``cs``, and only once a call is made. ``cs``'s own job waiting is not used: it gives up on one 503
+page and, on some answers, never. A mutating call is sent once and never again by itself: when no answer came, it may
+have run.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlsplit
+
+from vrbench.cloud.credentials import Credentials
+from vrbench.cloud.errors import (
+    RATE_LIMIT,
+    CloudError,
+    CloudRefused,
+    CloudUnreachable,
+    JobFailed,
+    JobTimeout,
+    NotCloudStack,
+    WrongCredentials,
+    refusal,
+)
+
+if TYPE_CHECKING:
+    from cs import CloudStack, CloudStackException
+    from requests import RequestException
+
+Answer = dict[str, Any]  # what the API gives: JSON with the outer wrapper taken off
+Param = str | int | bool | list[str] | tuple[str, ...] | None
+
+POLL_TIMEOUT_S: Final = 10.0  # one look at a job; a look that hangs must not blind us for a minute
+_PENDING, _SUCCEEDED = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job that the server accepted; ``id`` is the object it creates, where that is known at once."""
+
+    command: str
+    jobid: str
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """One look at a job, on the monotonic clock: pending, succeeded, failed, or unknown with the reason in ``text``."""
+
+    asked_s: float
+    answered_s: float
+    state: str
+    text: str = ""
+
+
+class Cloud:
+    """One CloudStack endpoint and caller; may be used from several threads (one HTTP session each)."""
+
+    def __init__(self, credentials: Credentials, timeout_s: float = 60.0) -> None:
+        self._credentials = credentials
+        self._timeout_s = timeout_s
+        self._sessions = threading.local()
+
+    def __repr__(self) -> str:
+        return f"Cloud({self.endpoint!r})"
+
+    @property
+    def endpoint(self) -> str:
+        return self._credentials.endpoint
+
+    def owns_key(self, key: object) -> bool:
+        """Whether this is the caller's own API key, without giving it away."""
+        return key == self._credentials.key
+
+    def call(self, command: str, /, **params: Param) -> Answer:
+        """One API call; the answer without its wrapper. Raises CloudUnreachable or CloudRefused."""
+        return self._request(command, params, self._timeout_s)
+
+    def list(self, command: str, name: str, /, **params: Param) -> list[Answer]:
+        """All rows of a list command, over as many pages as the server makes of them; ``name`` is the object's name."""
+        answer = self.call(command, **params)
+        rows: list[Answer] = answer.get(name, [])
+        page_size, page = len(rows), 1
+        # The server's own page size is the length of its first answer: any other may be refused as too large.
+        while page_size and len(rows) < int(answer.get("count", 0)):
+            page += 1
+            more = self.call(command, **params, page=page, pagesize=page_size).get(name, [])
+            if not more:
+                break
+            rows = rows + more
+        return rows
+
+    def submit(self, command: str, /, **params: Param) -> Job:
+        """Start an asynchronous command. Raises CloudUnreachable (it may have run) or CloudRefused."""
+        answer = self.call(command, **params)
+        if "jobid" not in answer:
+            raise NotCloudStack(command, self.endpoint, "the answer names no job", may_have_run=True)
+        return Job(command, str(answer["jobid"]), answer.get("id"))
+
+    def wait(
+        self, job: Job, deadline_s: float, poll_s: float = 0.5, on_poll: Callable[[Poll], None] | None = None
+    ) -> Answer:
+        """The job's result, looked for every ``poll_s`` seconds for at most ``deadline_s``; JobFailed or JobTimeout.
+
+        Server errors, timeouts and broken connections count as "unknown" and are polled through: the server may be
+        restarting. An exception raised by ``on_poll`` ends the wait; the job goes on.
+        """
+        until = time.monotonic() + deadline_s
+        last = "nothing"
+        while (left := until - time.monotonic()) > 0:
+            poll, result = self._look(job, min(POLL_TIMEOUT_S, self._timeout_s, left))
+            last = f"{poll.state} {poll.text}".strip()
+            if on_poll is not None:
+                on_poll(poll)
+            if isinstance(result, JobFailed):
+                raise result
+            if result is not None:
+                return result
+            time.sleep(max(0.0, min(poll_s, until - time.monotonic())))
+        raise JobTimeout(job.command, job.jobid, deadline_s, last)
+
+    def run(self, command: str, /, deadline_s: float = 600.0, **params: Param) -> Answer:
+        """Submit and wait: for commands whose job creates nothing that would have to be remembered."""
+        return self.wait(self.submit(command, **params), deadline_s)
+
+    def _look(self, job: Job, timeout_s: float) -> tuple[Poll, Answer | JobFailed | None]:
+        asked_s = time.monotonic()
+
+        def poll(state: str, text: str = "") -> Poll:
+            return Poll(asked_s, time.monotonic(), state, text)
+
+        try:
+            answer = self._request("queryAsyncJobResult", {"jobid": job.jobid}, timeout_s)
+        except CloudError as error:
+            if _may_pass(error):
+                return poll("unknown", str(error)), None
+            raise
+        status, result = answer.get("jobstatus"), answer.get("jobresult")
+        if status == _PENDING:
+            return poll("pending"), None
+        if status == _SUCCEEDED:
+            return poll("succeeded"), result if isinstance(result, dict) else {}
+        if status is None:
+            return poll("unknown", "the answer has no jobstatus"), None
+        failed = _job_failed(job, answer, self._redact)
+        return poll("failed", failed.text), failed
+
+    def _request(self, command: str, params: dict[str, Param], timeout_s: float) -> Answer:
+        import cs
+        import requests
+
+        sent = {name: _text(value) for name, value in params.items() if value is not None}
+        client = self._client(timeout_s)
+        # Raised only outside the handlers: the exceptions of the transport must not hang on to ours as its context.
+        failure: CloudError
+        try:
+            answer = getattr(client, command)(**sent)
+            if isinstance(answer, dict):
+                return answer
+            failure = NotCloudStack(command, self.endpoint, "JSON of another shape", may_have_run=_mutates(command))
+        except cs.CloudStackApiException as error:
+            failure = self._refused(command, error)
+        except cs.CloudStackException as error:
+            failure = self._not_cloudstack(command, error)
+        except requests.RequestException as error:
+            failure = self._unreachable(command, error)
+        raise failure
+
+    def _client(self, timeout_s: float) -> CloudStack:
+        import cs
+
+        client: CloudStack | None = getattr(self._sessions, "client", None)
+        if client is None:
+            asks = self._credentials
+            client = cs.CloudStack(endpoint=asks.endpoint, key=asks.key, secret=asks.secret, method="post")
+            client.verify = asks.verify
+            # A redirect would carry the signed request to a host that nobody named.
+            client.session.max_redirects = 0
+            # A proxy set for the rest of the world can't reach our own loopback.
+            client.session.trust_env = not _is_loopback(asks.endpoint)
+            self._sessions.client = client
+        client.timeout = timeout_s  # type: ignore[assignment]  # cs makes whole seconds of it; requests takes any
+        return client
+
+    def _refused(self, command: str, error: CloudStackException) -> CloudError:
+        body = getattr(error, "error", None)
+        status = error.response.status_code
+        if not isinstance(body, dict):
+            return NotCloudStack(command, self.endpoint, f"HTTP {status} without a reason", may_have_run=status >= 500)
+        text = self._redact(str(body.get("errortext") or "no reason given"))
+        code, cserrorcode = int(body.get("errorcode") or status), int(body.get("cserrorcode") or 0)
+        return refusal(command, self.endpoint, code, cserrorcode, text)
+
+    def _not_cloudstack(self, command: str, error: CloudStackException) -> CloudError:
+        response = error.response
+        kind = response.headers.get("Content-Type", "no content type").split(";")[0]
+        start = " ".join(response.text[:200].split())
+        reason = f"HTTP {response.status_code}, {kind}, is no answer of CloudStack's API: {start[:80]!r}"
+        return NotCloudStack(
+            command,
+            self.endpoint,
+            self._redact(reason),
+            may_have_run=_mutates(command),
+            advice="The address usually ends in /client/api; a proxy or a server that is starting also answers so.",
+        )
+
+    def _unreachable(self, command: str, error: RequestException) -> CloudError:
+        import requests
+
+        never_sent = isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError) or (
+            "NewConnectionError" in str(error) or "NameResolutionError" in str(error)
+        )
+        reason, advice = _plain_reason(error)
+        may_have_run = _mutates(command) and not never_sent
+        return CloudUnreachable(command, self.endpoint, self._redact(reason), may_have_run=may_have_run, advice=advice)
+
+    def _redact(self, text: str) -> str:
+        for hidden in (self._credentials.key, self._credentials.secret):
+            for form in (hidden, quote(hidden, safe=""), quote(hidden)):
+                text = text.replace(form, "(hidden)") if form else text
+        return re.sub(r"(?i)(signature|apikey|secretkey)=[^&\s'\"]+", r"\1=(hidden)", text)
+
+
+def _text(value: Param) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return ",".join(value)
+    return str(value)
+
+
+def _is_loopback(endpoint: str) -> bool:
+    host = urlsplit(endpoint).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _mutates(command: str) -> bool:
+    return not command.startswith(("list", "query", "get"))
+
+
+def _may_pass(error: CloudError) -> bool:
+    """Whether a look at a job failed for a reason that may pass, as it does while a management server restarts."""
+    if isinstance(error, CloudRefused):
+        return error.code >= 500 or error.code == RATE_LIMIT or isinstance(error, WrongCredentials)
+    return isinstance(error, CloudUnreachable)
+
+
+def _job_failed(job: Job, answer: Answer, redact: Callable[[str], str]) -> JobFailed:
+    result = answer.get("jobresult")
+    said = result if isinstance(result, dict) else {}
+    code = int(said.get("errorcode") or answer.get("jobresultcode") or 0)
+    text = redact(str(said.get("errortext") or "the server gave no reason"))
+    return JobFailed(job.command, job.jobid, code, text)
+
+
+def _plain_reason(error: RequestException) -> tuple[str, str]:
+    """The transport's failure in a few words, and what to do about it ("" for the usual advice)."""
+    import requests
+
+    text = str(error)
+    if isinstance(error, requests.TooManyRedirects):
+        where = error.response.headers.get("Location", "") if error.response is not None else ""
+        return f"it redirects to {urlsplit(where)._replace(query='').geturl()!r}", "Use that address as the endpoint."
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"TLS failed: {text[-200:]}", "Give the CA's bundle as verify, or correct the server's certificate."
+    if isinstance(error, requests.Timeout):
+        return "it took too long", ""
+    known = {
+        "NameResolutionError": "its name can't be resolved",
+        "Connection refused": "the connection was refused",
+        "reset by peer": "the connection was reset",
+        "closed connection": "the connection was closed without an answer",
+        "IncompleteRead": "the answer broke off half-way",
+        "unreachable": "no route to it",
+    }
+    return next((words for sign, words in known.items() if sign in text), f"{type(error).__name__}"), ""

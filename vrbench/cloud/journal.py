@@ -1,0 +1,205 @@
+"""What this run made in the cloud, on disk before it is made: the only thing that teardown goes by.
+
+One JSON object per line, each forced to disk before the call it announces: a head (whose run, which endpoint and
+account), then ``intended`` → ``created`` (with the id) → ``destroyed``. A line cut short by a crash is dropped when
+the file is opened again: its call was either not made yet, or its object is found by its unique name.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+
+FORMAT = "vrbench-journal/1"
+
+
+class JournalError(RuntimeError):
+    """The journal can't be written or read; says which file and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where the journal's objects live: the first record. Holds no secret."""
+
+    run_id: str
+    endpoint: str
+    account: str
+    domain_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One object that was to be made and is not known to be gone; ``id`` is None while no answer was seen."""
+
+    key: str
+    kind: str
+    params: Mapping[str, str]
+    id: str | None
+    intended_at: datetime
+
+
+@dataclass
+class Journal:
+    """An open journal; safe to write to from several threads. Use as a context manager, or close it."""
+
+    path: Path
+    head: Head
+    _fd: int = field(repr=False)
+    _entries: dict[str, Entry] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @classmethod
+    def create(cls, path: Path, head: Head) -> Journal:
+        """Start a journal; the file must not exist yet. Raises JournalError."""
+        fd = _open(path, os.O_CREAT | os.O_EXCL)
+        journal = cls(path, head, fd)
+        journal._append({"event": "opened", "format": FORMAT, **asdict(head)})
+        _sync_directory(path.parent)
+        return journal
+
+    @classmethod
+    def open(cls, path: Path) -> Journal:
+        """Go on with an existing journal; a torn last line is cut off. Raises JournalError, also when it is in use."""
+        fd = _open(path, 0)
+        try:
+            head, entries = _replay(path, _whole_lines(fd))
+        except JournalError:
+            os.close(fd)
+            raise
+        return cls(path, head, fd, entries)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def intend(self, kind: str, key: str, params: Mapping[str, str]) -> None:
+        """About to make ``key``, which is new to this journal; on disk when this returns. Raises JournalError."""
+        entry = Entry(key, kind, MappingProxyType(dict(params)), None, _now())
+        if key in self._entries:
+            raise JournalError(f"{self.path}: {key} is already in the journal")
+        self._append(_record("intended", entry, kind=kind, params=dict(params)))
+        self._entries[key] = entry
+
+    def created(self, key: str, object_id: str) -> None:
+        """The server named the object; it may not be finished, or have failed, and must go all the same."""
+        entry = self._entries[key]
+        self._append({"event": "created", "key": key, "id": object_id, "at": _now().isoformat()})
+        self._entries[key] = replace(entry, id=object_id)
+
+    def destroyed(self, key: str) -> None:
+        """The object is gone, or never came to be."""
+        self._append({"event": "destroyed", "key": key, "at": _now().isoformat()})
+        self._entries.pop(key, None)
+
+    def pending(self) -> list[Entry]:
+        """What is not known to be gone, newest first."""
+        return list(reversed(self._entries.values()))
+
+    def _append(self, record: Mapping[str, object]) -> None:
+        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+        with self._lock:
+            end = os.lseek(self._fd, 0, os.SEEK_END)
+            try:
+                _write_whole(self._fd, line)
+            except OSError as error:
+                os.ftruncate(self._fd, end)  # a half line must not swallow the next one
+                raise JournalError(
+                    f"{self.path}: can't be written: {error.strerror}; make room and try again"
+                ) from error
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _record(event: str, entry: Entry, **more: object) -> dict[str, object]:
+    return {"event": event, "key": entry.key, **more, "at": entry.intended_at.isoformat()}
+
+
+def _write_whole(fd: int, line: bytes) -> None:
+    written = os.write(fd, line)
+    if written != len(line):
+        raise OSError(28, "no space left on device")
+    os.fsync(fd)
+
+
+def _open(path: Path, flags: int) -> int:
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | flags, 0o600)
+    except FileExistsError:
+        raise JournalError(f"{path}: there is a journal already; it must be cleaned up, not written over") from None
+    except OSError as error:
+        raise JournalError(f"{path}: can't be opened: {error.strerror}") from error
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        raise JournalError(f"{path}: in use by a vrbench that is still running; let it end first") from None
+    return fd
+
+
+def _sync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _whole_lines(fd: int) -> list[bytes]:
+    content = _read_all(fd)
+    whole = content.rfind(b"\n") + 1
+    if whole != len(content):
+        os.ftruncate(fd, whole)
+    return content[:whole].splitlines()
+
+
+def _read_all(fd: int) -> bytes:
+    os.lseek(fd, 0, os.SEEK_SET)
+    parts = []
+    while part := os.read(fd, 1 << 16):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _replay(path: Path, lines: list[bytes]) -> tuple[Head, dict[str, Entry]]:
+    try:
+        first = json.loads(lines[0])
+        if first["format"] != FORMAT:
+            raise JournalError(f"{path}: format {first['format']!r}; this version reads {FORMAT!r}")
+        head = Head(first["run_id"], first["endpoint"], first["account"], first["domain_id"])
+    except (IndexError, KeyError, TypeError, ValueError):
+        raise JournalError(f"{path}: the first line is no head; if the file is empty, nothing was built") from None
+    entries: dict[str, Entry] = {}
+    for number, line in enumerate(lines[1:], start=2):
+        try:
+            _apply(entries, json.loads(line))
+        except (KeyError, TypeError, ValueError) as error:
+            raise JournalError(f"{path}, line {number}: not a record: {error!r}") from None
+    return head, entries
+
+
+def _apply(entries: dict[str, Entry], record: Mapping[str, str]) -> None:
+    key = record["key"]
+    if record["event"] == "intended":
+        params = record["params"]
+        if not isinstance(params, dict):
+            raise TypeError("params must be an object")
+        at = datetime.fromisoformat(record["at"])
+        entries[key] = Entry(key, record["kind"], MappingProxyType(params), None, at)
+    elif record["event"] == "created":
+        entries[key] = replace(entries[key], id=record["id"])
+    else:
+        entries.pop(key, None)

@@ -1,0 +1,60 @@
+"""Which network offerings give the network that we measure: isolated, behind a virtual router of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vrbench.cloud.facade import Answer
+
+PORT_FORWARDING, STATIC_NAT = "port-forwarding", "static-nat"
+_DEFAULT = "DefaultIsolatedNetworkOfferingWithSourceNatService"
+_ROUTER = "VirtualRouter"
+_ACCESS_SERVICE = {PORT_FORWARDING: "PortForwarding", STATIC_NAT: "StaticNat"}
+
+
+def unfitness(offering: Answer, access: str) -> str:
+    """Why this offering won't do, in words for "it …"; empty when it will.
+
+    Built-in isolated offerings also come for other providers (Nsx, VpcVirtualRouter), which a plain zone can't build.
+    """
+    providers = {
+        service.get("name"): [provider.get("name") for provider in service.get("provider", [])]
+        for service in offering.get("service", [])
+    }
+    missing = [
+        name for name in ("SourceNat", "Firewall", _ACCESS_SERVICE[access]) if _ROUTER not in providers.get(name, [])
+    ]
+    if offering.get("guestiptype", "Isolated") != "Isolated" or offering.get("forvpc"):
+        return "is not for isolated networks"
+    if missing:
+        return f"has no {' and '.join(missing)} by a {_ROUTER}"
+    if "Dhcp" not in providers or "UserData" not in providers:
+        return "gives guests no Dhcp or UserData"
+    if offering.get("specifyvlan"):
+        return "needs a VLAN to be named, which only administrators may"
+    return ""
+
+
+def best(offerings: Sequence[Answer], access: str) -> Answer | None:
+    """The offering that "auto" stands for: the built-in one, else a default one, else the first by name."""
+    fit = [offering for offering in offerings if not unfitness(offering, access)]
+    return min(fit, key=_rank, default=None)
+
+
+def allows_egress(offering: Answer) -> bool:
+    """Whether guests may reach the outside without an egress rule."""
+    return bool(offering.get("egressdefaultpolicy"))
+
+
+def is_redundant(offering: Answer) -> bool:
+    """Whether networks of this offering get two routers."""
+    return any(
+        capability.get("name") == "RedundantRouter" and str(capability.get("value")).lower() == "true"
+        for service in offering.get("service", [])
+        for capability in service.get("capability", [])
+    )
+
+
+def _rank(offering: Answer) -> tuple[bool, bool, bool, bool, str]:
+    name = str(offering.get("name", ""))
+    return name != _DEFAULT, is_redundant(offering), allows_egress(offering), not offering.get("isdefault"), name

@@ -1,0 +1,143 @@
+"""What can be restarted, and how the cloud is asked for it."""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from vrbench.cloud.errors import CloudError, JobTimeout, NotPermitted, UnknownOperation, UnsafeNetwork
+from vrbench.cloud.facade import Answer, Cloud, Job
+from vrbench.core.model import Environment
+from vrbench.core.ports import JobState
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Something asked of the cloud that takes the router away for a while; ``summary`` is for people."""
+
+    name: str
+    summary: str
+    start: Callable[[Cloud, Environment], Job]
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """One virtual router as the API shows it. ``redundant_state`` lags by up to 30 s: never a clock."""
+
+    id: str
+    name: str
+    state: str
+    version: str  # of its template
+    template: str
+    software_version: str
+    scripts_version: str
+    offering: str
+    redundant: bool
+    redundant_state: str
+    public_ip: str
+
+
+def _restart(cleanup: bool) -> Callable[[Cloud, Environment], Job]:
+    def start(cloud: Cloud, environment: Environment) -> Job:
+        # Sent explicitly in both cases: 4.9 takes a missing cleanup for true, later servers for false.
+        return cloud.submit("restartNetwork", id=environment.network_id, cleanup=cleanup)
+
+    return start
+
+
+def _reboot_router(cloud: Cloud, environment: Environment) -> Job:
+    rows = cloud.list("listRouters", "router", networkid=environment.network_id, listall=True)
+    running = [router for router in map(_router, rows) if router.state == "Running"]
+    active = [router for router in running if router.redundant_state in ("MASTER", "PRIMARY")]
+    chosen = next(iter(active or running), None)
+    if chosen is None:
+        raise UnsafeNetwork(f"network {environment.network_name}: no router runs that could be rebooted")
+    return cloud.submit("rebootRouter", id=chosen.id)
+
+
+OPERATIONS: Mapping[str, Operation] = MappingProxyType(
+    {
+        operation.name: operation
+        for operation in (
+            Operation("restart-network-cleanup", "restart the network, replacing its router", _restart(cleanup=True)),
+            Operation("restart-network", "apply the rules again, keeping the router", _restart(cleanup=False)),
+            Operation("reboot-router", "reboot the network's (active) router; needs an administrator", _reboot_router),
+        )
+    }
+)
+
+
+def find_operation(name: str) -> Operation:
+    """The operation of this name. Raises UnknownOperation, with the nearest names."""
+    if name in OPERATIONS:
+        return OPERATIONS[name]
+    near = difflib.get_close_matches(name, OPERATIONS, n=3, cutoff=0.4) or list(OPERATIONS)
+    raise UnknownOperation(f"there is no operation {name!r}; did you mean {' or '.join(near)}?")
+
+
+def request(cloud: Cloud, operation: str, environment: Environment) -> Job:
+    """Ask the cloud for the operation; returns as soon as its job is accepted."""
+    return find_operation(operation).start(cloud, environment)
+
+
+class RunningOperation:
+    """The port ``core.ports.Operation`` over a cloud: the job is watched by a thread, so that no look at it blocks."""
+
+    def __init__(
+        self, cloud: Cloud, operation: str, environment: Environment, deadline_s: float, poll_s: float = 0.5
+    ) -> None:
+        self._cloud = cloud
+        self._operation = find_operation(operation)
+        self._environment = environment
+        self._deadline_s = deadline_s
+        self._poll_s = poll_s
+        self._state = JobState(done=False)
+
+    def request(self) -> None:
+        """Ask the cloud; returns when the job is accepted. Raises CloudError when it is not."""
+        self._state = JobState(done=False)
+        job = self._operation.start(self._cloud, self._environment)
+        threading.Thread(target=self._watch, args=(job,), daemon=True).start()
+
+    def poll(self) -> JobState:
+        return self._state
+
+    def _watch(self, job: Job) -> None:
+        try:
+            self._cloud.wait(job, self._deadline_s, self._poll_s)
+            self._state = JobState(done=True)
+        except JobTimeout:
+            return  # not done is what it is: the trial has a deadline of its own
+        except CloudError as error:
+            self._state = JobState(done=True, error=str(error))
+
+
+def routers(cloud: Cloud, network_id: str) -> tuple[Router, ...]:
+    """The network's routers as they are now; none where the caller may not list routers."""
+    try:
+        rows = cloud.list("listRouters", "router", networkid=network_id, listall=True)
+    except NotPermitted:
+        return ()
+    return tuple(map(_router, rows))
+
+
+def _router(row: Answer) -> Router:
+    def text(name: str) -> str:
+        return str(row.get(name) or "")
+
+    return Router(
+        id=text("id"),
+        name=text("name"),
+        state=text("state"),
+        version=text("version"),
+        template=text("templatename") or text("templateid"),
+        software_version=text("softwareversion"),
+        scripts_version=text("scriptsversion"),
+        offering=text("serviceofferingname"),
+        redundant=bool(row.get("isredundantrouter")),
+        redundant_state=text("redundantstate"),
+        public_ip=text("publicip"),
+    )

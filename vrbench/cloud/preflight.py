@@ -1,0 +1,328 @@
+"""Everything that can be known before anything is built; all problems in one list."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from vrbench.cloud import offerings
+from vrbench.cloud.errors import CloudError, CloudRefused, CloudUnreachable, NotPermitted, PreflightError
+from vrbench.cloud.facade import Answer, Cloud
+from vrbench.core.plan import EnvironmentPlan
+
+_GIB = 1 << 30
+_OLDEST, _NEWEST = (4, 9), (4, 22)
+EXPUNGE_WAIT = "24 h, and up to 24 h more (its settings expunge.delay and expunge.interval)"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The plan's names as this cloud's ids, and what the caller may do here."""
+
+    zone_id: str
+    zone: str
+    network_offering_id: str
+    network_offering: str
+    egress_allowed: bool  # by default, without a rule
+    service_offering_id: str
+    service_offering: str
+    template_id: str
+    template: str
+    hypervisor: str
+    version: str
+    account: str
+    domain_id: str
+    role: str
+    may_expunge: bool
+    may_list_routers: bool
+
+
+@dataclass
+class _Findings:
+    """What the checks turn up as they go."""
+
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def preflight(
+    cloud: Cloud, plan: EnvironmentPlan, *, accept_unexpunged: bool = False
+) -> tuple[Resolved, tuple[str, ...]]:
+    """Resolve the plan's names here and check that it can be carried out; also returns notes for the operator.
+
+    ``accept_unexpunged``: the operator agrees that destroyed VMs and the network stay until the server expunges them.
+    Raises PreflightError with every problem found; builds nothing.
+    """
+    found = _Findings()
+    capability = _capabilities(cloud)
+    version = str(capability.get("cloudstackversion", "unknown"))
+    _check_version(version, found)
+    may_expunge = bool(capability.get("allowuserexpungerecovervm"))
+    _check_expunge(may_expunge, accept_unexpunged, found)
+    account = _account(cloud, found)
+    zone = _zone(cloud, plan, found)
+    zone_id = str(zone.get("id", ""))
+    network = _network_offering(cloud, plan, zone_id, found)
+    service = _service_offering(cloud, plan, zone_id, found)
+    template = _template(cloud, plan, zone_id, found) if zone_id else {}
+    _check_shape(plan, found)
+    _check_quota(plan, account, service, template, found)
+    _check_pool(cloud, plan, zone_id, found)
+    hypervisor = _hypervisor(cloud, zone_id, template)
+    may_list_routers = _may_list_routers(cloud, found)
+    if found.problems:
+        raise PreflightError(found.problems)
+    resolved = Resolved(
+        zone_id=zone_id,
+        zone=str(zone["name"]),
+        network_offering_id=str(network["id"]),
+        network_offering=str(network["name"]),
+        egress_allowed=offerings.allows_egress(network),
+        service_offering_id=str(service["id"]),
+        service_offering=str(service["name"]),
+        template_id=str(template["id"]),
+        template=str(template["name"]),
+        hypervisor=hypervisor,
+        version=version,
+        account=str(account.get("name", "")),
+        domain_id=str(account.get("domainid", "")),
+        role=str(account.get("roletype", "")),
+        may_expunge=may_expunge,
+        may_list_routers=may_list_routers,
+    )
+    return resolved, tuple(found.notes)
+
+
+def choose(rows: Sequence[Answer], wanted: str, what: str) -> tuple[Answer, str]:
+    """The row whose id or name is ``wanted`` and no problem, or no row and the problem, with the nearest names.
+
+    An empty ``wanted`` means the only one there is.
+    """
+    if not wanted:
+        return (rows[0], "") if len(rows) == 1 else ({}, _not_the_only(rows, what))
+    by_id = [row for row in rows if row.get("id") == wanted]
+    hits = by_id or [row for row in rows if row.get("name") == wanted]
+    if len(hits) == 1:
+        return hits[0], ""
+    if hits:
+        ids = ", ".join(str(row.get("id")) for row in hits)
+        return {}, f"{what} {wanted!r} is the name of {len(hits)} things; give one of their ids: {ids}"
+    names = [str(row.get("name")) for row in rows]
+    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.4) or sorted(names)[:5]
+    there = f"nearest: {', '.join(near)}" if near else "there is none this account may use"
+    return {}, f"{what} {wanted!r} not found; {there}"
+
+
+def _not_the_only(rows: Sequence[Answer], what: str) -> str:
+    names = sorted(str(row.get("name")) for row in rows)
+    there = f"there are {len(rows)}: {', '.join(names[:8])}" if rows else "there is none this account may use"
+    return f"no {what} is named in the profile, and {there}"
+
+
+def _capabilities(cloud: Cloud) -> Answer:
+    """Also the proof that endpoint, key and secret work: nothing else can be checked without."""
+    try:
+        capability = cloud.call("listCapabilities").get("capability", {})
+    except (CloudUnreachable, CloudRefused) as error:
+        raise PreflightError([str(error)]) from None
+    return capability if isinstance(capability, dict) else {}
+
+
+def _check_version(version: str, found: _Findings) -> None:
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if len(numbers) != 2 or not _OLDEST <= numbers <= _NEWEST:
+        found.notes.append(f"CloudStack {version} is outside the versions this was made for (4.9 to 4.22)")
+
+
+def _check_expunge(may_expunge: bool, accepted: bool, found: _Findings) -> None:
+    if may_expunge:
+        return
+    stays = (
+        "this account may not expunge VMs: after the run its destroyed VMs, the network and its router would stay "
+        f"until the server expunges them (by default {EXPUNGE_WAIT}), and count against the account's limits"
+    )
+    if accepted:
+        found.notes.append(f"{stays}; run the clean-up again then")
+    else:
+        found.problems.append(
+            f"{stays}. Use an account that may (administrators may; for users, the setting "
+            "allow.user.expunge.recover.vm), or accept it in the profile"
+        )
+
+
+def _account(cloud: Cloud, found: _Findings) -> Answer:
+    rows = _list(cloud, found, "listAccounts", "account")
+    if len(rows) > 1:
+        own = [row for row in rows if any(cloud.owns_key(user.get("apikey")) for user in row.get("user", []))]
+        rows = own or [row for row in rows if row.get("isdefault")]
+    if len(rows) != 1:
+        found.problems.append("can't tell which account these keys belong to (listAccounts names no single one)")
+        return {}
+    return rows[0]
+
+
+def _zone(cloud: Cloud, plan: EnvironmentPlan, found: _Findings) -> Answer:
+    zones = _list(cloud, found, "listZones", "zone", available=True)
+    zone, problem = choose(zones, plan.zone, "zone")
+    if problem:
+        found.problems.append(problem)
+    elif zone.get("networktype") == "Basic" or zone.get("securitygroupsenabled"):
+        found.problems.append(f"zone {plan.zone!r} has no isolated networks with a router of their own")
+        return {}
+    return zone
+
+
+def _network_offering(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: _Findings) -> Answer:
+    rows = _list(
+        cloud,
+        found,
+        "listNetworkOfferings",
+        "networkoffering",
+        guestiptype="Isolated",
+        state="Enabled",
+        zoneid=zone_id or None,
+    )
+    if plan.network_offering == "auto":
+        chosen = offerings.best(rows, plan.access)
+        if chosen is None:
+            found.problems.append(
+                "no network offering gives isolated networks with SourceNat, Firewall and "
+                f"{plan.access} by a VirtualRouter: name one in the profile, or ask the administrator for one"
+            )
+        return chosen or {}
+    offering, problem = choose(rows, plan.network_offering, "network offering")
+    if not problem and (reason := offerings.unfitness(offering, plan.access)):
+        problem = f"network offering {plan.network_offering!r} {reason}; 'auto' chooses one that fits"
+    if problem:
+        found.problems.append(problem)
+        return {}
+    return offering
+
+
+def _service_offering(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: _Findings) -> Answer:
+    rows = _list(cloud, found, "listServiceOfferings", "serviceoffering")
+    here = [row for row in rows if not row.get("zoneid") or zone_id in str(row["zoneid"]).split(",")]
+    wanted = plan.service_offering or str(min(filter(_is_fixed, here), key=_size, default={}).get("id", ""))
+    offering, problem = choose(here, wanted, "service offering")
+    if not problem and not _is_fixed(offering):
+        problem = f"service offering {plan.service_offering!r} leaves CPU and memory open; choose one of a fixed size"
+    if problem:
+        found.problems.append(problem)
+        return {}
+    return offering
+
+
+def _is_fixed(service: Answer) -> bool:
+    return not service.get("iscustomized")
+
+
+def _size(service: Answer) -> tuple[int, int, int]:
+    memory, cores, speed = (int(service.get(name) or 0) for name in ("memory", "cpunumber", "cpuspeed"))
+    return memory, cores, speed
+
+
+def _template(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: _Findings) -> Answer:
+    rows = _list(cloud, found, "listTemplates", "template", templatefilter="executable", zoneid=zone_id)
+    here = [row for row in rows if row.get("zoneid", zone_id) == zone_id]
+    if not plan.template:
+        here = [row for row in here if row.get("isfeatured")]
+    template, problem = choose(here, plan.template, "template")
+    if not problem and not template.get("isready"):
+        status = template.get("status") or "not downloaded"
+        problem = f"template {plan.template!r} is not ready in this zone ({status}); wait for it or choose another"
+    if problem:
+        found.problems.append(problem)
+        return {}
+    return template
+
+
+def _check_shape(plan: EnvironmentPlan, found: _Findings) -> None:
+    if plan.access == offerings.STATIC_NAT and plan.vms != plan.public_ips:
+        found.problems.append(
+            f"static NAT gives each VM one address of its own: {plan.vms} VMs don't go with {plan.public_ips} public "
+            "IPs; make them equal, or use port forwarding"
+        )
+
+
+def _check_quota(plan: EnvironmentPlan, account: Answer, service: Answer, template: Answer, found: _Findings) -> None:
+    disk_gib = max(math.ceil(int(template.get("size") or 0) / _GIB), int(service.get("rootdisksize") or 0))
+    needs = {
+        "vm": ("VMs", plan.vms),
+        "volume": ("volumes", plan.vms),
+        "ip": ("public IP addresses, source NAT included", plan.public_ips + 1),
+        "network": ("networks", 1),
+        "cpu": ("CPU cores", plan.vms * int(service.get("cpunumber") or 0)),
+        "memory": ("MiB of memory", plan.vms * int(service.get("memory") or 0)),
+        "primarystorage": ("GiB of primary storage", plan.vms * disk_gib),
+    }
+    for prefix, (what, needed) in needs.items():
+        available = _limit(account.get(f"{prefix}available"))
+        if needed > available:
+            found.problems.append(
+                f"the account's limit leaves {available:g} {what}, the plan needs {needed}: "
+                "free some, ask for a higher limit, or plan less"
+            )
+
+
+def _limit(value: object) -> float:
+    """How many are left; CloudStack writes numbers as text, and no limit as "Unlimited" or -1."""
+    try:
+        left = float(str(value))
+    except ValueError:
+        return math.inf
+    return math.inf if left == -1 else left
+
+
+def _check_pool(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: _Findings) -> None:
+    """Free public addresses of the zone, where the caller is shown them; the answer is only proof when it has any."""
+    if not zone_id:
+        return
+    try:
+        rows = cloud.list(
+            "listPublicIpAddresses", "publicipaddress", zoneid=zone_id, allocatedonly=False, forvirtualnetwork=True
+        )
+    except CloudError as error:
+        found.notes.append(f"free public addresses can't be counted here ({error.command} refused or unanswered)")
+        return
+    free = sum(row.get("state") == "Free" for row in rows)
+    shown = any(row.get("state") == "Free" for row in rows)
+    if shown and free < plan.public_ips + 1:
+        found.problems.append(
+            f"the zone has {free} free public addresses, the plan needs {plan.public_ips + 1} "
+            f"({plan.public_ips} and one for source NAT): plan fewer, or ask the administrator for a larger range"
+        )
+    if not shown:
+        found.notes.append("this account is not shown which public addresses are free; whether enough are is not known")
+
+
+def _hypervisor(cloud: Cloud, zone_id: str, template: Answer) -> str:
+    """The template's hypervisor: in a zone of several, that is where the VMs will run."""
+    if template.get("hypervisor"):
+        return str(template["hypervisor"])
+    try:
+        rows = cloud.list("listHypervisors", "hypervisor", zoneid=zone_id or None)
+    except CloudError:
+        return "unknown"
+    return "/".join(str(row.get("name")) for row in rows) or "unknown"
+
+
+def _may_list_routers(cloud: Cloud, found: _Findings) -> bool:
+    try:
+        cloud.call("listRouters", page=1, pagesize=1)
+    except NotPermitted:
+        found.notes.append("this account may not list routers: reports won't name them, their versions and states")
+        return False
+    except CloudError as error:
+        found.notes.append(f"routers can't be listed: {error}")
+        return False
+    return True
+
+
+def _list(cloud: Cloud, found: _Findings, command: str, name: str, **params: str | bool | None) -> list[Answer]:
+    try:
+        return cloud.list(command, name, **params)
+    except CloudError as error:
+        found.problems.append(str(error))
+        return []
