@@ -156,11 +156,20 @@ def load_profile(text: str, name: str, settings: tuple[str, ...] = ()) -> Profil
     return Profile(name=profile_name, **tables)
 
 
-def reference() -> Iterator[tuple[str, str, object, str]]:
-    """Every key there is: (table, key, default, help)."""
+def reference() -> Iterator[tuple[str, str, str, str]]:
+    """Every key there is: (table, key, default as TOML, help)."""
     for table, kind in TABLES.items():
         for f in fields(kind):
-            yield table, f.name, f.default, str(f.metadata["help"])
+            is_duration = f.metadata["read"] is values.duration
+            yield table, f.name, _as_toml(f.default, is_duration), str(f.metadata["help"])
+
+
+def _as_toml(value: object, is_duration: bool) -> str:
+    if is_duration and isinstance(value, float):
+        return f'"{values.show_duration(value)}"'
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def _lay_over(written: dict[str, Any], setting: str) -> str | None:

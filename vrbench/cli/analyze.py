@@ -1,0 +1,24 @@
+"""vrbench analyze: every figure of stored runs, computed anew from their raw samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vrbench.cli.options import json_option, reports_option
+
+
+@click.command("analyze", epilog="Example: vrbench analyze 20261124T131500Z-1a2b-lab-parallel")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@json_option
+@reports_option
+def command(runs: tuple[str, ...], as_json: bool, reports: Path) -> None:
+    """Recompute and show windows, trials and summary (RUN: directory, id, or the beginning of an id).
+
+    The same samples under the same rules give the same tables; a run cut short shows the trials it completed.
+    """
+    from vrbench.cli.results import show_runs
+    from vrbench.store import find_run, load_run
+
+    show_runs([load_run(find_run(reports, name)) for name in runs], as_json)

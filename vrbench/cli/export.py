@@ -1,0 +1,30 @@
+"""vrbench export: the tables of stored runs, for spreadsheets and programs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from vrbench.cli.options import reports_option
+
+
+@click.command("export", epilog="Example: vrbench export 20261124T13 --table trials --format csv > capacity-review.csv")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("--table", type=click.Choice(["samples", "windows", "trials", "summary"]), default="summary")
+@click.option("--format", "format_", type=click.Choice(["csv", "parquet", "json"]), default="csv")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A file; otherwise stdout.")
+@reports_option
+def command(runs: tuple[str, ...], table: str, format_: str, output: Path | None, reports: Path) -> None:
+    """Write a table of one or more runs (RUN: directory, id, or the beginning of an id).
+
+    Times are seconds since the operation was requested, or ISO 8601 UTC; an empty cell was not measured or has no
+    bound. Text that a spreadsheet would run as a formula is defused with an apostrophe.
+    """
+    from vrbench.report.frames import write_table
+    from vrbench.report.rows import rows
+    from vrbench.store import find_run, load_run
+
+    loaded = [load_run(find_run(reports, name)) for name in runs]
+    write_table(table, rows(table, loaded), format_, output or sys.stdout)

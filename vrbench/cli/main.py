@@ -1,0 +1,102 @@
+"""The vrbench command: one lazy group, so that ``--help`` loads nothing it doesn't need; errors become exit codes."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+
+import click
+
+from vrbench import __version__
+from vrbench.cli.exits import Exit
+
+COMMANDS = {
+    "demo": ("vrbench.cli.demo", "The main job on the embedded lab, nothing to configure."),
+    "run": ("vrbench.cli.run", "Build a network, restart its router, measure the outage, remove all."),
+    "cleanup": ("vrbench.cli.cleanup", "Remove what a crashed run left, from its journal."),
+    "analyze": ("vrbench.cli.analyze", "Recompute and show every figure of stored runs."),
+    "export": ("vrbench.cli.export", "Write samples, windows, trials or summary as CSV, Parquet or JSON."),
+    "profiles": ("vrbench.cli.profiles", "List the shipped profiles, show one, or the keys there are."),
+    "lab": ("vrbench.cli.lab", "The zone in a box, by hand: up, status, exec, outage, down."),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and imports one only when it is run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+        if args[0] not in COMMANDS and close:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {close[0]!r}?")
+        return super().resolve_command(ctx, args)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{COMMANDS[cmd_name][0]} has no command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with: vrbench demo",
+)
+@click.version_option(__version__, prog_name="vrbench")
+def cli() -> None:
+    """How long is a tenant's network down when its virtual router is restarted?
+
+    vrbench builds an isolated network through the CloudStack API, triggers the operation, probes at fine intervals,
+    totals the outage windows with their bounds, and removes all that it built.
+    """
+
+
+def main() -> None:
+    """Run the command and exit by the table of ``Exit``."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")  # a terminal that lacks a sign shows "?", never a traceback
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        result = cli.main(standalone_mode=False)
+        return int(result) if isinstance(result, int) else Exit.OK
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except click.Abort:
+        return Exit.NOT_VALID
+    except BrokenPipeError:
+        # Whoever read our output has had enough; without this the interpreter complains once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+    except Exception as error:  # noqa: BLE001  the last door: known errors get their words and code, others are bugs
+        return _explain(error)
+
+
+def _explain(error: Exception) -> int:
+    """Print an error in words and return its exit code; an unknown one is a bug and prints where it happened."""
+    from vrbench.cli.faults import describe
+
+    code, text = describe(error)
+    click.echo(f"vrbench: {text}", err=True)
+    return code

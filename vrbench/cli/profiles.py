@@ -1,0 +1,57 @@
+"""vrbench profiles: the shipped profiles and the keys that a profile may have."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import resources
+from pathlib import Path
+
+import click
+
+from vrbench.cli.exits import UsageProblem
+from vrbench.core.profile import Profile, load_profile, reference
+
+
+@click.command("profiles", epilog="Example: vrbench profiles lab-parallel > mine.toml")
+@click.argument("name", required=False)
+@click.option("--keys", is_flag=True, help="Every key there is, with its default.")
+def command(name: str | None, keys: bool) -> None:
+    """List the shipped profiles, print one (to copy and edit), or list the keys."""
+    if keys:
+        for table, key, default, text in reference():
+            click.echo(f"{table}.{key} = {default}\n    {text}")
+    elif name:
+        click.echo(shipped()[_known(name)].rstrip())
+    else:
+        for known, text in shipped().items():
+            click.echo(f"{known:16} {text.splitlines()[0].lstrip('# ')}")
+
+
+def open_profile(name: str, settings: tuple[str, ...]) -> Profile:
+    """A profile by file name, or by the name of a shipped one. Raises UsageProblem or ProfileError."""
+    path = Path(name)
+    if path.suffix == ".toml" or path.is_file():
+        try:
+            return load_profile(path.read_text(encoding="utf-8"), path.stem, settings)
+        except UnicodeDecodeError:
+            raise UsageProblem(f"{path} is not UTF-8 text; a profile is TOML") from None
+        except OSError as error:
+            raise UsageProblem(f"can't read the profile {path}: {error.strerror}") from error
+    return load_profile(shipped()[_known(name)], name, settings)
+
+
+def shipped() -> dict[str, str]:
+    """The shipped profiles' texts by name: inside the installed package, or beside it in a checkout."""
+    inside = resources.files("vrbench") / "profiles"
+    folder = inside if inside.is_dir() else resources.files("vrbench") / ".." / "profiles"
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
+    return {f.name.removesuffix(".toml"): f.read_text(encoding="utf-8") for f in files}
+
+
+def _known(name: str) -> str:
+    names = list(shipped())
+    if name in names:
+        return name
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"shipped: {', '.join(names)}; or give a .toml file"
+    raise UsageProblem(f"no profile {name!r}; {hint}")

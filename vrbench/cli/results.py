@@ -1,0 +1,56 @@
+"""How finished runs are printed, and what exit code they deserve."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import click
+
+from vrbench.cli.exits import Exit
+from vrbench.core.model import Direction, Verdict
+from vrbench.core.profile import LimitsTable
+from vrbench.core.results import Run
+from vrbench.core.windows import Downtime
+
+
+def show_runs(runs: Sequence[Run], as_json: bool) -> None:
+    """Print runs on stdout: tables for people, or one JSON object for programs."""
+    if as_json:
+        click.echo(json.dumps(as_object(runs), indent=1))
+        return
+    from rich.console import Console
+
+    from vrbench.report.tables import run_report
+
+    console = Console()
+    for run in runs:
+        console.print(run_report(run))
+
+
+def as_object(runs: Sequence[Run]) -> dict[str, object]:
+    """Runs as plain values for JSON: the rows of the trials, windows and summary tables, and where they lie."""
+    from vrbench.report.rows import rows
+
+    tables = {table: list(rows(table, runs)) for table in ("summary", "trials", "windows")}
+    return {"runs": [{"run_id": r.run_id, "path": r.path, "state": r.state} for r in runs], **tables}
+
+
+def exit_code(run: Run, limits: LimitsTable | None, planned: int) -> Exit:
+    """0, 1 or 2: invalid or missing trials outweigh a limit, since no figure can be held against it."""
+    if len(run.trials) < planned or any(t.verdict is not Verdict.VALID for t in run.trials):
+        return Exit.NOT_VALID
+    return Exit.OVER_LIMIT if limits and over_limits(run, limits) else Exit.OK
+
+
+def over_limits(run: Run, limits: LimitsTable) -> list[str]:
+    """One sentence for each limit of the profile that the run's average is above."""
+    found = []
+    for direction, limit in ((Direction.EGRESS, limits.egress), (Direction.INGRESS, limits.ingress)):
+        downtimes = run.downtimes(direction)
+        if limit is None or not downtimes:
+            continue
+        average = Downtime.mean(downtimes).estimate_s
+        if average > limit:
+            found.append(f"average {direction} downtime {average:.2f} s is over the limit of {limit:g} s")
+    return found

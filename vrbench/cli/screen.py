@@ -1,0 +1,166 @@
+"""Progress: a live view on a terminal, plain lines elsewhere. Always on stderr; results go to stdout."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from vrbench.core.live import StreamState
+from vrbench.core.model import Direction
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+FLOW_COLUMNS = (
+    ("fresh", "out, new flows"),
+    ("persistent", "out, old flow"),
+    ("syn", "in, TCP"),
+    ("banner", "in, SSH"),
+)
+
+
+class RunScreen(Protocol):
+    """What a run shows while it goes on; also the main path's ``Screen`` port."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None: ...
+
+    def phase(self, name: str, following: str) -> None: ...
+    def watch(self, states: Sequence[StreamState], now_ns: int, job: str) -> None: ...
+    def note(self, text: str) -> None: ...
+
+
+def make_screen(plain: bool, rows: Callable[[StreamState], str]) -> RunScreen:
+    """The live view where stderr is a terminal, plain lines otherwise. ``rows`` names the row a stream belongs to."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return PlainScreen(console) if plain or not console.is_terminal else LiveScreen(console, rows)
+
+
+class PlainScreen:
+    """One line per phase, note and change of the network's state."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._begun = time.monotonic()
+        self._last = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        return None
+
+    def phase(self, name: str, following: str) -> None:
+        self._line(f"{name} (next: {following})" if following else name)
+
+    def note(self, text: str) -> None:
+        self._line(f"  {text}")
+
+    def watch(self, states: Sequence[StreamState], now_ns: int, job: str) -> None:
+        words = summary_words(states)
+        if words != self._last:
+            self._last = words
+            self._line(f"  {words}; job {job}")
+
+    def _line(self, text: str) -> None:
+        elapsed = time.monotonic() - self._begun
+        self._console.print(f"{elapsed:7.1f} s  {text}", markup=False, highlight=False, soft_wrap=True)
+
+
+class LiveScreen:
+    """Phase, elapsed time and what comes next; per VM and stream: up or down now, and for how long in all."""
+
+    def __init__(self, console: Console, row_of: Callable[[StreamState], str]) -> None:
+        from rich.live import Live
+
+        self._console, self._row_of = console, row_of
+        self._begun = self._phase_begun = time.monotonic()
+        self._phase, self._following = "starting", ""
+        self._states: Sequence[StreamState] = ()
+        self._now_ns, self._job = 0, ""
+        self._live = Live(get_renderable=self._view, console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._live.stop()
+
+    def phase(self, name: str, following: str) -> None:
+        now = time.monotonic()
+        if self._phase != "starting":
+            self._console.print(f"[green]✓[/] {self._phase} [dim]{now - self._phase_begun:.1f} s[/]", highlight=False)
+        self._phase, self._following, self._phase_begun = name, following, now
+        self._states = ()
+
+    def note(self, text: str) -> None:
+        self._console.print(f"  {text}", markup=False, highlight=False)
+
+    def watch(self, states: Sequence[StreamState], now_ns: int, job: str) -> None:
+        self._states, self._now_ns, self._job = states, now_ns, job
+
+    def _view(self) -> Table:
+        from rich.table import Table
+
+        now = time.monotonic()
+        outer = Table.grid(padding=(0, 1))
+        head = f"[bold]{self._phase}[/]  {now - self._phase_begun:.0f} s  [dim](run {now - self._begun:.0f} s"
+        outer.add_row(head + (f"; next: {self._following})[/]" if self._following else ")[/]"))
+        if self._states:
+            outer.add_row(f"job: {self._job}   {summary_words(self._states)}")
+            outer.add_row(self._streams())
+        return outer
+
+    def _streams(self) -> Table:
+        from rich import box
+        from rich.table import Table
+
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column("VM")
+        for _, title in FLOW_COLUMNS:
+            table.add_column(title, justify="right")
+        cells: dict[str, dict[str, str]] = {}
+        for state in self._states:
+            if state.stream.direction is not Direction.CONTROL:
+                cells.setdefault(self._row_of(state), {})[state.stream.flow] = _cell(state, self._now_ns)
+        for row in sorted(cells, key=_natural):
+            table.add_row(row, *(cells[row].get(flow, "") for flow, _ in FLOW_COLUMNS))
+        return table
+
+
+def _cell(state: StreamState, now_ns: int) -> str:
+    """Up or down now, the present window, and the total so far."""
+    total_s = state.down_ns / 1e9
+    if state.up is None:
+        return "[dim]waiting[/]"
+    if state.up:
+        stale = (now_ns - state.judged_ns) / 1e9
+        if stale > 5:
+            return f"[dim]no news {stale:.0f} s[/]"
+        return f"[green]up[/] {total_s:.1f} s" if total_s else "[green]up[/]"
+    present_s = max(0.0, (now_ns - state.since_ns) / 1e9)
+    return f"[bold red]DOWN[/] {total_s + present_s:.1f} s"
+
+
+def summary_words(states: Sequence[StreamState]) -> str:
+    """ "egress 20 of 20 up, ingress 0 of 20 up"."""
+    words = []
+    for direction in (Direction.EGRESS, Direction.INGRESS):
+        here = [s for s in states if s.stream.direction is direction]
+        if here:
+            words.append(f"{direction.value} {sum(bool(s.up) for s in here)} of {len(here)} up")
+    return ", ".join(words) or "no stream yet"
+
+
+def _natural(name: str) -> tuple[str, int]:
+    """Sort vm2 before vm10."""
+    digits = "".join(c for c in name if c.isdigit())
+    return name.rstrip("0123456789"), int(digits or 0)

@@ -1,0 +1,172 @@
+"""The result tables for a terminal (rich). They fit 80 columns, and read the same without colour."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from vrbench.core.model import Direction, OutageWindow, Verdict
+from vrbench.core.results import MEASURED, Run, StreamResult, TrialResult
+from vrbench.core.stats import summarize
+from vrbench.core.windows import Downtime
+from vrbench.report.rows import FLOWS, SCOPES
+from vrbench.report.wording import bounded, decimals, percent, seconds, setting
+
+_VERDICT_STYLE = {Verdict.VALID: "green", Verdict.INVALID: "bold red", Verdict.UNKNOWN: "yellow"}
+MAX_WINDOW_ROWS = 12
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A plain table: first column left, the others right."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if i else "left")
+    return table
+
+
+def run_report(run: Run) -> RenderableType:
+    """All of a run: windows and trials, the headline, and every caveat."""
+    parts: list[RenderableType] = [windows_table(t) for t in run.trials]
+    parts += [trials_table(run), flows_table(run), headline_table(run), caveat_lines([run])]
+    return Group(*parts)
+
+
+def windows_table(trial: TrialResult) -> RenderableType:
+    """The outage windows of one trial; streams whose windows are alike stand in one row."""
+    n = trial.facts.number
+    table = _table(
+        f"Trial {n}: outage windows after the request", "streams", "window", "from", "down for (bounds)", "kind"
+    )
+    listed = list(_grouped(trial))
+    for count, name, index, window in listed[:MAX_WINDOW_ROWS]:
+        streams = f"{count} × {name}" if count > 1 else name
+        kind = "silence" if not window.refused else "refusal" if not window.lost else "both"
+        down = bounded(Downtime(window.at_least_s, window.estimate_s, window.at_most_s))
+        table.add_row(streams, str(index), f"{window.start_s:+.2f} s", down, kind)
+    if not listed:
+        return Text(f"Trial {n}: no outage window in any stream\n")
+    if len(listed) > MAX_WINDOW_ROWS:
+        more = (
+            f"… and {len(listed) - MAX_WINDOW_ROWS} more: vrbench export {trial.facts.number and 'RUN'} --table windows"
+        )
+        return Group(table, Text(more, style="dim"))
+    return table
+
+
+def _grouped(trial: TrialResult) -> Iterable[tuple[int, str, int, OutageWindow]]:
+    """(streams, what they are, number of the window, the middle one of those windows) per flow and window number."""
+    for direction, flow in FLOWS:
+        streams = [s for s in trial.of(direction, flow) if s.windows]
+        for index in range(max((len(s.windows) for s in streams), default=0)):
+            here = sorted((s.windows[index] for s in streams if len(s.windows) > index), key=lambda w: w.estimate_s)
+            yield len(here), f"{direction} {flow}", index + 1, here[len(here) // 2]
+
+
+def trials_table(run: Run) -> Table:
+    """One row per trial and direction."""
+    table = _table("Trials", "trial", "direction", "mean over streams (bounds)", "worst", "any down", "job", "verdict")
+    for trial in run.trials:
+        for direction in MEASURED:
+            f = trial.figures(direction)
+            n = decimals(f.downtime.at_most_s - f.downtime.at_least_s) if math.isfinite(f.downtime.at_most_s) else 1
+            first = direction is Direction.EGRESS
+            table.add_row(
+                str(trial.facts.number) if first else "",
+                direction.value,
+                bounded(f.downtime),
+                seconds(f.worst_s, n),
+                seconds(f.any_down.estimate_s, n),
+                seconds(trial.facts.job_s, 1) if first else "",
+                Text(trial.verdict.value, style=_VERDICT_STYLE[trial.verdict]) if first else "",
+            )
+    return table
+
+
+def flows_table(run: Run) -> Table:
+    """Old against new flows, and the network against the service: averages over trials."""
+    table = _table("By flow and layer, average over trials", "stream", "mean over streams (bounds)", "worst", "windows")
+    names = {
+        "fresh": "egress ping, new flows",
+        "persistent": "egress ping, one old flow",
+        "syn": "ingress TCP (SYN)",
+        "banner": "ingress SSH (banner)",
+    }
+    usable = [t for t in run.trials if t.verdict is not Verdict.INVALID]
+    for direction, flow in FLOWS:
+        figures = [t.figures(direction, flow) for t in usable]
+        worst = max((f.worst_s for f in figures), default=None)
+        mean = bounded(Downtime.mean([f.downtime for f in figures])) if figures else "–"
+        table.add_row(names[flow], mean, seconds(worst), str(sum(f.windows for f in figures)))
+    return table
+
+
+def headline_table(run: Run) -> RenderableType:
+    """Over all trials that are not invalid: average with bounds, lowest, median, highest."""
+    used = len(run.downtimes(None))
+    table = _table(f"Downtime over {used} trials", "direction", "average (bounds)", "lowest", "median", "highest")
+    for name, direction in SCOPES:
+        downtimes = run.downtimes(direction)
+        s = summarize([d.estimate_s for d in downtimes])
+        average = bounded(Downtime.mean(downtimes)) if downtimes else "–"
+        table.add_row(name, average, seconds(s.lowest_s), seconds(s.median_s), seconds(s.highest_s))
+    return Group(Text(setting(run), style="bold"), table, Text(f"method {run.method.id}", style="dim"))
+
+
+def reduction_table(before: Run, after: Run, words: tuple[str, str]) -> Table:
+    """Two runs side by side in the form operators know from 2018: average, average (lowest), reduction."""
+    table = _table(
+        "How long the network is down: router restart with cleanup",
+        "environment",
+        f"{words[0]} average",
+        f"{words[1]} average (lowest)",
+        "reduction average (highest)",
+    )
+    for name, direction in SCOPES:
+        old, new = before.downtimes(direction), after.downtimes(direction)
+        if not old or not new:
+            table.add_row(name, "–", "–", "–")
+            continue
+        average, lowest = Downtime.mean(old).estimate_s, min(d.estimate_s for d in new)
+        new_average = Downtime.mean(new)
+        table.add_row(
+            name,
+            bounded(Downtime.mean(old)),
+            f"{bounded(new_average)}\n(lowest {seconds(lowest)})",
+            f"{percent(_reduction(average, new_average.estimate_s))} ({percent(_reduction(average, lowest))})",
+        )
+    return table
+
+
+def _reduction(before: float, after: float) -> float | None:
+    return 1 - after / before if before > 0 else None
+
+
+def caveat_lines(runs: Sequence[Run]) -> RenderableType:
+    """Every caveat once, with the trials that carry it, and the instrument's own quality."""
+    lines = []
+    for run in runs:
+        seen: dict[str, list[str]] = {}
+        for trial in run.trials:
+            for caveat in trial.caveats:
+                seen.setdefault(str(caveat), []).append(str(trial.facts.number))
+        for words, trials in seen.items():
+            lines.append(Text(f"! {words} [trial {', '.join(trials)}]", style="yellow"))
+        if run.trials:
+            lines.append(Text(_quality(run), style="dim"))
+    return Group(*lines)
+
+
+def _quality(run: Run) -> str:
+    streams: list[StreamResult] = [s for t in run.trials for s in t.streams]
+    harness = min(t.punctual_harness for t in run.trials)
+    guests = min(t.punctual_guests for t in run.trials)
+    slots = sum(len(s.samples) for s in streams)
+    return (
+        f"instrument: {slots} slots; sent on time {harness:.2%} (harness, 2 ms) and {guests:.2%} (guests, 5 ms) "
+        "in the worst trial"
+    )

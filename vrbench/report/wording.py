@@ -1,0 +1,41 @@
+"""How figures are worded: a number never stands without its bounds, and shows no digit that the bounds don't carry."""
+
+from __future__ import annotations
+
+import math
+
+from vrbench.core.results import Run
+from vrbench.core.windows import Downtime
+
+
+def decimals(width_s: float) -> int:
+    """How many decimals a figure with bounds this far apart (seconds) deserves."""
+    if width_s < 0.05:
+        return 3
+    return 2 if width_s < 0.5 else 1
+
+
+def seconds(value: float | None, digits: int = 2) -> str:
+    """ "14.62 s", or a dash where there is nothing to say."""
+    if value is None or math.isnan(value):
+        return "–"
+    return "open" if math.isinf(value) else f"{value:.{digits}f} s"
+
+
+def bounded(d: Downtime) -> str:
+    """ "14.62 s (14.52–14.71)": the estimate and what it is between."""
+    if math.isinf(d.at_most_s):
+        return f"≥ {d.at_least_s:.1f} s (open)"
+    n = decimals(d.at_most_s - d.at_least_s)
+    return f"{d.estimate_s:.{n}f} s ({d.at_least_s:.{n}f}–{d.at_most_s:.{n}f})"
+
+
+def percent(share: float | None) -> str:
+    """ "95 %", or a dash."""
+    return "–" if share is None else f"{share * 100:.0f} %"
+
+
+def setting(run: Run) -> str:
+    """Where a run was measured, in one line."""
+    c = run.context
+    return f"{c.environment}: CloudStack {c.cloud_version}, {c.hypervisor}, {c.operation}"
