@@ -1,0 +1,141 @@
+"""Full TCP connections: one connect per slot, and the SSH identification line where it is asked for.
+
+Attempts of several slots run side by side, since sending never waits. Each is closed with a reset when it has its
+answer, and abandoned at the threshold: the kernel would send a lost SYN again after 1 s, and a late success must not
+count. So there are never more than threshold / interval + 1 open per target.
+"""
+
+from __future__ import annotations
+
+import collections
+import errno
+import select
+import socket
+import struct
+from typing import Any
+
+from vrbench.probes.engine import (
+    CONNECTED,
+    FAILED,
+    IP_RECVERR,
+    REFUSED,
+    REPLY,
+    SENT,
+    Log,
+    Prober,
+    icmp_error,
+    monotonic_ns,
+    receive,
+)
+from vrbench.probes.syn import REFUSED_RST, split_target
+
+REFUSED_CLOSED = 2
+REFUSED_NOT_SSH = 3
+MAX_GREETING = 1024  # bytes of other lines that may precede the identification (RFC 4253 section 4.2)
+_ERRNO_AS_ICMP = {errno.ENETUNREACH: 0x0300, errno.EHOSTUNREACH: 0x0301, errno.EACCES: 0x030D}
+
+
+class Attempt:
+    """One connection of one slot."""
+
+    __slots__ = ("deadline_ns", "greeting", "slot", "sock", "stream")
+
+    def __init__(self, sock: socket.socket, stream: int, slot: int, deadline_ns: int) -> None:
+        self.sock, self.stream, self.slot, self.deadline_ns = sock, stream, slot, deadline_ns
+        self.greeting: bytes | None = None  # None: not connected yet
+
+
+class Connect(Prober):
+    """Connects to ``host:port`` targets; with ``greeted`` an answer is the SSH identification, else the connection."""
+
+    method = "connect"
+
+    def __init__(self, streams: list[dict[str, Any]], log: Log, threshold_ns: int, greeted: bool) -> None:
+        self.log, self.threshold_ns, self.greeted = log, threshold_ns, greeted
+        self.targets = [split_target(stream["target"]) for stream in streams]
+        self.poller = select.epoll()
+        self.open: dict[int, Attempt] = {}
+        self.oldest: collections.deque[Attempt] = collections.deque()
+
+    def settled(self) -> bool:
+        return not self.open
+
+    def wait(self, until_ns: int) -> None:
+        if self.oldest:
+            until_ns = min(until_ns, self.oldest[0].deadline_ns)
+        pause = until_ns - monotonic_ns()
+        if pause > 0:  # select counts in microseconds, epoll itself only in milliseconds
+            select.select([self.poller], [], [], pause / 1e9)
+
+    def send(self, stream: int, slot: int) -> None:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        at = monotonic_ns()
+        code = sock.connect_ex(self.targets[stream])
+        if code not in (0, errno.EINPROGRESS, errno.ECONNREFUSED):
+            self.log.record(FAILED, stream, code, slot, at)
+            sock.close()
+            return
+        self.log.record(SENT, stream, 0, slot, at)
+        attempt = Attempt(sock, stream, slot, at + self.threshold_ns)
+        self.open[sock.fileno()] = attempt
+        self.oldest.append(attempt)
+        if code == errno.ECONNREFUSED:
+            self._finish(attempt, REFUSED, REFUSED_RST)
+        else:
+            self.poller.register(sock.fileno(), select.EPOLLOUT)
+
+    def drain(self) -> None:
+        for fd, _ in self.poller.poll(0):
+            attempt = self.open[fd]
+            if attempt.greeting is None:
+                self._connected(attempt)
+            else:
+                self._read(attempt)
+        now = monotonic_ns()
+        while self.oldest and (self.oldest[0].deadline_ns <= now or self.oldest[0].sock.fileno() < 0):
+            self._close(self.oldest.popleft())
+
+    def _connected(self, attempt: Attempt) -> None:
+        now = monotonic_ns()
+        code = attempt.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._finish(attempt, REFUSED, self._reason(attempt.sock, code))
+            return
+        self.log.record(CONNECTED, attempt.stream, 0, attempt.slot, now)
+        if self.greeted:
+            attempt.greeting = b""
+            self.poller.modify(attempt.sock.fileno(), select.EPOLLIN)
+        else:
+            self._finish(attempt, REPLY, 0)
+
+    @staticmethod
+    def _reason(sock: socket.socket, code: int) -> int:
+        """Why a connect failed: the ICMP error itself where the kernel kept it, else what its errno stands for."""
+        for _, ancillary in receive(sock, socket.MSG_ERRQUEUE):
+            if icmp_error(ancillary):
+                return icmp_error(ancillary)
+        return _ERRNO_AS_ICMP.get(code, REFUSED_RST)
+
+    def _read(self, attempt: Attempt) -> None:
+        try:
+            heard = attempt.sock.recv(MAX_GREETING)
+        except BlockingIOError:
+            return
+        except OSError:
+            heard = b""
+        attempt.greeting = (attempt.greeting or b"") + heard
+        if any(line.startswith(b"SSH-") for line in attempt.greeting.split(b"\n")[:-1]):
+            self._finish(attempt, REPLY, 0)
+        elif not heard or len(attempt.greeting) > MAX_GREETING:
+            self._finish(attempt, REFUSED, REFUSED_NOT_SSH if attempt.greeting else REFUSED_CLOSED)
+
+    def _finish(self, attempt: Attempt, kind: int, detail: int) -> None:
+        self.log.record(kind, attempt.stream, detail, attempt.slot, monotonic_ns())
+        self._close(attempt)
+
+    def _close(self, attempt: Attempt) -> None:
+        self.open.pop(attempt.sock.fileno(), None)
+        attempt.sock.close()

@@ -1,0 +1,246 @@
+"""ICMP echo on the engine: raw sockets where they are allowed, else datagram ones. Standard library, Python >= 3.6.
+
+A persistent stream keeps one ICMP id for its whole life, a fresh one has a new id for every probe. Replies are known
+by their payload (a random token of this process, the stream and the slot), so ids need not be unique for matching;
+they are kept apart all the same, because a shared id would share a NAT entry in the router. IPv4 only.
+"""
+
+# Runs in guests on Python 3.6 as well: what pyupgrade would rewrite does not exist there.
+# ruff: noqa: UP006, UP035, UP045
+
+import array
+import collections
+import os
+import select
+import socket
+import struct
+from typing import Any, Dict, List, Optional, Tuple
+
+from vrbench.probes.engine import (
+    FAILED,
+    IP_RECVERR,
+    REFUSED,
+    REPLY,
+    SENT,
+    SO_TIMESTAMPNS,
+    Arrivals,
+    CannotProbe,
+    Log,
+    Prober,
+    attach_filter,
+    icmp_error,
+    monotonic_ns,
+    receive,
+)
+
+
+class Echo(Prober):
+    """ICMP echo: what its raw and its datagram form share. 56 bytes of payload, as ping sends."""
+
+    PAYLOAD = struct.Struct(">8sIQ36x")
+    HEADER = struct.Struct(">BBHHH")
+    FRESH_IDS = 0x8000  # fresh ids walk below this, persistent ones lie above: they never share a NAT entry
+
+    def __init__(self, streams: List[Dict[str, Any]], log: Log) -> None:
+        self.streams, self.log = streams, log
+        self.token = os.urandom(8)
+        self.arrivals = Arrivals()
+        self.fresh = [stream["flow"] == "fresh" for stream in streams]
+        self.last_sent = [-1] * len(streams)
+        self.last_heard = [-1] * len(streams)
+        bodies = [
+            struct.pack(">BBHHH", 8, 0, 0, 0, 0) + self.PAYLOAD.pack(self.token, i, 0) for i in range(len(streams))
+        ]
+        self.sums = [sum(struct.unpack(">32H", body)) for body in bodies]
+
+    def settled(self) -> bool:
+        return self.last_sent == self.last_heard
+
+    def packet(self, stream: int, slot: int, identity: int) -> bytes:
+        sequence = slot & 0xFFFF
+        total = self.sums[stream] + identity + sequence + (slot >> 16) + sequence
+        total = (total & 0xFFFF) + (total >> 16)
+        check = ~(total + (total >> 16)) & 0xFFFF
+        return self.HEADER.pack(8, 0, check, identity, sequence) + self.PAYLOAD.pack(self.token, stream, slot)
+
+    def heard(self, kind: int, stream: int, detail: int, slot: int, t_ns: int) -> None:
+        self.log.record(kind, stream, detail, slot, t_ns)
+        self.last_heard[stream] = max(self.last_heard[stream], slot)
+
+    def echoed(self, message: bytes, t_ns: int) -> None:
+        """Log the reply in ``message`` (payload of an echo reply) if it answers one of our probes."""
+        if len(message) >= 20 and message[:8] == self.token:
+            _, stream, slot = struct.unpack_from(">8sIQ", message)
+            self.heard(REPLY, stream, 0, slot, t_ns)
+
+    def slot_of(self, stream: int, sequence: int) -> int:
+        """The latest slot sent on ``stream`` whose sequence number is ``sequence``."""
+        return int(self.last_sent[stream] - ((self.last_sent[stream] - sequence) & 0xFFFF))
+
+    def sent(self, stream: int, slot: int, sock: socket.socket, packet: bytes) -> None:
+        at = monotonic_ns()
+        try:
+            sock.sendto(packet, (self.streams[stream]["target"], 0))
+        except OSError as error:
+            self.log.record(FAILED, stream, error.errno or 0, slot, at)
+        else:
+            self.log.record(SENT, stream, 0, slot, at)
+            self.last_sent[stream] = slot
+
+
+class RawEcho(Echo):
+    """On one raw socket: a persistent stream keeps its id, a fresh one takes the next id for every probe."""
+
+    method = "raw"
+
+    def __init__(self, streams: List[Dict[str, Any]], log: Log) -> None:
+        super().__init__(streams, log)
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        self.sock.setblocking(False)
+        self.sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        attach_filter(self.sock, self._filter())
+        self.kept = {i: self._reserve() for i, fresh in enumerate(self.fresh) if not fresh}
+        self.next_id = int.from_bytes(os.urandom(2), "big") % self.FRESH_IDS
+        self.recent = array.array("q", [-1]) * self.FRESH_IDS  # fresh id -> stream << 32 | slot that had it last
+
+    def _filter(self) -> List[Tuple[int, int, int, int]]:
+        """Accept our own echo replies, and errors (types 3, 11, 12) about anybody's ICMP; drop all else."""
+        first, second = struct.unpack(">II", self.token)
+        return [
+            (0xB1, 0, 0, 0),  # x = length of the IP header
+            (0x50, 0, 0, 0),  # a = ICMP type
+            (0x15, 0, 4, 0),  # echo reply? else look for errors
+            (0x40, 0, 0, 8),  # a = first half of the token
+            (0x15, 0, 8, first),
+            (0x40, 0, 0, 12),
+            (0x15, 5, 6, second),
+            (0x15, 2, 0, 3),  # unreachable
+            (0x15, 1, 0, 11),  # time exceeded
+            (0x15, 0, 3, 12),  # parameter problem
+            (0x50, 0, 0, 17),  # a = protocol of the packet the error is about
+            (0x15, 0, 1, socket.IPPROTO_ICMP),
+            (0x06, 0, 0, 0xFFFF),  # accept
+            (0x06, 0, 0, 0),  # drop
+        ]
+
+    @staticmethod
+    def _reserve() -> Tuple[int, socket.socket]:
+        """An id that no other prober in this network namespace has, and the lock that keeps it."""
+        while True:
+            identity = RawEcho.FRESH_IDS | int.from_bytes(os.urandom(2), "big")
+            lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            try:
+                lock.bind(f"\0vrbench-icmp-id-{identity}")
+            except OSError:
+                lock.close()
+            else:
+                return identity, lock
+
+    def send(self, stream: int, slot: int) -> None:
+        if self.fresh[stream]:
+            self.next_id = identity = (self.next_id + 1) % self.FRESH_IDS
+            self.recent[identity] = stream << 32 | slot
+        else:
+            identity = self.kept[stream][0]
+        self.sent(stream, slot, self.sock, self.packet(stream, slot, identity))
+
+    def drain(self) -> None:
+        self.arrivals.look()
+        while True:
+            try:
+                packet, ancillary, _, _ = self.sock.recvmsg(256, 64)
+            except BlockingIOError:
+                return
+            at = (packet[0] & 15) * 4
+            if packet[at] == 0:
+                self.echoed(packet[at + 8 :], self.arrivals.time(ancillary))
+            else:
+                self._refused(packet[at:], self.arrivals.time(ancillary))
+
+    def _refused(self, message: bytes, t_ns: int) -> None:
+        """Log the ICMP error ``message`` if the packet it quotes is one of our probes."""
+        inner = 8 + (message[8] & 15) * 4 if len(message) > 8 else 0
+        if len(message) < inner + 8 or message[inner] != 8:
+            return
+        identity, sequence = struct.unpack_from(">HH", message, inner + 4)
+        found = self._origin(identity, sequence)
+        if found and socket.inet_ntoa(message[24:28]) == self.streams[found[0]]["target"]:
+            self.heard(REFUSED, found[0], message[0] << 8 | message[1], found[1], t_ns)
+
+    def _origin(self, identity: int, sequence: int) -> Optional[Tuple[int, int]]:
+        if identity < self.FRESH_IDS:
+            owner = self.recent[identity]
+            return (owner >> 32, owner & 0xFFFFFFFF) if owner >= 0 and owner & 0xFFFF == sequence else None
+        for stream, (kept, _) in self.kept.items():
+            if kept == identity:
+                return stream, self.slot_of(stream, sequence)
+        return None
+
+
+class DatagramEcho(Echo):
+    """Without the right to raw sockets: the kernel gives each socket its id, so a fresh flow is a new socket."""
+
+    method = "datagram"
+    KEEP_NS = 2_000_000_000  # how long a fresh socket stays open for its answer
+    EXTENDED_ERROR = struct.Struct("@IBBBB")
+
+    def __init__(self, streams: List[Dict[str, Any]], log: Log) -> None:
+        super().__init__(streams, log)
+        self.poller = select.epoll()
+        self.by_fd = {}  # type: Dict[int, Tuple[socket.socket, int, Optional[int]]]
+        self.kept = [self._open(i, None) for i in range(len(streams))]
+        self.rings = [collections.deque() for _ in streams]  # type: List[collections.deque[socket.socket]]
+        self.limits = [max(8, min(256, self.KEEP_NS // stream["interval_ns"])) for stream in streams]
+
+    def _open(self, stream: int, slot: Optional[int]) -> socket.socket:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        self.poller.register(sock.fileno(), select.EPOLLIN)
+        self.by_fd[sock.fileno()] = (sock, stream, slot)
+        return sock
+
+    def send(self, stream: int, slot: int) -> None:
+        sock = self._fresh(stream, slot) if self.fresh[stream] else self.kept[stream]
+        sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # an earlier probe's error would fail this send
+        self.sent(stream, slot, sock, self.packet(stream, slot, 0))
+
+    def _fresh(self, stream: int, slot: int) -> socket.socket:
+        ring = self.rings[stream]
+        if len(ring) >= self.limits[stream]:
+            oldest = ring.popleft()
+            del self.by_fd[oldest.fileno()]
+            oldest.close()
+        ring.append(self._open(stream, slot))
+        return ring[-1]
+
+    def drain(self) -> None:
+        self.arrivals.look()
+        for fd, events in self.poller.poll(0):
+            sock, stream, slot = self.by_fd[fd]
+            if events & select.EPOLLERR:
+                self._errors(sock, stream, slot)
+            for message, ancillary in receive(sock, 0):
+                self.echoed(message[8:], self.arrivals.time(ancillary))
+
+    def _errors(self, sock: socket.socket, stream: int, slot: Optional[int]) -> None:
+        for probe, ancillary in receive(sock, socket.MSG_ERRQUEUE):
+            refusal = icmp_error(ancillary)
+            if refusal and len(probe) >= 8:
+                found = self.slot_of(stream, struct.unpack_from(">H", probe, 6)[0]) if slot is None else slot
+                self.heard(REFUSED, stream, refusal, found, self.arrivals.time(ancillary))
+
+
+def open_echo(streams: List[Dict[str, Any]], log: Log) -> Echo:
+    """The raw form where it is allowed, else the datagram form; raises CannotProbe."""
+    try:
+        return RawEcho(streams, log)
+    except PermissionError:
+        pass
+    try:
+        return DatagramEcho(streams, log)
+    except PermissionError as error:
+        raise CannotProbe(
+            "may not send ICMP: run as root, or set sysctl net.ipv4.ping_group_range='0 2147483647'"
+        ) from error

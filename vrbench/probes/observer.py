@@ -1,0 +1,127 @@
+"""The harness's side of its prober processes: start one, see that it lives, stop it with a complete log."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import vrbench
+from vrbench.core.rawlog import RECORD, Kind
+from vrbench.probes.config import PhasedStream, ProbeError
+
+START_DEADLINE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ObserverConfig:
+    """One prober process. Targets are ``host:port`` for syn and banner, an address for icmp; ``log`` must not exist."""
+
+    kind: Literal["syn", "banner", "icmp"]
+    node: str
+    log: Path
+    streams: tuple[PhasedStream, ...]
+    threshold_s: float = 0.8
+
+
+class Observer:
+    """A running prober process. It ends by itself when this process does, however that happens."""
+
+    def __init__(self, process: subprocess.Popen[bytes], config: ObserverConfig) -> None:
+        self._process = process
+        self.config = config
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def log(self) -> Path:
+        return self.config.log
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def stop(self, deadline_s: float = 3.0) -> None:
+        """Let it end its log and exit; raises ProbeError when the log has no END. Stopping twice is fine."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        if self._process.stdout.closed:
+            return
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(deadline_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        words = self._process.stdout.read().decode(errors="replace").strip()
+        self._process.stdout.close()
+        if not ends_in_order(self.log):
+            reason = words or f"exit code {self._process.returncode}"
+            raise ProbeError(f"the {self.config.kind} prober left {self.log} without an end: {reason}")
+
+
+def start_observer(config: ObserverConfig) -> Observer:
+    """Start a prober process; returns when its first probe is out, raises ProbeError when that can't be."""
+    package = str(Path(vrbench.__file__).parent.parent)
+    path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+    process = subprocess.Popen(
+        [sys.executable, "-S", "-m", "vrbench.probes.prober"],  # -S: it needs nothing from site-packages
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "PYTHONPATH": path},
+        start_new_session=True,  # Ctrl-C on the terminal is the harness's to handle
+    )
+    observer = Observer(process, config)
+    answer = _first_words(process, _as_json(config))
+    if answer != "started":
+        process.kill()
+        process.wait()
+        raise ProbeError(f"the {config.kind} prober did not start: {answer}")
+    return observer
+
+
+def ends_in_order(log: Path) -> bool:
+    """Whether the last whole record of ``log`` is END."""
+    try:
+        content = log.read_bytes()
+    except FileNotFoundError:
+        return False
+    whole = (len(content) - content.find(b"\n") - 1) % RECORD.size == 0
+    return whole and len(content) > RECORD.size and content[-RECORD.size] == Kind.END
+
+
+def _as_json(config: ObserverConfig) -> bytes:
+    line = {
+        "kind": config.kind,
+        "node": config.node,
+        "log": str(config.log),
+        "threshold_ns": round(config.threshold_s * 1e9),
+        "streams": [phased.as_json() for phased in config.streams],
+    }
+    return json.dumps(line).encode() + b"\n"
+
+
+def _first_words(process: subprocess.Popen[bytes], config: bytes) -> str:
+    """Hand over ``config`` and wait for the prober's answer line."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(config)
+        process.stdin.flush()
+    if not select.select([process.stdout], [], [], START_DEADLINE_S)[0]:
+        return f"no answer within {START_DEADLINE_S} s: is this machine overloaded?"
+    first = process.stdout.readline().decode(errors="replace").strip()
+    if first == "started":
+        return first
+    process.stdin.close()
+    rest = process.stdout.read().decode(errors="replace").strip()
+    return "\n".join(filter(None, (first, rest))) or "it died without a word"

@@ -1,0 +1,57 @@
+"""The harness's prober process: nothing but the engine and one kind of probe.
+
+Its standard input is the configuration as one line of JSON, then a lifeline: whatever comes next, and its end above
+all, stops it in good order, so it never outlives the harness. Its standard output is one line: "started", or why not.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import signal
+import sys
+from typing import Any
+
+from vrbench.probes.banner import Connect
+from vrbench.probes.echo import open_echo
+from vrbench.probes.engine import CannotProbe, Log, Prober, on_signal, probe
+from vrbench.probes.syn import HalfOpen
+
+MIN_CONNECT_NS = 100_000_000  # what a full connection per slot may cost the guest
+
+
+def open_prober(config: dict[str, Any], streams: list[dict[str, Any]], log: Log) -> Prober:
+    """The prober of the configured kind; raises CannotProbe."""
+    if config["kind"] == "icmp":
+        return open_echo(streams, log)
+    if config["kind"] == "banner":
+        return Connect(streams, log, config["threshold_ns"], greeted=True)
+    try:
+        return HalfOpen(streams, log, config["threshold_ns"])
+    except PermissionError as error:
+        if min(stream["interval_ns"] for stream in streams) < MIN_CONNECT_NS:
+            raise CannotProbe("SYN probes under 100 ms need raw sockets: run as root, or use 100 ms or more") from error
+        return Connect(streams, log, config["threshold_ns"], greeted=False)
+
+
+def main() -> int:
+    """Probe as configured on standard input until that is closed; returns the exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    terminated = on_signal(signal.SIGTERM)
+    try:
+        with open(0, "rb", buffering=0, closefd=False) as stdin:  # unbuffered: what follows must stay in the pipe
+            config = json.loads(stdin.readline())
+        probe(
+            config,
+            lambda streams, log: open_prober(config, streams, log),
+            lambda: terminated() or bool(select.select([0], [], [], 0)[0]),
+            lambda: print("started", flush=True),
+        )
+    except (CannotProbe, OSError) as error:
+        print(error, flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

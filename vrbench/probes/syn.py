@@ -1,0 +1,232 @@
+"""Half-open TCP probes: one SYN per slot from a raw socket; the harness's own kernel resets what is answered.
+
+Every slot must be a *fresh* flow, in the router's connection tracking and in the guest's listener, yet thousands of
+tracked connections must not pile up. So each target has a few source ports of its own, used in turn:
+
+- A port comes round again only after the threshold, so an answer in flight never meets a younger SYN of its flow.
+- An answered SYN has been reset by this machine's kernel (the ports are bound, never connected); tracking entries so
+  closed are replaced by the next SYN, which is judged by the rules of that moment.
+- An unanswered SYN may have left a half-open entry towards an address that is dead by now, or bound to no NAT at all.
+  Before its port is used again it is reset by us: the stream recovers when the path does, not when an entry expires.
+
+The slot is the sequence number, so the acknowledgement (or the packet an ICMP error quotes) names the slot. IPv4 only.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import socket
+import struct
+from typing import Any
+
+from vrbench.probes.engine import (
+    FAILED,
+    REFUSED,
+    REPLY,
+    SENT,
+    SO_TIMESTAMPNS,
+    Arrivals,
+    CannotProbe,
+    Log,
+    Prober,
+    attach_filter,
+    monotonic_ns,
+)
+
+SYN, RST, SYN_ACK = 0x02, 0x04, 0x12
+REFUSED_RST = 1
+MAX_PORTS = 100  # per target: at less than 1/100 of the threshold, slower answers than 100 intervals go unseen
+_SEGMENT = struct.Struct(">HHIIHHHH")
+_MSS_OPTION = struct.pack(">BBH", 2, 4, 1460)  # some filters drop a SYN without options
+
+
+class HalfOpen(Prober):
+    """Sends SYNs to ``host:port`` targets; needs CAP_NET_RAW (PermissionError without), CannotProbe for the rest."""
+
+    method = "raw"
+
+    def __init__(self, streams: list[dict[str, Any]], log: Log, threshold_ns: int) -> None:
+        self.log = log
+        self.arrivals = Arrivals()
+        self.segments, self.errors = _raw(socket.IPPROTO_TCP), _raw(socket.IPPROTO_ICMP)
+        self.targets = [split_target(stream["target"]) for stream in streams]
+        self.sources = [source_towards(host) for host, _ in self.targets]
+        self.senders = {source: _sender(source) for source in set(self.sources)}
+        pairs = zip(self.sources, self.targets, strict=True)
+        self.pseudo = [_words(socket.inet_aton(source) + socket.inet_aton(host)) for source, (host, _) in pairs]
+        shortest = min(stream["interval_ns"] for stream in streams)
+        self.each = min(threshold_ns // shortest + 2, MAX_PORTS)
+        self.ports = reserve_ports(self.each * len(streams))
+        self.base = self.ports[0].getsockname()[1]
+        self.salt = int.from_bytes(os.urandom(4), "big")
+        self.waiting = [-1] * len(self.ports)  # per port: the slot that is not answered yet
+        self.last_sent, self.last_heard = [-1] * len(streams), [-1] * len(streams)
+        attach_filter(self.segments, _segment_filter(self.base, len(self.ports)))
+        attach_filter(self.errors, _error_filter(self.base, len(self.ports)))
+
+    def settled(self) -> bool:
+        return self.last_sent == self.last_heard
+
+    def send(self, stream: int, slot: int) -> None:
+        index = stream * self.each + slot % self.each
+        sequence = (self.salt + slot) & 0xFFFFFFFF
+        try:
+            if self.waiting[index] >= 0:
+                self._transmit(stream, index, self.salt + self.waiting[index] + 1 & 0xFFFFFFFF, RST)
+            at = monotonic_ns()
+            self._transmit(stream, index, sequence, SYN)
+        except OSError as error:
+            self.log.record(FAILED, stream, error.errno or 0, slot, monotonic_ns())
+            return
+        self.log.record(SENT, stream, 0, slot, at)
+        self.waiting[index] = self.last_sent[stream] = slot
+
+    def _transmit(self, stream: int, index: int, sequence: int, flag: int) -> None:
+        host, port = self.targets[stream]
+        options = _MSS_OPTION if flag == SYN else b""
+        length = 20 + len(options)
+        shape = (length << 10) | flag
+        total = self.pseudo[stream] + socket.IPPROTO_TCP + length + self.base + index + port + _words(options)
+        total += (sequence >> 16) + (sequence & 0xFFFF) + shape + 0xFFFF
+        total = (total & 0xFFFF) + (total >> 16)
+        check = ~(total + (total >> 16)) & 0xFFFF
+        segment = _SEGMENT.pack(self.base + index, port, sequence, 0, shape, 0xFFFF, check, 0) + options
+        self.senders[self.sources[stream]].sendto(segment, (host, 0))
+
+    def drain(self) -> None:
+        self.arrivals.look()
+        for sock, take in ((self.segments, self._answered), (self.errors, self._unreachable)):
+            while True:
+                try:
+                    packet, ancillary, _, _ = sock.recvmsg(256, 64)
+                except BlockingIOError:
+                    break
+                take(packet, (packet[0] & 15) * 4, self.arrivals.time(ancillary))
+
+    def _answered(self, packet: bytes, at: int, t_ns: int) -> None:
+        source_port, port, _, acknowledged = struct.unpack_from(">HHII", packet, at)
+        index, flags = port - self.base, packet[at + 13]
+        stream = index // self.each
+        if (socket.inet_ntoa(packet[12:16]), source_port) != self.targets[stream]:
+            return
+        if flags & SYN_ACK == SYN_ACK:
+            self._heard(REPLY, index, 0, acknowledged - 1, t_ns)
+        elif flags & RST:
+            self._heard(REFUSED, index, REFUSED_RST, acknowledged - 1, t_ns)
+
+    def _unreachable(self, packet: bytes, at: int, t_ns: int) -> None:
+        port, _, sequence = struct.unpack_from(">HHI", packet, at + 28)
+        index = port - self.base
+        if socket.inet_ntoa(packet[at + 24 : at + 28]) == self.targets[index // self.each][0]:
+            self._heard(REFUSED, index, packet[at] << 8 | packet[at + 1], sequence, t_ns)
+
+    def _heard(self, kind: int, index: int, detail: int, sequence: int, t_ns: int) -> None:
+        """Log what was heard about the probe with ``sequence`` on port ``index``, if that probe was ever sent."""
+        stream = index // self.each
+        slot = (sequence - self.salt) & 0xFFFFFFFF
+        if slot > self.last_sent[stream] or slot % self.each != index % self.each:
+            return
+        self.log.record(kind, stream, detail, slot, t_ns)
+        self.last_heard[stream] = max(self.last_heard[stream], slot)
+        if self.waiting[index] == slot:
+            self.waiting[index] = -1
+
+
+def split_target(target: str) -> tuple[str, int]:
+    """``"192.0.2.1:22"`` as address and port; raises CannotProbe for anything else."""
+    host, _, port = target.rpartition(":")
+    try:
+        return socket.inet_ntoa(socket.inet_pton(socket.AF_INET, host)), int(port)
+    except (OSError, ValueError) as error:
+        raise CannotProbe(f"target {target!r} is not an IPv4 address and a port, such as 192.0.2.1:22") from error
+
+
+def source_towards(host: str) -> str:
+    """The address this machine would send to ``host`` from; raises CannotProbe when it has no route."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect((host, 9))
+        except OSError as error:
+            raise CannotProbe(f"no route from here to {host} ({error.strerror}): check the routing table") from error
+        return str(sock.getsockname()[0])
+
+
+def reserve_ports(count: int) -> list[socket.socket]:
+    """``count`` consecutive ports that no application will get while these sockets live; raises CannotProbe."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < count + 64:
+        raise CannotProbe(f"{count} source ports need as many open files, and {hard} are allowed: raise 'ulimit -Hn'")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, count + 64)), hard))
+    for _ in range(100):
+        base = 10_000 + int.from_bytes(os.urandom(2), "big") % (22_000 - count)  # below the ephemeral range
+        bound = _bind_all(range(base, base + count))
+        if bound:
+            return bound
+    raise CannotProbe(f"no {count} consecutive TCP ports are free between 10000 and 32000: stop what holds them")
+
+
+def _bind_all(ports: range) -> list[socket.socket]:
+    bound: list[socket.socket] = []
+    for port in ports:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        bound.append(sock)
+        try:
+            sock.bind(("", port))
+        except OSError as error:
+            for taken in bound:
+                taken.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return []
+    return bound
+
+
+def _raw(protocol: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, protocol)
+    sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    return sock
+
+
+def _sender(source: str) -> socket.socket:
+    """A raw socket that sends from ``source`` (the checksum covers it) and hears nothing."""
+    sock = _raw(socket.IPPROTO_TCP)
+    attach_filter(sock, [(0x06, 0, 0, 0)])
+    sock.bind((source, 0))
+    return sock
+
+
+def _words(data: bytes) -> int:
+    return sum(struct.unpack(f">{len(data) // 2}H", data))
+
+
+def _segment_filter(base: int, count: int) -> list[tuple[int, int, int, int]]:
+    return [
+        (0xB1, 0, 0, 0),  # x = length of the IP header
+        (0x48, 0, 0, 2),  # a = destination port
+        (0x35, 0, 2, base),
+        (0x25, 1, 0, base + count - 1),
+        (0x06, 0, 0, 0xFFFF),  # accept
+        (0x06, 0, 0, 0),  # drop
+    ]
+
+
+def _error_filter(base: int, count: int) -> list[tuple[int, int, int, int]]:
+    """ICMP unreachable, time exceeded, parameter problem, about a TCP segment (no IP options) from one of our ports."""
+    return [
+        (0xB1, 0, 0, 0),  # x = length of the IP header
+        (0x50, 0, 0, 0),  # a = ICMP type
+        (0x15, 2, 0, 3),
+        (0x15, 1, 0, 11),
+        (0x15, 0, 7, 12),
+        (0x48, 0, 0, 16),  # a = TTL and protocol of the quoted packet
+        (0x54, 0, 0, 0xFF),
+        (0x15, 0, 4, socket.IPPROTO_TCP),
+        (0x48, 0, 0, 28),  # a = its source port
+        (0x35, 0, 2, base),
+        (0x25, 1, 0, base + count - 1),
+        (0x06, 0, 0, 0xFFFF),  # accept
+        (0x06, 0, 0, 0),  # drop
+    ]
