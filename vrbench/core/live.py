@@ -34,7 +34,8 @@ class StreamState:
 class _Track:
     """One stream while it is being followed."""
 
-    pending: dict[int, int] = field(default_factory=dict)  # slot -> sent_ns, not judged yet
+    pending: dict[int, int] = field(default_factory=dict)  # slot -> sent_ns, not judged yet, in order of slots
+    answers: dict[int, bool] = field(default_factory=dict)  # slot -> up, for slots behind one that is still open
     up: bool | None = None
     since_ns: int = 0
     judged_ns: int = 0
@@ -86,7 +87,7 @@ class LiveLog:
         if self._header is None:
             return ()
         for track in self._tracks:
-            self._expire(track)
+            self._settle(track)
         return tuple(
             StreamState(self._header.node, h.stream, t.up, t.since_ns, t.judged_ns, t.probes, t.windows, t.down_ns)
             for h, t in zip(self._header.streams, self._tracks, strict=True)
@@ -105,13 +106,17 @@ class LiveLog:
                 self._answer(self._tracks[r.stream], r)
 
     def _answer(self, track: _Track, record: Record) -> None:
-        sent_ns = track.pending.pop(record.slot, None)
+        sent_ns = track.pending.get(record.slot)
         if sent_ns is not None:
             in_time = record.t_ns - sent_ns <= self._threshold_ns
-            track.judge(sent_ns, in_time and record.kind is Kind.REPLY)
+            track.answers.setdefault(record.slot, in_time and record.kind is Kind.REPLY)
 
-    def _expire(self, track: _Track) -> None:
-        """Probes whose time is over by the log's newest record were lost."""
-        due = [s for s, sent in track.pending.items() if sent + self._threshold_ns < self._newest_ns]
-        for slot in due:
-            track.judge(track.pending.pop(slot), False)
+    def _settle(self, track: _Track) -> None:
+        """Judge slots in their order: one without an answer holds up those behind it until its time is over."""
+        while track.pending:
+            slot, sent_ns = next(iter(track.pending.items()))
+            expired = self.ended or sent_ns + self._threshold_ns < self._newest_ns
+            if slot not in track.answers and not expired:
+                return
+            del track.pending[slot]
+            track.judge(sent_ns, track.answers.pop(slot, False))

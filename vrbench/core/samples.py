@@ -32,6 +32,7 @@ class _Slots:
     replied: dict[int, int] = field(default_factory=dict)
     refused: dict[int, int] = field(default_factory=dict)
     connected: set[int] = field(default_factory=set)
+    last: int = -1  # the last slot that was sent or tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ def read_log(log: bytes, zero_ns: int, threshold_s: float) -> NodeLog:
 
 def _note(slots: _Slots, record: Record) -> None:
     """File one record under its slot; the first answer counts, duplicates don't."""
+    if record.kind in (Kind.SENT, Kind.FAILED):
+        slots.last = max(slots.last, record.slot)
     if record.kind is Kind.SENT:
         slots.sent[record.slot] = record.t_ns
     elif record.kind is Kind.REPLY:
@@ -81,9 +84,8 @@ def _note(slots: _Slots, record: Record) -> None:
 
 
 def _judge(header: StreamHeader, slots: _Slots, end_ns: int, zero_ns: int, threshold_ns: int) -> StreamSamples:
-    last_due = (end_ns - header.start_ns) // header.interval_ns
-    count = max(last_due, max(slots.sent, default=-1)) + 1
-    samples = tuple(_sample(header, slots, slot, end_ns, zero_ns, threshold_ns) for slot in range(count))
+    # A prober stops sending some time before it writes END, to wait for the last answers: the last send is the end.
+    samples = tuple(_sample(header, slots, slot, end_ns, zero_ns, threshold_ns) for slot in range(slots.last + 1))
     return StreamSamples(header.stream, samples, frozenset(slots.connected))
 
 

@@ -1,0 +1,43 @@
+"""Raw logs made by hand, for tests: a stream of slots with what became of them."""
+
+from vrbench.core.model import Direction, Stream
+from vrbench.core.rawlog import RECORD, Header, Kind, StreamHeader, encode_header
+
+MS = 1_000_000
+START = 1_000 * MS
+
+
+def stream(name: str = "s", direction: Direction = Direction.EGRESS, flow: str = "fresh") -> Stream:
+    """A stream at 100 ms."""
+    return Stream(name, direction, "icmp-egress", flow, "203.0.113.1", 0.1)
+
+
+def header(*streams: Stream, node: str = "vm1") -> bytes:
+    """The header line; every stream starts at START."""
+    listed = streams or (stream(),)
+    return encode_header(Header(node, START, tuple(StreamHeader(s, START, 100 * MS) for s in listed)))
+
+
+def record(kind: Kind, slot: int, t_ns: int, index: int = 0, detail: int = 0) -> bytes:
+    """One record."""
+    return RECORD.pack(kind, index, detail, slot, t_ns)
+
+
+def line(outcomes: str, index: int = 0, rtt_ms: float = 1) -> bytes:
+    """Records for a string such as "RRLsR": replied, lost, refused (F), skipped (s), failed locally (f)."""
+    made = b""
+    for slot, outcome in enumerate(outcomes):
+        due = START + slot * 100 * MS
+        if outcome == "f":
+            made += record(Kind.FAILED, slot, due, index, 101)
+        if outcome in "RLF":
+            made += record(Kind.SENT, slot, due, index)
+        if outcome in "RF":
+            kind = Kind.REPLY if outcome == "R" else Kind.REFUSED
+            made += record(kind, slot, due + round(rtt_ms * MS), index, 0x0301)
+    return made
+
+
+def end(slots: int) -> bytes:
+    """END, a second after the slot numbered ``slots`` would have been due."""
+    return record(Kind.END, 0, START + slots * 100 * MS + 1000 * MS)

@@ -1,0 +1,96 @@
+"""From raw logs to verdicts: each caveat appears when its cause does, and only then."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.core.logs import MS, START, end, header, line, stream
+from vrbench.core.analysis import analyze_trial
+from vrbench.core.facts import CaveatKind, NodeClock, TrialFacts
+from vrbench.core.method import Method
+from vrbench.core.model import Direction, Verdict
+
+METHOD = Method(0.1, 0.25, 0.8, 1, 15.0, 10.0)
+FACTS = TrialFacts(number=1, requested_utc="2026-11-24T12:00:00.000Z", requested_ns=START + 1000 * MS, baseline_s=15.0)
+UP = "R" * 40
+OUT = "R" * 15 + "L" * 10 + "R" * 15  # down from 0.5 s to 1.5 s after the request
+
+
+def log(node: str, *lines: tuple[str, Direction, str, str]) -> bytes:
+    """One node's log: (name, direction, flow, outcomes) per stream."""
+    streams = [stream(name, direction, flow) for name, direction, flow, _ in lines]
+    body = b"".join(line(outcomes, index) for index, (_, _, _, outcomes) in enumerate(lines))
+    return header(*streams, node=node) + body + end(len(lines[0][3]))
+
+
+def trial(
+    facts: TrialFacts = FACTS, fresh: str = OUT, persistent: str = OUT, syn: str = OUT, control: str = UP
+) -> list[object]:
+    """A trial with one guest and one endpoint."""
+    guest = log(
+        "vm1", ("e/fresh", Direction.EGRESS, "fresh", fresh), ("e/old", Direction.EGRESS, "persistent", persistent)
+    )
+    harness = log("harness", ("i/syn", Direction.INGRESS, "syn", syn), ("c", Direction.CONTROL, "fresh", control))
+    result = analyze_trial(facts, [guest, harness], METHOD)
+    return [result, result.verdict, {c.kind for c in result.caveats}]
+
+
+def test_a_plain_trial_is_valid_without_caveat() -> None:
+    """One clean window per stream: valid, nothing to add, and the figures are those of the window."""
+    guest = log("vm1", ("e", Direction.EGRESS, "fresh", OUT), ("c", Direction.CONTROL, "fresh", UP))
+    harness = log("harness", ("i", Direction.INGRESS, "syn", OUT))
+    result = analyze_trial(FACTS, [guest, harness], METHOD)
+    assert (result.verdict, result.caveats) == (Verdict.VALID, ())
+    egress = result.figures(Direction.EGRESS)
+    assert egress.downtime.estimate_s == pytest.approx(1.0)
+    assert (egress.downtime.at_least_s, egress.downtime.at_most_s) == pytest.approx((0.899, 1.101))
+    assert egress.full_recovery_s == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "verdict"),
+    [
+        ({"job_error": "530 no"}, CaveatKind.JOB_FAILED, Verdict.INVALID),
+        ({"job_finished": False}, CaveatKind.JOB_UNFINISHED, Verdict.UNKNOWN),
+        ({"agents_lost": ("vm1",)}, CaveatKind.AGENT_LOST, Verdict.UNKNOWN),
+        ({"guests_rebooted": ("vm1",)}, CaveatKind.GUEST_REBOOTED, Verdict.INVALID),
+        ({"probers_failed": ("syn",)}, CaveatKind.PROBER_FAILED, Verdict.UNKNOWN),
+        ({"interrupted": True}, CaveatKind.INTERRUPTED, Verdict.INVALID),
+        ({"clocks": {"vm1": NodeClock(0, 60 * MS)}}, CaveatKind.CLOCKS_UNALIGNED, Verdict.VALID),
+    ],
+)
+def test_facts_become_caveats(change: dict[str, object], kind: CaveatKind, verdict: Verdict) -> None:
+    """What went wrong beside the samples is said, and weighs as it should."""
+    _, found, kinds = trial(replace(FACTS, **change))  # type: ignore[arg-type]  # names are checked by replace
+    assert kind in kinds  # type: ignore[operator]
+    assert found is verdict
+
+
+@pytest.mark.parametrize(
+    ("streams", "kind", "verdict"),
+    [
+        ({"fresh": "R" * 15 + "L" * 25}, CaveatKind.NO_RECOVERY_SEEN, Verdict.UNKNOWN),
+        ({"fresh": "L" * 40}, CaveatKind.NO_SAMPLES, Verdict.UNKNOWN),
+        ({"syn": "RRLL" + OUT[4:]}, CaveatKind.BASELINE_LOSSY, Verdict.VALID),
+        ({"control": OUT}, CaveatKind.CONTROL_DOWN, Verdict.INVALID),
+        ({"control": "RRLL" + UP[4:]}, CaveatKind.CONTROL_LOSSY, Verdict.VALID),
+        ({"syn": OUT[:30] + "LL" + OUT[32:]}, CaveatKind.RELAPSED, Verdict.VALID),
+        ({"persistent": "R" * 15 + "L" * 24 + "R"}, CaveatKind.FLOWS_DIFFER, Verdict.VALID),
+        ({"fresh": OUT[:26] + "s" + OUT[27:]}, CaveatKind.SLOTS_SKIPPED, Verdict.VALID),
+        ({"fresh": OUT[:10] + "s" * 20 + OUT[30:]}, CaveatKind.SLOTS_SKIPPED, Verdict.UNKNOWN),
+    ],
+)
+def test_samples_become_caveats(streams: dict[str, str], kind: CaveatKind, verdict: Verdict) -> None:
+    """What the samples show is said, and weighs as it should."""
+    _, found, kinds = trial(**streams)  # type: ignore[arg-type]  # keys are stream names
+    assert kind in kinds  # type: ignore[operator]
+    assert found is verdict
+
+
+def test_a_guests_clock_is_aligned_for_the_timeline_only() -> None:
+    """An offset of an hour moves no duration."""
+    hour = 3600 * 1000 * MS
+    guest = log("vm1", ("e", Direction.EGRESS, "fresh", OUT))
+    facts = replace(FACTS, requested_ns=FACTS.requested_ns + hour, clocks={"vm1": NodeClock(-hour, 0)})
+    window = analyze_trial(facts, [guest], METHOD).streams[0].windows[0]
+    assert (window.start_s, window.estimate_s) == (pytest.approx(0.5), pytest.approx(1.0))

@@ -1,0 +1,40 @@
+"""The live view of a growing log agrees with the analysis of the finished one."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.core.logs import MS, START, end, header, line
+from vrbench.core.live import LiveLog
+from vrbench.core.samples import read_log
+from vrbench.core.windows import find_windows
+
+
+@given(st.text("RLF", min_size=1, max_size=60), st.integers(1, 40))
+def test_live_windows_agree_with_the_analysis(outcomes: str, chunk: int) -> None:
+    """Fed in chunks of any size, the live view counts the windows that analysis finds, and their closed time."""
+    log = header() + line(outcomes) + end(len(outcomes))
+    live = LiveLog(800 * MS)
+    for at in range(0, len(log), chunk):
+        live.feed(log[at : at + chunk])
+    (state,) = live.states()
+    windows = find_windows(read_log(log, START, 0.8).streams[0].samples)
+    assert state.windows == len(windows)
+    closed = sum(w.estimate_s for w in windows if outcomes[-1] == "R" or w is not windows[-1])
+    assert abs(state.down_ns / 1e9 - closed) < 1e-6
+    assert state.up is (outcomes[-1] == "R")
+
+
+def test_a_probe_is_not_judged_before_its_time() -> None:
+    """A probe sent 100 ms ago may still be answered: the stream is not down yet."""
+    live = LiveLog(800 * MS)
+    live.feed(header() + line("RRRL"))
+    assert live.states()[0].up
+
+
+def test_forgetting_counts_from_the_operation_on() -> None:
+    """Windows of the baseline don't count as the operation's."""
+    live = LiveLog(800 * MS)
+    live.feed(header() + line("RRLLRRRRRRRRRR"))
+    live.states()
+    live.forget_windows()
+    assert (live.states()[0].windows, live.states()[0].down_ns) == (0, 0)

@@ -1,0 +1,67 @@
+"""Raw logs judged: thresholds, gaps, torn and clean ends."""
+
+import pytest
+
+from tests.core.logs import MS, START, end, header, line, record, stream
+from vrbench.core.model import Outcome
+from vrbench.core.rawlog import Kind, RawLogError
+from vrbench.core.samples import punctual_share, read_log
+
+
+def outcomes(log: bytes, threshold_s: float = 0.8) -> str:
+    """The outcomes of a log's first stream, one letter each."""
+    letters = {"replied": "R", "lost": "L", "refused": "F", "skipped": "s", "unknown": "u"}
+    return "".join(letters[s.outcome] for s in read_log(log, START, threshold_s).streams[0].samples)
+
+
+def test_outcomes_come_back_as_written() -> None:
+    """Replied, lost, refused, never sent and failed locally are told apart; silence after END is not loss."""
+    assert outcomes(header() + line("RLFsfRL") + end(6))[:7] == "RLFssRL"
+
+
+def test_a_late_answer_is_a_loss_under_a_shorter_threshold() -> None:
+    """The same log judged again under another Tmax gives other outcomes."""
+    log = header() + line("RRR", rtt_ms=300) + end(3)
+    assert outcomes(log, 0.8)[:3] == "RRR"
+    assert outcomes(log, 0.2)[:3] == "LLL"
+
+
+def test_a_log_cut_short_leaves_the_last_slots_unknown() -> None:
+    """Without END a probe that could still be answered is unknown, not lost, and a torn record is ignored."""
+    log = header() + line("RRRRRRRRRRLL") + b"\x01\x00torn"
+    assert outcomes(log) == "RRRRRRRRRRuu"
+    assert not read_log(log, START, 0.8).ended
+
+
+def test_a_stopped_prober_leaves_gaps() -> None:
+    """A prober that was stopped for a second leaves gaps, never losses, and the wait for END is no gap."""
+    log = header() + line("RRR") + line("s" * 13 + "RR") + end(15)
+    assert outcomes(log) == "RRR" + "s" * 10 + "RR"
+
+
+def test_duplicate_answers_count_once() -> None:
+    """The first answer decides; a duplicate after the threshold changes nothing."""
+    log = header() + line("R") + record(Kind.REPLY, 0, START + 2000 * MS) + end(1)
+    sample = read_log(log, START, 0.8).streams[0].samples[0]
+    assert (sample.outcome, sample.rtt_s) == (Outcome.REPLIED, 0.001)
+
+
+def test_punctual_share_counts_skipped_as_late() -> None:
+    """Two of four slots in time: one skipped, one 3 ms late."""
+    log = header() + line("RRs") + record(Kind.SENT, 3, START + 303 * MS) + end(4)
+    assert punctual_share(read_log(log, START, 0.8).streams, 0.002) == 0.5
+
+
+@pytest.mark.parametrize("log", [b"", b"no newline", b"not json\n", b'{"format": "other/1"}\n', b"[]\n"])
+def test_unreadable_headers_are_named(log: bytes) -> None:
+    """Bytes that are no raw log of this version are refused, never half read."""
+    with pytest.raises(RawLogError):
+        read_log(log, 0, 0.8)
+
+
+def test_two_streams_keep_apart() -> None:
+    """Records go to the stream whose index they bear."""
+    log = header(stream("a"), stream("b")) + line("RL", 0) + line("LR", 1) + end(2)
+    a, b = read_log(log, START, 0.8).streams
+    assert [s.outcome for s in a.samples[:2]] == [Outcome.REPLIED, Outcome.LOST]
+    assert [s.outcome for s in b.samples[:2]] == [Outcome.LOST, Outcome.REPLIED]
