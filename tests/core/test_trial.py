@@ -1,0 +1,187 @@
+"""The main path on ports that do nothing but play a script: phases, recovery, and what is noted."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.core.logs import MS, stream
+from vrbench.core.facts import NodeClock
+from vrbench.core.live import StreamState
+from vrbench.core.ports import Collected, JobState
+from vrbench.trial import TrialLimits, recovered, run_trial
+
+LIMITS = TrialLimits(baseline_s=5, validation_s=3, observe_at_most_s=60, job_timeout_s=30)
+SECOND = 1000 * MS
+
+
+@dataclass
+class World:
+    """Clock, observation, operation and screen of a network that is down between two moments (s after the request)."""
+
+    down_from: float = 2.0
+    down_to: float = 6.0
+    job_ends: float = 8.0
+    job_error: str = ""
+    dies_at: float = 1e9
+    dead_stream: bool = False
+    now_ns: int = 0
+    requested_ns: int | None = None
+    started: bool = False
+    stopped: int = 0
+    phases: list[str] = field(default_factory=list)
+    on_request: Callable[[], None] = lambda: None
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+    def utc(self) -> str:
+        return "2026-11-24T12:00:00.000Z"
+
+    def sleep(self, seconds: float) -> None:
+        self.now_ns += round(seconds * SECOND)
+
+    def start(self) -> None:
+        self.started = True
+
+    def mark(self) -> None:
+        assert self.requested_ns is None
+
+    def request(self) -> None:
+        self.requested_ns = self.now_ns
+        self.on_request()
+
+    def poll(self) -> JobState:
+        done = self._elapsed() >= self.job_ends
+        return JobState(done, self.job_error if done else "")
+
+    def _elapsed(self) -> float:
+        return -1.0 if self.requested_ns is None else (self.now_ns - self.requested_ns) / SECOND
+
+    def states(self) -> Sequence[StreamState]:
+        t = self._elapsed()
+        up = not self.down_from <= t < self.down_to
+        since_s = self.down_to if t >= self.down_to else self.down_from if not up else -100.0
+        since = self.now_ns - round((t - since_s) * SECOND)
+        alive = StreamState("vm1", stream("a"), up, since, self.now_ns, 99, 0, 0)
+        dead = StreamState("vm1", stream("dead"), False, 0, self.now_ns, 99, 1, 0)
+        return (alive, dead) if self.dead_stream else (alive,)
+
+    def failed(self) -> Sequence[str]:
+        return ("syn",) if self._elapsed() >= self.dies_at else ()
+
+    def stop(self) -> Collected:
+        self.stopped += 1
+        return Collected({"vm1": NodeClock(1, 2)}, (), (), tuple(self.failed()))
+
+    def phase(self, name: str, following: str) -> None:
+        self.phases.append(name)
+
+    def watch(self, states: Sequence[StreamState], now_ns: int, job: str) -> None:
+        assert self.started
+
+    def note(self, text: str) -> None:
+        self.phases.append(text)
+
+
+def run(world: World) -> object:
+    """One trial in that world."""
+    return run_trial(1, LIMITS, world, world, world, world)
+
+
+def test_phases_come_in_order() -> None:
+    """Baseline, operation, validation, collection; the facts say when and how it went."""
+    world = World()
+    facts = run_trial(1, LIMITS, world, world, world, world)
+    assert [p.partition(": ")[2] for p in world.phases] == [
+        "baseline",
+        "operating",
+        "job ended, validating",
+        "collecting samples",
+    ]
+    assert (facts.job_s, facts.recovered, facts.job_finished) == (8.0, True, True)
+    assert facts.requested_ns == 5 * SECOND
+    assert world.stopped == 1
+
+
+def test_observation_goes_on_until_recovery_not_until_the_job_ends() -> None:
+    """An outage that outlasts the job by far is seen to its end, plus the validation time."""
+    world = World(down_to=25.0)
+    run(world)
+    assert world.requested_ns is not None
+    assert (world.now_ns - world.requested_ns) / SECOND == pytest.approx(28.0, abs=0.5)
+
+
+def test_late_effects_of_the_job_have_time_to_show() -> None:
+    """Streams that never went down are watched for the validation time after the job's end."""
+    world = World(down_from=99, down_to=99)
+    run(world)
+    assert world.requested_ns is not None
+    assert (world.now_ns - world.requested_ns) / SECOND >= 11.0
+
+
+def test_no_recovery_is_said() -> None:
+    """A network that stays down is given up after the agreed time."""
+    world = World(down_to=1e9)
+    facts = run_trial(1, LIMITS, world, world, world, world)
+    assert not facts.recovered
+    assert facts.job_finished
+
+
+def test_a_job_that_never_ends_is_given_up() -> None:
+    """The job's timeout is noted, and the trial ends by the probes."""
+    facts = run_trial(1, LIMITS, *[World(job_ends=1e9)] * 4)
+    assert (facts.job_s, facts.job_finished, facts.recovered) == (None, False, True)
+
+
+def test_a_failed_job_is_noted_with_the_clouds_words() -> None:
+    """The job's error goes into the facts."""
+    facts = run_trial(1, LIMITS, *[World(job_error="530 no capacity")] * 4)
+    assert facts.job_error == "530 no capacity"
+
+
+def test_a_dead_prober_ends_the_trial() -> None:
+    """Without a prober there is nothing to wait for."""
+    facts = run_trial(1, LIMITS, *[World(down_to=50, dies_at=10)] * 4)
+    assert facts.probers_failed == ("syn",)
+
+
+def test_a_stream_that_was_never_up_is_not_waited_for() -> None:
+    """A stream that was dead before the operation can't be seen to recover."""
+    world = World(dead_stream=True)
+    facts = run_trial(1, LIMITS, world, world, world, world)
+    assert facts.recovered
+
+
+def test_probers_are_stopped_when_the_operation_fails() -> None:
+    """An error passes through, but not before the probers have ended."""
+
+    def refuse() -> None:
+        raise RuntimeError("refused")
+
+    world = World(on_request=refuse)
+    with pytest.raises(RuntimeError, match="refused"):
+        run(world)
+    assert world.stopped == 1
+
+
+@pytest.mark.parametrize(
+    ("up", "probes", "judged_s", "since_s", "good"),
+    [
+        (True, 99, 100, 90, True),
+        (True, 4, 100, 90, False),
+        (True, 99, 100, 98, False),
+        (True, 99, 96, 80, False),
+        (False, 99, 100, 90, False),
+        (None, 0, 0, 0, False),
+    ],
+)
+def test_recovered(up: bool | None, probes: int, judged_s: int, since_s: int, good: bool) -> None:
+    """Up, five probes, seen lately, and for the validation time."""
+    state = StreamState("n", stream(), up, since_s * SECOND, judged_s * SECOND, probes, 0, 0)
+    assert recovered([state], 100 * SECOND, 3.0) is good
+
+
+def test_nothing_seen_is_not_recovered() -> None:
+    """Without any stream there is no recovery."""
+    assert not recovered([], 0, 1.0)

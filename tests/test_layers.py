@@ -1,0 +1,88 @@
+"""The house's walls: which room may import which (design, section 2), and what start-up may load."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "vrbench"
+MAY_IMPORT = {
+    "core": {"core"},
+    "remote": {"core", "remote"},
+    "cloud": {"core", "cloud", "remote"},
+    "probes": {"core", "probes", "remote"},
+    "lab": {"core", "lab"},
+    "store": {"core", "store", ""},
+    "report": {"core", "report"},
+    "trial": {"core", "trial"},
+    "cli": {"core", "remote", "cloud", "probes", "lab", "store", "report", "trial", "cli", ""},
+    "bootstrap": {"lab", "bootstrap"},
+    "__main__": {"cli"},
+    "": {""},
+}
+ONE_IMPORTER = {
+    "cs": "cloud/facade.py",
+    "paramiko": "remote.py",
+    "icmplib": "probes/reach.py",
+    "pandas": "report/frames.py",
+}
+HEAVY = ("pandas", "numpy", "paramiko", "cs", "requests", "icmplib", "rich", "yaml", "asyncio")
+
+
+def room(module: str) -> str:
+    """The room of a module of ours: vrbench.core.model -> core; vrbench itself is ''."""
+    return module.partition(".")[2].partition(".")[0]
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, at any depth of its code."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path) -> None:
+    """A room imports only the rooms that the design gives it."""
+    here = path.relative_to(PACKAGE).parts[0].removesuffix(".py").replace("__init__", "")
+    ours = {room(m) for m in imports(path) if m == "vrbench" or m.startswith("vrbench.")}
+    assert ours <= MAY_IMPORT[here], f"{here} must not import {sorted(ours - MAY_IMPORT[here])}"
+
+
+@pytest.mark.parametrize(("library", "place"), ONE_IMPORTER.items())
+def test_each_adapter_library_has_one_importer(library: str, place: str) -> None:
+    """cs, paramiko, icmplib and pandas are each imported in one file."""
+    importers = [str(p.relative_to(PACKAGE)) for p in FILES if any(m.partition(".")[0] == library for m in imports(p))]
+    assert importers == [place]
+
+
+def test_core_uses_the_standard_library_only() -> None:
+    """Nothing of core comes from outside the interpreter."""
+    outside = {
+        m
+        for p in (PACKAGE / "core").rglob("*.py")
+        for m in imports(p)
+        if m.partition(".")[0] not in {*sys.stdlib_module_names, "vrbench"}
+    }
+    assert outside == set()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["demo", "--help"], ["lab", "--help"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    """Start-up stays light: no library that only a run needs is loaded for help."""
+    code = (
+        "import sys\nfrom vrbench.cli.main import cli\n"
+        f"try: cli.main({arguments!r}, standalone_mode=False)\nexcept SystemExit: pass\n"
+        f"print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stderr.strip().splitlines()[-1] == "[]"
