@@ -60,7 +60,7 @@ class Journal:
         """Start a journal; the file must not exist yet. Raises JournalError."""
         fd = _open(path, os.O_CREAT | os.O_EXCL)
         journal = cls(path, head, fd)
-        journal._append({"event": "opened", "format": FORMAT, **asdict(head)})
+        journal._write({"event": "opened", "format": FORMAT, **asdict(head), "at": datetime.now(UTC).isoformat()})
         _sync_directory(path.parent)
         return journal
 
@@ -86,46 +86,41 @@ class Journal:
 
     def intend(self, kind: str, key: str, params: Mapping[str, str]) -> None:
         """About to make ``key``, which is new to this journal; on disk when this returns. Raises JournalError."""
-        entry = Entry(key, kind, MappingProxyType(dict(params)), None, _now())
-        if key in self._entries:
-            raise JournalError(f"{self.path}: {key} is already in the journal")
-        self._append(_record("intended", entry, kind=kind, params=dict(params)))
-        self._entries[key] = entry
+        entry = Entry(key, kind, MappingProxyType(dict(params)), None, datetime.now(UTC))
+        with self._lock:
+            if key in self._entries:
+                raise JournalError(f"{self.path}: {key} is already in the journal")
+            self._append("intended", key, entry.intended_at, kind=kind, params=dict(params))
+            self._entries[key] = entry
 
     def created(self, key: str, object_id: str) -> None:
         """The server named the object; it may not be finished, or have failed, and must go all the same."""
-        entry = self._entries[key]
-        self._append({"event": "created", "key": key, "id": object_id, "at": _now().isoformat()})
-        self._entries[key] = replace(entry, id=object_id)
+        with self._lock:
+            self._append("created", key, datetime.now(UTC), id=object_id)
+            self._entries[key] = replace(self._entries[key], id=object_id)
 
     def destroyed(self, key: str) -> None:
         """The object is gone, or never came to be."""
-        self._append({"event": "destroyed", "key": key, "at": _now().isoformat()})
-        self._entries.pop(key, None)
+        with self._lock:
+            self._append("destroyed", key, datetime.now(UTC))
+            self._entries.pop(key, None)
 
     def pending(self) -> list[Entry]:
         """What is not known to be gone, newest first."""
-        return list(reversed(self._entries.values()))
-
-    def _append(self, record: Mapping[str, object]) -> None:
-        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
         with self._lock:
-            end = os.lseek(self._fd, 0, os.SEEK_END)
-            try:
-                _write_whole(self._fd, line)
-            except OSError as error:
-                os.ftruncate(self._fd, end)  # a half line must not swallow the next one
-                raise JournalError(
-                    f"{self.path}: can't be written: {error.strerror}; make room and try again"
-                ) from error
+            return list(reversed(self._entries.values()))
 
+    def _append(self, event: str, key: str, at: datetime, **more: object) -> None:
+        self._write({"event": event, "key": key, **more, "at": at.isoformat()})
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _record(event: str, entry: Entry, **more: object) -> dict[str, object]:
-    return {"event": event, "key": entry.key, **more, "at": entry.intended_at.isoformat()}
+    def _write(self, record: Mapping[str, object]) -> None:
+        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+        end = os.lseek(self._fd, 0, os.SEEK_END)
+        try:
+            _write_whole(self._fd, line)
+        except OSError as error:
+            os.ftruncate(self._fd, end)  # a half line must not swallow the next one
+            raise JournalError(f"{self.path}: can't be written: {error.strerror}; make room, try again") from error
 
 
 def _write_whole(fd: int, line: bytes) -> None:

@@ -152,15 +152,23 @@ def _check_expunge(may_expunge: bool, accepted: bool, found: _Findings) -> None:
         )
 
 
-def _account(cloud: Cloud, found: _Findings) -> Answer:
-    rows = _list(cloud, found, "listAccounts", "account")
+def own_account(cloud: Cloud) -> Answer | None:
+    """The account that the caller's keys belong to; None when it can't be told."""
+    rows = cloud.list("listAccounts", "account")
     if len(rows) > 1:
-        own = [row for row in rows if any(cloud.owns_key(user.get("apikey")) for user in row.get("user", []))]
-        rows = own or [row for row in rows if row.get("isdefault")]
-    if len(rows) != 1:
-        found.problems.append("can't tell which account these keys belong to (listAccounts names no single one)")
+        rows = [row for row in rows if any(cloud.owns_key(user.get("apikey")) for user in row.get("user", []))]
+    return rows[0] if len(rows) == 1 else None
+
+
+def _account(cloud: Cloud, found: _Findings) -> Answer:
+    try:
+        account = own_account(cloud)
+    except CloudError as error:
+        found.problems.append(str(error))
         return {}
-    return rows[0]
+    if account is None:
+        found.problems.append("can't tell which account these keys belong to (listAccounts names no single one)")
+    return account or {}
 
 
 def _zone(cloud: Cloud, plan: EnvironmentPlan, found: _Findings) -> Answer:

@@ -1,0 +1,139 @@
+"""One removal under way: what is still to go, why it has not gone yet, and how a nameless intent is looked for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from vrbench.cloud.errors import CloudError, CloudRefused
+from vrbench.cloud.facade import Answer, Cloud
+from vrbench.cloud.journal import Entry, Journal, JournalError
+from vrbench.cloud.side_by_side import Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Deadlines in seconds. ``settle_s``: how long after its intent a call without an answer may still take effect."""
+
+    job_s: float = 600.0
+    network_s: float = 300.0
+    settle_s: float = 15.0
+    poll_s: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class TeardownReport:
+    """What went, what is still there and why, and what else went wrong on the way; one line each."""
+
+    removed: tuple[str, ...]
+    left: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def clean(self) -> bool:
+        return not self.left and not self.problems
+
+
+@dataclass
+class Removal:
+    """The state of one teardown; used by several threads."""
+
+    cloud: Cloud
+    journal: Journal
+    progress: Callable[[str], None]
+    patience: Patience
+    may_expunge: bool
+    stop: Stop = field(default_factory=Stop)
+    _removed: list[str] = field(default_factory=list)
+    _reasons: dict[str, str] = field(default_factory=dict)
+    _problems: list[str] = field(default_factory=list)
+    _gone: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def pending(self, *kinds: str) -> list[Entry]:
+        """What is still to go, newest first; of all kinds if none is named."""
+        return [e for e in self.journal.pending() if e.key not in self._gone and (not kinds or e.kind in kinds)]
+
+    def gone(self, entry: Entry, note: str = "") -> None:
+        """The object is no more. A journal that can't be written must not keep the others from going."""
+        with self._lock:
+            self._gone.add(entry.key)
+            self._removed.append(f"{entry.kind} {entry.key}{note}")
+        self._write(lambda: self.journal.destroyed(entry.key))
+
+    def never_was(self, entry: Entry) -> None:
+        """Nothing came of the intent, or it went with what it hung on: nothing to report."""
+        with self._lock:
+            self._gone.add(entry.key)
+        self._write(lambda: self.journal.destroyed(entry.key))
+
+    def stays(self, entry: Entry, reason: str) -> None:
+        """Why the object is still there; a later success makes it void."""
+        with self._lock:
+            self._reasons[entry.key] = reason
+
+    def attempt(self, entry: Entry, remove: Callable[[Entry], None]) -> None:
+        """Carry out one removal; its failure is kept as the reason and keeps none of the others from being tried."""
+        try:
+            remove(entry)
+        except CloudError as error:
+            self.stays(entry, str(error))
+
+    def run(self, command: str, **params: str | bool) -> Answer:
+        """Submit and wait for a job of this removal."""
+        job = self.cloud.submit(command, **params)
+        return self.cloud.wait(job, self.patience.job_s, self.patience.poll_s, self.stop.check)
+
+    def identified(self, entry: Entry, object_id: str) -> Entry:
+        """The entry with the id that a search found, written down as well."""
+        self._write(lambda: self.journal.created(entry.key, object_id))
+        return replace(entry, id=object_id)
+
+    def find(self, entry: Entry, look: Callable[[], list[str]]) -> Entry | None:
+        """The entry with its id, looked for where the journal has none; None when nothing came of the intent."""
+        if entry.id:
+            return entry
+        ids = self.look_for([entry], look)
+        if len(ids) > 1:
+            raise CloudError(
+                f"{len(ids)} things are called {entry.key}: remove ours by hand"
+            )
+        return self.identified(entry, ids[0]) if ids else None
+
+    def look_for(self, entries: list[Entry], look: Callable[[], list[str]]) -> list[str]:
+        """Look until all ``entries`` can be told apart, or are too old for a call under way to take effect any more."""
+        newest = max(entry.intended_at for entry in entries)
+        while True:
+            ids = look()
+            age_s = (datetime.now(UTC) - newest).total_seconds()
+            if len(ids) >= len(entries) or not 0 <= age_s < self.patience.settle_s:
+                return ids
+            time.sleep(self.patience.poll_s)
+
+    def report(self) -> TeardownReport:
+        left = [f"{e.kind} {e.key}{f' ({e.id})' if e.id else ''}: {self._reason(e)}" for e in self.pending()]
+        return TeardownReport(tuple(self._removed), tuple(left), tuple(self._problems))
+
+    def _reason(self, entry: Entry) -> str:
+        return self._reasons.get(entry.key, "it goes with the network or the address that it belongs to")
+
+    def _write(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except JournalError as error:
+            with self._lock:
+                self._problems.append(str(error))
+
+
+def listed(cloud: Cloud, command: str, name: str, object_id: str) -> Answer | None:
+    """The object's row; None when it is gone: an unknown id is refused, a deleted one gives an empty list."""
+    try:
+        rows = cloud.list(command, name, id=object_id)
+    except CloudRefused as refused:
+        if refused.means_gone:
+            return None
+        raise
+    return next((row for row in rows if row.get("id") == object_id), None)
