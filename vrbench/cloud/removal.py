@@ -98,9 +98,7 @@ class Removal:
             return entry
         ids = self.look_for([entry], look)
         if len(ids) > 1:
-            raise CloudError(
-                f"{len(ids)} things are called {entry.key}: remove ours by hand"
-            )
+            raise CloudError(f"{len(ids)} things are called {entry.key}: remove ours by hand")
         return self.identified(entry, ids[0]) if ids else None
 
     def look_for(self, entries: list[Entry], look: Callable[[], list[str]]) -> list[str]:

@@ -1,0 +1,129 @@
+"""A loopback HTTP server that answers as told: for answers that no sane CloudStack gives."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs
+
+from vrbench.cloud.credentials import Credentials
+
+Behaviour = Callable[["Request"], None]
+
+KEY, SECRET = "the-key+of/ours=", "the-secret+of/ours="
+
+
+@dataclass
+class Request:
+    """One request, and the means to answer it."""
+
+    handler: BaseHTTPRequestHandler
+    params: dict[str, str]
+    form: str
+    released: threading.Event  # set when the test is over
+
+    def answer(self, body: str, status: int = 200, content_type: str = "application/json", cut: int = 0) -> None:
+        data = body.encode()
+        self.handler.send_response(status)
+        self.handler.send_header("Content-Type", content_type)
+        self.handler.send_header("Content-Length", str(len(data)))
+        self.handler.end_headers()
+        self.handler.wfile.write(data[: len(data) - cut])
+        self.handler.close_connection = True
+
+
+@dataclass
+class Fake:
+    """What the server was asked, and where it is."""
+
+    endpoint: str
+    requests: list[Request] = field(default_factory=list)
+
+    def credentials(self) -> Credentials:
+        return Credentials(self.endpoint, KEY, SECRET)
+
+
+def says(command: str, body: dict[str, Any], status: int = 200) -> Behaviour:
+    return lambda request: request.answer(json.dumps({f"{command.lower()}response": body}), status)
+
+
+def refuses(command: str, code: int, text: str, cserrorcode: int = 9999) -> Behaviour:
+    return says(command, {"uuidList": [], "errorcode": code, "cserrorcode": cserrorcode, "errortext": text}, code)
+
+
+def job(status: int, **more: object) -> Behaviour:
+    return says("queryAsyncJobResult", {"jobid": "j", "jobstatus": status, "jobresultcode": 0, **more})
+
+
+def page(status: int = 200) -> Behaviour:
+    return lambda request: request.answer("<html><title>Welcome</title></html>", status, "text/html")
+
+
+def echo(status: int = 200) -> Behaviour:
+    """A page that shows the request, key and signature and all, as debugging proxies do."""
+    return lambda request: request.answer(f"<html>{request.form}</html>", status, "text/html")
+
+
+def half(request: Request) -> None:
+    """Half a JSON document, then the end."""
+    request.answer('{"listzonesresponse": {"count": 1, "zone": []}}', cut=20)
+
+
+def broken(request: Request) -> None:
+    """A document that is whole as far as HTTP goes, and no JSON."""
+    request.answer('{"listzonesresponse": {"count"')
+
+
+def reset(request: Request) -> None:
+    """The connection is torn down without an answer."""
+    request.handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    request.handler.close_connection = True
+    request.handler.connection.close()
+
+
+def hang(request: Request) -> None:
+    """No answer until the test is over."""
+    request.released.wait(30)
+
+
+@contextmanager
+def fake_cloud(*behaviours: Behaviour) -> Iterator[Fake]:
+    """Serve the behaviours in turn, the last one for ever."""
+    turn = iter(behaviours)
+    last = behaviours[-1]
+    lock = threading.Lock()
+    released = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            form = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            params = {name: values[0] for name, values in parse_qs(form).items()}
+            request = Request(self, params, form, released)
+            with lock:
+                fake.requests.append(request)
+                behaviour = next(turn, last)
+            behaviour(request)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # resets are meant
+    fake = Fake(f"http://127.0.0.1:{server.server_port}/client/api")
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield fake
+    finally:
+        released.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,266 @@
+"""Talking to an endpoint that misbehaves: every failure has its own clear message, and no secret gets out."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import socket
+import threading
+import time
+import traceback
+from urllib.parse import quote
+
+import pytest
+
+from tests.cloud import server
+from tests.cloud.server import KEY, SECRET, fake_cloud, job, page, refuses, says
+from vrbench.cloud import errors
+from vrbench.cloud.credentials import Credentials
+from vrbench.cloud.facade import Cloud, Job, Poll
+
+
+def failure_of(cloud: Cloud, command: str = "listZones") -> errors.CloudError:
+    with pytest.raises(errors.CloudError) as caught:
+        cloud.call(command)
+    return caught.value
+
+
+def everything_about(error: BaseException) -> str:
+    """All that a log, a debugger's repr or a traceback could show, context and all."""
+    parts = ["".join(traceback.format_exception(error)), repr(error), str(vars(error))]
+    while (error := error.__cause__ or error.__context__) is not None:  # type: ignore[assignment]
+        parts += [repr(error), str(error)]
+    return "\n".join(parts)
+
+
+def assert_keeps_secrets(text: str, *more: str) -> None:
+    for secret in (KEY, SECRET, quote(KEY), quote(KEY, safe=""), quote(SECRET, safe=""), *more):
+        assert secret not in text
+
+
+def test_a_web_page_is_named_as_such() -> None:
+    """An endpoint that serves HTML is told apart from a refusal, and the message says what to check."""
+    with fake_cloud(page()) as fake:
+        error = failure_of(Cloud(fake.credentials()))
+    assert isinstance(error, errors.NotCloudStack)
+    assert "text/html" in str(error)
+    assert "/client/api" in str(error)
+    assert fake.endpoint in str(error)
+
+
+@pytest.mark.parametrize("behaviour", [server.half, server.broken, server.reset])
+def test_answers_cut_short_are_unreachable(behaviour: server.Behaviour) -> None:
+    """Half an answer, no JSON and a reset all count as no answer."""
+    with fake_cloud(behaviour) as fake:
+        error = failure_of(Cloud(fake.credentials()))
+    assert isinstance(error, errors.CloudUnreachable)
+    assert not error.may_have_run
+
+
+def test_a_server_that_hangs_times_out_and_the_call_may_have_run() -> None:
+    """A mutating call without an answer is sent once, and the message says that it may have run."""
+    with fake_cloud(server.hang) as fake:
+        error = failure_of(Cloud(fake.credentials(), timeout_s=0.2), "createNetwork")
+        assert isinstance(error, errors.CloudUnreachable)
+        assert error.may_have_run
+        assert "may have been carried out" in str(error)
+        assert len(fake.requests) == 1
+
+
+def test_a_closed_port_never_ran() -> None:
+    """Nobody listens: the call was certainly not carried out."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{free.getsockname()[1]}/client/api"
+        error = failure_of(Cloud(Credentials(endpoint, KEY, SECRET)), "createNetwork")
+    assert isinstance(error, errors.CloudUnreachable)
+    assert "refused" in str(error)
+    assert not error.may_have_run
+
+
+def test_a_redirect_is_not_followed() -> None:
+    """A signed request goes to no host that nobody named."""
+
+    def redirect(request: server.Request) -> None:
+        request.handler.send_response(308)
+        request.handler.send_header("Location", "http://127.0.0.1:1/elsewhere")
+        request.handler.end_headers()
+
+    with fake_cloud(redirect) as fake:
+        error = failure_of(Cloud(fake.credentials()))
+    assert "redirects to 'http://127.0.0.1:1/elsewhere'" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "kind"),
+    [
+        (401, "unable to verify user credentials and/or request signature", errors.WrongCredentials),
+        (401, "The given command 'listRouters' either does not exist, is not available for user.", errors.NotPermitted),
+        (432, "The API [listRouters] does not exist or is not available for the account", errors.NotPermitted),
+        (432, "The user is not allowed to request the API command", errors.NotPermitted),
+        (532, "Maximum number of public IP addresses for account: X has been exceeded.", errors.QuotaExceeded),
+        (535, "Maximum amount of resources of Type = 'user_vm' …", errors.QuotaExceeded),
+        (533, "Insufficient address capacity", errors.NoCapacity),
+        (431, "Gateway parameter is invalid", errors.CloudRefused),
+    ],
+)
+def test_refusals_come_by_kind_with_the_servers_words(code: int, text: str, kind: type) -> None:
+    """Each kind of refusal is a type, and keeps what the server said."""
+    with fake_cloud(refuses("listZones", code, text)) as fake:
+        error = failure_of(Cloud(fake.credentials()))
+    assert type(error) is kind
+    assert text in str(error)
+    assert isinstance(error, errors.CloudRefused)
+    assert error.code == code
+
+
+def test_a_wrong_secret_says_what_to_check() -> None:
+    """The 401 message names the key, the secret and the clock."""
+    text = "unable to verify user credentials and/or request signature"
+    with fake_cloud(refuses("listZones", 401, text)) as fake:
+        message = str(failure_of(Cloud(fake.credentials())))
+    assert all(word in message for word in ("key", "secret", "clock"))
+
+
+@pytest.mark.parametrize(
+    "behaviour", [server.echo(), server.echo(503), server.half, server.reset, refuses("x", 431, f"bad {KEY} {SECRET}")]
+)
+def test_no_key_secret_or_signature_gets_out(behaviour: server.Behaviour) -> None:
+    """Not in text, repr, attributes or any chained exception, even if the other side echoes the request."""
+    with fake_cloud(behaviour) as fake:
+        cloud = Cloud(fake.credentials())
+        error = failure_of(cloud, "createNetwork")
+        sent = fake.requests[0].params
+        assert sent["apiKey"] == KEY
+        about = everything_about(error) + repr(cloud) + repr(fake.credentials())
+    assert_keeps_secrets(about, sent["signature"], quote(sent["signature"], safe=""))
+
+
+def test_requests_are_posted_and_signed() -> None:
+    """The signature is HMAC-SHA1 over the sorted, lowercased parameters; booleans are true and false."""
+    with fake_cloud(says("listZones", {})) as fake:
+        Cloud(fake.credentials()).call("listZones", available=True, name="a b", ids=["x", "y"], nothing=None)
+        request = fake.requests[0]
+    sent = dict(request.params)
+    signature = sent.pop("signature")
+    plain = "&".join(f"{name}={quote(value, safe='*')}" for name, value in sorted(sent.items())).lower()
+    digest = hmac.new(SECRET.encode(), plain.encode(), hashlib.sha1).digest()
+    assert signature == base64.b64encode(digest).decode()
+    assert request.handler.command == "POST"
+    assert (sent["available"], sent["name"], sent["ids"]) == ("true", "a b", "x,y")
+    assert "nothing" not in sent
+
+
+def test_lists_are_read_to_the_end_in_the_servers_own_page_size() -> None:
+    """The first answer's length is the page size that later pages ask for."""
+    pages = [
+        says("listEvents", {"count": 5, "event": [{"id": 1}, {"id": 2}]}),
+        says("listEvents", {"count": 5, "event": [{"id": 3}, {"id": 4}]}),
+        says("listEvents", {"count": 5, "event": [{"id": 5}]}),
+    ]
+    with fake_cloud(*pages) as fake:
+        rows = Cloud(fake.credentials()).list("listEvents", "event")
+        asked = [(r.params.get("page"), r.params.get("pagesize")) for r in fake.requests]
+    assert [row["id"] for row in rows] == [1, 2, 3, 4, 5]
+    assert asked == [(None, None), ("2", "2"), ("3", "2")]
+
+
+def test_an_empty_list_has_no_count_and_a_wrong_count_ends() -> None:
+    """An empty answer is an empty list, and rows that a count promises but no page holds end the reading."""
+    with fake_cloud(says("listZones", {})) as fake:
+        assert Cloud(fake.credentials()).list("listZones", "zone") == []
+    with fake_cloud(says("listZones", {"count": 9, "zone": [{"id": 1}]}), says("listZones", {})) as fake:
+        assert Cloud(fake.credentials()).list("listZones", "zone") == [{"id": 1}]
+
+
+def test_a_job_is_polled_through_all_that_passes() -> None:
+    """A 503 page, a reset, a 530, a rejected signature and an answer without status are looked past."""
+    polls: list[Poll] = []
+    behaviours = [
+        page(503),
+        server.reset,
+        refuses("queryAsyncJobResult", 530, "internal"),
+        refuses("queryAsyncJobResult", 401, "unable to verify user credentials and/or request signature"),
+        says("queryAsyncJobResult", {"jobid": "j"}),
+        job(0),
+        job(1, jobresult={"success": True}),
+    ]
+    with fake_cloud(*behaviours) as fake:
+        result = Cloud(fake.credentials()).wait(Job("restartNetwork", "j"), 20, poll_s=0.01, on_poll=polls.append)
+    assert result == {"success": True}
+    assert [poll.state for poll in polls] == ["unknown"] * 5 + ["pending", "succeeded"]
+    assert all(poll.asked_s <= poll.answered_s for poll in polls)
+
+
+def test_a_failed_job_carries_the_servers_code_and_words() -> None:
+    """Job status 2 raises, and the message names the command and the job."""
+    failed = job(2, jobresultcode=530, jobresult={"errorcode": 530, "errortext": "Failed to restart network"})
+    with fake_cloud(failed) as fake, pytest.raises(errors.JobFailed) as caught:
+        Cloud(fake.credentials()).wait(Job("restartNetwork", "j"), 5)
+    assert (caught.value.code, caught.value.text) == (530, "Failed to restart network")
+    assert "restartNetwork" in str(caught.value)
+
+
+def test_a_failed_job_without_a_result_still_ends() -> None:
+    """An answer on which cs itself would loop for ever."""
+    with fake_cloud(job(2)) as fake, pytest.raises(errors.JobFailed):
+        Cloud(fake.credentials()).wait(Job("restartNetwork", "j"), 5)
+
+
+def test_an_unknown_job_is_refused_at_once() -> None:
+    """A job that the server doesn't know will not turn up later."""
+    with fake_cloud(refuses("queryAsyncJobResult", 431, "entity does not exist")) as fake:
+        cloud = Cloud(fake.credentials())
+        with pytest.raises(errors.CloudRefused):
+            cloud.wait(Job("restartNetwork", "j"), 30)
+        assert len(fake.requests) == 1
+
+
+@pytest.mark.parametrize("behaviour", [job(0), page(503)])
+def test_waiting_always_ends(behaviour: server.Behaviour) -> None:
+    """A job that never ends, or a server that never comes back, ends in JobTimeout at the deadline."""
+    begun = time.monotonic()
+    with fake_cloud(behaviour) as fake, pytest.raises(errors.JobTimeout, match="restartNetwork"):
+        Cloud(fake.credentials()).wait(Job("restartNetwork", "j"), 0.5, poll_s=0.05)
+    assert time.monotonic() - begun < 5
+
+
+def test_waiting_for_a_server_that_hangs_ends_too() -> None:
+    """No look outlasts the deadline."""
+    begun = time.monotonic()
+    with fake_cloud(server.hang) as fake:
+        with pytest.raises(errors.JobTimeout):
+            Cloud(fake.credentials()).wait(Job("restartNetwork", "j"), 0.4, poll_s=0.05)
+        assert time.monotonic() - begun < 5
+
+
+def test_each_thread_has_a_session_of_its_own() -> None:
+    """Calls from many threads all get their own answers."""
+
+    def answer(request: server.Request) -> None:
+        request.answer(f'{{"listzonesresponse": {{"name": "{request.params["name"]}"}}}}')
+
+    got: dict[int, str] = {}
+    with fake_cloud(answer) as fake:
+        cloud = Cloud(fake.credentials())
+
+        def ask(number: int) -> None:
+            got[number] = cloud.call("listZones", name=str(number))["name"]
+
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert got == {number: str(number) for number in range(12)}
+
+
+def test_importing_the_facade_loads_no_http_library() -> None:
+    """``vrbench --help`` stays fast."""
+    import subprocess
+    import sys
+
+    code = "import sys, vrbench.cloud.environment, vrbench.cloud.teardown; print('requests' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,159 @@
+"""The journal: on disk before the call, readable after a crash."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from vrbench.cloud.journal import Head, Journal, JournalError
+
+HEAD = Head("20261124T120000Z-ab12", "http://127.0.0.1:1/client/api", "tenant", "domain-id")
+
+
+def test_what_is_not_destroyed_is_pending_newest_first(tmp_path: Path) -> None:
+    """The life of three objects, read back from disk."""
+    with Journal.create(tmp_path / "j", HEAD) as journal:
+        journal.intend("network", "net", {"name": "net"})
+        journal.created("net", "id-1")
+        journal.intend("vm", "vm1", {"name": "vm1"})
+        journal.intend("vm", "vm2", {"name": "vm2"})
+        journal.destroyed("vm1")
+    with Journal.open(tmp_path / "j") as journal:
+        assert journal.head == HEAD
+        assert [(e.key, e.kind, e.id, dict(e.params)) for e in journal.pending()] == [
+            ("vm2", "vm", None, {"name": "vm2"}),
+            ("net", "network", "id-1", {"name": "net"}),
+        ]
+
+
+def test_the_file_is_the_owners_alone(tmp_path: Path) -> None:
+    """Mode 0600."""
+    Journal.create(tmp_path / "j", HEAD).close()
+    assert stat.S_IMODE((tmp_path / "j").stat().st_mode) == 0o600
+
+
+def test_an_intent_is_on_disk_when_intend_returns(tmp_path: Path) -> None:
+    """Nothing is buffered in the process."""
+    with Journal.create(tmp_path / "j", HEAD) as journal:
+        journal.intend("vm", "vm1", {})
+        assert json.loads((tmp_path / "j").read_bytes().splitlines()[-1])["event"] == "intended"
+
+
+@pytest.mark.parametrize("cut", range(1, 60, 7))
+def test_a_torn_last_line_is_dropped_and_the_file_goes_on(tmp_path: Path, cut: int) -> None:
+    """Wherever the crash cut the last line, what comes after it stays readable."""
+    with Journal.create(tmp_path / "j", HEAD) as journal:
+        journal.intend("vm", "vm1", {})
+        journal.intend("vm", "vm2", {"name": "a long enough name for the cut"})
+    content = (tmp_path / "j").read_bytes()
+    (tmp_path / "j").write_bytes(content[:-cut])
+    with Journal.open(tmp_path / "j") as journal:
+        assert [entry.key for entry in journal.pending()] == ["vm1"]
+        journal.created("vm1", "id-1")
+    with Journal.open(tmp_path / "j") as journal:
+        assert [(entry.key, entry.id) for entry in journal.pending()] == [("vm1", "id-1")]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no head"),
+        (b"{}\n", "no head"),
+        (b'{"format": "vrbench-journal/9"}\n', "this version reads"),
+        (b"not json\n", "no head"),
+    ],
+)
+def test_what_is_no_journal_is_said_to_be_none(tmp_path: Path, content: bytes, message: str) -> None:
+    """A file of another kind is never acted on."""
+    (tmp_path / "j").write_bytes(content)
+    with pytest.raises(JournalError, match=message):
+        Journal.open(tmp_path / "j")
+
+
+def test_a_broken_line_in_the_middle_is_an_error_with_its_number(tmp_path: Path) -> None:
+    """Only the last line can be torn; anything else is damage that a person must look at."""
+    with Journal.create(tmp_path / "j", HEAD) as journal:
+        journal.intend("vm", "vm1", {})
+    with (tmp_path / "j").open("ab") as file:
+        file.write(b'garbage\n{"event":"destroyed","key":"vm1"}\n')
+    with pytest.raises(JournalError, match="line 3"):
+        Journal.open(tmp_path / "j")
+
+
+def test_a_journal_is_never_written_over(tmp_path: Path) -> None:
+    """A second run may not take the file of the first."""
+    Journal.create(tmp_path / "j", HEAD).close()
+    with pytest.raises(JournalError, match="already"):
+        Journal.create(tmp_path / "j", HEAD)
+
+
+def test_keys_are_used_once(tmp_path: Path) -> None:
+    """Two objects under one key would hide one of them."""
+    with Journal.create(tmp_path / "j", HEAD) as journal:
+        journal.intend("vm", "vm1", {})
+        with pytest.raises(JournalError, match="already in"):
+            journal.intend("vm", "vm1", {})
+
+
+def test_a_running_vrbench_keeps_others_out(tmp_path: Path) -> None:
+    """A clean-up beside a live run is refused, and possible when that run has died."""
+    code = (
+        "import sys; from pathlib import Path; from vrbench.cloud.journal import *\n"
+        "j = Journal.create(Path(sys.argv[1]), Head('r', 'e', 'a', 'd')); print('open', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "j")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(JournalError, match="still running"):
+            Journal.open(tmp_path / "j")
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+    Journal.open(tmp_path / "j").close()
+
+
+def test_a_full_disk_is_an_error_and_leaves_no_half_line(tmp_path: Path) -> None:
+    """The call that would follow is not made, and what was written before stays readable."""
+    with Journal.create(tmp_path / "j", HEAD) as journal:
+        journal.intend("vm", "vm1", {})
+        size = (tmp_path / "j").stat().st_size
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, hard))
+        try:
+            with pytest.raises(JournalError, match="make room"):
+                journal.intend("vm", "vm2", {"name": "does not fit"})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            signal.signal(signal.SIGXFSZ, ignored)
+        journal.created("vm1", "id-1")
+    with Journal.open(tmp_path / "j") as journal:
+        assert [(entry.key, entry.id) for entry in journal.pending()] == [("vm1", "id-1")]
+
+
+def test_threads_write_whole_lines(tmp_path: Path) -> None:
+    """Ten threads at once lose nothing."""
+    with Journal.create(tmp_path / "j", HEAD) as journal:
+
+        def write(thread: int) -> None:
+            for number in range(10):
+                journal.intend("vm", f"{thread}-{number}", {})
+                journal.created(f"{thread}-{number}", "id")
+
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(10)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    with Journal.open(tmp_path / "j") as journal:
+        assert len(journal.pending()) == 100
+        assert all(entry.id == "id" for entry in journal.pending())
