@@ -92,11 +92,15 @@ def start_observer(config: ObserverConfig) -> Observer:
 def ends_in_order(log: Path) -> bool:
     """Whether the last whole record of ``log`` is END."""
     try:
-        content = log.read_bytes()
+        with log.open("rb") as file:
+            start = len(file.readline())
+            size = file.seek(0, os.SEEK_END) - start
+            if size < RECORD.size or size % RECORD.size:
+                return False
+            file.seek(-RECORD.size, os.SEEK_END)
+            return file.read(1)[0] == Kind.END
     except FileNotFoundError:
         return False
-    whole = (len(content) - content.find(b"\n") - 1) % RECORD.size == 0
-    return whole and len(content) > RECORD.size and content[-RECORD.size] == Kind.END
 
 
 def _as_json(config: ObserverConfig) -> bytes:

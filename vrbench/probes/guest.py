@@ -1,0 +1,194 @@
+"""The agent inside one guest, as the harness handles it: deploy, start, follow, collect, remove.
+
+The SSH connection crosses the very router that is restarted, so nothing here relies on one living long: the agent runs
+detached and writes in the guest, and the follower fetches what is new over one connection after another.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import secrets
+import shlex
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vrbench.core.model import Guest
+from vrbench.probes.bundle import agent_bundle
+from vrbench.probes.config import PhasedStream, ProbeError
+from vrbench.probes.observer import ends_in_order
+from vrbench.remote import Completed, Remote, RemoteError
+
+IDLE_S = 3.0  # an agent logs at least once a second: after this long the connection is given up
+SILENT_S = 2.0  # after this long without a byte contact counts as lost
+CLOCK_EXCHANGES = 15
+
+# Prints the directory made, then the command that runs Python there: with the rights to raw sockets if they can be had.
+_DEPLOY = """
+umask 077
+d=/tmp/vrbench-{id}; mkdir "$d" 2>/dev/null || {{ d=$HOME/.vrbench-{id}; mkdir "$d" || exit 1; }}
+for p in python3 /usr/libexec/platform-python python3.6; do
+  command -v $p >/dev/null && $p -c 'import sys; sys.exit(sys.version_info < (3, 6))' && break
+  p=
+done
+[ -n "$p" ] || {{ echo "no Python 3.6 or later" >&2; rmdir "$d"; exit 1; }}
+echo "$d"
+if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then echo "sudo -n $p"; else echo "$p"; fi
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockOffset:
+    """The guest's monotonic clock minus the harness's, and how far that may be off (half the fastest round trip)."""
+
+    offset_ns: int
+    error_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class GuestFacts:
+    """What a guest says of itself; another ``boot_id`` means another monotonic clock."""
+
+    boot_id: str
+    python: str
+    kernel: str
+    monotonic_ns: int
+    wall_ns: int
+    gateway: str
+    gateway_mac: str  # empty: no neighbour entry
+
+
+class GuestAgent:
+    """The agent of one guest and one trial; ``connect`` opens a new connection to the guest.
+
+    Methods raise RemoteError when the guest can't be reached and ProbeError when the agent can't do its work.
+    """
+
+    def __init__(self, guest: Guest, connect: Callable[[], Remote], local_log: Path) -> None:
+        self.guest, self.local_log = guest, local_log
+        self.last_heard_ns = 0
+        self._connect = connect
+        self._home = ""
+        self._python: list[str] = []
+        self._done = threading.Event()
+        self._follower: threading.Thread | None = None
+
+    @property
+    def lost_contact(self) -> bool:
+        """Whether the follower has heard nothing for 2 s: what the live view shows is old then."""
+        return time.monotonic_ns() - self.last_heard_ns > SILENT_S * 1e9
+
+    def deploy(self) -> None:
+        """Put the agent into a directory of its own, readable by this user only."""
+        with self._connect() as remote:
+            done = remote.run(_DEPLOY.format(id=secrets.token_hex(8)))
+            if done.code != 0:
+                raise self._failed("has no place for the agent", done)
+            self._home, python = done.out.decode().splitlines()
+            self._python = python.split()
+            remote.put(agent_bundle(), f"{self._home}/agent.pyz")
+
+    def facts(self) -> GuestFacts:
+        with self._connect() as remote:
+            done = remote.run(self._command("facts"))
+        if done.code != 0:
+            raise self._failed("can't run the agent", done)
+        return GuestFacts(**json.loads(done.out))
+
+    def measure_clock(self) -> ClockOffset:
+        """The offset between the two monotonic clocks, from the fastest of 15 exchanges."""
+        with self._connect() as remote:
+            answers = remote.exchange(self._command("clock"), CLOCK_EXCHANGES, timeout_s=10.0)
+        sent, received, clock = min(answers, key=lambda answer: answer[1] - answer[0])
+        return ClockOffset(int(clock) - (sent + received) // 2, (received - sent + 1) // 2)
+
+    def start(self, streams: Sequence[PhasedStream], max_s: float) -> None:
+        """Start probing, detached; returns when the first probe is out. It ends by itself after ``max_s``."""
+        config = {
+            "log": self._path("probe.log"),
+            "node": self.guest.name,
+            "max_s": max_s,
+            "streams": [phased.as_json() for phased in streams],
+        }
+        with self._connect() as remote:
+            remote.put(json.dumps(config).encode(), self._path("probe.json"))
+            done = remote.run(self._command("start", self._path("probe.json")))
+        if done.code != 0:
+            raise self._failed("can't probe", done)
+
+    def follow(self) -> None:
+        """From now on keep ``local_log`` up to date in the background, whatever happens to the connection."""
+        self.last_heard_ns = time.monotonic_ns()
+        self._follower = threading.Thread(target=self._follow, name=f"follow {self.guest.name}", daemon=True)
+        self._follower.start()
+
+    def finish(self, deadline_s: float = 30.0) -> None:
+        """Stop the agent and fetch the rest; ProbeError when the local log stays without its end."""
+        end = time.monotonic() + deadline_s
+        if self._follower is None:
+            self.follow()
+        assert self._follower is not None
+        problem = self._stop(end)
+        self._follower.join(max(0.0, end - time.monotonic()) if not problem else IDLE_S)
+        self._done.set()
+        if not ends_in_order(self.local_log):
+            reason = problem or f"the rest did not arrive within {deadline_s:g} s"
+            raise ProbeError(f"guest {self.guest.name}: its samples end early: {reason}; what arrived is kept")
+
+    def remove(self) -> None:
+        """Stop whatever still runs and delete all that was put into the guest; nothing there is fine."""
+        self._done.set()
+        if not self._home:
+            return
+        with self._connect() as remote:
+            done = remote.run(f"[ ! -e {shlex.quote(self._home)} ] || {self._command('remove', self._home)}")
+        if done.code != 0:
+            raise self._failed(f"still has {self._home}", done)
+        self._home = ""
+
+    def _stop(self, end: float) -> str:
+        """End the agent in good order, trying until ``end``; returns what stood in the way, empty for nothing."""
+        while True:
+            try:
+                with self._connect() as remote:
+                    done = remote.run(self._command("stop", self._path("probe.json")))
+                return done.err.decode(errors="replace").strip() if done.code else ""
+            except RemoteError as error:
+                if time.monotonic() + 1 > end:
+                    return str(error)
+                time.sleep(random.uniform(0.5, 1.0))
+
+    def _follow(self) -> None:
+        while not self._done.is_set() and not ends_in_order(self.local_log):
+            try:
+                self._fetch()
+            except RemoteError:
+                pass  # the router is away, as expected: lost_contact says so, and we try again
+            else:
+                if ends_in_order(self.local_log):
+                    return
+            self._done.wait(random.uniform(0.5, 1.0))
+
+    def _fetch(self) -> None:
+        """Append to the local log what the guest has beyond it, until the guest or the connection ends."""
+        with self.local_log.open("ab") as local, self._connect() as remote:
+            following = self._command("follow", self._path("probe.log"), str(local.tell()))
+            for chunk in remote.stream(following, IDLE_S):
+                local.write(chunk)
+                local.flush()
+                self.last_heard_ns = time.monotonic_ns()
+                if self._done.is_set():
+                    return
+
+    def _path(self, name: str) -> str:
+        return f"{self._home}/{name}"
+
+    def _command(self, *arguments: str) -> str:
+        return shlex.join([*self._python, self._path("agent.pyz"), *arguments])
+
+    def _failed(self, what: str, done: Completed) -> ProbeError:
+        said = (done.out + done.err).decode(errors="replace").strip()
+        return ProbeError(f"guest {self.guest.name} {what}: {said or f'exit code {done.code}'}")

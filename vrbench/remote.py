@@ -1,0 +1,221 @@
+"""SSH to guests, as small as the harness needs it: run, put, stream. The only importer of paramiko."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import os
+import shlex
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import paramiko
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+# Every failure reaches the caller as a RemoteError; paramiko would print each one with a traceback as well.
+logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
+
+
+class RemoteError(RuntimeError):
+    """A guest could not be reached, refused us, showed another key or did not answer; says which, why, what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a remote command left: its exit code (-1: killed by a signal) and its output."""
+
+    code: int
+    out: bytes
+    err: bytes
+
+
+class HostKeyPins:
+    """The host keys seen at first contact, kept in a known_hosts file of mode 0600; safe to share between threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._pins: dict[str, str] = {}
+        if path.exists():
+            for line in path.read_text().splitlines():
+                name, _, key = line.partition(" ")
+                self._pins[name] = key
+
+    def check(self, host: str, port: int, key_type: str, key: bytes) -> None:
+        """Pin the key of ``host``:``port``, or hold it against the pin; raises RemoteError when it has changed."""
+        name = host if port == 22 else f"[{host}]:{port}"
+        shown = f"{key_type} {base64.b64encode(key).decode()}"
+        with self._lock:
+            pinned = self._pins.setdefault(name, shown)
+            if pinned is shown:
+                self._append(f"{name} {shown}\n")
+        if pinned != shown:
+            raise RemoteError(
+                f"{host} port {port} shows another host key than at first contact: {_fingerprint(shown)}, pinned "
+                f"{_fingerprint(pinned)} in {self._path}. Another machine answers there; if the guest was rebuilt on "
+                "purpose, remove that line"
+            )
+
+    def _append(self, line: str) -> None:
+        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(fd, "w") as file:
+            file.write(line)
+
+
+def _fingerprint(key: str) -> str:
+    """As ``ssh-keygen -l`` shows it."""
+    digest = hashlib.sha256(base64.b64decode(key.split()[1])).digest()
+    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+
+def generate_key(path: Path) -> str:
+    """Make an ed25519 key pair: the private key to ``path`` (0600, must not exist); returns the public key's line."""
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(private)
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return public.decode() + " vrbench"
+
+
+class Remote:
+    """One SSH connection; a context manager. Not for several threads at once. Every failure is a RemoteError."""
+
+    def __init__(self, transport: paramiko.Transport, name: str) -> None:
+        self._transport = transport
+        self.name = name
+
+    @classmethod
+    def connect(
+        cls, host: str, port: int, user: str, key_path: Path, pins: HostKeyPins, timeout_s: float = 10.0
+    ) -> Remote:
+        """Connect and log in with the key alone (no agent, no other keys); each step may take ``timeout_s``."""
+        name = f"{user}@{host} port {port}"
+        key = _load_key(key_path)
+        with _blamed(name):
+            sock = socket.create_connection((host, port), timeout_s)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            transport = paramiko.Transport(sock)
+            try:
+                transport.banner_timeout = transport.auth_timeout = transport.handshake_timeout = timeout_s
+                transport.channel_timeout = timeout_s
+                transport.start_client(timeout=timeout_s)
+                shown = transport.get_remote_server_key()
+                pins.check(host, port, shown.get_name(), shown.asbytes())
+                transport.auth_publickey(user, key)
+            except BaseException:
+                transport.close()
+                raise
+        return cls(transport, name)
+
+    def __enter__(self) -> Remote:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drop the connection; never fails, never waits for the peer."""
+        self._transport.close()
+
+    def run(self, command: str | Sequence[str], timeout_s: float = 30.0, stdin: bytes = b"") -> Completed:
+        """Run ``command`` (a list is quoted for the shell) to its end; output is meant to be small (< 2 MB each)."""
+        with _blamed(self.name), self._execute(command, timeout_s) as channel:
+            end = time.monotonic() + timeout_s
+            channel.sendall(stdin)
+            channel.shutdown_write()
+            out = _read_all(channel, end)
+            channel.settimeout(max(0.01, end - time.monotonic()))
+            err = channel.makefile_stderr("rb").read()
+            if not channel.status_event.wait(max(0.01, end - time.monotonic())):
+                raise TimeoutError
+            return Completed(channel.exit_status, out, err)
+
+    def put(self, content: bytes, path: str, mode: int = 0o600, timeout_s: float = 30.0) -> None:
+        """Write ``content`` to ``path``, never readable by more than ``mode`` allows."""
+        target = shlex.quote(path)
+        script = f"umask 077 && cat > {target} && chmod {mode:o} {target}"
+        done = self.run(script, timeout_s, content)
+        if done.code != 0:
+            reason = done.err.decode(errors="replace").strip()
+            raise RemoteError(f"{self.name}: can't write {path}: {reason}; is the guest's disk full or read-only?")
+
+    def stream(self, command: str | Sequence[str], idle_s: float) -> Iterator[bytes]:
+        """The command's output as it comes, to its end; RemoteError when nothing comes for ``idle_s``."""
+        with _blamed(self.name), self._execute(command, idle_s) as channel:
+            while chunk := channel.recv(1 << 16):
+                yield chunk
+
+    def exchange(self, command: str | Sequence[str], lines: int, timeout_s: float) -> list[tuple[int, int, bytes]]:
+        """Send ``lines`` empty lines to the command, each after the answer to the one before.
+
+        Returns (sent_ns, received_ns, answer) of each, times on this machine's monotonic clock.
+        """
+        answers = []
+        with _blamed(self.name), self._execute(command, timeout_s) as channel:
+            replies = channel.makefile("rb", 0)
+            for _ in range(lines):
+                sent_ns = time.monotonic_ns()
+                channel.sendall(b"\n")
+                answer = replies.readline()
+                if not answer:
+                    raise EOFError("the command ended early")
+                answers.append((sent_ns, time.monotonic_ns(), answer))
+        return answers
+
+    @contextmanager
+    def _execute(self, command: str | Sequence[str], timeout_s: float) -> Iterator[paramiko.Channel]:
+        channel = self._transport.open_session(timeout=timeout_s)
+        try:
+            channel.settimeout(timeout_s)
+            channel.exec_command(command if isinstance(command, str) else shlex.join(command))
+            yield channel
+        finally:
+            channel.close()
+
+
+def _load_key(path: Path) -> paramiko.PKey:
+    try:
+        return paramiko.PKey.from_path(path)
+    except (OSError, ValueError, paramiko.SSHException, paramiko.pkey.UnknownKeyType) as error:
+        raise RemoteError(f"can't use the private key {path}: {error}; it must exist and have no passphrase") from error
+
+
+def _read_all(channel: paramiko.Channel, end: float) -> bytes:
+    """Standard output to its end; TimeoutError when that is not before ``end`` (monotonic seconds)."""
+    chunks: list[bytes] = []
+    while True:
+        channel.settimeout(max(0.01, end - time.monotonic()))
+        chunk = channel.recv(1 << 16)
+        if not chunk:
+            return b"".join(chunks)
+        chunks.append(chunk)
+
+
+@contextmanager
+def _blamed(name: str) -> Iterator[None]:
+    """Turn whatever a connection raises into a RemoteError that names it and says what to do."""
+    try:
+        yield
+    except RemoteError:
+        raise
+    except paramiko.AuthenticationException as error:
+        raise RemoteError(f"{name}: login refused: does this user have the run's key in authorized_keys?") from error
+    except TimeoutError as error:
+        raise RemoteError(f"{name}: no answer in time: is the path up and the guest alive?") from error
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        reason = str(error) or type(error).__name__
+        raise RemoteError(
+            f"{name}: {reason}: are address, firewall rule and the guest's sshd as they should be?"
+        ) from error
