@@ -1,0 +1,58 @@
+"""Processes by what the kernel says of them: children, start times, namespaces; and how this package runs itself."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+# Isolated from the caller's directory and environment, which must not decide what the lab imports.
+_BOOTSTRAP = (
+    "import runpy, sys; sys.path.append(sys.argv.pop(1)); name = sys.argv.pop(1); "
+    "runpy.run_module(name, run_name='__main__', alter_sys=True)"
+)
+
+
+def python_command(module: str, *arguments: str, site: bool = False) -> list[str]:
+    """The command that runs ``module`` of this very package in a fresh interpreter; ``site`` lets it import others'."""
+    root = str(Path(__file__).resolve().parents[2])
+    flags = ["-I"] if site else ["-I", "-S"]
+    return [sys.executable, *flags, "-c", _BOOTSTRAP, root, module, *arguments]
+
+
+def _stat_fields(pid: int) -> list[str] | None:
+    """The fields of /proc/PID/stat from the state on, or None when there is no such process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return text.rpartition(")")[2].split()
+
+
+def start_time(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot; None when there is none or it is only a zombie."""
+    fields = _stat_fields(pid)
+    return None if fields is None or fields[0] in "ZX" else int(fields[19])
+
+
+def process_ids() -> list[int]:
+    """All process ids in sight."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def children(pid: int) -> list[int]:
+    """The process ids of a process's living children."""
+    found = []
+    for candidate in process_ids():
+        fields = _stat_fields(candidate)
+        if fields is not None and fields[1] == str(pid) and fields[0] not in "ZX":
+            found.append(candidate)
+    return found
+
+
+def namespace(pid: int, kind: str) -> str | None:
+    """The identity of a process's namespace ("pid:[4026531836]"), or None when it can't be seen."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/{kind}")
+    except OSError:
+        return None

@@ -1,0 +1,169 @@
+"""The lab's process inside the box: builds the zone, serves the API, answers the control socket, ends with its parent.
+
+Started by lifecycle.py as the first process of a new process namespace, with open files for all that lies outside: the
+API's listening socket on the host's loopback, the control socket, the lifeline (a pidfd of the parent, if the lab must
+not outlive it) and a pipe to say "ready" through. It forks at once: the first process does nothing but reap, and when
+it ends, by whatever means, the kernel ends everything else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Thread
+from types import FrameType
+from typing import Any
+
+from vrbench.lab import control, syscalls
+from vrbench.lab.api.server import ApiServer
+from vrbench.lab.api.settings import ZoneSettings
+from vrbench.lab.ground import GroundError
+from vrbench.lab.namespaces import NETNS_DIR, inside, ip_batch, set_sysctls
+from vrbench.lab.status import Keys, LabOptions, LabStatus
+from vrbench.lab.truth import DIRECTIONS, Truth, describe
+from vrbench.lab.zone import CONTROL_TARGET, EGRESS_TARGET, UPSTREAM, Zone
+
+_ADMIN_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def main() -> None:
+    """Read the order (one JSON argument) and run the lab until the lifeline ends or a signal comes."""
+    order = json.loads(sys.argv[1])
+    child = os.fork()
+    if child:
+        _reap_until(child)
+    os.environ["PATH"] = f"{os.environ.get('PATH', '/usr/bin:/bin')}:{_ADMIN_PATH}"
+    _prepare_box()
+    _Supervisor(order).run()
+
+
+def _reap_until(child: int) -> None:
+    """Be the namespace's init: collect the dead, pass on a request to end, leave when the lab's process does."""
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        os.kill(child, number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, pass_on)
+    while True:
+        pid, status = os.wait()
+        if pid == child:
+            sys.exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+def _prepare_box() -> None:
+    """A /run of its own for the names of namespaces; a plain, quiet network."""
+    syscalls.mount("tmpfs", "/run", "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755")
+    NETNS_DIR.mkdir()
+    syscalls.mount(str(NETNS_DIR), str(NETNS_DIR), flags=syscalls.MS_BIND)
+    syscalls.mount("", str(NETNS_DIR), flags=syscalls.MS_SHARED)  # guests must see names vanish, or hold them for ever
+    Path("/run/vrlab").mkdir(mode=0o700)
+    set_sysctls(
+        (
+            ("ipv6/conf/all/disable_ipv6", "1"),
+            ("ipv6/conf/default/disable_ipv6", "1"),
+            ("bridge/bridge-nf-call-iptables", "0"),
+            ("bridge/bridge-nf-call-arptables", "0"),
+            ("bridge/bridge-nf-call-ip6tables", "0"),
+        )
+    )
+    ip_batch(["link set lo up"])
+
+
+class _Supervisor:
+    def __init__(self, order: dict[str, Any]) -> None:
+        self._options = LabOptions.from_json(order["options"])
+        self._rootless = bool(order["rootless"])
+        self._lifeline: int | None = order["lifeline"]
+        self._ready = os.fdopen(order["ready"], "w", encoding="utf-8")
+        self._control = socket.socket(fileno=order["control"])
+        self._host_api = socket.socket(fileno=order["api"])
+        self._zone = Zone(self._rootless)
+        self._truth = Truth()
+        timing = self._options.timing.scaled(self._options.time_scale)
+        self._api = ApiServer(self._zone, ZoneSettings(strategy=self._options.strategy, timing=timing))
+
+    def run(self) -> None:
+        """Build, serve, say so, wait for the end."""
+        self._zone.build()
+        port = self._host_api.getsockname()[1]
+        self._api.start([self._host_api, inside(UPSTREAM, lambda: _listen(port))])
+        Thread(target=control.serve, args=(self._control, self._answer), daemon=True).start()
+        with self._ready:
+            self._ready.write(json.dumps(self._status().to_json()) + "\n")
+        _wait_for_end(self._lifeline)
+        print("the lab ends", flush=True)
+        os._exit(0)  # the kernel tidies up better than any thread could be asked to
+
+    def _status(self) -> LabStatus:
+        return LabStatus(
+            endpoint=f"http://127.0.0.1:{self._host_api.getsockname()[1]}/client/api",
+            callers={name: Keys(keys.apikey, keys.secretkey) for name, keys in self._api.callers().items()},
+            nodes=self._zone.nodes(),
+            ssh_user="guest" if self._rootless else "root",
+            rootless=self._rootless,
+            pid=0,  # the host's number is not known in here
+            strategy=self._options.strategy,
+            time_scale=self._options.time_scale,
+            egress_target=EGRESS_TARGET,
+            control_target=CONTROL_TARGET,
+        )
+
+    def _answer(self, question: dict[str, Any], line: socket.socket) -> dict[str, Any]:
+        if question["ask"] == "status":
+            return self._status().to_json()
+        if question["ask"] == "outage":
+            return self._outage(question, line)
+        raise ValueError(f"unknown question {question['ask']!r}")
+
+    def _outage(self, question: dict[str, Any], line: socket.socket) -> dict[str, Any]:
+        seconds, direction, target = float(question["seconds"]), question["direction"], question["target"]
+        if direction not in DIRECTIONS or not 0 < seconds < 86_400:
+            raise ValueError(f"an outage has a direction ({', '.join(DIRECTIONS)}) and lasts up to a day")
+        vm = self._zone.vm(target) if target else None
+        routers = self._zone.running_routers(vm.network if vm else None)
+        if not routers:
+            raise GroundError("no router is running: there is nothing to interrupt")
+        moments = self._truth.outage(
+            routers, direction, vm.ip if vm else None, lambda: _wait_while_connected(line, seconds)
+        )
+        return describe(direction, target, routers, moments).to_json()
+
+
+def _listen(port: int) -> socket.socket:
+    return socket.create_server(("127.0.0.1", port))
+
+
+def _wait_while_connected(line: socket.socket, seconds: float) -> None:
+    """Until the time is over, or whoever asked has gone."""
+    deadline = time.monotonic() + seconds
+    with selectors.DefaultSelector() as selector:
+        selector.register(line, selectors.EVENT_READ)
+        while (left := deadline - time.monotonic()) > 0:
+            if selector.select(left):
+                return
+
+
+def _wait_for_end(lifeline: int | None) -> None:
+    """Until the parent behind the pidfd has ended, or a signal asks the lab to."""
+    ending, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda _number, _frame: None)
+    watched: Sequence[int] = [ending] if lifeline is None else [ending, lifeline]
+    with selectors.DefaultSelector() as selector:
+        for fd in watched:
+            selector.register(fd, selectors.EVENT_READ)
+        selector.select()
+
+
+if __name__ == "__main__":
+    main()
