@@ -1,0 +1,264 @@
+"""Public addresses: acquire, release, list, and static NAT."""
+
+from __future__ import annotations
+
+from vrbench.lab.api import errors, events, tags
+from vrbench.lab.api.accounts import check_address_limit
+from vrbench.lab.api.call import Call, Task
+from vrbench.lab.api.errors import ApiError
+from vrbench.lab.api.fixtures import load
+from vrbench.lab.api.implement import assign
+from vrbench.lab.api.networks import GONE as NETWORK_GONE
+from vrbench.lab.api.records import Account, Address, Json, Machine, Network
+from vrbench.lab.api.responses import owner_fields, stamp
+from vrbench.lab.api.router_view import fixed
+from vrbench.lab.api.ruleset import reprogram
+from vrbench.lab.api.zone import Zone
+
+
+def associate(call: Call) -> Task:
+    zone, owner = call.zone, call.owner()
+    network = _network(call, owner)
+    with zone.lock:
+        check_address_limit(zone, network.account)
+        address = zone.take_address(network.account)
+
+    def run() -> Json:
+        _assign(zone, address, network)
+        if network.state == "Implemented":
+            reprogram(zone, network)
+        with zone.lock:
+            view = address_view(zone, address)  # still Allocating: the server words the result too early
+            address.state = "Allocated"
+        return {"ipaddress": view}
+
+    return Task(run, address, "IpAddress", creates=True)
+
+
+def _network(call: Call, owner: Account) -> Network:
+    """The network named, or the owner's only one in the zone."""
+    if call.text("networkid") is not None:
+        return call.target("networkid", Network, NETWORK_GONE)
+    mine = [network for network in call.zone.networks if network.account is owner]
+    if len(mine) > 1:
+        raise errors.invalid("Account has more than one isolated network in the zone")
+    if not mine:
+        raise errors.invalid("Unable to find an isolated network in the zone for the account")
+    return mine[0]
+
+
+def _assign(zone: Zone, address: Address, network: Network) -> None:
+    """Tie the address to its network, as source NAT when that has none yet.
+
+    The server looks first and writes later, in two steps: of several addresses acquired side by side on a network
+    without source NAT, more than one can become its source-NAT address, and then nobody can use or delete it.
+    """
+    with zone.lock:
+        is_first = not zone.source_nats(network)
+    zone.pause(zone.settings.api_step_s)
+    with zone.lock:
+        try:
+            check_address_limit(zone, network.account)
+        except ApiError as error:
+            zone.release_address(address)
+            raise errors.internal(
+                f"Failed to associate IP address [{_describe(address)}] to network [{_describe_network(network)}]"
+            ) from error
+        if network.removed:
+            zone.release_address(address)
+            raise errors.internal("Failed to associate IP address, its network is gone")
+        assign(address, network, source_nat=is_first)
+
+
+def _describe(address: Address) -> str:
+    return f'IPAddress {{"address":"{address.ip}","dataCenterId":1,"id":{address.number},"uuid":"{address.uuid}"}}'
+
+
+def _describe_network(network: Network) -> str:
+    return (
+        f'Network {{"id": {network.number}, "name": "{network.name}", "uuid": "{network.uuid}", '
+        f'"networkofferingid": {network.offering.number}}}'
+    )
+
+
+def own_address(call: Call, name: str) -> Address:
+    """The address that a parameter names; it must be allocated and the caller's to touch."""
+    address = call.entity(name, Address)
+    if address is None:
+        raise errors.missing_parameter(call.shape.name, name)
+    if address.account is None:
+        raise errors.invalid(f"Unable to find ip address by id={address.uuid}")
+    if not call.may_touch(address.account):
+        raise errors.no_permission()
+    return address
+
+
+def network_of(address: Address) -> Network:
+    if address.network is None:
+        raise errors.invalid(f"Ip address {address.ip} is not associated with any network")
+    return address.network
+
+
+def disassociate(call: Call) -> Task:
+    address = own_address(call, "id") if call.text("id") is not None else _address_by_ip(call)
+    if address.source_nat and address.network is not None and len(call.zone.source_nats(address.network)) == 1:
+        raise errors.invalid(f"Ip address {address.ip} is used for source nat purposes and can not be disassociated.")
+
+    def run() -> Json:
+        zone, network = call.zone, address.network
+        with zone.lock:
+            address.state = "Releasing"
+        try:
+            _drop(zone, address, network)
+        except ApiError:
+            with zone.lock:
+                address.state = "Allocated"
+            raise
+        return {"success": True}
+
+    return Task(run, address, "IpAddress")
+
+
+def _address_by_ip(call: Call) -> Address:
+    found = next((a for a in call.zone.addresses if a.ip == call.text("ipaddress") and a.account is not None), None)
+    if found is None:
+        raise errors.missing_parameter(call.shape.name, "id")
+    if found.account is not None and not call.may_touch(found.account):
+        raise errors.no_permission()
+    return found
+
+
+def _drop(zone: Zone, address: Address, network: Network | None) -> None:
+    """Free the address with all rules on it, first in the records, then on the router."""
+    if network is not None and network.implement_tried:
+        reprogram(zone, network)  # fails, before anything is lost, where the network can't be programmed
+    with zone.lock:
+        for rule in zone.rules_where(lambda rule: rule.address is address):
+            zone.remove(rule)
+        tags.drop_all(zone, address.uuid)
+        zone.release_address(address)
+    if network is not None and network.state == "Implemented":
+        reprogram(zone, network)
+
+
+def list_addresses(call: Call) -> Json:
+    mine = call.scope()
+    with call.zone.lock:
+        chosen = [a for a in call.zone.addresses if a.account is not None and mine(a.account) and _matches(call, a)]
+        rows = [address_view(call.zone, address) for address in chosen]
+    return call.listing("publicipaddress", rows)
+
+
+def _matches(call: Call, address: Address) -> bool:
+    fields = {
+        "id": address.uuid,
+        "ipaddress": address.ip,
+        "associatednetworkid": address.network.uuid if address.network else None,
+        "networkid": fixed()["publicnetworkid"],
+        "state": address.state,
+        "zoneid": call.zone.built_ins["zone"][0].uuid,
+        "vpcid": None,
+    }
+    for name, value in (("issourcenat", address.source_nat), ("isstaticnat", address.static_nat is not None)):
+        if call.text(name) is not None and call.flag(name) != value:
+            return False
+    if (call.text("keyword") or "") not in address.ip:
+        return False
+    same = all(call.text(name) in (None, "", value) for name, value in fields.items())
+    return same and tags.carries(call, address.uuid)
+
+
+def address_view(zone: Zone, address: Address) -> Json:
+    """The body of one allocated address; call with the lock held."""
+    site, network, machine = zone.built_ins["zone"][0].body, address.network, address.static_nat
+    body: Json = {
+        "id": address.uuid,
+        "ipaddress": address.ip,
+        "allocated": stamp(address.allocated),
+        "zoneid": site["id"],
+        "zonename": site["name"],
+        "issourcenat": address.source_nat,
+        **(owner_fields(address.account) if address.account else {}),
+        "forvirtualnetwork": True,
+        "isstaticnat": machine is not None,
+        "issystem": False,
+        "networkid": fixed()["publicnetworkid"],
+        "state": address.state,
+        "physicalnetworkid": load("zone.json")["physicalnetworkid"],
+        "tags": tags.shown(zone, address.uuid),
+        "isportable": False,
+        "hasrules": bool(zone.rules_where(lambda rule: rule.address is address)),
+        "forsystemvms": False,
+        "hasannotations": False,
+    }
+    if network is not None:
+        body |= {"associatednetworkid": network.uuid, "associatednetworkname": network.name}
+    return body | (_static_nat_fields(machine) if machine else {})
+
+
+def _static_nat_fields(machine: Machine) -> Json:
+    return {
+        "virtualmachineid": machine.uuid,
+        "virtualmachinename": machine.name,
+        "virtualmachinedisplayname": machine.displayname,
+        "vmipaddress": machine.nic.ip,
+        "virtualmachinetype": "User",
+    }
+
+
+def enable_static_nat(call: Call) -> Json:
+    """enableStaticNat: synchronous, the router is programmed before the answer."""
+    zone = call.zone
+    address = own_address(call, "ipaddressid")
+    machine = call.target("virtualmachineid", Machine, "Can't enable static nat for the address id, invalid vm id {id}")
+    network = network_of(address)
+    with zone.lock:
+        _check_static_nat(zone, address, machine)
+        address.static_nat = machine
+    reprogram(zone, network)
+    events.record(zone, call.caller, events.KINDS[call.shape.name], "Completed", machine)
+    return {"success": True}
+
+
+def _check_static_nat(zone: Zone, address: Address, machine: Machine) -> None:
+    if address.source_nat:
+        raise errors.invalid(f"Can't enable static, ip address {_describe(address)} is a sourceNat ip address")
+    if machine.network is not address.network:
+        raise errors.invalid("The VM's network is not the address's network")
+    if zone.rules_where(lambda rule: rule.address is address and rule.purpose == "PortForwarding"):
+        raise ApiError(
+            537,
+            f"Failed to enable static nat for the ip address {_describe(address)} as it already has PortForwarding "
+            "rules assigned",
+        )
+    other = next((a for a in zone.addresses if a.static_nat is machine), None)
+    if other is not None or address.static_nat is not None:
+        other = other or address
+        raise errors.invalid(
+            f"Failed to enable static nat on the  ip {address.ip} with Id {address.uuid} as the vm "
+            f"{machine.instance_name} with Id {machine.uuid} is already associated with another public ip {other.ip} "
+            f"with id {other.uuid}"
+        )
+
+
+def disable_static_nat(call: Call) -> Task:
+    address = own_address(call, "ipaddressid")
+    if address.static_nat is None:
+        raise errors.invalid(f"Specified IP address id is not associated with any vm Id: {address.uuid}")
+
+    def run() -> Json:
+        with call.zone.lock:
+            address.static_nat = None
+        reprogram(call.zone, network_of(address))
+        return {"success": True}
+
+    return Task(run)
+
+
+COMMANDS = {
+    "associateIpAddress": associate,
+    "disassociateIpAddress": disassociate,
+    "listPublicIpAddresses": list_addresses,
+    "enableStaticNat": enable_static_nat,
+    "disableStaticNat": disable_static_nat,
+}

@@ -1,0 +1,177 @@
+"""One API call on its way through: who calls, with what, and how a handler reads and answers it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from vrbench.lab.api import errors
+from vrbench.lab.api.fixtures import CommandShape
+from vrbench.lab.api.records import Account, Entity, Json, Owned
+from vrbench.lab.api.zone import Zone
+
+E = TypeVar("E", bound=Entity)
+
+MAX_PAGE_SIZE = 500
+MAX_TEXT = 255
+LONG_TEXTS = frozenset({"userdata", "publickey", "params", "ipaddress"})
+MAP_ITEM = re.compile(r"(?P<name>\w+)\[(?P<index>\d+)\]\.(?P<key>\w+)")
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What an asynchronous command left to do: ``run`` returns the job's result or raises ApiError."""
+
+    run: Callable[[], Json]
+    entity: Entity | None = None
+    instance_type: str | None = None
+    shows_instance: bool = True  # whether the job names the entity's id
+    creates: bool = False  # whether the answer to the call does
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A signed-in caller's command with its parameters by lower-case name."""
+
+    zone: Zone
+    caller: Account
+    shape: CommandShape
+    params: Mapping[str, str] = field(repr=False)
+
+    def text(self, name: str) -> str | None:
+        return self.params.get(name)
+
+    def required(self, name: str) -> str:
+        """A parameter whose presence ``check`` has seen to."""
+        return self.params[name]
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """Anything but "true" is false, as on the server."""
+        value = self.params.get(name)
+        return default if value is None or value == "" else value.strip().lower() == "true"
+
+    def number(self, name: str) -> int | None:
+        value = self.params.get(name)
+        if value is None or value == "":
+            return None
+        try:
+            return int(value)
+        except ValueError:
+            detail = f"Invalid parameter {name} value={value} due to incorrect integer value format"
+            raise errors.invalid_value(self.shape.name, detail) from None
+
+    def items(self, name: str) -> tuple[str, ...]:
+        """A comma-separated list."""
+        return tuple(part.strip() for part in (self.params.get(name) or "").split(",") if part.strip())
+
+    def entries(self, name: str) -> list[dict[str, str]]:
+        """A list of maps, sent as name[0].key=…"""
+        rows: dict[int, dict[str, str]] = {}
+        for key, value in self.params.items():
+            found = MAP_ITEM.fullmatch(key)
+            if found and found["name"] == name:
+                rows.setdefault(int(found["index"]), {})[found["key"]] = value
+        return [rows[index] for index in sorted(rows)]
+
+    def entity(self, name: str, kind: type[E]) -> E | None:
+        """The entity that a parameter names, removed ones too; None without the parameter, 431 for another kind."""
+        value = self.params.get(name)
+        if value is None or value == "":
+            return None
+        found = self.zone.known(value)
+        if not isinstance(found, kind):
+            raise errors.unknown_entity(self.shape.name, name, value)
+        return found
+
+    def target(self, name: str, kind: type[E], gone: str = "Unable to find {name} by id {id}") -> E:
+        """The live entity to act on; ``gone`` words the refusal for a removed one, 531 for another account's."""
+        found = self.entity(name, kind)
+        if found is None:
+            raise errors.missing_parameter(self.shape.name, name)
+        if found.removed:
+            raise errors.invalid(gone.format(name=kind.__name__.lower(), id=found.number))
+        if isinstance(found, Owned):
+            self.check_access(found)
+        return found
+
+    def check_access(self, owned: Owned) -> None:
+        if not self.may_touch(owned.account):
+            raise errors.no_permission()
+
+    def may_touch(self, account: Account) -> bool:
+        """Root may touch everything, a domain administrator its domain, a user its own."""
+        if self.caller.is_root:
+            return True
+        if self.caller.role == "domadmin":
+            return account.domain is self.caller.domain
+        return account is self.caller
+
+    def owner(self) -> Account:
+        """For whom something is created: the caller, or the account that an administrator names."""
+        name = self.text("account")
+        if name is None:
+            return self.caller
+        account = self.zone.account_named(name, None)
+        if account is None:
+            raise errors.invalid(f"Unable to find account {name} in domain {self.text('domainid')}")
+        if not self.may_touch(account):
+            raise errors.no_permission()
+        return account
+
+    def scope(self, whole_domain: bool = False) -> Callable[[Account], bool]:
+        """Which accounts' things a list call shows: the caller's, an account's named, or all with listall."""
+        if self.text("account") is not None:
+            named = self.owner()
+            return lambda account: account is named
+        if self.flag("listall") or self.text("id") is not None or (whole_domain and self.caller.role == "domadmin"):
+            return self.may_touch
+        return lambda account: account is self.caller
+
+    def listing(self, name: str, rows: Sequence[Json]) -> Json:
+        """A list answer, one page of it when asked for; an empty list is an empty object."""
+        if not rows:
+            return {}
+        page, size = self.number("page"), self.number("pagesize")
+        shown = rows if page is None or size is None else rows[(page - 1) * size : page * size]
+        return {"count": len(rows), name: list(shown)}
+
+
+def check(call: Call) -> None:
+    """Refuse what the server refuses before it looks at a command's meaning."""
+    name = call.shape.name
+    _check_paging(call)
+    for param, kind in call.shape.params.items():
+        if kind.endswith("!") and not call.params.get(param) and not _has_entries(call, param):
+            raise errors.missing_parameter(name, param)
+    for param, value in call.params.items():
+        _check_value(call, param, value)
+
+
+def _has_entries(call: Call, param: str) -> bool:
+    return any(key.startswith(f"{param}[") for key in call.params)
+
+
+def _check_paging(call: Call) -> None:
+    page, size = call.number("page"), call.number("pagesize")
+    if size is not None and page is None:
+        raise errors.malformed('"page" parameter is required when "pagesize" is specified')
+    if page is not None and size is None:
+        raise errors.malformed('"pagesize" parameter is required when "page" is specified')
+    if size is not None and size > MAX_PAGE_SIZE:
+        raise errors.invalid(f"Page size can't exceed max allowed page size value: {MAX_PAGE_SIZE}")
+
+
+def _check_value(call: Call, param: str, value: str) -> None:
+    kind = call.shape.params.get(param, "")[:1]
+    if UNPRINTABLE.search(value):
+        problem = "is invalid, contains illegal ASCII non-printable characters"
+        raise errors.malformed(f"Received value {value!r} for parameter {param} {problem}")
+    if kind == "s" and param not in LONG_TEXTS and len(value) > MAX_TEXT:
+        raise errors.invalid_value(
+            call.shape.name, f"Value greater than max allowed length {MAX_TEXT} for param: {param}"
+        )
+    if kind == "u" and value and value != "-1" and call.zone.known(value) is None:
+        raise errors.unknown_entity(call.shape.name, param, value)

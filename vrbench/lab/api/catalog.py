@@ -1,0 +1,198 @@
+"""What the zone offers: zones, hosts, offerings, templates and the like, as each role sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from vrbench.lab.api import errors
+from vrbench.lab.api.call import Call
+from vrbench.lab.api.fixtures import command_shapes, load
+from vrbench.lab.api.records import Json
+
+ROOT_ONLY_ZONE = ("dns1", "internaldns1", "guestcidraddress")
+ROOT_ONLY_TEMPLATE = ("status", "url")
+ROOT_ONLY_DOWNLOAD = ("datastoreRole", "datastoreId")
+TEMPLATE_FILTERS = ("featured", "self", "selfexecutable", "sharedexecutable", "executable", "community", "all")
+TYPE_NAMES = {
+    "s": "string",
+    "u": "uuid",
+    "b": "boolean",
+    "l": "long",
+    "i": "integer",
+    "L": "list",
+    "m": "map",
+    "d": "date",
+}
+
+
+def bodies(call: Call, kind: str) -> list[Json]:
+    """Copies of the built-in objects of one kind."""
+    return [dict(row.body) for row in call.zone.built_ins[kind]]
+
+
+def select(call: Call, rows: Iterable[Json], **same: str) -> list[Json]:
+    """The rows that a list call's filters leave; ``same`` maps a parameter to the field it must equal."""
+    fields = {"id": "id", "name": "name", **same}
+    kept = [row for row in rows if all(_equals(call, param, row.get(name)) for param, name in fields.items())]
+    keyword = (call.text("keyword") or "").lower()
+    return [row for row in kept if keyword in str(row.get("name", "")).lower()]
+
+
+def _equals(call: Call, param: str, value: object) -> bool:
+    wanted = call.text(param)
+    if wanted is None or wanted == "":
+        return True
+    shown = str(value).lower() if isinstance(value, bool) else str(value)
+    return wanted.lower() == shown.lower()
+
+
+def _without(row: Json, names: Iterable[str]) -> Json:
+    hidden = set(names)
+    return {name: value for name, value in row.items() if name not in hidden}
+
+
+def list_capabilities(call: Call) -> Json:
+    body = dict(load("zone.json")["capability"])
+    may_expunge = call.caller.role != "user" or user_may_expunge(call)
+    return {"capability": body | {"allowuserviewdestroyedvm": may_expunge, "allowuserexpungerecovervm": may_expunge}}
+
+
+def user_may_expunge(call: Call) -> bool:
+    setting = call.zone.configurations["allow.user.expunge.recover.vm"]["value"]
+    return str(setting).lower() == "true"
+
+
+def list_zones(call: Call) -> Json:
+    rows = select(call, bodies(call, "zone"), networktype="networktype")
+    if not call.caller.is_root:
+        rows = [_without(row, ROOT_ONLY_ZONE) for row in rows]
+    return call.listing("zone", rows)
+
+
+def list_templates(call: Call) -> Json:
+    chosen = call.required("templatefilter").lower()
+    if chosen not in TEMPLATE_FILTERS:
+        raise errors.invalid(f"Please specify a valid template filter: {call.required('templatefilter')}")
+    shown = chosen in ("featured", "executable", "sharedexecutable", "community", "all")
+    rows = select(call, bodies(call, "template"), zoneid="zoneid", hypervisor="hypervisor") if shown else []
+    if not call.caller.is_root:
+        rows = [_tenant_template(row) for row in rows]
+    return call.listing("template", rows)
+
+
+def _tenant_template(row: Json) -> Json:
+    downloads = [_without(download, ROOT_ONLY_DOWNLOAD) for download in row["downloaddetails"]]
+    return _without(row, ROOT_ONLY_TEMPLATE) | {"downloaddetails": downloads}
+
+
+def list_hosts(call: Call) -> Json:
+    rows = select(call, bodies(call, "host"), type="type", state="state", hypervisor="hypervisor", zoneid="zoneid")
+    return call.listing("host", rows)
+
+
+def find_hosts_for_migration(call: Call) -> Json:
+    """findHostsForMigration: any other host, none of which needs the storage moved."""
+    fit = {"requiresStorageMotion": False, "suitableformigration": True}
+    return call.listing("host", [fit | row for row in bodies(call, "host")[-1:]])
+
+
+def list_roles(call: Call) -> Json:
+    rows = bodies(call, "role")
+    if not call.caller.is_root:
+        # An administrator of a domain sees the two roles that it may give.
+        rows = [row for row in rows if row["name"] in ("Domain Admin", "User")]
+    return call.listing("role", select(call, rows, type="type"))
+
+
+def list_configurations(call: Call) -> Json:
+    """listConfigurations: everything for root, nothing for others (no setting here has their scope)."""
+    rows = list(call.zone.configurations.values()) if call.caller.is_root else []
+    return call.listing("configuration", select(call, rows, category="category", group="group"))
+
+
+def update_configuration(call: Call) -> Json:
+    name = call.required("name")
+    row = call.zone.configurations.get(name)
+    if row is None:
+        raise errors.invalid(f"Config parameter with name {name} doesn't exist")
+    with call.zone.lock:
+        row["value"] = call.text("value") or ""
+    return {"configuration": dict(row)}
+
+
+def list_vlan_ip_ranges(call: Call) -> Json:
+    settings = call.zone.settings
+    rows = [
+        dict(row)
+        | {
+            "gateway": str(settings.public_gateway),
+            "netmask": str(settings.public_cidr.netmask),
+            "cidr": str(settings.public_cidr),
+            "startip": str(settings.public_first),
+            "endip": str(settings.public_last),
+        }
+        for row in load("zone.json")["vlaniprange"]
+    ]
+    return call.listing("vlaniprange", select(call, rows, zoneid="zoneid"))
+
+
+def list_apis(call: Call) -> Json:
+    """listApis: the commands that the caller may use."""
+    wanted = (call.text("name") or "").lower()
+    shapes = [shape for key, shape in command_shapes().items() if wanted in ("", key)]
+    rows = [
+        {
+            "name": shape.name,
+            "description": shape.name,
+            "isasync": shape.is_async,
+            "related": "",
+            "params": [_param(name, kind) for name, kind in shape.params.items()],
+            "response": [{"name": name, "description": name, "type": "string"} for name in shape.response],
+        }
+        for shape in shapes
+        if call.caller.role in shape.roles
+    ]
+    return call.listing("api", rows)
+
+
+def _param(name: str, kind: str) -> Json:
+    required = kind.endswith("!")
+    return {"name": name, "description": name, "type": TYPE_NAMES[kind[0]], "length": 255, "required": required}
+
+
+def delete_zone(call: Call) -> Json:
+    del call
+    raise errors.ApiError(530, "The zone cannot be deleted because there are servers in this zone.", 4250)
+
+
+def _fixed(kind: str, **same: str) -> Callable[[Call], Json]:
+    """A list command whose rows never change."""
+    return lambda call: call.listing(kind, select(call, (dict(row) for row in load("zone.json")[kind]), **same))
+
+
+def _nothing(call: Call) -> Json:
+    del call
+    return {}
+
+
+COMMANDS = {
+    "listCapabilities": list_capabilities,
+    "listZones": list_zones,
+    "listHypervisors": _fixed("hypervisor"),
+    "listTemplates": list_templates,
+    "listHosts": list_hosts,
+    "findHostsForMigration": find_hosts_for_migration,
+    "listRoles": list_roles,
+    "listOsTypes": _fixed("ostype", oscategoryid="oscategoryid"),
+    "listSystemVms": _fixed("systemvm", systemvmtype="systemvmtype", state="state"),
+    "listManagementServers": _fixed("managementserver"),
+    "listAlerts": _fixed("alert", type="type"),
+    "listConfigurations": list_configurations,
+    "updateConfiguration": update_configuration,
+    "listVlanIpRanges": list_vlan_ip_ranges,
+    "listCapacity": _nothing,
+    "listProjects": _nothing,
+    "listUsageRecords": _nothing,
+    "listApis": list_apis,
+    "deleteZone": delete_zone,
+}

@@ -1,0 +1,149 @@
+"""Deploying a VM: everything that is checked at submission, then the job that starts it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from ipaddress import IPv4Network
+
+from vrbench.lab.api import errors, keys
+from vrbench.lab.api.accounts import check_limit
+from vrbench.lab.api.call import Call, Task
+from vrbench.lab.api.errors import ApiError
+from vrbench.lab.api.machine_power import start
+from vrbench.lab.api.machine_view import machine_view
+from vrbench.lab.api.records import Account, BuiltIn, Json, KeyPair, Machine, Network
+from vrbench.lab.api.zone import Zone, new_id
+
+HOSTNAME = re.compile(r"[a-zA-Z](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
+BAD_HOSTNAME = (
+    "Invalid value provided for API arg: name - it can contain ASCII letters 'a' through 'z', the digits '0' through "
+    "'9', and the hyphen ('-'), must be between 1 and 63 characters long, and can't start or end with \"-\" and can't "
+    "start with digit"
+)
+
+
+def deploy(call: Call) -> Task:
+    machine = _new_machine(call)
+    starts = call.flag("startvm", default=True)
+
+    def run() -> Json:
+        if starts:
+            start(call.zone, machine, call.caller)
+        with call.zone.lock:
+            return {"virtualmachine": machine_view(call.zone, machine, call.caller.is_root, listed=False)}
+
+    return Task(run, machine, "VirtualMachine", creates=True)
+
+
+def _new_machine(call: Call) -> Machine:
+    """Check everything that is checked at submission, and make the record."""
+    zone, owner = call.zone, call.owner()
+    name = _checked_name(call)
+    offering, template = _catalogued(call, "serviceofferingid"), _catalogued(call, "templateid")
+    pairs = _key_pairs(call, owner)
+    user_data = _user_data(call)
+    with zone.lock:
+        network = _network(call, owner)
+        check_limit(zone, owner, "user_vm", 1)
+        check_limit(zone, owner, "cpu", offering.body["cpunumber"])
+        check_limit(zone, owner, "memory", offering.body["memory"])
+        _refuse_taken_name(zone, network, name)
+        machine = Machine(
+            uuid=new_id(),
+            account=owner,
+            name=name or "",
+            displayname=call.text("displayname") or name or "",
+            network=network,
+            nic=zone.new_nic(_guest_ip(call, network), zone.new_mac(network)),
+            offering=offering,
+            template=template,
+            keypairs=tuple(pair.name for pair in pairs),
+            public_keys=tuple(pair.public_key for pair in pairs),
+            user_data=user_data,
+        )
+        zone.add(machine)
+        machine.name = machine.name or f"VM-{machine.uuid}"
+        machine.displayname = machine.displayname or machine.name
+        taken = any(other.node == machine.name for other in zone.machines)
+        machine.node = machine.instance_name if taken else machine.name
+    return machine
+
+
+def _checked_name(call: Call) -> str | None:
+    name = call.text("name")
+    if name is not None and not HOSTNAME.fullmatch(name):
+        raise errors.invalid_value(call.shape.name, BAD_HOSTNAME)
+    return name
+
+
+def _catalogued(call: Call, param: str) -> BuiltIn:
+    found = call.target(param, BuiltIn, f"Unable to find {param.removesuffix('id')}: {{id}}")
+    if found.kind != param.removesuffix("id"):
+        raise errors.unknown_entity(call.shape.name, param, found.uuid)
+    return found
+
+
+def _key_pairs(call: Call, owner: Account) -> list[KeyPair]:
+    names = call.items("keypairs") or call.items("keypair")
+    found = [keys.find(call.zone, owner, name) for name in names]
+    pairs = [pair for pair in found if pair is not None]
+    if len(pairs) != len(names):
+        raise errors.invalid("Not all specified keypairs exist")
+    return pairs
+
+
+def _user_data(call: Call) -> bytes:
+    text = call.text("userdata")
+    if not text:
+        return b""
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise errors.invalid("User data is not base64 encoded.") from None
+
+
+def _network(call: Call, owner: Account) -> Network:
+    """The network asked for; without one, the account's only network."""
+    ids = call.items("networkids")
+    if ids:
+        network = call.zone.known(ids[0])
+        if not isinstance(network, Network):
+            raise errors.unknown_entity(call.shape.name, "networkids", ids[0])
+        if network.removed:
+            raise errors.invalid(f"Unable to find network by id {ids[0]}")
+        call.check_access(network)
+        return network
+    mine = [network for network in call.zone.networks if network.account is owner]
+    if len(mine) != 1:
+        raise errors.invalid(
+            f"{len(mine)} default Isolated networks are found for account {owner.name}; please specify networkIds"
+        )
+    return mine[0]
+
+
+def _refuse_taken_name(zone: Zone, network: Network, name: str | None) -> None:
+    if name is not None and any(machine.name == name for machine in zone.machines_in(network)):
+        raise errors.invalid(
+            f"The vm with hostName {name} already exists in the network domain: {network.domain_name}; "
+            f"network={network.name}"
+        )
+
+
+def _guest_ip(call: Call, network: Network) -> str:
+    """The address asked for, or any free one of the network, at random as the server picks it."""
+    zone = call.zone
+    taken = {machine.nic.ip for machine in zone.machines_in(network)} | {network.gateway}
+    wanted = call.text("ipaddress")
+    if wanted is not None:
+        if wanted in taken:
+            raise ApiError(533, f"Unable to acquire Guest IP address for network {network.name}")
+        return wanted
+    free = [ip for ip in map(str, IPv4Network(network.cidr).hosts()) if ip not in taken]
+    if not free:
+        raise ApiError(533, "Unable to acquire Guest IP address for network " + network.name)
+    return zone.random.choice(free)
+
+
+COMMANDS = {"deployVirtualMachine": deploy}

@@ -1,0 +1,81 @@
+"""What the API refuses, and how: HTTP status, CloudStack's own error code and the text, as a 4.20 server words them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+BAD_CREDENTIALS = "unable to verify user credentials and/or request signature"
+
+
+class ApiError(Exception):
+    """One refusal; ``code`` is also the HTTP status, ``cs_code`` None where the server leaves it out."""
+
+    def __init__(self, code: int, text: str, cs_code: int | None = 9999, wrapper: str | None = None) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+        self.cs_code = cs_code
+        self.wrapper = wrapper  # None: the command's own
+
+    def body(self) -> Mapping[str, object]:
+        """The object inside the wrapper of a refused call."""
+        cs_code = {} if self.cs_code is None else {"cserrorcode": self.cs_code}
+        return {"uuidList": [], "errorcode": self.code, **cs_code, "errortext": self.text}
+
+    def job_result(self) -> Mapping[str, object]:
+        """The result of a job that ended in this error."""
+        return {"errorcode": self.code, "errortext": self.text}
+
+
+def unauthorized(wrapper: str | None = None) -> ApiError:
+    return ApiError(401, BAD_CREDENTIALS, cs_code=None, wrapper=wrapper)
+
+
+def not_available(command: str, call_id: str) -> ApiError:
+    text = f"The API [{command}] does not exist or is not available for the account for user id [{call_id}]."
+    return ApiError(432, text, wrapper="errorresponse")
+
+
+def missing_parameter(command: str, name: str) -> ApiError:
+    return ApiError(431, f"Unable to execute API command {command.lower()} due to missing parameter {name}")
+
+
+def invalid_value(command: str, detail: str) -> ApiError:
+    return ApiError(431, f"Unable to execute API command {command.lower()} due to invalid value. {detail}")
+
+
+def unknown_entity(command: str, name: str, value: str) -> ApiError:
+    detail = (
+        f"Invalid parameter {name} value={value} due to incorrect long value format, or entity does not exist "
+        "or due to incorrect parameter annotation for the field in api cmd class."
+    )
+    return invalid_value(command, detail)
+
+
+def invalid(text: str) -> ApiError:
+    """A parameter that is well-formed but can't be (CloudStack's InvalidParameterValueException)."""
+    return ApiError(431, text, 4350)
+
+
+def malformed(text: str) -> ApiError:
+    return ApiError(431, text)
+
+
+def no_permission() -> ApiError:
+    return ApiError(531, "Caller does not have permission to operate with provided resource.", 4365)
+
+
+def internal(text: str) -> ApiError:
+    return ApiError(530, text)
+
+
+def conflict(text: str) -> ApiError:
+    return ApiError(537, text, 4360)
+
+
+def too_many_addresses(account: str) -> ApiError:
+    return ApiError(532, f"Maximum number of public IP addresses for account: {account} has been exceeded.", 4280)
+
+
+def no_address_left() -> ApiError:
+    return ApiError(533, "Insufficient address capacity")

@@ -1,0 +1,147 @@
+"""The server's diary: what was scheduled, started and completed, to the second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vrbench.lab.api.call import Call
+from vrbench.lab.api.records import Account, Entity, Event, Json, Network, Owned, Rule
+from vrbench.lab.api.responses import stamp
+from vrbench.lab.api.zone import Zone, new_id
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """How one command shows in the diary; ``deed`` reads on after "Successfully completed "."""
+
+    type: str
+    deed: str
+    resource_type: str | None = None
+
+
+KINDS = {
+    "createNetwork": EventKind("NETWORK.CREATE", "creating network", "Network"),
+    "updateNetwork": EventKind("NETWORK.UPDATE", "updating network", "Network"),
+    "deleteNetwork": EventKind("NETWORK.DELETE", "deleting network", "Network"),
+    "restartNetwork": EventKind("NETWORK.RESTART", "restarting network", "Network"),
+    "deployVirtualMachine": EventKind("VM.CREATE", "deploying Vm", "VirtualMachine"),
+    "startVirtualMachine": EventKind("VM.START", "starting Vm", "VirtualMachine"),
+    "stopVirtualMachine": EventKind("VM.STOP", "stopping Vm", "VirtualMachine"),
+    "rebootVirtualMachine": EventKind("VM.REBOOT", "rebooting Vm", "VirtualMachine"),
+    "destroyVirtualMachine": EventKind("VM.DESTROY", "destroying Vm", "VirtualMachine"),
+    "expungeVirtualMachine": EventKind("VM.EXPUNGE", "expunging Vm", "VirtualMachine"),
+    "associateIpAddress": EventKind("NET.IPASSIGN", "associating Ip", "IpAddress"),
+    "disassociateIpAddress": EventKind("NET.IPRELEASE", "disassociating Ip", "IpAddress"),
+    "enableStaticNat": EventKind("STATICNAT.ENABLE", "enabling static nat", "VirtualMachine"),
+    "disableStaticNat": EventKind("STATICNAT.DISABLE", "disabling static nat"),
+    "createFirewallRule": EventKind("FIREWALL.OPEN", "creating firewall rule", "FirewallRule"),
+    "deleteFirewallRule": EventKind("FIREWALL.CLOSE", "revoking firewall rule", "FirewallRule"),
+    "createEgressFirewallRule": EventKind("FIREWALL.EGRESS.OPEN", "creating egress firewall rule", "FirewallRule"),
+    "deleteEgressFirewallRule": EventKind("FIREWALL.EGRESS.CLOSE", "revoking egress firewall rule", "FirewallRule"),
+    "createPortForwardingRule": EventKind("NET.RULEADD", "applying port forwarding rule", "FirewallRule"),
+    "deletePortForwardingRule": EventKind("NET.RULEDELETE", "revoking port forwarding rule", "FirewallRule"),
+    "createTags": EventKind("CREATE_TAGS", "creating resource tags", "ResourceTag"),
+    "deleteTags": EventKind("DELETE_TAGS", "deleting resource tags", "ResourceTag"),
+    "registerSSHKeyPair": EventKind("REGISTER.SSH.KEYPAIR", "registering ssh keypair"),
+    "rebootRouter": EventKind("ROUTER.REBOOT", "rebooting router Vm", "DomainRouter"),
+    "stopRouter": EventKind("ROUTER.STOP", "stopping router Vm", "DomainRouter"),
+    "startRouter": EventKind("ROUTER.START", "starting router Vm", "DomainRouter"),
+    "destroyRouter": EventKind("ROUTER.DESTROY", "destroying router", "DomainRouter"),
+}
+ROUTER_STOP = EventKind("ROUTER.STOP", "stopping router Vm", "Network")
+ROUTER_START = EventKind("ROUTER.START", "starting router Vm", "Network")
+
+
+def record(
+    zone: Zone, account: Account, kind: EventKind, state: str, about: Entity | None = None, parent: str | None = None
+) -> Event:
+    """Write one entry; ``state`` is Created, Scheduled, Started, Completed or Error (a Completed of level ERROR)."""
+    named = about if kind.resource_type not in (None, "ResourceTag") else None
+    event = Event(
+        uuid=new_id(),
+        account=account,
+        type=kind.type,
+        state="Completed" if state == "Error" else state,
+        level="ERROR" if state == "Error" else "INFO",
+        description=_description(kind, state),
+        resource_type=kind.resource_type,
+        resource=named.uuid if named else None,
+        resource_name=_resource_name(named),
+        parent=parent,
+    )
+    with zone.lock:
+        return zone.add(event)
+
+
+def _resource_name(named: Entity | None) -> str | None:
+    if isinstance(named, Network):
+        return named.displaytext
+    if isinstance(named, Owned) and not isinstance(named, Rule):
+        return str(getattr(named, "name", "")) or None
+    return None
+
+
+def _description(kind: EventKind, state: str) -> str:
+    match state:
+        case "Completed":
+            return f"Successfully completed {kind.deed}"
+        case "Created":
+            return f"Successfully created entity for {kind.deed}"
+        case "Error":
+            return f"Error while {kind.deed}"
+    return kind.deed[:1].upper() + kind.deed[1:]
+
+
+def list_events(call: Call) -> Json:
+    """listEvents: the newest page, each page in order of time."""
+    mine = call.scope()
+    kept = [event for event in call.zone.events if mine(event.account) and _matches(call, event)]
+    page, size = call.number("page"), call.number("pagesize")
+    shown = kept
+    if page is not None and size is not None:
+        newest_first = kept[::-1][(page - 1) * size : page * size]
+        shown = newest_first[::-1]
+    return {"count": len(kept), "event": [event_view(event) for event in shown]} if kept else {}
+
+
+def _matches(call: Call, event: Event) -> bool:
+    wanted = {
+        "id": event.uuid,
+        "type": event.type,
+        "level": event.level,
+        "state": event.state,
+        "resourceid": event.resource,
+        "resourcetype": event.resource_type,
+    }
+    keyword = call.text("keyword")
+    if keyword is not None and keyword.lower() not in f"{event.type} {event.description} {event.level}".lower():
+        return False
+    start = call.text("startid")
+    if start is not None and start not in (event.uuid, event.parent):
+        return False
+    return all(call.text(name) in (None, value) for name, value in wanted.items())
+
+
+def event_view(event: Event) -> Json:
+    account = event.account
+    body: Json = {
+        "id": event.uuid,
+        "username": account.user["username"],
+        "type": event.type,
+        "level": event.level,
+        "description": event.description,
+        "account": account.name,
+        "domainid": account.domain.uuid,
+        "domain": account.domain.name,
+        "domainpath": account.domain.path,
+        "resourceid": event.resource,
+        "resourcetype": event.resource_type,
+        "resourcename": event.resource_name,
+        "created": stamp(event.created),
+        "state": event.state,
+        "parentid": event.parent,
+    }
+    return {key: value for key, value in body.items() if value is not None}
+
+
+COMMANDS = {"listEvents": list_events}

@@ -1,0 +1,92 @@
+"""The built-in objects of the zone and the shapes of its commands, from the package's data files.
+
+They are those of a 4.20.2.0 server set up for its own simulator, ids and names included, so that whole exchanges
+with such a server can be replayed here.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from vrbench.lab.api.records import Account, BuiltIn, Domain
+from vrbench.lab.api.settings import ZoneSettings
+
+UNLIMITED = -1
+
+
+@cache
+def load(name: str) -> dict[str, Any]:
+    """One data file, parsed; callers must not change it."""
+    text = resources.files("vrbench.lab.api").joinpath("data", name).read_text(encoding="utf-8")
+    data: dict[str, Any] = json.loads(text)
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class CommandShape:
+    """A command's parameters by lower-case name (type letter, "!" when required) and who may call it."""
+
+    name: str
+    is_async: bool
+    roles: tuple[str, ...]
+    params: dict[str, str]
+    response: tuple[str, ...]
+    job_classes: tuple[str, ...]  # Java classes: for everybody, and the root administrator's when it differs
+
+    def job_class(self, is_root: bool) -> str:
+        """The class name that jobs of this command show."""
+        chosen = self.job_classes[-1] if is_root else self.job_classes[0]
+        return f"org.apache.cloudstack.api.command.{chosen}"
+
+
+@cache
+def command_shapes() -> dict[str, CommandShape]:
+    """All known commands by their lower-case name."""
+    return {name.lower(): _shape(name, row) for name, row in load("commands.json").items()}
+
+
+def _shape(name: str, row: dict[str, Any]) -> CommandShape:
+    return CommandShape(
+        name=name,
+        is_async=row.get("async", False),
+        roles=tuple(row["roles"]),
+        params=dict(row["params"]),
+        response=tuple(row["response"]),
+        job_classes=tuple(row.get("job", ("user." + name[0].upper() + name[1:] + "Cmd",))),
+    )
+
+
+def built_ins(kind: str) -> list[BuiltIn]:
+    """Every built-in object of one kind (zone, host, template, serviceoffering …)."""
+    rows = load("zone.json")[kind]
+    return [BuiltIn(uuid=row["id"], number=n, kind=kind, body=dict(row)) for n, row in enumerate(rows, 1)]
+
+
+def domains() -> list[Domain]:
+    return [Domain(uuid=row["id"], number=row["number"], body=row) for row in load("zone.json")["domain"]]
+
+
+def accounts(settings: ZoneSettings, known: list[Domain]) -> list[Account]:
+    """One account per role, with keys of its own."""
+    by_id = {domain.uuid: domain for domain in known}
+    return [_account(row, by_id[row["domainid"]], settings) for row in load("zone.json")["account"]]
+
+
+def _account(row: dict[str, Any], domain: Domain, settings: ZoneSettings) -> Account:
+    root = row["caller"] == "root"
+    return Account(
+        uuid=row["id"],
+        number=row["number"],
+        name=row["name"],
+        role=row["caller"],
+        domain=domain,
+        body=row,
+        apikey=secrets.token_urlsafe(64),
+        secretkey=secrets.token_urlsafe(64),
+        limits={name: UNLIMITED if root else limit for name, limit in settings.account_limits},
+    )

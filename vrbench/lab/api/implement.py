@@ -1,0 +1,71 @@
+"""Making a network real: its source-NAT address, its bridge and its first router."""
+
+from __future__ import annotations
+
+import time
+
+from vrbench.lab.api import errors
+from vrbench.lab.api.accounts import check_address_limit
+from vrbench.lab.api.records import Account, Address, Network
+from vrbench.lab.api.router_ops import NetworkRouters
+from vrbench.lab.api.ruleset import check_source_nat, reprogram
+from vrbench.lab.api.zone import Zone
+from vrbench.lab.strategies import STRATEGIES, Strategy
+
+
+def strategy(zone: Zone) -> Strategy:
+    """The way routers come and go now, by the global setting network.rolling.restart."""
+    return STRATEGIES["parallel" if zone.rolling() else "serial"]
+
+
+def implement(zone: Zone, network: Network, caller: Account) -> None:
+    """Bring an Allocated network to Implemented; later callers wait for the first and find it done."""
+    with network.implementing:
+        if network.state != "Allocated":
+            return
+        with zone.lock:
+            if network.removed:
+                raise errors.internal("Unable to find network")
+            network.implement_tried = True
+            check_source_nat(zone, network)
+            _take_source_nat(zone, network)
+            network.state = "Implementing"
+        try:
+            zone.ground.add_network(network.uuid)
+            strategy(zone).bring_up(NetworkRouters(zone, network, caller))
+        except Exception:
+            with zone.lock:
+                network.state = "Allocated"
+            raise
+        with zone.lock:
+            network.state = "Implemented"
+        reprogram(zone, network)
+
+
+def _take_source_nat(zone: Zone, network: Network) -> None:
+    """Give the network its source-NAT address unless an earlier associateIpAddress has."""
+    if zone.source_nats(network):
+        return
+    check_address_limit(zone, network.account)
+    address = zone.take_address(network.account)
+    assign(address, network, source_nat=True)
+    address.state = "Allocated"
+
+
+def assign(address: Address, network: Network, source_nat: bool) -> None:
+    """Tie an address to a network; call with the lock held."""
+    address.network, address.source_nat, address.allocated = network, source_nat, time.time()
+
+
+def clear(zone: Zone, network: Network, caller: Account) -> None:
+    """Take down everything that a network without VMs still has; call with ``network.implementing`` held."""
+    routers = NetworkRouters(zone, network, caller)
+    for name in routers.routers():
+        routers.stop(name, zone.settings.timing.router_force_stop_s, forced=True)
+        routers.destroy(name, zone.settings.timing.router_destroy_s)
+    zone.ground.remove_network(network.uuid)
+    with zone.lock:
+        for rule in zone.rules_where(lambda rule: rule.network is network):
+            zone.remove(rule)
+        for address in zone.addresses_of(network):
+            zone.release_address(address)

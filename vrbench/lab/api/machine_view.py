@@ -1,0 +1,145 @@
+"""A VM as listVirtualMachines shows it."""
+
+from __future__ import annotations
+
+import time
+
+from vrbench.lab.api import tags
+from vrbench.lab.api.records import Json, Machine
+from vrbench.lab.api.responses import owner_fields, stamp
+from vrbench.lab.api.zone import Zone
+
+ON_VLAN = ("Starting", "Running", "Stopping")
+EXPUNGED: Json = {"securitygroup": [], "nic": [], "affinitygroup": [], "deleteprotection": False, "tags": []}
+STATS: Json = {
+    "cpuused": "10%",
+    "networkkbsread": 32768,
+    "networkkbswrite": 16384,
+    "diskkbsread": 0,
+    "diskkbswrite": 0,
+    "memorykbs": 0,
+    "memoryintfreekbs": 0,
+    "memorytargetkbs": 0,
+    "diskioread": 0,
+    "diskiowrite": 0,
+}
+
+
+def machine_view(zone: Zone, machine: Machine, as_root: bool, listed: bool = True) -> Json:
+    """The body of one VM, of its results without usage figures; call with the lock held."""
+    body = _identity(machine) | _placement(zone, machine, as_root) | _image(machine)
+    body |= _usage(zone, machine) if listed else {}
+    return body | _wiring(machine) | _details(zone, machine, as_root)
+
+
+def _identity(machine: Machine) -> Json:
+    user = machine.account.user
+    body: Json = {
+        "id": machine.uuid,
+        "name": machine.name,
+        "displayname": machine.displayname,
+        "account": machine.account.name,
+        "userid": user["id"],
+        "username": user["username"],
+        **owner_fields(machine.account),
+        "created": stamp(machine.created),
+        "state": machine.state,
+        "haenable": False,
+    }
+    if machine.updated is not None:
+        body["lastupdated"] = stamp(machine.updated)
+    return body
+
+
+def _placement(zone: Zone, machine: Machine, as_root: bool) -> Json:
+    site = zone.built_ins["zone"][0].body
+    body: Json = {"zoneid": site["id"], "zonename": site["name"]}
+    if machine.host is not None:
+        body["hostcontrolstate"] = "Enabled"
+        if as_root:
+            body |= {"hostid": machine.host.uuid, "hostname": machine.host.body["name"]}
+    if as_root:
+        body["instancename"] = machine.instance_name
+    return body
+
+
+def _image(machine: Machine) -> Json:
+    template, offering = machine.template.body, machine.offering.body
+    return {
+        "templateid": template["id"],
+        "templatename": template["name"],
+        "templatetype": template["templatetype"],
+        "templateformat": template["format"],
+        "templatedisplaytext": template["displaytext"],
+        "passwordenabled": template["passwordenabled"],
+        "serviceofferingid": offering["id"],
+        "serviceofferingname": offering["name"],
+        "cpunumber": offering["cpunumber"],
+        "cpuspeed": offering["cpuspeed"],
+        "memory": offering["memory"],
+        "guestosid": template["ostypeid"],
+        "rootdeviceid": 0,
+        "rootdevicetype": "ROOT",
+    }
+
+
+def _usage(zone: Zone, machine: Machine) -> Json:
+    """Usage figures, once the server has looked at the running VM."""
+    if machine.state != "Running" or machine.updated is None:
+        return {}
+    return dict(STATS) if time.time() - machine.updated >= zone.settings.stats_interval_s else {}
+
+
+def _wiring(machine: Machine) -> Json:
+    return {
+        "securitygroup": [],
+        "nic": [nic_view(machine) | {"secondaryip": []}],
+        "hypervisor": "Simulator",
+        "ipaddress": machine.nic.ip,
+    }
+
+
+def nic_view(machine: Machine) -> Json:
+    """The VM's only interface; its VLAN shows while the VM is up."""
+    network, nic = machine.network, machine.nic
+    uris = {"isolationuri": f"vlan://{network.vlan}", "broadcasturi": f"vlan://{network.vlan}"}
+    return {
+        "id": nic.uuid,
+        "networkid": network.uuid,
+        "networkname": network.name,
+        "netmask": network.netmask,
+        "gateway": network.gateway,
+        "ipaddress": nic.ip,
+        **(uris if machine.state in ON_VLAN else {}),
+        "traffictype": "Guest",
+        "type": "Isolated",
+        "isdefault": True,
+        "macaddress": nic.mac,
+        "extradhcpoption": [],
+        "deviceid": "0",
+    }
+
+
+def _details(zone: Zone, machine: Machine, as_root: bool) -> Json:
+    del as_root
+    details: Json = {}
+    body: Json = {}
+    if machine.keypairs:
+        names = ",".join(machine.keypairs)
+        details = {"SSH.PublicKey": "\n".join(machine.public_keys), "SSH.KeyPairNames": names}
+        body["keypairs"] = names
+    return {
+        "details": details,
+        "readonlydetails": "dataDiskController, rootDiskController",
+        **body,
+        "affinitygroup": [],
+        "isdynamicallyscalable": False,
+        "deleteprotection": False,
+        "ostypeid": machine.template.body["ostypeid"],
+        "osdisplayname": machine.template.body["ostypename"],
+        "pooltype": "NetworkFilesystem",
+        "receivedbytes": 0,
+        "sentbytes": 0,
+        "tags": tags.shown(zone, machine.uuid),
+        "hasannotations": False,
+    }

@@ -1,0 +1,155 @@
+"""User VMs after deployment: list, start, stop, reboot, destroy, expunge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vrbench.lab.api import deploy, errors, tags
+from vrbench.lab.api.call import Call, Task
+from vrbench.lab.api.catalog import user_may_expunge
+from vrbench.lab.api.machine_power import expunge, set_state, start, stop
+from vrbench.lab.api.machine_view import EXPUNGED, machine_view, nic_view
+from vrbench.lab.api.records import Json, Machine, Network
+from vrbench.lab.api.ruleset import reprogram
+
+GONE = "Unable to find a virtual machine with specified vmId"
+DEAD = ("Destroyed", "Expunging")
+NO_EXPUNGE = "Account does not have permission for expunging."
+ADMIN_EXPUNGE = "Expunging a vm can only be done by an Admin. Or when the allow.user.expunge.recover.vm key is set."
+
+
+def may_expunge(call: Call) -> bool:
+    return call.caller.role != "user" or user_may_expunge(call)
+
+
+def list_machines(call: Call) -> Json:
+    mine = call.scope()
+    call.entity("id", Machine)
+    with call.zone.lock:
+        chosen = [machine for machine in call.zone.machines if mine(machine.account) and _matches(call, machine)]
+        rows = [machine_view(call.zone, machine, call.caller.is_root) for machine in chosen]
+    return call.listing("virtualmachine", rows)
+
+
+def _matches(call: Call, machine: Machine) -> bool:
+    if machine.state in DEAD and not may_expunge(call):
+        return False  # allowuserviewdestroyedvm goes with the right to expunge
+    fields = {
+        "id": machine.uuid,
+        "name": machine.name,
+        "networkid": machine.network.uuid,
+        "templateid": machine.template.uuid,
+        "serviceofferingid": machine.offering.uuid,
+        "zoneid": call.zone.built_ins["zone"][0].uuid,
+        "hostid": machine.host.uuid if machine.host else "",
+        "keypair": machine.keypairs[0] if machine.keypairs else "",
+        "vpcid": None,
+    }
+    ids = call.items("ids")
+    if ids and machine.uuid not in ids:
+        return False
+    keyword = (call.text("keyword") or "").lower()
+    if keyword not in f"{machine.name} {machine.displayname} {machine.instance_name} {machine.state}".lower():
+        return False
+    same = all(call.text(name) in (None, "", value) for name, value in fields.items())
+    return same and _in_state(call.text("state"), machine.state) and tags.carries(call, machine.uuid)
+
+
+def _in_state(wanted: str | None, state: str) -> bool:
+    """ "Present" is every state but the dead ones."""
+    if not wanted:
+        return True
+    return state not in DEAD if wanted.lower() == "present" else wanted.lower() == state.lower()
+
+
+def list_nics(call: Call) -> Json:
+    machine = call.target("virtualmachineid", Machine, "Virtual machine id does not exist")
+    with call.zone.lock:
+        rows = [nic_view(machine) | {"virtualmachineid": machine.uuid}]
+    network = call.entity("networkid", Network)
+    return call.listing("nic", rows if network in (None, machine.network) else [])
+
+
+def _job(step: Callable[[Call, Machine], None]) -> Callable[[Call], Task]:
+    """A command whose job does ``step`` and answers with the VM as it is then."""
+
+    def handler(call: Call) -> Task:
+        machine = call.target("id", Machine, GONE)
+
+        def run() -> Json:
+            step(call, machine)
+            with call.zone.lock:
+                gone = machine.removed
+                view = machine_view(call.zone, machine, call.caller.is_root, listed=False)
+            return {"virtualmachine": dict(EXPUNGED) if gone else view}
+
+        return Task(run, machine, "VirtualMachine")
+
+    return handler
+
+
+def _start(call: Call, machine: Machine) -> None:
+    if machine.state != "Stopped":
+        raise errors.internal(f"Unable to start VM in state {machine.state}")
+    start(call.zone, machine, call.caller)
+
+
+def _stop(call: Call, machine: Machine) -> None:
+    stop(call.zone, machine)
+
+
+def _reboot(call: Call, machine: Machine) -> None:
+    if machine.state != "Running":
+        raise errors.internal(f"Unable to reboot VM in state {machine.state}")
+    stop(call.zone, machine)
+    start(call.zone, machine, call.caller)
+
+
+def _destroy(call: Call, machine: Machine) -> None:
+    zone, purge = call.zone, call.flag("expunge")
+    if purge and not may_expunge(call):
+        raise errors.internal(NO_EXPUNGE)
+    if machine.state not in (*DEAD, "Error"):
+        stop(zone, machine)
+        zone.pause(zone.settings.api_step_s)
+        set_state(zone, machine, "Destroyed")
+    if purge:
+        expunge(zone, machine)
+        _forget_rules(call, machine)
+
+
+def _expunge(call: Call, machine: Machine) -> None:
+    if not may_expunge(call):
+        raise errors.internal(ADMIN_EXPUNGE)
+    if machine.state not in (*DEAD, "Error"):
+        raise errors.invalid("Please destroy vm with specified vmId before expunge")
+    expunge(call.zone, machine)
+    _forget_rules(call, machine)
+
+
+def _forget_rules(call: Call, machine: Machine) -> None:
+    """The router lets go of the VM's forwarding; a network that nobody can program any more stays as it is."""
+    if machine.network.state == "Implemented":
+        reprogram(call.zone, machine.network)
+
+
+def expunge_machine(call: Call) -> Task:
+    task: Task = _job(_expunge)(call)
+
+    def run() -> Json:
+        task.run()
+        return {"success": True}
+
+    return Task(run, task.entity, task.instance_type)
+
+
+COMMANDS = {
+    **deploy.COMMANDS,
+    "listVirtualMachines": list_machines,
+    "listNics": list_nics,
+    "startVirtualMachine": _job(_start),
+    "stopVirtualMachine": _job(_stop),
+    "rebootVirtualMachine": _job(_reboot),
+    "destroyVirtualMachine": _job(_destroy),
+    "expungeVirtualMachine": expunge_machine,
+}

@@ -1,0 +1,260 @@
+"""Isolated guest networks: create, list, rename, restart, delete."""
+
+from __future__ import annotations
+
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+
+from vrbench.lab.api import errors, events, tags
+from vrbench.lab.api.accounts import check_limit
+from vrbench.lab.api.call import Call, Task
+from vrbench.lab.api.errors import ApiError
+from vrbench.lab.api.fixtures import load
+from vrbench.lab.api.implement import clear, strategy
+from vrbench.lab.api.records import Account, BuiltIn, Json, Network, Router
+from vrbench.lab.api.responses import owner_fields, stamp
+from vrbench.lab.api.router_ops import NetworkRouters
+from vrbench.lab.api.router_view import fixed
+from vrbench.lab.api.ruleset import check_source_nat, reprogram
+from vrbench.lab.api.zone import Zone, new_id
+
+GONE = "Networkd ID={id} doesn't exist"
+RESTARTABLE = ("Implemented", "Setup")
+WRONG_STATE = "Network is not in the right state to be restarted. Correct states are: Implemented, Setup"
+VLANS = range(100, 1000)
+
+
+def create_network(call: Call) -> Json:
+    zone, owner = call.zone, call.owner()
+    offering = _usable_offering(call)
+    cidr, gateway = _addresses(call)
+    with zone.lock:
+        check_limit(zone, owner, "network", 1)
+        network = zone.add(
+            Network(
+                uuid=new_id(),
+                account=owner,
+                name=call.required("name"),
+                displaytext=call.text("displaytext") or call.required("name"),
+                offering=offering,
+                cidr=str(cidr),
+                gateway=str(gateway),
+                netmask=str(cidr.netmask),
+                prefix=cidr.prefixlen,
+                vlan=_free_vlan(zone),
+                domain_name=call.text("networkdomain") or f"cs{owner.number:x}sandbox.simulator",
+                redundant=_is_redundant(offering),
+            )
+        )
+    events.record(zone, call.caller, events.KINDS[call.shape.name], "Completed", network)
+    return {"network": network_view(zone, network)}
+
+
+def _usable_offering(call: Call) -> BuiltIn:
+    offering = call.target("networkofferingid", BuiltIn, "Unable to find network offering")
+    call.target("zoneid", BuiltIn)
+    if offering.kind != "networkoffering":
+        raise errors.unknown_entity(call.shape.name, "networkofferingid", offering.uuid)
+    if offering.body["state"] != "Enabled":
+        raise errors.invalid("Can't use specified network offering id as its state is not Enabled")
+    return offering
+
+
+def _is_redundant(offering: BuiltIn) -> bool:
+    return any(
+        capability["name"] == "RedundantRouter" and capability["value"] == "true"
+        for service in offering.body["service"]
+        for capability in service.get("capability", ())
+    )
+
+
+def _addresses(call: Call) -> tuple[IPv4Network, IPv4Address]:
+    """The network's CIDR and gateway: as asked, or the zone's guest CIDR with its first address."""
+    default = call.zone.settings.guest_cidr
+    wanted = call.text("gateway")
+    if wanted is None:
+        return default, default[1]
+    try:
+        gateway = IPv4Address(wanted)
+    except AddressValueError:
+        raise errors.invalid("Gateway parameter is invalid") from None
+    netmask = call.text("netmask")
+    if netmask is None:
+        raise errors.invalid("Gateway and netmask must be specified together")
+    try:
+        return IPv4Network(f"{gateway}/{netmask}", strict=False), gateway
+    except (NetmaskValueError, ValueError):
+        raise errors.invalid("Netmask parameter is invalid") from None
+
+
+def _free_vlan(zone: Zone) -> int:
+    taken = {network.vlan for network in zone.networks}
+    return zone.random.choice([vlan for vlan in VLANS if vlan not in taken])
+
+
+def list_networks(call: Call) -> Json:
+    """listNetworks: newest first; an administrator of a domain sees the whole domain without asking."""
+    mine = call.scope(whole_domain=True)
+    call.entity("id", Network)
+    with call.zone.lock:
+        chosen = [n for n in reversed(call.zone.networks) if mine(n.account) and _matches(call, n)]
+        rows = [network_view(call.zone, network) for network in chosen]
+    return call.listing("network", rows)
+
+
+def _matches(call: Call, network: Network) -> bool:
+    fields = {
+        "id": network.uuid,
+        "name": network.name,
+        "type": "Isolated",
+        "state": network.state,
+        "networkofferingid": network.offering.uuid,
+        "zoneid": call.zone.built_ins["zone"][0].uuid,
+        "vpcid": None,
+    }
+    keyword = (call.text("keyword") or "").lower()
+    if keyword not in f"{network.name} {network.displaytext}".lower():
+        return False
+    if call.text("restartrequired") is not None and call.flag("restartrequired") != network.restart_required:
+        return False
+    if call.flag("forvpc") or call.flag("issystem"):
+        return False
+    wanted = {name: call.text(name) for name in fields}
+    same = all(wanted[name] in (None, "") or wanted[name] == value for name, value in fields.items())
+    return same and tags.carries(call, network.uuid)
+
+
+def network_view(zone: Zone, network: Network) -> Json:
+    """The body of one network; call with the lock held."""
+    offering, site, common = network.offering.body, zone.built_ins["zone"][0].body, fixed()
+    return {
+        "id": network.uuid,
+        "name": network.name,
+        "displaytext": network.displaytext,
+        "broadcastdomaintype": "Vlan",
+        "traffictype": "Guest",
+        "gateway": network.gateway,
+        "netmask": network.netmask,
+        "cidr": network.cidr,
+        "zoneid": site["id"],
+        "zonename": site["name"],
+        "networkofferingid": offering["id"],
+        "networkofferingname": offering["name"],
+        "networkofferingdisplaytext": offering["displaytext"],
+        "networkofferingconservemode": offering["conservemode"],
+        "networkofferingavailability": offering["availability"],
+        "issystem": False,
+        "state": network.state,
+        "related": network.uuid,
+        "dns1": common["dns1"],
+        "type": "Isolated",
+        "acltype": "Account",
+        **owner_fields(network.account),
+        "service": _services(network.offering),
+        "networkdomain": network.domain_name,
+        "physicalnetworkid": load("zone.json")["physicalnetworkid"],
+        "restartrequired": network.restart_required,
+        "specifyvlan": offering["specifyvlan"],
+        "specifyipranges": offering["specifyipranges"],
+        "canusefordeploy": True,
+        "ispersistent": offering["ispersistent"],
+        "tags": tags.shown(zone, network.uuid),
+        "strechedl2subnet": False,
+        "redundantrouter": network.redundant,
+        "supportsvmautoscaling": offering["isdefault"],
+        "created": stamp(network.created),
+        "receivedbytes": 0,
+        "sentbytes": 0,
+        "egressdefaultpolicy": offering["egressdefaultpolicy"],
+        "publicmtu": 1500,
+        "privatemtu": 1500,
+        "hasannotations": False,
+    }
+
+
+def _services(offering: BuiltIn) -> list[Json]:
+    """The offering's services with what the virtual router can do for each."""
+    details = load("zone.json")["networkservice"]
+    return [details.get(service["name"], service) for service in offering.body["service"]]
+
+
+def update_network(call: Call) -> Task:
+    network = call.target("id", Network, GONE)
+
+    def run() -> Json:
+        with call.zone.lock:
+            network.name = call.text("name") or network.name
+            network.displaytext = call.text("displaytext") or network.displaytext
+            return {"network": network_view(call.zone, network)}
+
+    return Task(run, network, "Network", shows_instance=False)
+
+
+def delete_network(call: Call) -> Task:
+    network = call.target("id", Network, GONE)
+    if call.flag("forced") and not call.caller.is_root:
+        raise errors.invalid("Delete network with 'forced' option can only be called by root admins")
+
+    def run() -> Json:
+        zone = call.zone
+        with network.implementing:
+            _check_deletable(zone, network)
+            clear(zone, network, call.caller)
+            with zone.lock:
+                tags.drop_all(zone, network.uuid)
+                zone.remove(network)
+        return {"success": True}
+
+    return Task(run, network, "Network", shows_instance=False)
+
+
+def _check_deletable(zone: Zone, network: Network) -> None:
+    with zone.lock:
+        if network.removed:
+            raise errors.internal("Failed to delete network")
+        if network.implement_tried:
+            check_source_nat(zone, network)
+        if zone.machines_in(network):
+            raise errors.internal("Failed to delete network")
+
+
+def restart_network(call: Call) -> Task:
+    """restartNetwork: with cleanup the routers are replaced, without it they get their rules again."""
+    network = call.target("id", Network, GONE)
+    cleanup = call.flag("cleanup")
+
+    def run() -> Json:
+        _check_restartable(call.zone, network)
+        with call.zone.lock:
+            seen = call.zone.routers_of(network)
+        with network.implementing:
+            if cleanup:
+                _replace(call.zone, network, call.caller, seen)
+            else:
+                call.zone.pause(call.zone.settings.api_step_s)
+            reprogram(call.zone, network)
+        return {"success": True}
+
+    return Task(run, network, "Network", shows_instance=False)
+
+
+def _check_restartable(zone: Zone, network: Network) -> None:
+    with zone.lock:
+        if network.removed or network.state not in RESTARTABLE:
+            raise ApiError(431, WRONG_STATE, 4350)
+        check_source_nat(zone, network)
+
+
+def _replace(zone: Zone, network: Network, caller: Account, seen: list[Router]) -> None:
+    """Restart with cleanup; fails when another restart replaced the routers while this one waited its turn."""
+    if any(router.removed for router in seen):
+        raise errors.internal("Command failed due to Internal Server Error")
+    strategy(zone).replace(NetworkRouters(zone, network, caller))
+
+
+COMMANDS = {
+    "createNetwork": create_network,
+    "listNetworks": list_networks,
+    "updateNetwork": update_network,
+    "deleteNetwork": delete_network,
+    "restartNetwork": restart_network,
+}

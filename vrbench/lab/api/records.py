@@ -1,0 +1,208 @@
+"""What exists in the zone: the rows behind the API's answers.
+
+These are the zone's state and change only under its lock; everything else in the lab works on frozen values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+Json = dict[str, Any]  # one object of an answer, on its way out
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Entity:
+    """Anything with an id. Ids of removed entities stay known: the server answers differently for them."""
+
+    uuid: str
+    number: int = 0  # the database id that shows in names and error texts
+    created: float = 0.0  # seconds since the epoch
+    removed: bool = False
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class BuiltIn(Entity):
+    """An offering, template, host, zone …: a body as the root administrator sees it."""
+
+    kind: str
+    body: Json
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Domain(Entity):
+    body: Json
+
+    @property
+    def name(self) -> str:
+        return str(self.body["name"])
+
+    @property
+    def path(self) -> str:
+        """As most answers give it: "/" or "/ops/"."""
+        return "/" if self.body["level"] == 0 else f"/{self.name}/"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Account(Entity):
+    name: str
+    role: str  # root, domadmin, user
+    domain: Domain
+    body: Json
+    apikey: str = field(repr=False)
+    secretkey: str = field(repr=False)
+    limits: dict[str, int]
+    limit_changes: list[str] = field(default_factory=list)  # resource types with a limit of their own, in order
+
+    @property
+    def user(self) -> Json:
+        user: Json = self.body["user"]
+        return user
+
+    @property
+    def is_root(self) -> bool:
+        return self.role == "root"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Owned(Entity):
+    account: Account
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Network(Owned):
+    name: str
+    displaytext: str
+    offering: BuiltIn
+    cidr: str
+    gateway: str
+    netmask: str
+    prefix: int
+    vlan: int
+    domain_name: str
+    state: str = "Allocated"
+    restart_required: bool = False
+    redundant: bool = False
+    macs: int = 0  # MACs given out so far
+    implement_tried: bool = False  # from then on a network with two source-NAT addresses can't be removed
+    implementing: Lock = field(default_factory=Lock)  # one implementation, restart or deletion at a time
+    programming: Lock = field(default_factory=Lock)  # the last rules built are the last rules applied
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Nic(Entity):
+    ip: str
+    mac: str
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Machine(Owned):
+    name: str
+    displayname: str
+    network: Network
+    nic: Nic
+    offering: BuiltIn
+    template: BuiltIn
+    state: str = "Stopped"
+    host: BuiltIn | None = None
+    keypairs: tuple[str, ...] = ()
+    public_keys: tuple[str, ...] = ()
+    user_data: bytes = b""
+    updated: float | None = None  # of the last change of state
+    node: str = ""  # its name on the ground: the host name, where no other live VM has it
+    on_ground: bool = False
+
+    @property
+    def instance_name(self) -> str:
+        return f"i-{self.account.number}-{self.number}-VM"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Router(Owned):
+    network: Network
+    guest: Nic
+    control: Nic  # its address is empty while the router is down
+    public: Nic
+    source_nat: str
+    state: str = "Stopped"
+    host: BuiltIn | None = None
+    pod_known: bool = False  # from the first start on
+    version: str = "UNKNOWN"
+    scripts_version: str | None = None
+    starting_failed: bool = False
+    on_ground: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"r-{self.number}-VM"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Address(Entity):
+    """A public address keeps its id for ever, whoever owns it."""
+
+    ip: str
+    state: str = "Free"  # Free, Allocating, Allocated, Releasing
+    account: Account | None = None
+    network: Network | None = None
+    source_nat: bool = False
+    static_nat: Machine | None = None
+    allocated: float = 0.0
+    system: bool = False
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Rule(Owned):
+    """A firewall, egress or port-forwarding rule."""
+
+    purpose: str  # Firewall, Egress, PortForwarding
+    network: Network
+    protocol: str
+    address: Address | None = None
+    ports: tuple[int, int] | None = None
+    cidrs: tuple[str, ...] = ()
+    destinations: tuple[str, ...] = ()
+    icmp: tuple[int, int] | None = None
+    machine: Machine | None = None
+    private_ports: tuple[int, int] | None = None
+    guest_ip: str = ""
+    state: str = "Add"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class KeyPair(Owned):
+    name: str
+    public_key: str
+    fingerprint: str
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Tag(Owned):
+    key: str
+    value: str
+    resource_type: str
+    resource: str
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Event(Owned):
+    type: str
+    state: str
+    level: str
+    description: str
+    resource_type: str | None = None
+    resource: str | None = None
+    resource_name: str | None = None
+    parent: str | None = None
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Job(Owned):
+    command_class: str
+    instance_type: str | None = None
+    instance: str | None = None
+    status: int = 0  # 0 pending, 1 done, 2 failed
+    code: int = 0
+    result: Json | None = None
+    completed: float = 0.0

@@ -1,0 +1,175 @@
+"""The strategies' port to the zone: each step changes a router's record and does the same on the ground."""
+
+from __future__ import annotations
+
+import json
+
+from vrbench.lab.api import events, simulator
+from vrbench.lab.api.errors import ApiError, internal
+from vrbench.lab.api.records import Account, Network, Router
+from vrbench.lab.api.router_view import fixed, link_local
+from vrbench.lab.api.ruleset import build
+from vrbench.lab.api.zone import Zone, new_id
+from vrbench.lab.ground import RouterSpec, RuleSet
+from vrbench.lab.timing import Timing
+
+EXPENDABLE = ("Stopped", "Error", "Shutdown", "Unknown")
+STOP_FAILURE = (
+    "Unable to stop the virtual machine due to java.lang.ArrayIndexOutOfBoundsException: "
+    "Index 1 out of bounds for length 1"
+)
+
+
+class NetworkRouters:
+    """RouterOps for one network, on behalf of ``caller`` (whose name the events carry)."""
+
+    def __init__(self, zone: Zone, network: Network, caller: Account) -> None:
+        self._zone = zone
+        self._network = network
+        self._caller = caller
+
+    @property
+    def timing(self) -> Timing:
+        return self._zone.settings.timing
+
+    def routers(self) -> tuple[str, ...]:
+        with self._zone.lock:
+            return tuple(router.name for router in self._zone.routers_of(self._network))
+
+    def expendable(self) -> tuple[str, ...]:
+        with self._zone.lock:
+            return tuple(r.name for r in self._zone.routers_of(self._network) if r.state in EXPENDABLE)
+
+    def rules(self) -> RuleSet:
+        with self._zone.lock:
+            return build(self._zone, self._network)
+
+    def create(self, seconds: float) -> str:
+        with self._zone.lock:
+            router = self._zone.add(self._new_record())
+            spec = self._spec(router)
+        self._zone.ground.place_router(spec)
+        router.on_ground = True
+        self._zone.pause(seconds)
+        return router.name
+
+    def _new_record(self) -> Router:
+        """A router with its addresses; a second one beside a first takes over its public MAC."""
+        zone, network = self._zone, self._network
+        source_nat = zone.source_nats(network)[0]
+        peers = zone.routers_of(network)
+        public_mac = peers[0].public.mac if peers else zone.new_public_mac(source_nat)
+        return Router(
+            uuid=new_id(),
+            account=network.account,
+            network=network,
+            guest=zone.new_nic(network.gateway, zone.new_mac(network)),
+            control=zone.new_nic("", ""),
+            public=zone.new_nic(source_nat.ip, public_mac),
+            source_nat=source_nat.ip,
+        )
+
+    def _spec(self, router: Router) -> RouterSpec:
+        settings = self._zone.settings
+        return RouterSpec(
+            name=router.name,
+            network=self._network.uuid,
+            guest_ip=router.guest.ip,
+            guest_prefix=self._network.prefix,
+            guest_mac=router.guest.mac,
+            public_ip=router.public.ip,
+            public_prefix=settings.public_cidr.prefixlen,
+            public_gateway=str(settings.public_gateway),
+            public_mac=router.public.mac,
+        )
+
+    def boot(self, router: str, seconds: float) -> None:
+        record = self._record(router)
+        self._refuse_stuck_peers(record)
+        if simulator.fails(self._zone, simulator.START):
+            self._fail_start(record)
+        self._try_host(record)
+        with self._zone.lock:
+            record.control.ip, record.control.mac = link_local(self._zone)
+        self._zone.pause(seconds + simulator.extra_s(self._zone, simulator.START))
+        self._zone.ground.start_router(router)
+
+    def _refuse_stuck_peers(self, record: Router) -> None:
+        """A peer that hangs in Stopping makes the server give up: it would start that one as well."""
+        with self._zone.lock:
+            stuck = [peer for peer in self._zone.routers_of(self._network) if peer.state == "Stopping"]
+        if stuck:
+            instance = json.dumps({"instanceName": stuck[0].name, "uuid": stuck[0].uuid}, separators=(",", ":"))
+            raise internal(f"Unable to orchestrate the start of VM instance {instance}.")
+        del record
+
+    def _try_host(self, record: Router) -> None:
+        with self._zone.lock:
+            record.state, record.host, record.pod_known = "Starting", self._zone.choose_host(), True
+
+    def _fail_start(self, record: Router) -> None:
+        """Every host is tried, none will have it; the router stays behind, Stopped."""
+        for _ in self._zone.built_ins["host"]:
+            self._try_host(record)
+            self._zone.pause(self.timing.router_place_s)
+        with self._zone.lock:
+            record.state, record.host = "Stopped", None
+        raise internal(f"Unable to create a deployment for VM instance {_describe(record)}")
+
+    def program(self, router: str, rules: RuleSet, seconds: float) -> None:
+        self._zone.pause(seconds)
+        with self._network.programming:
+            self._zone.ground.program_router(router, rules)
+
+    def mark_running(self, router: str) -> None:
+        record = self._record(router)
+        with self._zone.lock:
+            record.state, record.version, record.scripts_version = "Running", fixed()["version"], new_id()
+
+    def announce(self, router: str) -> None:
+        self._zone.ground.announce_router(router)
+
+    def stop(self, router: str, seconds: float, forced: bool) -> None:
+        record = self._record(router)
+        if record.state in EXPENDABLE:
+            return
+        parent = events.record(self._zone, self._caller, events.ROUTER_STOP, "Started", self._network).uuid
+        with self._zone.lock:
+            record.state = "Stopping"
+        if simulator.fails(self._zone, simulator.STOP):
+            raise internal(STOP_FAILURE)
+        if forced:
+            self._zone.ground.stop_router(router)
+        self._zone.pause(seconds + simulator.extra_s(self._zone, simulator.STOP))
+        if not forced:
+            self._zone.ground.stop_router(router)
+        with self._zone.lock:
+            record.state, record.host, record.control.ip = "Stopped", None, ""
+        events.record(self._zone, self._caller, events.ROUTER_STOP, "Completed", self._network, parent)
+
+    def destroy(self, router: str, seconds: float) -> None:
+        record = self._record(router)
+        self._zone.pause(seconds)
+        self._zone.ground.remove_router(router)
+        record.on_ground = False
+        with self._zone.lock:
+            self._zone.remove(record)
+
+    def _record(self, name: str) -> Router:
+        with self._zone.lock:
+            record = next((r for r in self._zone.routers_of(self._network) if r.name == name), None)
+        if record is None:
+            raise ApiError(431, f"Unable to find router by id {name.split('-')[1]}.", 4350)
+        return record
+
+
+def _describe(router: Router) -> str:
+    """A router as error texts show it."""
+    row = {
+        "id": router.number,
+        "instanceName": router.name,
+        "state": "Starting",
+        "type": "DomainRouter",
+        "uuid": router.uuid,
+    }
+    return json.dumps(row, separators=(",", ":"))

@@ -1,0 +1,170 @@
+"""A virtual router as listRouters shows it: everything to root, less to the administrator of a domain."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import Any
+
+from vrbench.lab.api.fixtures import load
+from vrbench.lab.api.records import Json, Router
+from vrbench.lab.api.responses import VERSION, owner_fields, stamp
+from vrbench.lab.api.zone import Zone
+
+MTU = 1500
+LINK_LOCAL_NETMASK = "255.255.0.0"
+PUBLIC_VLAN = "vlan://50"
+
+
+def router_view(zone: Zone, router: Router, as_root: bool) -> Json:
+    """The body of one router; call with the lock held."""
+    body = _placed(zone, router, as_root) | _control(router)
+    if not router.removed:
+        body |= _public(zone, router) | (_guest(router) if as_root else {})
+    return body | _software(router) | {"nic": _nics(zone, router, as_root)} | _health(router)
+
+
+def fixed() -> dict[str, Any]:
+    """What all routers of the zone have in common."""
+    common: dict[str, Any] = load("zone.json")["router"]
+    return common
+
+
+def _placed(zone: Zone, router: Router, as_root: bool) -> Json:
+    common, network = fixed(), router.network
+    site = zone.built_ins["zone"][0].body
+    body: Json = {
+        "id": router.uuid,
+        "zoneid": site["id"],
+        "zonename": site["name"],
+        "dns1": common["dns1"],
+        "name": router.name,
+    }
+    if as_root and not router.removed:
+        body["networkdomain"] = network.domain_name
+    if as_root and router.pod_known:
+        body |= {"podid": common["podid"], "podname": common["podname"]}
+    if router.host is not None:
+        body["hypervisor"] = common["hypervisor"]
+        if as_root:
+            host = router.host.body
+            body |= {"hostid": host["id"], "hostname": host["name"], "hostcontrolstate": "Enabled"}
+    return body
+
+
+def _control(router: Router) -> Json:
+    if router.removed:
+        return {}
+    body: Json = {"linklocalnetworkid": fixed()["linklocalnetworkid"]}
+    if router.control.ip:
+        body |= {
+            "linklocalip": router.control.ip,
+            "linklocalmacaddress": router.control.mac,
+            "linklocalnetmask": LINK_LOCAL_NETMASK,
+        }
+    return body
+
+
+def _public(zone: Zone, router: Router) -> Json:
+    return {
+        "gateway": str(zone.settings.public_gateway),
+        "publicip": router.public.ip,
+        "publicmacaddress": router.public.mac,
+        "publicnetmask": str(zone.settings.public_cidr.netmask),
+        "publicnetworkid": fixed()["publicnetworkid"],
+    }
+
+
+def _guest(router: Router) -> Json:
+    network = router.network
+    return {
+        "guestipaddress": router.guest.ip,
+        "guestmacaddress": router.guest.mac,
+        "guestnetmask": network.netmask,
+        "guestnetworkid": network.uuid,
+        "guestnetworkname": network.name,
+    }
+
+
+def _software(router: Router) -> Json:
+    common = fixed()
+    body: Json = {name: common[name] for name in ("templateid", "templatename")}
+    body |= {
+        "created": stamp(router.created),
+        "state": "Destroyed" if router.removed else router.state,
+        **owner_fields(router.account),
+        "serviceofferingid": common["serviceofferingid"],
+        "serviceofferingname": common["serviceofferingname"],
+        "isredundantrouter": router.network.redundant,
+        "redundantstate": "UNKNOWN",
+        "version": router.version,
+        "role": "VIRTUAL_ROUTER",
+        "requiresupgrade": router.scripts_version is None,
+    }
+    if router.scripts_version is not None:
+        body |= {"scriptsversion": router.scripts_version, "softwareversion": VERSION}
+    return body
+
+
+def _health(router: Router) -> Json:
+    del router
+    return {"healthchecksfailed": False, "arch": "x86_64", "hasannotations": False}
+
+
+def _nics(zone: Zone, router: Router, as_root: bool) -> list[Json]:
+    if router.removed:
+        return []
+    guest = [_guest_nic(router)] if as_root else []
+    return [*guest, _control_nic(router), _public_nic(zone, router)]
+
+
+def _guest_nic(router: Router) -> Json:
+    network = router.network
+    return {
+        "id": router.guest.uuid,
+        "networkid": network.uuid,
+        "networkname": network.name,
+        "netmask": network.netmask,
+        "ipaddress": router.guest.ip,
+        "isolationuri": f"vlan://{network.vlan}",
+        "broadcasturi": f"vlan://{network.vlan}",
+        "traffictype": "Guest",
+        "type": "Isolated",
+        "isdefault": False,
+        "macaddress": router.guest.mac,
+        "mtu": MTU,
+    }
+
+
+def _control_nic(router: Router) -> Json:
+    body: Json = {
+        "id": router.control.uuid,
+        "networkid": fixed()["linklocalnetworkid"],
+        "traffictype": "Control",
+        "isdefault": False,
+    }
+    if router.control.ip:
+        address = {"netmask": LINK_LOCAL_NETMASK, "gateway": "169.254.0.1", "ipaddress": router.control.ip}
+        body |= address | {"macaddress": router.control.mac}
+    return body
+
+
+def _public_nic(zone: Zone, router: Router) -> Json:
+    return {
+        "id": router.public.uuid,
+        "networkid": fixed()["publicnetworkid"],
+        "netmask": str(zone.settings.public_cidr.netmask),
+        "gateway": str(zone.settings.public_gateway),
+        "ipaddress": router.public.ip,
+        "isolationuri": PUBLIC_VLAN,
+        "broadcasturi": PUBLIC_VLAN,
+        "traffictype": "Public",
+        "isdefault": True,
+        "macaddress": router.public.mac,
+        "mtu": MTU,
+    }
+
+
+def link_local(zone: Zone) -> tuple[str, str]:
+    """A control address and its MAC, new with every start."""
+    ip = IPv4Address(0xA9FE0000 + zone.random.randrange(2, 0xFFFE))
+    return str(ip), (b"\x0e\x00" + ip.packed).hex(":")

@@ -1,0 +1,74 @@
+"""From the zone's records to what its routers are programmed with."""
+
+from __future__ import annotations
+
+from vrbench.lab.api.errors import internal
+from vrbench.lab.api.records import Address, Network, Rule
+from vrbench.lab.api.zone import Zone
+from vrbench.lab.ground import FirewallRule, PortForward, RuleSet
+
+APPLIED = ("Add", "Active")
+ANYWHERE = ("0.0.0.0/0",)
+
+
+def build(zone: Zone, network: Network) -> RuleSet:
+    """The rule set of one network's router; call with the lock held."""
+    addresses = sorted(zone.addresses_of(network), key=lambda address: (not address.source_nat, address.number))
+    applied = zone.rules_where(lambda rule: rule.network is network and rule.state in APPLIED)
+    return RuleSet(
+        public_ips=tuple(address.ip for address in addresses),
+        source_nat=next((address.ip for address in addresses if address.source_nat), None),
+        static_nat=tuple((a.ip, a.static_nat.nic.ip) for a in addresses if a.static_nat is not None),
+        port_forwards=tuple(_forward(rule) for rule in applied if rule.purpose == "PortForwarding"),
+        firewall=tuple(_firewall(rule) for rule in applied if rule.purpose == "Firewall"),
+        egress=tuple(_firewall(rule) for rule in applied if rule.purpose == "Egress"),
+        egress_allowed_by_default=bool(network.offering.body["egressdefaultpolicy"]),
+    )
+
+
+def _address_of(rule: Rule) -> Address:
+    if rule.address is None:
+        raise internal(f"Rule {rule.uuid} has no address")
+    return rule.address
+
+
+def _forward(rule: Rule) -> PortForward:
+    public = rule.ports or (0, 0)
+    return PortForward(
+        public_ip=_address_of(rule).ip,
+        protocol=rule.protocol,
+        public_ports=public,
+        guest_ip=rule.guest_ip,
+        guest_ports=rule.private_ports or public,
+    )
+
+
+def _firewall(rule: Rule) -> FirewallRule:
+    icmp_type, icmp_code = rule.icmp or (-1, -1)
+    return FirewallRule(
+        public_ip=rule.address.ip if rule.address else None,
+        protocol=rule.protocol,
+        cidrs=() if rule.cidrs == ANYWHERE else rule.cidrs,
+        destinations=() if rule.destinations == ANYWHERE else rule.destinations,
+        ports=rule.ports,
+        icmp_type=icmp_type,
+        icmp_code=icmp_code,
+    )
+
+
+def check_source_nat(zone: Zone, network: Network) -> None:
+    """Refuse to touch a network that a race gave several source-NAT addresses; call with the lock held."""
+    if len(zone.source_nats(network)) > 1:
+        raise internal("Multiple generic source NAT IPs provided for network")
+
+
+def reprogram(zone: Zone, network: Network) -> None:
+    """Bring the network's running routers up to date; what was built last is applied last."""
+    zone.pause(zone.settings.api_step_s)
+    with network.programming:
+        with zone.lock:
+            check_source_nat(zone, network)
+            names = [router.name for router in zone.routers_of(network) if router.state == "Running"]
+            rules = build(zone, network)
+        for name in names:
+            zone.ground.program_router(name, rules)

@@ -1,0 +1,52 @@
+"""The lab's CloudStack API as a whole: one zone, its jobs, and the HTTP server in front."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from vrbench.lab.api.dispatch import Dispatcher
+from vrbench.lab.api.expunge import Expunger
+from vrbench.lab.api.jobs import Jobs
+from vrbench.lab.api.settings import ZoneSettings
+from vrbench.lab.api.web import Web
+from vrbench.lab.api.zone import Zone
+from vrbench.lab.ground import Ground
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody who may sign requests."""
+
+    account: str
+    apikey: str = field(repr=False)
+    secretkey: str = field(repr=False)
+
+
+class ApiServer:
+    """A CloudStack management server for ``ground``; its state lives and dies with it."""
+
+    def __init__(self, ground: Ground, settings: ZoneSettings) -> None:
+        self._zone = Zone(ground, settings)
+        self._jobs = Jobs(self._zone)
+        self._expunger = Expunger(self._zone)
+        self._web = Web(Dispatcher(self._zone, self._jobs).answer)
+
+    def start(self, listeners: Sequence[socket.socket]) -> None:
+        """Serve /client/api on sockets that are bound and listening already."""
+        self._expunger.start()
+        self._web.start(listeners)
+
+    def stop(self) -> None:
+        """Stop serving, give up running jobs and close the listeners; the ground is left as it is."""
+        self._zone.stopping.set()
+        self._web.stop()
+        self._expunger.join()
+        self._jobs.close()
+
+    def callers(self) -> dict[str, Caller]:
+        """The keys of this lab: root, domadmin and user."""
+        return {
+            account.role: Caller(account.name, account.apikey, account.secretkey) for account in self._zone.accounts
+        }

@@ -1,0 +1,41 @@
+"""What one lab zone is like: addresses, timings, limits and the way its routers are replaced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+
+from vrbench.lab.timing import Timing
+
+PUBLIC = IPv4Network("198.51.100.0/24")  # documentation range (RFC 5737)
+GUEST = IPv4Network("10.1.1.0/24")
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneSettings:
+    """Times in seconds; the address pool runs from ``public_first`` to ``public_last``, both inside ``public_cidr``."""
+
+    strategy: str = "parallel"  # a name in lab.strategies
+    timing: Timing = field(default_factory=Timing)
+    public_cidr: IPv4Network = PUBLIC
+    public_gateway: IPv4Address = PUBLIC[1]
+    public_first: IPv4Address = PUBLIC[10]
+    public_last: IPv4Address = PUBLIC[250]
+    guest_cidr: IPv4Network = GUEST
+    expunge_delay_s: float = 20.0  # a destroyed VM disappears this long after; the server's default is a day
+    stats_interval_s: float = 60.0  # a VM's usage figures appear this long after its start
+    api_step_s: float = 0.05  # the share of a short job that is not the router's: database, queue, agent
+    account_limits: tuple[tuple[str, int], ...] = (
+        ("user_vm", 20),
+        ("public_ip", 20),
+        ("volume", 20),
+        ("snapshot", 20),
+        ("template", 20),
+        ("project", 10),
+        ("network", 20),
+        ("vpc", 20),
+        ("cpu", 40),
+        ("memory", 40960),
+        ("primary_storage", 200),
+        ("secondary_storage", 400),
+    )  # of every account but the root administrator's, which has none; order = resource type number

@@ -1,0 +1,197 @@
+"""The zone's state: everything that exists, the lock that guards it, and what is handed out from it.
+
+``Zone.lock`` guards every record. It is never held while waiting or while the ground works.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from itertools import count
+from threading import Event as Flag
+from threading import RLock
+from typing import TypeVar
+
+from vrbench.lab.api import errors, fixtures
+from vrbench.lab.api.records import (
+    Account,
+    Address,
+    BuiltIn,
+    Domain,
+    Entity,
+    Event,
+    Job,
+    KeyPair,
+    Machine,
+    Network,
+    Nic,
+    Router,
+    Rule,
+    Tag,
+)
+from vrbench.lab.api.settings import ZoneSettings
+from vrbench.lab.ground import Ground
+
+E = TypeVar("E", bound=Entity)
+
+BUILT_IN_KINDS = ("zone", "host", "networkoffering", "serviceoffering", "template", "vpcoffering", "role", "ostype")
+
+
+class Stopping(Exception):
+    """The lab is being taken down; whatever waits in it gives up."""
+
+
+class Zone:
+    """One CloudStack zone's records over a ground."""
+
+    def __init__(self, ground: Ground, settings: ZoneSettings) -> None:
+        self.ground = ground
+        self.settings = settings
+        self.lock = RLock()
+        self.stopping = Flag()
+        self.random = random.Random()
+        self.domains = fixtures.domains()
+        self.accounts = fixtures.accounts(settings, self.domains)
+        self.built_ins = {kind: fixtures.built_ins(kind) for kind in BUILT_IN_KINDS}
+        self.networks: list[Network] = []
+        self.machines: list[Machine] = []
+        self.routers: list[Router] = []
+        self.rules: list[Rule] = []
+        self.keypairs: list[KeyPair] = []
+        self.tags: list[Tag] = []
+        self.events: list[Event] = []
+        self.jobs: list[Job] = []
+        self.addresses = self._address_pool()
+        self.mocks: dict[str, str] = {}  # simulated faults: command name to "fail" or "wait:MILLISECONDS"
+        self.configurations = {row["name"]: dict(row) for row in fixtures.load("zone.json")["configuration"]}
+        self.configurations["network.rolling.restart"]["value"] = str(settings.strategy != "serial").lower()
+        self._known: dict[str, Entity] = {}
+        self._instances = count(3)  # 1 and 2 are the system VMs
+        self._numbers = {Network: count(204), Rule: count(1)}
+        for entity in (*self.domains, *self.accounts, *self.addresses, *self._all_built_ins()):
+            self._known[entity.uuid] = entity
+
+    def _all_built_ins(self) -> Iterable[BuiltIn]:
+        return (entity for kind in self.built_ins.values() for entity in kind)
+
+    def _address_pool(self) -> list[Address]:
+        """One record per public address, for ever; the first two serve the system VMs."""
+        first, last = int(self.settings.public_first), int(self.settings.public_last)
+        base = self.settings.public_first
+        pool = [Address(uuid=new_id(), number=n, ip=str(base + n - 1)) for n in range(1, last - first + 2)]
+        for address in pool[:2]:
+            address.state, address.system = "Allocated", True
+        return pool
+
+    def pause(self, seconds: float) -> None:
+        """Wait as the zone's machines do; raises Stopping when the lab goes down meanwhile."""
+        if self.stopping.wait(seconds) if seconds > 0 else self.stopping.is_set():
+            raise Stopping
+
+    def rolling(self) -> bool:
+        """Whether restarts put the new router beside the old one, by the global setting of the real server."""
+        return str(self.configurations["network.rolling.restart"]["value"]).lower() == "true"
+
+    # -- ids and numbers
+
+    def add(self, entity: E) -> E:
+        """Number the entity, remember its id for ever and put it into its list; call with the lock held."""
+        if isinstance(entity, Machine | Router):
+            entity.number = next(self._instances)
+        elif type(entity) in self._numbers:
+            entity.number = next(self._numbers[type(entity)])
+        entity.created = time.time()
+        self._known[entity.uuid] = entity
+        self._list_of(entity).append(entity)
+        return entity
+
+    def remember(self, entity: Entity) -> None:
+        """Make an id known that stands in no list (a job)."""
+        self._known[entity.uuid] = entity
+
+    def remove(self, entity: Entity) -> None:
+        """Take the entity out of its list; its id stays known."""
+        entity.removed = True
+        rows = self._list_of(entity)
+        if entity in rows:
+            rows.remove(entity)
+
+    def _list_of(self, entity: Entity) -> list[Entity]:
+        lists: dict[type[Entity], object] = {
+            Network: self.networks,
+            Machine: self.machines,
+            Router: self.routers,
+            Rule: self.rules,
+            KeyPair: self.keypairs,
+            Tag: self.tags,
+            Event: self.events,
+        }
+        if isinstance(entity, BuiltIn):
+            lists[BuiltIn] = self.built_ins[entity.kind]
+        rows: list[Entity] = lists[type(entity)]  # type: ignore[assignment]
+        return rows
+
+    def known(self, entity_id: str) -> Entity | None:
+        """Whatever ever had this id."""
+        return self._known.get(entity_id)
+
+    # -- finding
+
+    def account_named(self, name: str, domain: Domain | None) -> Account | None:
+        return next((a for a in self.accounts if a.name == name and domain in (None, a.domain)), None)
+
+    def machines_in(self, network: Network) -> list[Machine]:
+        return [machine for machine in self.machines if machine.network is network]
+
+    def routers_of(self, network: Network) -> list[Router]:
+        return [router for router in self.routers if router.network is network]
+
+    def addresses_of(self, network: Network) -> list[Address]:
+        return [address for address in self.addresses if address.network is network]
+
+    def source_nats(self, network: Network) -> list[Address]:
+        return [address for address in self.addresses_of(network) if address.source_nat]
+
+    def rules_where(self, holds: Callable[[Rule], bool]) -> list[Rule]:
+        return [rule for rule in self.rules if holds(rule)]
+
+    # -- handing out
+
+    def take_address(self, account: Account) -> Address:
+        """The lowest free public address, now Allocating; raises ApiError 533 when none is left."""
+        free = next((address for address in self.addresses if address.state == "Free"), None)
+        if free is None:
+            raise errors.no_address_left()
+        free.state, free.account, free.allocated = "Allocating", account, time.time()
+        return free
+
+    def release_address(self, address: Address) -> None:
+        """Back into the pool, with the same id."""
+        address.state, address.account, address.network = "Free", None, None
+        address.source_nat, address.static_nat = False, None
+
+    def new_mac(self, network: Network) -> str:
+        """The next guest MAC of the network, as the server counts them."""
+        network.macs += 1
+        return _colons(0x0201 << 32 | (network.number & 0xFFFF) << 16 | network.macs & 0xFFFF)
+
+    def new_public_mac(self, address: Address) -> str:
+        """A public MAC: the address's own number behind a random byte."""
+        return _colons(0x1E00 << 32 | self.random.randrange(256) << 24 | (0xC7 + address.number) & 0xFFFFFF)
+
+    def new_nic(self, ip: str, mac: str) -> Nic:
+        return Nic(uuid=new_id(), ip=ip, mac=mac)
+
+    def choose_host(self) -> BuiltIn:
+        """Any host; all are alike here."""
+        return self.random.choice(self.built_ins["host"])
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def _colons(number: int) -> str:
+    return number.to_bytes(6, "big").hex(":")

@@ -1,0 +1,60 @@
+"""What a restart strategy asks of the zone: the port between "in which order" and "how"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from vrbench.lab.ground import RuleSet
+from vrbench.lab.timing import Timing
+
+
+class RouterOps(Protocol):
+    """Operations on the routers of one network.
+
+    Each carries a router through its states in the API, does the same on the ground, and takes the ``seconds`` it is
+    given. Routers go by name. Failures raise and leave the states that a real server leaves.
+    """
+
+    @property
+    def timing(self) -> Timing: ...
+
+    def routers(self) -> tuple[str, ...]:
+        """The network's routers, oldest first."""
+
+    def expendable(self) -> tuple[str, ...]:
+        """Those among them that don't run: left over from an earlier failure."""
+
+    def rules(self) -> RuleSet:
+        """All that the network's router must know now."""
+
+    def create(self, seconds: float) -> str:
+        """A new router, Stopped, plugged in with its links down."""
+
+    def boot(self, router: str, seconds: float) -> None:
+        """Starting; at the end of the time its links and addresses come up, unprogrammed."""
+
+    def program(self, router: str, rules: RuleSet, seconds: float) -> None:
+        """After the time, the router follows exactly these rules."""
+
+    def mark_running(self, router: str) -> None:
+        """The server counts the router as Running."""
+
+    def announce(self, router: str) -> None:
+        """Neighbours on both sides hear the router's addresses and MACs."""
+
+    def stop(self, router: str, seconds: float, forced: bool) -> None:
+        """Stopping, then Stopped and off the wire: at once when forced, else when the time is over."""
+
+    def destroy(self, router: str, seconds: float) -> None:
+        """The router is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """How routers come up and are replaced."""
+
+    name: str
+    bring_up: Callable[[RouterOps], str]  # a first router; returns its name
+    replace: Callable[[RouterOps], None]  # restart with cleanup
