@@ -4,6 +4,7 @@
         run.json            profile, context, method, state (building, measuring, done, failed), versions
         journal.jsonl       what was created in the cloud and what of it is gone (room ``cloud``)
         key, known_hosts    the run's SSH key (0600, deleted at the end) and the host keys pinned
+        environment.json    the network, guests and addresses
         trial-01/facts.json when the operation was requested, clocks, job; written last: a trial without it is cut short
         trial-01/*.raw      raw sample logs, one per prober
         lab/                the embedded lab's state, where there is one
@@ -27,6 +28,7 @@ from vrbench import __version__
 from vrbench.core.analysis import analyze_trial
 from vrbench.core.facts import Context, NodeClock, TrialFacts
 from vrbench.core.method import Method
+from vrbench.core.model import Endpoint, Environment, Guest
 from vrbench.core.rawlog import RawLogError
 from vrbench.core.results import Run, TrialResult
 
@@ -38,9 +40,9 @@ class StoreError(RuntimeError):
 
 
 def new_run_id(now: datetime, name: str) -> str:
-    """20261124T131500Z-1a2b-lab-parallel: sorts by time, tells runs apart, safe in file names."""
+    """20261124T131500Z-1a2b3c4d-lab-parallel: sorts by time, tells runs apart, safe in file names."""
     safe = "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-") or "run"
-    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}-{safe[:40]}"
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}-{safe[:40]}"
 
 
 class RunDir:
@@ -106,6 +108,28 @@ class RunDir:
     def write_facts(self, facts: TrialFacts) -> None:
         """Note a trial's facts: from now on it counts as whole."""
         replace_json(self.trial(facts.number) / "facts.json", asdict(facts))
+
+    def in_lab(self) -> bool:
+        """Whether the run was measured on an embedded lab of its own."""
+        return bool(_read_json(self.path / "run.json")["context"]["lab"])
+
+    def endpoint(self) -> str:
+        """The API address that the run's profile named; '' when it named none."""
+        return str(_read_json(self.path / "run.json")["profile"]["cloud"]["endpoint"])
+
+    def write_environment(self, environment: Environment) -> None:
+        """Note what was built, so that a kept environment can be measured again."""
+        replace_json(self.path / "environment.json", asdict(environment))
+
+    def read_environment(self) -> Environment:
+        """What ``write_environment`` noted. Raises StoreError."""
+        stored = _read_json(self.path / "environment.json")
+        try:
+            stored["guests"] = tuple(Guest(**g) for g in stored["guests"])
+            stored["endpoints"] = tuple(Endpoint(**e) for e in stored["endpoints"])
+            return Environment(**{**stored, "routers": tuple(stored["routers"])})
+        except (KeyError, TypeError) as error:
+            raise StoreError(f"{self.path / 'environment.json'} can't be read: {error}") from error
 
     def forget_secrets(self) -> None:
         """Delete the run's private key and pinned host keys: what they opened is gone."""

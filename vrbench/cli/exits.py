@@ -23,3 +23,7 @@ class UsageProblem(Exception):
 
 class Interrupted(BaseException):
     """Ctrl-C or SIGTERM arrived; like KeyboardInterrupt it passes every ``except Exception``."""
+
+
+class OperationFailed(Exception):
+    """The cloud reported that the measured operation failed: more trials on that network would say nothing."""

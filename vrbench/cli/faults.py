@@ -9,14 +9,15 @@ from vrbench.cli.exits import Exit
 # By name, since importing the classes would load every heavy library on the way to a message; a test holds the names.
 FAMILIES = {
     "vrbench.cli.exits.UsageProblem": Exit.USAGE,
+    "vrbench.cli.exits.OperationFailed": Exit.FAILED,
     "vrbench.core.profile.ProfileError": Exit.USAGE,
     "vrbench.cloud.errors.ConfigurationError": Exit.USAGE,
     "vrbench.cloud.errors.UnknownOperation": Exit.USAGE,
     "vrbench.report.frames.ExportError": Exit.USAGE,
     "vrbench.cloud.errors.CloudError": Exit.FAILED,
     "vrbench.remote.RemoteError": Exit.FAILED,
-    "vrbench.lab.errors.LabError": Exit.FAILED,
-    "vrbench.probes.errors.ProbeError": Exit.FAILED,
+    "vrbench.lab.status.LabError": Exit.FAILED,
+    "vrbench.probes.config.ProbeError": Exit.FAILED,
     "vrbench.store.StoreError": Exit.NOT_VALID,
     "vrbench.cloud.journal.JournalError": Exit.NOT_VALID,
 }

@@ -28,6 +28,23 @@ def show_runs(runs: Sequence[Run], as_json: bool) -> None:
         console.print(run_report(run))
 
 
+def show_comparison(before: Run, after: Run, words: tuple[str, str], as_json: bool) -> None:
+    """Print two runs side by side on stdout: the table operators know, then what stands behind it."""
+    if as_json:
+        click.echo(json.dumps(as_object([before, after]), indent=1))
+        return
+    from rich.console import Console
+
+    from vrbench.report.tables import caveat_lines, flows_table, reduction_table
+
+    console = Console()
+    for word, run in zip(words, (before, after), strict=True):
+        console.print(f"\n[bold]{word}[/]")
+        console.print(flows_table(run))
+    console.print(reduction_table(before, after, words))
+    console.print(caveat_lines([before, after]))
+
+
 def as_object(runs: Sequence[Run]) -> dict[str, object]:
     """Runs as plain values for JSON: the rows of the trials, windows and summary tables, and where they lie."""
     from vrbench.report.rows import rows

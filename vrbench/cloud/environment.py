@@ -25,6 +25,7 @@ from vrbench.cloud.journal import Journal
 from vrbench.cloud.offerings import STATIC_NAT
 from vrbench.cloud.preflight import Resolved
 from vrbench.cloud.side_by_side import Stop, side_by_side
+from vrbench.cloud.source import allowed_source
 from vrbench.core.model import Endpoint, Environment, Guest
 from vrbench.core.plan import EnvironmentPlan
 
@@ -92,10 +93,9 @@ def build(cloud: Cloud, plan: EnvironmentPlan, resolved: Resolved, journal: Jour
     addresses = side_by_side(
         [partial(_acquire, site, network["id"], number) for number in range(plan.public_ips)], site.stop
     )
-    _tag(site, "PublicIpAddress", [address.id for address in addresses])
     forwards = assign(plan.vms, plan.public_ips)
     rules = _rules(site, network, forwards, addresses, vms)
-    progress(f"creating {len(rules)} rules: SSH and ICMP from {plan.source_cidr}, {plan.access}, egress")
+    progress(f"creating {len(rules)} rules: SSH and ICMP from {allowed_source(plan.source_cidr, source_nat)} only")
     side_by_side(rules, site.stop)
     return _environment(site, network, source_nat, forwards, addresses, vms)
 
@@ -208,7 +208,7 @@ def _rules(
 
 
 def _open(site: _Site, address: _Address, key: str, **rule: Param) -> None:
-    cidr = site.plan.source_cidr
+    cidr = allowed_source(site.plan.source_cidr, address.ip)
     _job(
         site,
         "firewall",
@@ -273,7 +273,11 @@ def _part(answer: Answer, name: str) -> Answer:
 
 
 def _tag(site: _Site, kind: str, ids: list[str]) -> None:
-    """Tags are for people who look at the cloud, and go with what they hang on: failing to set one stops nothing."""
+    """Tags are for people who look at the cloud, and go with what they hang on: failing to set one stops nothing.
+
+    Addresses get none: a server that deletes a network forgets the tags of its addresses, which the next owner of the
+    same address would then find.
+    """
     tags: dict[str, Param] = {"tags[0].key": TAG, "tags[0].value": site.plan.run_id}
     try:
         site.wait(site.cloud.submit("createTags", resourcetype=kind, resourceids=ids, **tags))

@@ -89,6 +89,7 @@ class TrialFacts:
     job_finished: bool = True
     recovered: bool = True
     interrupted: bool = False
+    lab: bool = False
     clocks: dict[str, NodeClock] = field(default_factory=dict)
     agents_lost: tuple[str, ...] = ()
     guests_rebooted: tuple[str, ...] = ()

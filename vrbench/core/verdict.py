@@ -65,6 +65,8 @@ def _of_the_run(facts: TrialFacts, method: Method) -> Iterator[Caveat]:
         yield Caveat(CaveatKind.AGENT_LOST, _names(facts.agents_lost))
     if facts.probers_failed:
         yield Caveat(CaveatKind.PROBER_FAILED, _names(facts.probers_failed))
+    if facts.lab:
+        yield Caveat(CaveatKind.LAB)
     if method.baseline_s < RFC6201_BASELINE_S:
         yield Caveat(CaveatKind.BASELINE_SHORT, f"{method.baseline_s:g} s")
 

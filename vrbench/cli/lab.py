@@ -1,0 +1,118 @@
+"""vrbench lab: the zone in a box, by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from vrbench.cli.exits import Exit
+from vrbench.core.profile import STRATEGIES
+
+state_option = click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("lab"),
+    show_default=True,
+    help="The lab's state directory.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group("lab", epilog="Example: vrbench lab up --state /tmp/zone && vrbench lab status --state /tmp/zone")
+def command() -> None:
+    """The zone in a box, by hand: it stays up until it is taken down.
+
+    DIR/cloudstack.ini makes any CloudStack client that reads such a file work against it. Needs no cloud; runs as root,
+    or as an ordinary user where user namespaces allow it.
+    """
+
+
+@command.command(epilog="Example: vrbench lab up --strategy serial --time-scale 0.1 --state /tmp/zone")
+@click.option("--strategy", type=click.Choice(STRATEGIES), default="parallel", help="How a router is replaced.")
+@click.option("--time-scale", type=click.FloatRange(0.001, 10), default=1.0, help="Multiplies all boot and stop times.")
+@click.option("--install-missing", is_flag=True, help="Install missing system packages (root or sudo).")
+@state_option
+@json_option
+def up(strategy: str, time_scale: float, install_missing: bool, state: Path, as_json: bool) -> int:
+    """Start a lab and return when its API answers."""
+    from vrbench.cli.machine import make_ready
+    from vrbench.lab import lifecycle
+    from vrbench.lab.status import LabOptions
+
+    make_ready(install_missing)
+    _show(lifecycle.up(state, LabOptions(strategy=strategy, time_scale=time_scale)).to_json(), state, as_json)
+    return Exit.OK
+
+
+@command.command(epilog="Example: vrbench lab status --state /tmp/zone --json")
+@state_option
+@json_option
+def status(state: Path, as_json: bool) -> int:
+    """Endpoint, nodes and (with --json) the keys of one caller of each kind."""
+    from vrbench.lab import lifecycle
+
+    _show(lifecycle.status(state).to_json(), state, as_json)
+    return Exit.OK
+
+
+@command.command(
+    "exec",
+    context_settings={"ignore_unknown_options": True},
+    epilog="Example: vrbench lab exec --state /tmp/zone upstream -- ping -c3 198.51.100.2",
+)
+@state_option
+@click.argument("node")
+@click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD...")
+def exec_(state: Path, node: str, argv: tuple[str, ...]) -> int:
+    """Run a command inside a node (upstream is the outside world); exits with its code."""
+    from vrbench.lab import lifecycle
+
+    return lifecycle.exec_(state, node, argv)
+
+
+@command.command(epilog="Example: vrbench lab outage --state /tmp/zone --seconds 2.0 --direction egress")
+@click.option("--seconds", type=click.FloatRange(0.001, 3600), required=True, help="How long to drop traffic.")
+@click.option("--direction", type=click.Choice(["egress", "ingress", "both"]), default="both")
+@click.option("--target", default="", metavar="VM", help="Only this VM's traffic.")
+@state_option
+@json_option
+def outage(seconds: float, direction: str, target: str, state: Path, as_json: bool) -> int:
+    """Drop traffic in the router's data path, and print the true start and end."""
+    from vrbench.lab import lifecycle
+
+    done = lifecycle.outage(state, seconds, direction, target).to_json()
+    if as_json:
+        click.echo(json.dumps(done))
+        return Exit.OK
+    for which in ("start", "end"):
+        m = done[which]
+        click.echo(
+            f"{which:6} {m['utc']}  monotonic {m['monotonic_ns'] / 1e9:.6f} s  ± {m['uncertainty_ns'] / 1e6:.3f} ms"
+        )
+    click.echo(f"{done['duration_s']:.6f} s, {done['direction']}, {done['target'] or 'all VMs'}")
+    return Exit.OK
+
+
+@command.command(epilog="Example: vrbench lab down --state /tmp/zone")
+@state_option
+def down(state: Path) -> int:
+    """End the lab and everything in it; running it again is fine."""
+    from vrbench.lab import lifecycle
+
+    lifecycle.down(state)
+    return Exit.OK
+
+
+def _show(shown: dict[str, object], state: Path, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(shown, indent=1))
+        return
+    click.echo(f"endpoint   {shown['endpoint']}   (keys: {state / 'cloudstack.ini'})")
+    click.echo(f"strategy   {shown['strategy']}, time scale {shown['time_scale']}")
+    click.echo(f"SSH user   {shown['ssh_user']}")
+    nodes = shown["nodes"]
+    assert isinstance(nodes, list | tuple)
+    for node in nodes:
+        click.echo(f"{node['kind']:10} {node['name']:24} {' '.join(node['addresses'])}")

@@ -1,0 +1,26 @@
+"""Whether this machine can run the lab, before anything is started."""
+
+from __future__ import annotations
+
+import click
+
+from vrbench.cli.exits import UsageProblem
+
+
+def make_ready(install_missing: bool) -> None:
+    """Raise UsageProblem when a command or a kernel feature is missing; install packages first when asked to."""
+    from vrbench.lab import requirements
+
+    lacking = requirements.find_missing()
+    if lacking and install_missing:
+        click.echo(f"installing: {' '.join(lacking.packages)}", err=True)
+        try:
+            requirements.install(lacking)
+        except RuntimeError as error:
+            raise UsageProblem(str(error)) from error
+        lacking = requirements.find_missing()
+    if lacking:
+        raise UsageProblem(f"{lacking.message()}Or run the same command with --install-missing.")
+    reasons = requirements.check_machine()
+    if reasons:
+        raise UsageProblem("\n".join(reasons))

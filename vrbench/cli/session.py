@@ -1,0 +1,205 @@
+"""One run, wired: cloud, guests, probers, store and screen around the main path in ``trial``.
+
+preflight -> build -> guests reachable -> trials -> tear down (always, unless the environment is to be kept)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+
+from vrbench.cli.exits import Interrupted, OperationFailed
+from vrbench.cli.screen import RunScreen
+from vrbench.cli.signals import Signals
+from vrbench.cloud.credentials import Credentials
+from vrbench.cloud.environment import build
+from vrbench.cloud.errors import CloudError
+from vrbench.cloud.facade import Cloud
+from vrbench.cloud.journal import Head, Journal
+from vrbench.cloud.operations import RunningOperation
+from vrbench.cloud.preflight import Resolved, preflight
+from vrbench.cloud.teardown import teardown
+from vrbench.core.facts import Context
+from vrbench.core.model import Environment
+from vrbench.core.plan import EnvironmentPlan, Plan, user_data
+from vrbench.core.results import Run
+from vrbench.probes.observation import Sensors
+from vrbench.remote import HostKeyPins, generate_key
+from vrbench.store import RunDir, StoreError, load_run
+from vrbench.trial import TrialLimits, run_trial
+
+
+class SystemClock:
+    """The real clocks, as the port of the main path."""
+
+    def monotonic_ns(self) -> int:
+        return time.monotonic_ns()
+
+    def utc(self) -> str:
+        return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended: what it measured, what is left in the cloud, and why it stopped early, if it did."""
+
+    run: Run
+    left: tuple[str, ...]
+    problems: tuple[str, ...]
+    error: Exception | None
+    interrupted: bool
+
+
+@dataclass
+class Session:
+    """One run from preflight to teardown. ``reuse``: a kept run, whose environment is measured instead of a new one."""
+
+    plan: Plan
+    store: RunDir
+    credentials: Credentials = field(repr=False)
+    screen: RunScreen
+    in_lab: bool = False
+    keep: bool = False
+    reuse: RunDir | None = None
+    _left: tuple[str, ...] = ()
+    _problems: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._cloud = Cloud(self.credentials)
+        p = self.plan.profile
+        self._context = Context(p.name, "unknown", "unknown", p.operation.kind, self.in_lab)
+
+    def carry_out(self, signals: Signals) -> Ended:
+        """Run it. Whatever happens, what was built is removed and what was measured is read back."""
+        error: Exception | None = None
+        interrupted = False
+        try:
+            self._note("preflight")
+            environment = self._kept() if self.reuse else self._built()
+            self._note("measuring")
+            self._trials(environment)
+            self._note("done")
+        except Interrupted:
+            interrupted = True
+        except Exception as failure:  # noqa: BLE001  carried to the caller in Ended, after the teardown
+            error = failure
+        signals.tear_down()
+        try:
+            self._tear_down()
+        except Interrupted:
+            interrupted = True
+            self._problems += ("the removal was interrupted",)
+        if error or interrupted:
+            self._note_end("interrupted" if interrupted else "failed")
+        return Ended(load_run(self.store.path), self._left, self._problems, error, interrupted)
+
+    def _built(self) -> Environment:
+        self.screen.phase("checking the cloud", "building")
+        plan = self._environment_plan()
+        accept = self.plan.profile.environment.accept_slow_removal
+        resolved, notes = preflight(self._cloud, plan, accept_unexpunged=accept)
+        for note in notes:
+            self.screen.note(note)
+        self._context = replace(self._context, cloud_version=resolved.version, hypervisor=resolved.hypervisor)
+        self._note("building")
+        with Journal.create(self.store.journal, self._head(resolved)) as journal:
+            environment = build(self._cloud, plan, resolved, journal, self._building)
+        self.store.write_environment(environment)
+        return environment
+
+    def _kept(self) -> Environment:
+        """The environment of a run that ended with --keep."""
+        assert self.reuse is not None
+        environment = self.reuse.read_environment()
+        self._context = replace(
+            self._context, cloud_version=environment.cloud_version, hypervisor=environment.hypervisor
+        )
+        return environment
+
+    def _trials(self, environment: Environment) -> None:
+        p = self.plan.profile
+        limits = TrialLimits(p.trials.baseline, p.trials.validation, p.trials.observe_at_most, p.operation.job_timeout)
+        keys = self.reuse or self.store
+        sensors = Sensors(self.plan, environment, keys.key, HostKeyPins(keys.known_hosts))
+        self.screen.phase(f"waiting for SSH on {len(environment.guests)} VMs", "trial 1")
+        sensors.await_guests(p.environment.boot_timeout)
+        silent = sensors.silent_addresses()
+        if silent:
+            self.screen.note(f"no answer to ping from: {', '.join(silent)} (SSH works; the figures don't need it)")
+        for number in range(1, p.trials.count + 1):
+            self._trial(number, limits, sensors, environment)
+            if number < p.trials.count:
+                self.screen.phase("settling", f"trial {number + 1} of {p.trials.count}")
+                time.sleep(p.trials.settle)
+
+    def _trial(self, number: int, limits: TrialLimits, sensors: Sensors, environment: Environment) -> None:
+        observation = sensors.observation(self.store.trial(number))
+        kind = self.plan.profile.operation.kind
+        operation = RunningOperation(self._cloud, kind, environment, limits.job_timeout_s)
+        facts = run_trial(number, limits, observation, operation, self.screen, SystemClock())
+        self.store.write_facts(replace(facts, lab=self.in_lab))
+        if facts.job_error:
+            raise OperationFailed(f"trial {number}: {facts.job_error}")
+
+    def _tear_down(self) -> None:
+        """Remove what the journal has; with --keep, only say how to."""
+        if self.reuse or not self.store.journal.exists():
+            return
+        if self.keep:
+            self.screen.note(f"kept; remove it with: vrbench cleanup {self.plan.run_id}")
+            return
+        self.screen.phase("removing what was built", "")
+        self._left, self._problems = remove(self._cloud, self.store, self.screen.note)
+
+    def _head(self, resolved: Resolved) -> Head:
+        return Head(self.plan.run_id, self._cloud.endpoint, resolved.account, resolved.domain_id)
+
+    def _building(self, text: str) -> None:
+        self.screen.phase(f"building: {text}", "SSH on every VM, then trial 1")
+
+    def _note(self, state: str) -> None:
+        self.store.write_run(state, self._context, self.plan.method, asdict(self.plan.profile))
+
+    def _note_end(self, state: str) -> None:
+        """Note how it ended; a full disk, which may be the very reason, must not hide the first error."""
+        try:
+            self._note(state)
+        except StoreError as error:
+            self._problems += (str(error),)
+
+    def _environment_plan(self) -> EnvironmentPlan:
+        p = self.plan.profile
+        return EnvironmentPlan(
+            run_id=self.plan.run_id,
+            prefix=f"vrb-{self.plan.run_id.split('-')[1]}",
+            zone=p.cloud.zone,
+            network_offering=p.cloud.network_offering,
+            service_offering=p.cloud.service_offering,
+            template=p.cloud.template,
+            vms=p.environment.vms,
+            public_ips=p.environment.public_ips,
+            access=p.environment.access,
+            source_cidr=p.environment.source_cidr,
+            ssh_user=p.cloud.ssh_user,
+            public_key=generate_key(self.store.key),
+            user_data=user_data(),
+            boot_timeout_s=p.environment.boot_timeout,
+            job_timeout_s=p.operation.job_timeout,
+        )
+
+
+def remove(cloud: Cloud, store: RunDir, say: Callable[[str], None]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Tear down from a run's journal; its secrets go only when nothing is left. Returns what is left, and why."""
+    try:
+        with Journal.open(store.journal) as journal:
+            report = teardown(cloud, journal, say)
+    except CloudError as error:
+        return ("everything that was built",), (str(error),)
+    if not report.left:
+        store.forget_secrets()
+    return tuple(map(str, report.left)), tuple(map(str, report.problems))

@@ -1,0 +1,51 @@
+"""Ctrl-C and its relatives: once, the run ends and tears down; twice, it leaves at once and the journal is kept."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from vrbench.cli.exits import Interrupted
+
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ONE_PRESS_S = 0.25  # one Ctrl-C may come twice, from the terminal's group and passed on; no hand presses faster
+
+
+class Signals:
+    """Turns the first signal into ``Interrupted`` in the main thread.
+
+    While tearing down, the first one is only answered with a word (the teardown goes on) and the next one leaves.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._presses = 0
+        self._pressed_at = float("-inf")
+        self._tearing_down = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._before = {s: signal.signal(s, self._handle) for s in HANDLED}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def tear_down(self) -> None:
+        """From now on everything is being removed."""
+        self._tearing_down = True
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        now, before = time.monotonic(), self._pressed_at
+        self._pressed_at = now
+        if now - before < ONE_PRESS_S:
+            return
+        self._presses += 1
+        if self._tearing_down and self._presses == 1:
+            self._say("removing what was built; interrupt once more to leave it (the journal is kept)")
+            return
+        raise Interrupted(signal.Signals(number).name)

@@ -1,0 +1,20 @@
+"""Whom the firewall lets in: this machine, as the way to an address shows it."""
+
+from __future__ import annotations
+
+import socket
+
+AUTO = "auto"
+
+
+def allowed_source(configured: str, towards: str) -> str:
+    """The CIDR to open for: the configured one, or this machine's own address on its way to ``towards``, as a /32.
+
+    Asks the routing table only; no packet leaves. Behind address translation the cloud sees another address: then it
+    has to be configured.
+    """
+    if configured != AUTO:
+        return configured
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((towards, 9))
+        return f"{probe.getsockname()[0]}/32"

@@ -1,0 +1,230 @@
+"""All probers of one trial as the main path's ``Observation`` port: the harness's own and one agent per guest."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from vrbench.core.analysis import HARNESS
+from vrbench.core.facts import NodeClock
+from vrbench.core.live import LiveLog, StreamState
+from vrbench.core.model import Environment, Guest, Stream
+from vrbench.core.plan import Plan, control_streams, guest_streams, ingress_streams, short_name
+from vrbench.core.ports import Collected
+from vrbench.core.schedule import phases
+from vrbench.probes.config import PhasedStream, ProbeError
+from vrbench.probes.guest import GuestAgent
+from vrbench.probes.observer import Observer, ObserverConfig, start_observer
+from vrbench.probes.reach import reach
+from vrbench.remote import HostKeyPins, Remote, RemoteError
+
+T = TypeVar("T")
+R = TypeVar("R")
+RETRY_S = 0.5
+COLLECT_S = 30.0
+REACH_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sensors:
+    """How this run reaches its guests, and what it probes there."""
+
+    plan: Plan
+    environment: Environment
+    key: Path
+    pins: HostKeyPins
+
+    def connect(self, guest: Guest) -> Remote:
+        """A new SSH connection through the router to a guest. Raises RemoteError."""
+        user = self.plan.profile.cloud.ssh_user
+        return Remote.connect(guest.public_ip, guest.public_port, user, self.key, self.pins)
+
+    def await_guests(self, deadline_s: float) -> None:
+        """Return when every guest has let us in; raises ProbeError naming those that did not, and the last reason."""
+        until = time.monotonic() + deadline_s
+        reasons = side_by_side(self.environment.guests, lambda g: self._await(g, until))
+        missing = {g.name: r for g, r in zip(self.environment.guests, reasons, strict=True) if r}
+        if missing:
+            name, reason = next(iter(missing.items()))
+            raise ProbeError(
+                f"{len(missing)} of {len(reasons)} VMs did not answer on SSH within {deadline_s:.0f} s; "
+                f"{name}: {reason}. Check cloud.ssh_user, that the template has sshd and cloud-init, and "
+                "environment.source_cidr: the firewall lets in only that address, which must be this machine's as the "
+                "cloud sees it"
+            )
+
+    def _await(self, guest: Guest, until: float) -> str:
+        """Try until the deadline; returns the last reason, or '' on success."""
+        while True:
+            try:
+                self.connect(guest).close()
+                return ""
+            except RemoteError as error:
+                if time.monotonic() >= until:
+                    return str(error)
+            time.sleep(RETRY_S)
+
+    def silent_addresses(self) -> tuple[str, ...]:
+        """The public addresses that don't answer a ping from here, although a rule lets us in."""
+        return reach((e.public_ip for e in self.environment.endpoints), REACH_S).down
+
+    def observation(self, folder: Path) -> Observation:
+        """The probers of one trial, not started yet; raw logs go to ``folder``."""
+        return Observation(self, folder)
+
+
+@dataclass
+class _Followed:
+    """A raw log that grows, and its live view; ``offset_ns`` is its clock minus the harness's."""
+
+    path: Path
+    live: LiveLog
+    offset_ns: int = 0
+    read: int = 0
+
+    def states(self) -> Iterator[StreamState]:
+        """The log's streams now, times moved to the harness's clock."""
+        with contextlib.suppress(FileNotFoundError), self.path.open("rb") as file:
+            file.seek(self.read)
+            chunk = file.read()
+            self.read += len(chunk)
+            self.live.feed(chunk)
+        for s in self.live.states():
+            moved = replace(s, since_ns=s.since_ns - self.offset_ns, judged_ns=s.judged_ns - self.offset_ns)
+            yield moved
+
+
+@dataclass
+class Observation:
+    """The probers of one trial (port ``core.ports.Observation``). Start once, stop once."""
+
+    sensors: Sensors
+    folder: Path
+    _agents: list[GuestAgent] = field(default_factory=list)
+    _observers: list[Observer] = field(default_factory=list)
+    _logs: list[_Followed] = field(default_factory=list)
+    _clocks: dict[str, NodeClock] = field(default_factory=dict)
+    _boots: dict[str, str] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Agents first (they take longer), then the harness's own probers. Raises ProbeError or RemoteError."""
+        plan, environment = self.sensors.plan, self.sensors.environment
+        seed = random.SystemRandom().getrandbits(32)
+        guests = range(len(environment.guests))
+        self._agents = [self._agent(g) for g in environment.guests]
+        try:
+            side_by_side(guests, lambda i: self._start_agent(i, seed))
+            streams: dict[Literal["syn", "banner", "icmp"], tuple[Stream, ...]] = {
+                "syn": ingress_streams(plan, environment, "syn"),
+                "banner": ingress_streams(plan, environment, "banner"),
+                "icmp": control_streams(plan),
+            }
+            for kind, listed in streams.items():
+                if listed:
+                    self._observe(kind, listed, seed)
+        except BaseException:
+            self.stop()
+            raise
+
+    def mark(self) -> None:
+        for log in self._logs:
+            log.live.forget_windows()
+
+    def states(self) -> Sequence[StreamState]:
+        return [state for log in self._logs for state in log.states()]
+
+    def failed(self) -> Sequence[str]:
+        return [o.config.kind for o in self._observers if not o.alive()]
+
+    def stop(self) -> Collected:
+        """End the probers, fetch what the guests wrote, and clean the guests up."""
+        failed = [o.config.kind for o in self._observers if not _stopped(o)]
+        ends = [end for end in side_by_side(self._agents, self._finish_agent) if end]
+        return Collected(
+            clocks=dict(self._clocks),
+            agents_lost=tuple(end.words for end in ends if not end.rebooted),
+            guests_rebooted=tuple(end.words for end in ends if end.rebooted),
+            probers_failed=tuple(failed),
+        )
+
+    def _agent(self, guest: Guest) -> GuestAgent:
+        label = short_name(self.sensors.environment, guest.name)
+        return GuestAgent(guest, lambda: self.sensors.connect(guest), self.folder / f"guest-{label}.raw")
+
+    def _start_agent(self, index: int, seed: int) -> None:
+        plan, agent = self.sensors.plan, self._agents[index]
+        agent.deploy()
+        self._boots[agent.guest.name] = agent.facts().boot_id
+        clock = agent.measure_clock()
+        self._clocks[agent.guest.name] = NodeClock(clock.offset_ns, clock.error_ns)
+        streams = guest_streams(plan, self.sensors.environment, index)
+        agent.start(phased(streams, seed + index + 1), _longest_s(plan))
+        agent.follow()
+        self._logs.append(self._followed(agent.local_log, clock.offset_ns))
+
+    def _observe(self, kind: Literal["syn", "banner", "icmp"], streams: Sequence[Stream], seed: int) -> None:
+        log = self.folder / f"{HARNESS}-{kind}.raw"
+        threshold_s = self.sensors.plan.method.threshold_s
+        self._observers.append(start_observer(ObserverConfig(kind, HARNESS, log, phased(streams, seed), threshold_s)))
+        self._logs.append(self._followed(log, 0))
+
+    def _followed(self, path: Path, offset_ns: int) -> _Followed:
+        return _Followed(path, LiveLog(round(self.sensors.plan.method.threshold_s * 1e9)), offset_ns)
+
+    def _finish_agent(self, agent: GuestAgent) -> _BadEnd | None:
+        """Collect one guest's samples; returns what went wrong, None when all is well."""
+        name = agent.guest.name
+        end: _BadEnd | None = None
+        try:
+            if name in self._clocks:
+                if agent.facts().boot_id != self._boots[name]:
+                    return _BadEnd(name, rebooted=True)
+                agent.finish(COLLECT_S)
+        except (ProbeError, RemoteError) as error:
+            end = _BadEnd(f"{name}: {error}", rebooted=False)
+        with contextlib.suppress(ProbeError, RemoteError):  # the VM is removed after the run, and the agent ends itself
+            agent.remove()
+        return end
+
+
+@dataclass(frozen=True, slots=True)
+class _BadEnd:
+    """Why a guest's samples are not whole."""
+
+    words: str
+    rebooted: bool
+
+
+def phased(streams: Sequence[Stream], seed: int) -> tuple[PhasedStream, ...]:
+    """The streams with their start phases."""
+    if not streams:
+        return ()
+    spread = phases(len(streams), streams[0].interval_s, seed)
+    return tuple(PhasedStream(s, p) for s, p in zip(streams, spread, strict=True))
+
+
+def side_by_side(items: Sequence[T], work: Callable[[T], R]) -> list[R]:
+    """Do the work for every item at once; results in order, the first error after all have ended."""
+    with ThreadPoolExecutor(max_workers=max(1, min(16, len(items)))) as pool:
+        futures = [pool.submit(work, item) for item in items]
+    return [f.result() for f in futures]
+
+
+def _stopped(observer: Observer) -> bool:
+    try:
+        observer.stop()
+    except ProbeError:
+        return False
+    return True
+
+
+def _longest_s(plan: Plan) -> float:
+    """After this long an agent ends by itself, should nobody come back for it."""
+    t = plan.profile.trials
+    return t.baseline + t.observe_at_most + t.validation + 300
