@@ -122,12 +122,16 @@ def _write_files(files: list[dict[str, Any]]) -> None:
 
 
 def _init_script(sshd: str, script: bytes, rootless: bool) -> str:
-    """Start sshd, run the user data beside it, then wait for ever (which reaps what is left behind)."""
+    """Start sshd, run the user data beside it, then wait for ever (which reaps what is left behind).
+
+    A configuration that sshd refuses ends the guest at once, so that nobody waits for it.
+    """
     server = [sshd, "-D", "-e", "-f", "/etc/ssh/sshd_config"]
     if rootless:
         # OpenSSH's privilege separation needs users that a one-user namespace lacks; as nobody special it does without.
         server = ["unshare", "--user", "--map-user=1000", "--map-group=1000", *server]
-    lines = [f"{shlex.join(server)} &"]
+    check = [sshd, "-t", "-f", "/etc/ssh/sshd_config"]
+    lines = [f"{shlex.join(check)} || exit 1", f"{shlex.join(server)} &"]
     if script:
         file = Path("/run/user-data")
         file.write_bytes(script)

@@ -214,19 +214,19 @@ def _read_box(state: Path) -> _Box | None:
 
 
 def _end(state: Path) -> None:
+    """Kill the box's first process, which ends everything; its holder collects it and ends by itself."""
     box = _read_box(state)
     if box is not None:
-        targets = ((box.first, box.first_start), (box.holder, box.holder_start))
-        for pid, began in targets:
-            _kill(pid, began)
+        if box.first:
+            _kill(box.first, box.first_start)
+        else:
+            _kill(box.holder, box.holder_start)
         _wait_until_gone(state, box)
     _clear(state)
 
 
 def _kill(pid: int, began: int) -> None:
     """SIGKILL to that very process: the pidfd is held before the start time is looked at."""
-    if pid <= 0:
-        return
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -254,7 +254,8 @@ def _survivors(box: _Box) -> list[int]:
     known = ((box.holder, box.holder_start), (box.first, box.first_start))
     found = [pid for pid, began in known if pid > 0 and start_time(pid) == began]
     if box.processes:
-        found += [pid for pid in process_ids() if namespace(pid, "pid") == box.processes]
+        inside = (pid for pid in process_ids() if namespace(pid, "pid") == box.processes)
+        found += [pid for pid in inside if start_time(pid) is not None]
     return found
 
 

@@ -24,6 +24,25 @@ _COMMAND_TIMEOUT_S = 30.0
 T = TypeVar("T")
 
 
+def prepare_box() -> None:
+    """A /run of its own for the names of namespaces; a plain, quiet network."""
+    syscalls.mount("tmpfs", "/run", "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755")
+    NETNS_DIR.mkdir()
+    syscalls.mount(str(NETNS_DIR), str(NETNS_DIR), flags=syscalls.MS_BIND)
+    syscalls.mount("", str(NETNS_DIR), flags=syscalls.MS_SHARED)  # guests must see names vanish, or hold them for ever
+    Path("/run/vrlab").mkdir(mode=0o700)
+    set_sysctls(
+        (
+            ("ipv6/conf/all/disable_ipv6", "1"),
+            ("ipv6/conf/default/disable_ipv6", "1"),
+            ("bridge/bridge-nf-call-iptables", "0"),
+            ("bridge/bridge-nf-call-arptables", "0"),
+            ("bridge/bridge-nf-call-ip6tables", "0"),
+        )
+    )
+    ip_batch(["link set lo up"])
+
+
 def run(argv: Sequence[str], text: str = "") -> str:
     """Run a command to its end, ``text`` on its standard input; its output, or GroundError with what it said."""
     try:

@@ -110,7 +110,7 @@ def check_machine() -> list[str]:
     refused = _try([*spaces, "true"])
     if refused is not None:
         return [f"the kernel refuses new namespaces ({refused}): {_namespace_cure()}"]
-    refused = _try([*spaces, "ip", "link", "add", "a", "type", "veth", "peer", "name", "b"])
+    refused = _try([*spaces, "ip", "link", "add", "cable0", "type", "veth", "peer", "name", "cable1"])
     problems = []
     if refused is not None:
         problems.append(f"the kernel refuses virtual links ({refused}): load them with modprobe veth bridge")

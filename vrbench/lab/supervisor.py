@@ -16,16 +16,15 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from threading import Thread
 from types import FrameType
 from typing import Any
 
-from vrbench.lab import control, syscalls
+from vrbench.lab import control
 from vrbench.lab.api.server import ApiServer
 from vrbench.lab.api.settings import ZoneSettings
 from vrbench.lab.ground import GroundError
-from vrbench.lab.namespaces import NETNS_DIR, inside, ip_batch, set_sysctls
+from vrbench.lab.namespaces import inside, prepare_box
 from vrbench.lab.status import Keys, LabOptions, LabStatus
 from vrbench.lab.truth import DIRECTIONS, Truth, describe
 from vrbench.lab.zone import CONTROL_TARGET, EGRESS_TARGET, UPSTREAM, Zone
@@ -40,7 +39,7 @@ def main() -> None:
     if child:
         _reap_until(child)
     os.environ["PATH"] = f"{os.environ.get('PATH', '/usr/bin:/bin')}:{_ADMIN_PATH}"
-    _prepare_box()
+    prepare_box()
     _Supervisor(order).run()
 
 
@@ -56,25 +55,6 @@ def _reap_until(child: int) -> None:
         pid, status = os.wait()
         if pid == child:
             sys.exit(os.waitstatus_to_exitcode(status) & 0xFF)
-
-
-def _prepare_box() -> None:
-    """A /run of its own for the names of namespaces; a plain, quiet network."""
-    syscalls.mount("tmpfs", "/run", "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755")
-    NETNS_DIR.mkdir()
-    syscalls.mount(str(NETNS_DIR), str(NETNS_DIR), flags=syscalls.MS_BIND)
-    syscalls.mount("", str(NETNS_DIR), flags=syscalls.MS_SHARED)  # guests must see names vanish, or hold them for ever
-    Path("/run/vrlab").mkdir(mode=0o700)
-    set_sysctls(
-        (
-            ("ipv6/conf/all/disable_ipv6", "1"),
-            ("ipv6/conf/default/disable_ipv6", "1"),
-            ("bridge/bridge-nf-call-iptables", "0"),
-            ("bridge/bridge-nf-call-arptables", "0"),
-            ("bridge/bridge-nf-call-ip6tables", "0"),
-        )
-    )
-    ip_batch(["link set lo up"])
 
 
 class _Supervisor:

@@ -1,0 +1,28 @@
+"""What all tests share: the guard of those that need a machine able to run the lab."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from vrbench.lab.requirements import check_machine, find_missing
+
+
+@pytest.fixture(scope="session")
+def _why_no_lab() -> str:
+    """Why this machine can't run the lab; empty when it can. Found out once."""
+    missing = find_missing()
+    return missing.message() if missing else "\n".join(check_machine())
+
+
+@pytest.fixture(autouse=True)
+def _lab_guard(request: pytest.FixtureRequest) -> None:
+    """A test marked ``lab`` fails in CI where the lab can't run, and is skipped with the reason elsewhere."""
+    if request.node.get_closest_marker("lab") is None:
+        return
+    reason = request.getfixturevalue("_why_no_lab")
+    if reason and os.environ.get("CI") == "true":
+        pytest.fail(f"CI must be able to run the lab: {reason}", pytrace=False)
+    if reason:
+        pytest.skip(reason)

@@ -1,0 +1,265 @@
+"""The ground under real packets: address translation, firewalls, router replacement, nodes kept apart."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.lab.box import (
+    FORWARDED,
+    SOURCE_NAT,
+    STATIC,
+    answers,
+    build,
+    call,
+    in_box,
+    make_key,
+    open_rules,
+    router,
+    ssh,
+    vm,
+    wait_until,
+)
+from vrbench.lab.ground import FirewallRule, GroundError, PortForward, RuleSet, VmSpec
+from vrbench.lab.namespaces import inside, ip_batch, run
+from vrbench.lab.router import gratuitous_arp
+from vrbench.lab.zone import CONTROL_TARGET, EGRESS_TARGET, Zone
+
+pytestmark = pytest.mark.lab
+
+
+def seen_from(node: str) -> str:
+    """The address that the outside world sees when ``node`` sends a datagram to it."""
+    server = inside("upstream", lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    with server:
+        server.bind((EGRESS_TARGET, 7))
+        server.settimeout(2)
+
+        def send() -> None:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.sendto(b"x", (EGRESS_TARGET, 7))
+
+        inside(node, send)
+        return str(server.recvfrom(16)[1][0])
+
+
+def test_a_new_router_forwards_nothing_until_programmed() -> None:
+    """Started, a router answers for its guest-side address only; programmed, it lets guests out."""
+
+    def scene(zone: Zone) -> None:
+        build(zone, vm(1), rules=RuleSet())
+        assert answers("vm-1-net", "10.1.1.1")
+        assert not answers("vm-1-net", EGRESS_TARGET)
+        assert not answers("upstream", SOURCE_NAT)
+        zone.program_router("r-1-VM", open_rules())
+        assert answers("vm-1-net", EGRESS_TARGET)
+
+    in_box(scene)
+
+
+def test_egress_stays_closed_until_a_rule_opens_it() -> None:
+    """Source NAT alone lets nobody out; a rule for one destination opens that one; a default-allow network is open."""
+
+    def scene(zone: Zone) -> None:
+        build(zone, vm(1), rules=RuleSet((SOURCE_NAT,), SOURCE_NAT))
+        assert not answers("vm-1-net", EGRESS_TARGET)
+        one = FirewallRule(None, "icmp", ("10.1.1.0/24",), (f"{EGRESS_TARGET}/32",), icmp_type=8, icmp_code=0)
+        zone.program_router("r-1-VM", RuleSet((SOURCE_NAT,), SOURCE_NAT, egress=(one,)))
+        assert answers("vm-1-net", EGRESS_TARGET)
+        assert not answers("vm-1-net", CONTROL_TARGET)
+        zone.program_router("r-1-VM", RuleSet((SOURCE_NAT,), SOURCE_NAT, egress=(one,), egress_allowed_by_default=True))
+        assert answers("vm-1-net", CONTROL_TARGET)
+        assert not answers("vm-1-net", EGRESS_TARGET)
+
+    in_box(scene)
+
+
+def test_ssh_comes_in_where_a_rule_opens_it_and_nowhere_else(tmp_path: Path) -> None:
+    """Port forwarding and static NAT lead to the right VM; without its firewall rule the address is silent."""
+    key = make_key(tmp_path)
+
+    def scene(zone: Zone) -> None:
+        build(zone, vm(1, key), vm(2, key))
+        assert ssh(tmp_path, FORWARDED, "hostname").stdout == "vm-1-net\n"
+        assert ssh(tmp_path, STATIC, "hostname").stdout == "vm-2-net\n"
+        rules = open_rules()
+        closed = RuleSet(rules.public_ips, rules.source_nat, rules.static_nat, rules.port_forwards)
+        zone.program_router("r-1-VM", closed)
+        for address in (FORWARDED, STATIC):
+            assert "timed out" in ssh(tmp_path, address, "hostname").stderr
+
+    in_box(scene)
+
+
+def test_the_firewall_looks_at_source_and_port() -> None:
+    """A rule for the harness's address lets only that address in, and only to its ports."""
+
+    def scene(zone: Zone) -> None:
+        only = (FirewallRule(FORWARDED, "tcp", ("198.51.100.1/32",), ports=(22, 22)),)
+        forward = PortForward(FORWARDED, "tcp", (22, 23), "10.1.1.11", (22, 23))
+        build(zone, vm(1), rules=RuleSet((SOURCE_NAT, FORWARDED), SOURCE_NAT, port_forwards=(forward,), firewall=only))
+        assert connects("upstream", FORWARDED, 22)
+        assert not connects("neighbour", FORWARDED, 22)
+        assert not connects("upstream", FORWARDED, 23)
+
+    in_box(scene)
+
+
+def connects(node: str, address: str, port: int) -> bool:
+    """Whether a TCP connection is accepted within half a second; a refusal is an error, silence is not."""
+
+    def connect() -> bool:
+        try:
+            socket.create_connection((address, port), timeout=0.5).close()
+        except TimeoutError:
+            return False
+        return True
+
+    return inside(node, connect)
+
+
+def test_a_shifted_port_range_leads_to_the_matching_port() -> None:
+    """Public ports 2020-2022 forwarded to 20-22: only 2022 reaches sshd, the others are refused by the guest."""
+
+    def scene(zone: Zone) -> None:
+        shifted = PortForward(FORWARDED, "tcp", (2020, 2022), "10.1.1.11", (20, 22))
+        rule = FirewallRule(FORWARDED, "tcp", ports=(2020, 2022))
+        build(zone, vm(1), rules=RuleSet((FORWARDED,), SOURCE_NAT, port_forwards=(shifted,), firewall=(rule,)))
+        assert connects("upstream", FORWARDED, 2022)
+        with pytest.raises(ConnectionRefusedError):
+            connects("upstream", FORWARDED, 2020)
+
+    in_box(scene)
+
+
+def test_who_answers_a_ping_to_a_public_address() -> None:
+    """The router itself for a port-forwarded address (TTL 64), the VM for a static one (63), nobody when closed."""
+
+    def scene(zone: Zone) -> None:
+        build(zone, vm(1), vm(2))
+        assert "ttl=64" in call("upstream", "ping", "-c1", "-W1", FORWARDED).stdout
+        assert "ttl=63" in call("upstream", "ping", "-c1", "-W1", STATIC).stdout
+        assert not answers("upstream", SOURCE_NAT)
+
+    in_box(scene)
+
+
+def test_each_guest_leaves_by_its_own_address() -> None:
+    """A VM with static NAT shows its own public address outside, the others the source-NAT address."""
+
+    def scene(zone: Zone) -> None:
+        build(zone, vm(1), vm(2))
+        assert seen_from("vm-1-net") == SOURCE_NAT
+        assert seen_from("vm-2-net") == STATIC
+
+    in_box(scene)
+
+
+def test_two_networks_of_the_same_addresses_never_meet() -> None:
+    """10.1.1.11 exists twice; each guest pings its own neighbour, and its absent ones stay absent."""
+
+    def scene(zone: Zone) -> None:
+        build(zone, vm(1))
+        zone.add_network("other")
+        for number in (1, 2):
+            zone.add_vm(vm(number, network="other"))
+        assert answers("vm-1-other", "10.1.1.12")
+        assert not answers("vm-1-net", "10.1.1.12")
+
+    in_box(scene)
+
+
+def test_a_second_router_of_the_same_addresses_takes_over() -> None:
+    """Placed and started beside the first, with its public MAC; when the first stops, traffic goes by the second."""
+
+    def scene(zone: Zone) -> None:
+        build(zone, vm(1))
+        assert answers("vm-1-net", EGRESS_TARGET)
+        zone.place_router(router("r-2-VM", mac="02:00:00:00:01:02"))
+        assert answers("vm-1-net", EGRESS_TARGET)
+        zone.start_router("r-2-VM")
+        zone.program_router("r-2-VM", open_rules())
+        zone.stop_router("r-1-VM")
+        zone.announce_router("r-2-VM")
+        assert answers("vm-1-net", EGRESS_TARGET)
+        assert "02:00:00:00:01:02" in call("vm-1-net", "ip", "neigh", "show", "10.1.1.1").stdout
+        zone.remove_router("r-1-VM")
+        assert [node.name for node in zone.nodes() if node.kind == "router"] == ["r-2-VM"]
+
+    in_box(scene)
+
+
+def test_a_stopped_router_starts_again_with_nothing_remembered() -> None:
+    """After a power cycle it is closed, as new; programmed again it works as before."""
+
+    def scene(zone: Zone) -> None:
+        build(zone, vm(1))
+        zone.stop_router("r-1-VM")
+        assert not answers("vm-1-net", EGRESS_TARGET)
+        zone.start_router("r-1-VM")
+        assert not answers("vm-1-net", EGRESS_TARGET)
+        zone.program_router("r-1-VM", open_rules())
+        assert answers("vm-1-net", EGRESS_TARGET)
+        zone.stop_router("r-1-VM")
+        zone.stop_router("r-1-VM")
+
+    in_box(scene)
+
+
+def test_connection_tracking_dies_with_its_router_while_guests_live_on() -> None:
+    """No guest's copy of the mount table keeps a removed router's namespace: its far cable end vanishes with it."""
+
+    def scene(zone: Zone) -> None:
+        build(zone, vm(1))
+        ip_batch(["link add canary type veth peer name perch netns r-1-VM"])
+        zone.remove_router("r-1-VM")
+        assert wait_until(lambda: "canary" not in {name for _, name in socket.if_nameindex()})
+
+    in_box(scene)
+
+
+def test_the_gratuitous_arp_updates_a_neighbour_at_once() -> None:
+    """A router announces a new address as it is programmed; whoever knew an old MAC for it learns the new one."""
+
+    def scene(zone: Zone) -> None:
+        build(zone, rules=RuleSet((SOURCE_NAT,), SOURCE_NAT))
+        stale = f"neigh add {FORWARDED} lladdr 06:00:00:00:00:99 dev eth0 nud stale"
+        ip_batch([stale], netns="neighbour")
+        zone.program_router("r-1-VM", open_rules())
+        assert wait_until(
+            lambda: "06:00:00:00:00:01" in run(["ip", "-n", "neighbour", "neigh", "show", FORWARDED]), within_s=1
+        )
+
+    in_box(scene)
+
+
+def test_the_announcement_is_an_arp_request_for_oneself() -> None:
+    """Broadcast, sender and target address the same, as arping -U sends it."""
+    frame = gratuitous_arp("02:00:00:00:00:01", "10.1.1.1")
+    header = "ffffffffffff 020000000001 0806 0001 0800 06 04 0001"
+    assert frame == bytes.fromhex(f"{header} 020000000001 0a010101 ffffffffffff 0a010101")
+
+
+def test_what_does_not_exist_or_exists_already_is_named() -> None:
+    """Errors say which node; removing what isn't there is no error."""
+
+    def scene(zone: Zone) -> None:
+        build(zone)
+        for name, act in (
+            ("r-9-VM", lambda: zone.start_router("r-9-VM")),
+            ("vm-9", lambda: zone.start_vm("vm-9")),
+            ("r-1-VM", lambda: zone.place_router(router())),
+            (
+                "upstream",
+                lambda: zone.add_vm(VmSpec("upstream", "net", "10.1.1.9", 24, "10.1.1.1", "02:00:00:00:00:09")),
+            ),
+            ("../x", lambda: zone.add_vm(VmSpec("../x", "net", "10.1.1.9", 24, "10.1.1.1", "02:00:00:00:00:09"))),
+        ):
+            with pytest.raises(GroundError, match=name):
+                act()
+        for gone in (zone.remove_router, zone.stop_router, zone.remove_vm, zone.stop_vm, zone.remove_network):
+            gone("nothing")
+
+    in_box(scene)
