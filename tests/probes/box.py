@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 CLONE_NEWNET = 0x40000000
-_SETUP = "mount -t tmpfs tmpfs /run && mkdir -p /run/netns /run/sshd && echo ready && exec sleep infinity"
+_SETUP = "mount -t tmpfs tmpfs /run && mkdir -p /run/netns /run/sshd && echo ready && { sleep infinity & wait; }"  # the shell, as init, reaps orphans
 
 
 class Box:
@@ -54,6 +56,13 @@ class Box:
             start_new_session=True,
         )
 
+    @staticmethod
+    def kill(spawned: subprocess.Popen[bytes]) -> None:
+        """End a spawned command: the child of the nsenter that we hold."""
+        for child in Path(f"/proc/{spawned.pid}/task/{spawned.pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+        spawned.wait()
+
     @contextmanager
     def inside(self, node: str) -> Iterator[None]:
         """This thread, its sockets and the processes it starts are in ``node``'s network meanwhile."""
@@ -88,7 +97,8 @@ def routed_box(guests: int = 1) -> Box:
         lines.append(f"ip -n guest{i} route add default via 10.1.1.1")
     lines.append("for n in harness router; do ip -n $n link set lo up; done")
     lines.append("ip -n harness link set h0 up; ip -n router link set pub up; ip -n router link set br0 up")
-    lines.append("ip netns exec router sysctl -qw net.ipv4.ip_forward=1")
+    # Else Linux answers one refusal per second and is silent in between.
+    lines.append("ip netns exec router sysctl -qw net.ipv4.ip_forward=1 net.ipv4.icmp_ratelimit=0")
     box.sh(None, "\n".join(lines))
     box.run("router", "nft", "-f", "-", stdin=_nat_rules(guests))
     return box

@@ -74,7 +74,8 @@ def birth(pid: int) -> str:
     """When process ``pid`` started (clock ticks since boot): with the pid, its identity; empty when there is none."""
     try:
         with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[19]
+            fields = stat.read().rsplit(")", 1)[1].split()
+            return "" if fields[0] == "Z" else fields[19]  # a zombie has ended, whoever should reap it
     except OSError:
         return ""
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import vrbench
 from vrbench.core.rawlog import RECORD, Kind
 from vrbench.probes.config import PhasedStream, ProbeError
 
@@ -70,7 +69,7 @@ class Observer:
 
 def start_observer(config: ObserverConfig) -> Observer:
     """Start a prober process; returns when its first probe is out, raises ProbeError when that can't be."""
-    package = str(Path(vrbench.__file__).parent.parent)
+    package = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     process = subprocess.Popen(
         [sys.executable, "-S", "-m", "vrbench.probes.prober"],  # -S: it needs nothing from site-packages

@@ -1,0 +1,37 @@
+"""What every test of probes needs: a machine that can make namespaces, and a small routed network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from tests.probes.box import Box, routed_box
+
+TOOLS = ("unshare", "nsenter", "ip", "nft", "sshd", "ssh-keygen", "conntrack", "setpriv", "sysctl")
+
+
+@pytest.fixture(scope="session")
+def _lab_machine() -> None:
+    """Root and the tools, or a loud skip; in CI a failure."""
+    missing = [tool for tool in TOOLS if shutil.which(tool, path=os.environ["PATH"] + ":/usr/sbin:/sbin") is None]
+    lacking = "root" if os.geteuid() != 0 else ", ".join(missing)
+    if lacking:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"this machine lacks {lacking}")
+
+
+@pytest.fixture(scope="module")
+def box(_lab_machine: None) -> Iterator[Box]:
+    """A harness, a router and three guests, shared by the tests of a module."""
+    made = routed_box(guests=3)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def gate(box: Box) -> Iterator[Box]:
+    """The box, whose router forwards everything again after the test."""
+    yield box
+    box.run("router", "nft", "flush chain ip gate cut")

@@ -1,0 +1,104 @@
+"""Running probers in the box and reading what they logged."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.probes.box import Box
+from vrbench.core.model import Direction, Stream
+from vrbench.core.rawlog import Header, Kind, Record, decode_header, decode_records
+from vrbench.probes.bundle import agent_bundle
+from vrbench.probes.config import PhasedStream
+
+HARNESS, ROUTER = "198.51.100.2", "198.51.100.1"
+AS_USER = ("setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw")  # root, but for raw sockets
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A raw log, with the questions tests ask of it."""
+
+    header: Header
+    records: tuple[Record, ...]
+
+    def slots(self, kind: Kind, stream: int = 0) -> list[int]:
+        return [r.slot for r in self.records if r.kind is kind and r.stream == stream]
+
+    def sent_ns(self, stream: int = 0) -> dict[int, int]:
+        return {r.slot: r.t_ns for r in self.records if r.kind is Kind.SENT and r.stream == stream}
+
+    def unanswered(self, stream: int = 0) -> list[int]:
+        return sorted(set(self.slots(Kind.SENT, stream)) - set(self.slots(Kind.REPLY, stream)))
+
+    def refusals(self, stream: int = 0) -> dict[int, int]:
+        return {r.slot: r.detail for r in self.records if r.kind is Kind.REFUSED and r.stream == stream}
+
+
+def read_log(path: Path) -> Logged:
+    content = path.read_bytes()
+    header, offset = decode_header(content)
+    return Logged(header, tuple(decode_records(content, offset)))
+
+
+def wait_for(condition: Callable[[], bool], what: str, deadline_s: float = 10.0) -> None:
+    """Return as soon as ``condition`` holds; fail after the deadline."""
+    end = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < end, f"{what}: not within {deadline_s} s"
+        time.sleep(0.02)
+
+
+def stream(target: str, flow: str = "persistent", interval_s: float = 0.01, probe: str = "icmp") -> PhasedStream:
+    direction = Direction.EGRESS if probe == "icmp" else Direction.INGRESS
+    return PhasedStream(Stream(f"{probe}-{flow}", direction, probe, flow, target, interval_s), interval_s / 3)
+
+
+class Agent:
+    """An agent in a guest of the box, run by hand as the harness would over SSH."""
+
+    def __init__(self, box: Box, home: Path, *, python: str = sys.executable, as_user: bool = False) -> None:
+        self.box, self.home = box, home
+        self.prefix = (*(AS_USER if as_user else ()), python, str(home / "agent.pyz"))
+        self.log, self.config = home / "probe.log", home / "probe.json"
+        (home / "agent.pyz").write_bytes(agent_bundle())
+
+    def configure(self, *streams: PhasedStream, max_s: float = 30.0) -> None:
+        line = {"log": str(self.log), "node": "guest0", "max_s": max_s, "streams": [s.as_json() for s in streams]}
+        self.config.write_text(json.dumps(line))
+
+    def call(self, *arguments: str, guest: str = "guest0") -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            self.box.argv(guest, *self.prefix, *arguments), stdin=subprocess.DEVNULL, capture_output=True, timeout=30
+        )
+
+    def start(self) -> None:
+        done = self.call("start", str(self.config))
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def stop(self) -> Logged:
+        done = self.call("stop", str(self.config))
+        assert done.returncode == 0, done.stderr
+        return read_log(self.log)
+
+    def pid(self) -> int:
+        """The prober's process id as the host sees it."""
+        for status in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                words = status.read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if b"start" in words and str(self.config).encode() in words and b"nsenter" not in words:
+                return int(status.parent.name)
+        raise AssertionError("no agent runs")
+
+    def seconds(self, duration: float) -> Callable[[], bool]:
+        """A condition: the agent has logged ``duration`` seconds since now."""
+        size = self.log.stat().st_size
+        end = time.monotonic() + duration
+        return lambda: time.monotonic() > end and self.log.stat().st_size > size

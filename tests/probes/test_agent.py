@@ -1,0 +1,210 @@
+"""The agent inside guests: real interpreters, real namespaces, real packets."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.probes.box import Box
+from tests.probes.rig import HARNESS, Agent, read_log, stream, wait_for
+from vrbench.core import rawlog
+from vrbench.core.rawlog import Kind
+from vrbench.probes import agent as agent_module
+from vrbench.probes import banner, engine, syn
+
+INTERPRETERS = [
+    sys.executable,
+    *(str(p) for v in ("3.6", "3.13") for p in sorted(Path("/root/.pyenv/versions").glob(f"{v}.*/bin/python"))[:1]),
+]
+
+
+def test_the_format_is_the_one_that_analysis_reads() -> None:
+    """The engine's copy of the log's numbers equals the contract."""
+    assert engine.FORMAT == rawlog.FORMAT
+    assert engine.RECORD.format == rawlog.RECORD.format
+    assert {kind.name: getattr(engine, kind.name) for kind in Kind} == {kind.name: kind.value for kind in Kind}
+    refusals = {"RST": syn.REFUSED_RST, "CLOSED": banner.REFUSED_CLOSED, "NOT_SSH": banner.REFUSED_NOT_SSH}
+    assert refusals == {refusal.name: refusal.value for refusal in rawlog.Refusal}
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("python", INTERPRETERS)
+@pytest.mark.parametrize("as_user", [False, True], ids=["raw", "datagram"])
+def test_every_probe_is_answered(box: Box, tmp_path: Path, python: str, as_user: bool) -> None:
+    """On a clean path both flows get one reply per slot, whatever the interpreter and the rights."""
+    box.sh("guest0", "sysctl -qw net.ipv4.ping_group_range='0 2147483647'")
+    agent = Agent(box, tmp_path, python=python, as_user=as_user)
+    agent.configure(stream(HARNESS, "persistent"), stream(HARNESS, "fresh"))
+    agent.start()
+    wait_for(agent.seconds(0.7), "samples")
+    logged = agent.stop()
+    assert [h.stream.flow for h in logged.header.streams] == ["persistent", "fresh"]
+    for index in (0, 1):
+        assert len(logged.slots(Kind.SENT, index)) > 60
+        assert logged.unanswered(index) == []
+    assert logged.records[-1].kind is Kind.END
+    assert b'"datagram"' in agent.log.read_bytes() if as_user else b'"raw"' in agent.log.read_bytes()
+
+
+@pytest.mark.lab
+def test_fresh_flows_are_fresh_to_the_router(box: Box, tmp_path: Path) -> None:
+    """A fresh stream makes a tracked flow per probe, a persistent one a single flow."""
+    box.run("router", "conntrack", "-F")
+    agent = Agent(box, tmp_path)
+    agent.configure(stream(HARNESS, "persistent"), stream(HARNESS, "fresh"))
+    agent.start()
+    wait_for(agent.seconds(0.3), "samples")
+    sent = len(agent.stop().slots(Kind.SENT, 1))
+    flows = box.run("router", "conntrack", "-L", "-p", "icmp").count("src=10.1.1.10")
+    assert flows == sent + 1
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("as_user", [False, True], ids=["raw", "datagram"])
+def test_a_refusal_is_told_from_silence(gate: Box, tmp_path: Path, as_user: bool) -> None:
+    """A router that answers "prohibited" is logged with the ICMP type and code, on the slot that it refused."""
+    gate.sh("guest0", "sysctl -qw net.ipv4.ping_group_range='0 2147483647'")
+    agent = Agent(gate, tmp_path, as_user=as_user)
+    agent.configure(stream(HARNESS, "persistent", 0.05), stream(HARNESS, "fresh", 0.05))
+    agent.start()
+    gate.run("router", "nft", "add rule ip gate cut reject with icmp type admin-prohibited")
+    wait_for(agent.seconds(0.5), "samples")
+    logged = agent.stop()
+    for index in (0, 1):
+        refusals = logged.refusals(index)
+        assert set(refusals.values()) == {3 << 8 | 13}
+        assert sorted(refusals) == logged.unanswered(index)
+        assert len(refusals) >= 5
+
+
+@pytest.mark.lab
+def test_a_stopped_agent_leaves_gaps(box: Box, tmp_path: Path) -> None:
+    """SIGSTOP for a second gives slots without a record: no loss, and no burst on waking."""
+    agent = Agent(box, tmp_path)
+    agent.configure(stream(HARNESS, "persistent"), stream(HARNESS, "fresh"))
+    agent.start()
+    wait_for(agent.seconds(0.3), "samples")
+    pid = agent.pid()
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(1.0)  # the very thing under test, not a wait for a result
+    os.kill(pid, signal.SIGCONT)
+    wait_for(agent.seconds(0.3), "samples")
+    logged = agent.stop()
+    for index in (0, 1):
+        sent = logged.sent_ns(index)
+        slots = sorted(sent)
+        assert logged.unanswered(index) == []
+        assert max(b - a for a, b in zip(slots, slots[1:], strict=False)) >= 95
+        assert min(sent[b] - sent[a] for a, b in zip(slots, slots[1:], strict=False)) > 4_000_000
+        replied = {r.slot: r.t_ns for r in logged.records if r.kind is Kind.REPLY and r.stream == index}
+        assert max(replied[slot] - sent[slot] for slot in slots) < 100_000_000, "arrival times come from the kernel"
+
+
+@pytest.mark.lab
+def test_an_outage_lies_within_its_bounds(gate: Box, tmp_path: Path) -> None:
+    """A packet filter that drops for a second gives one run of losses whose bounds hold the truth."""
+    agent = Agent(gate, tmp_path)
+    agent.configure(stream(HARNESS, "persistent"), stream(HARNESS, "fresh"))
+    agent.start()
+    wait_for(agent.seconds(0.3), "samples")
+    began = time.monotonic_ns()
+    gate.run("router", "nft", "add rule ip gate cut drop")
+    dropping = time.monotonic_ns()
+    time.sleep(1.0)  # the outage itself
+    ending = time.monotonic_ns()
+    gate.run("router", "nft", "flush chain ip gate cut")
+    ended = time.monotonic_ns()
+    wait_for(agent.seconds(0.3), "samples")
+    logged = agent.stop()
+    for index in (0, 1):
+        sent, down = logged.sent_ns(index), logged.unanswered(index)
+        assert down == list(range(down[0], down[-1] + 1))
+        at_least, at_most = sent[down[-1]] - sent[down[0]], sent[down[-1] + 1] - sent[down[0] - 1]
+        assert at_least <= ended - began
+        assert at_most >= ending - dropping
+        assert at_most - at_least < 40_000_000
+
+
+@pytest.mark.lab
+def test_starting_twice_says_why_not(box: Box, tmp_path: Path) -> None:
+    """A log that is there already is never written over."""
+    agent = Agent(box, tmp_path)
+    agent.configure(stream(HARNESS))
+    agent.start()
+    second = agent.call("start", str(agent.config))
+    assert second.returncode == 1
+    assert b"File exists" in second.stdout
+    agent.stop()
+
+
+@pytest.mark.lab
+def test_without_any_right_to_icmp_it_says_what_to_do(box: Box, tmp_path: Path) -> None:
+    """Neither raw nor datagram sockets: the answer names the sysctl, and no log is left."""
+    box.sh("guest1", "sysctl -qw net.ipv4.ping_group_range='1 0'")
+    agent = Agent(box, tmp_path, as_user=True)
+    agent.configure(stream(HARNESS))
+    done = agent.call("start", str(agent.config), guest="guest1")
+    assert done.returncode == 1
+    assert b"ping_group_range" in done.stdout
+    assert not agent.log.exists()
+
+
+@pytest.mark.lab
+def test_it_ends_by_itself(box: Box, tmp_path: Path) -> None:
+    """After its lifetime an agent that nobody stops ends its log and is gone."""
+    agent = Agent(box, tmp_path)
+    agent.configure(stream(HARNESS), max_s=0.3)
+    agent.start()
+    wait_for(lambda: read_log(agent.log).records[-1].kind is Kind.END, "END")
+    assert agent.call("stop", str(agent.config)).returncode == 0
+
+
+@pytest.mark.lab
+def test_following_copies_the_log_to_its_end(box: Box, tmp_path: Path) -> None:
+    """follow gives the very bytes of the log from any offset, and ends with it."""
+    agent = Agent(box, tmp_path)
+    agent.configure(stream(HARNESS), max_s=0.5)
+    agent.start()
+    followed = agent.call("follow", str(agent.log), "100")
+    assert followed.returncode == 0, followed.stderr
+    assert followed.stdout == agent.log.read_bytes()[100:]
+    again = agent.call("follow", str(agent.log), str(agent.log.stat().st_size))
+    assert (again.returncode, again.stdout) == (0, b"")
+
+
+@pytest.mark.lab
+def test_following_a_killed_agent_ends_too(box: Box, tmp_path: Path) -> None:
+    """Without END and without its prober, follow gives what there is and says so by its exit code."""
+    agent = Agent(box, tmp_path)
+    agent.configure(stream(HARNESS))
+    agent.start()
+    wait_for(agent.seconds(0.2), "samples")
+    os.kill(agent.pid(), signal.SIGKILL)
+    followed = agent.call("follow", str(agent.log), "0")
+    assert (followed.returncode, followed.stdout) == (3, agent.log.read_bytes())
+
+
+@pytest.mark.lab
+def test_removing_leaves_nothing(box: Box, tmp_path: Path) -> None:
+    """remove stops the prober and deletes the agent's directory, and refuses any other directory."""
+    home = tmp_path / "home"
+    home.mkdir()
+    agent = Agent(box, home)
+    agent.configure(stream(HARNESS))
+    agent.start()
+    pid = agent.pid()
+    assert agent.call("remove", str(tmp_path)).returncode == 1
+    assert agent.call("remove", str(home)).returncode == 0
+    assert not home.exists()
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_facts_say_where_the_gateway_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """facts prints one JSON line with this machine's boot id."""
+    assert agent_module.main(["facts"]) == 0
+    assert Path("/proc/sys/kernel/random/boot_id").read_text().strip() in capsys.readouterr().out

@@ -1,0 +1,257 @@
+"""The harness's prober processes against a router, guests and real daemons."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from tests.probes.box import Box
+from tests.probes.rig import AS_USER, ROUTER, Logged, read_log, stream, wait_for
+from tests.probes.servers import start_speaker, start_sshd, stop_server
+from vrbench.core.rawlog import Kind, Refusal
+from vrbench.probes.config import ProbeError
+from vrbench.probes.observer import Observer, ObserverConfig, start_observer
+
+pytestmark = pytest.mark.lab
+GUEST, OTHER = f"{ROUTER}:2201", f"{ROUTER}:2202"  # forwarded to the SSH ports of guest1 and guest2
+BARE = f"{ROUTER}:2200"  # to that of guest0, which runs no sshd
+Layer = Literal["syn", "banner"]
+
+
+@pytest.fixture(scope="module")
+def sshd(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A real sshd on guest1 and guest2."""
+    home = tmp_path_factory.mktemp("sshd")
+    servers = [start_sshd(box, node, home) for node in ("guest1", "guest2")]
+    yield
+    for node, server in zip(("guest1", "guest2"), servers, strict=True):
+        stop_server(box, node, server)
+
+
+@contextlib.contextmanager
+def observing(box: Box, log: Path, kind: Layer, *targets: str, interval_s: float = 0.02) -> Iterator[Observer]:
+    streams = tuple(stream(target, kind, interval_s, "ssh") for target in targets or (GUEST,))
+    with box.inside("harness"):
+        observer = start_observer(ObserverConfig(kind, "harness", log, streams))
+    try:
+        yield observer
+    finally:
+        observer.stop()
+
+
+def later(duration: float) -> Callable[[], bool]:
+    """A condition: ``duration`` seconds of probing have passed."""
+    end = time.monotonic() + duration
+    return lambda: time.monotonic() > end
+
+
+def observe(box: Box, log: Path, kind: Layer, *targets: str, interval_s: float = 0.02, for_s: float = 0.5) -> Logged:
+    with observing(box, log, kind, *targets, interval_s=interval_s):
+        wait_for(later(for_s), "samples")
+    return read_log(log)
+
+
+@pytest.mark.usefixtures("sshd")
+def test_syn_probes_of_two_targets_are_answered(box: Box, tmp_path: Path) -> None:
+    """Every SYN at 10 ms gets its own answer, and sshd never accepts a connection for it."""
+    logged = observe(box, tmp_path / "log", "syn", GUEST, OTHER, interval_s=0.01)
+    for index in (0, 1):
+        assert len(logged.slots(Kind.SENT, index)) > 40
+        assert logged.unanswered(index) == []
+    assert logged.records[-1].kind is Kind.END
+
+
+@pytest.mark.usefixtures("sshd")
+def test_banner_probes_read_a_real_sshd(box: Box, tmp_path: Path) -> None:
+    """Each probe connects first, then has the identification string."""
+    logged = observe(box, tmp_path / "log", "banner", interval_s=0.1, for_s=1.0)
+    assert len(logged.slots(Kind.SENT)) >= 9
+    assert logged.unanswered() == []
+    assert logged.slots(Kind.CONNECTED) == logged.slots(Kind.SENT)
+
+
+@pytest.mark.parametrize("kind", ["syn", "banner"])
+def test_a_closed_port_refuses(box: Box, tmp_path: Path, kind: Layer) -> None:
+    """A reset that answers the SYN is a refusal, not silence."""
+    logged = observe(box, tmp_path / "log", kind, BARE)
+    assert set(logged.refusals().values()) == {Refusal.RST}
+    assert sorted(logged.refusals()) == logged.slots(Kind.SENT)
+
+
+@pytest.mark.usefixtures("sshd")
+@pytest.mark.parametrize("kind", ["syn", "banner"])
+def test_a_prohibiting_router_refuses(gate: Box, tmp_path: Path, kind: Layer) -> None:
+    """An ICMP error is logged with its type and code, on the slot that it refused."""
+    gate.run("router", "nft", "add rule ip gate cut reject with icmp type admin-prohibited")
+    logged = observe(gate, tmp_path / "log", kind)
+    assert set(logged.refusals().values()) == {3 << 8 | 13}
+    assert sorted(logged.refusals()) == logged.slots(Kind.SENT)
+
+
+@pytest.mark.parametrize(
+    ("words", "refusal"),
+    [("", Refusal.CLOSED), ("Not allowed at this time\\r\\n", Refusal.NOT_SSH), ("x" * 1500, Refusal.NOT_SSH)],
+    ids=["closed", "penalised", "chatter"],
+)
+def test_what_is_not_ssh_is_told_apart(box: Box, tmp_path: Path, words: str, refusal: Refusal) -> None:
+    """Hanging up, a penalty's text and endless chatter are refusals of a path that is up: CONNECTED came first."""
+    server = start_speaker(box, "guest0", words)
+    logged = observe(box, tmp_path / "log", "banner", BARE, interval_s=0.05)
+    stop_server(box, "guest0", server)
+    assert set(logged.refusals().values()) == {refusal}
+    assert logged.slots(Kind.CONNECTED) == logged.slots(Kind.SENT)
+
+
+def test_lines_before_the_identification_are_allowed(box: Box, tmp_path: Path) -> None:
+    """RFC 4253 lets a server say other things first."""
+    server = start_speaker(box, "guest0", "welcome\\r\\nSSH-2.0-test\\r\\n")
+    logged = observe(box, tmp_path / "log", "banner", BARE, interval_s=0.05)
+    stop_server(box, "guest0", server)
+    assert logged.unanswered() == []
+
+
+@pytest.mark.usefixtures("sshd")
+@pytest.mark.parametrize("kind", ["syn", "banner"])
+def test_an_outage_is_silence_and_ends_when_the_path_is_back(gate: Box, tmp_path: Path, kind: Layer) -> None:
+    """A dropped second gives one run of losses, closed by the first probe after it, and no late success."""
+    with observing(gate, tmp_path / "log", kind, interval_s=0.1):
+        wait_for(later(0.5), "samples")
+        gate.run("router", "nft", "add rule ip gate cut drop")
+        began = time.monotonic_ns()
+        wait_for(later(1.2), "the outage")
+        gate.run("router", "nft", "flush chain ip gate cut")
+        ended = time.monotonic_ns()
+        wait_for(later(0.5), "samples")
+    logged = read_log(tmp_path / "log")
+    sent, down = logged.sent_ns(), logged.unanswered()
+    assert down == list(range(down[0], down[-1] + 1))
+    assert began - sent[down[0]] < 20_000_000
+    assert 11 <= len(down) <= 13
+    assert sent[down[-1]] < ended
+    assert logged.refusals() == {}
+
+
+@pytest.mark.usefixtures("sshd")
+def test_a_flow_tracked_to_a_dead_address_does_not_outlive_it(box: Box, tmp_path: Path) -> None:
+    """SYNs first forwarded to an address where nobody is recover with the rule, not when their tracking expires."""
+    box.run("router", "nft", "flush chain ip nat forwards")
+    box.run("router", "nft", "add rule ip nat forwards tcp dport 2201 dnat to 10.1.1.99:22")
+    box.run("router", "ip", "neigh", "replace", "10.1.1.99", "lladdr", "02:00:00:00:00:99", "dev", "br0")
+    with observing(box, tmp_path / "log", "syn", interval_s=0.02):
+        wait_for(later(1.5), "dead probes")  # longer than one round through the source ports
+        box.run("router", "nft", "flush chain ip nat forwards")
+        box.run("router", "nft", "add rule ip nat forwards tcp dport 2201 dnat to 10.1.1.11:22")
+        recovered = time.monotonic_ns()
+        for i in (0, 2):
+            box.run("router", "nft", f"add rule ip nat forwards tcp dport {2200 + i} dnat to 10.1.1.{10 + i}:22")
+        wait_for(later(0.5), "samples")
+    logged = read_log(tmp_path / "log")
+    after = [slot for slot, at in logged.sent_ns().items() if at > recovered]
+    assert len(after) > 20
+    assert set(after) <= set(logged.slots(Kind.REPLY))
+
+
+@pytest.mark.usefixtures("sshd")
+def test_a_stopped_prober_leaves_gaps(box: Box, tmp_path: Path) -> None:
+    """SIGSTOP gives slots without a record, never losses."""
+    with observing(box, tmp_path / "log", "syn", interval_s=0.01) as observer:
+        wait_for(later(0.2), "samples")
+        os.kill(observer.pid, signal.SIGSTOP)
+        wait_for(later(0.5), "the pause")
+        os.kill(observer.pid, signal.SIGCONT)
+        wait_for(later(0.2), "samples")
+    logged = read_log(tmp_path / "log")
+    slots = sorted(logged.slots(Kind.SENT))
+    assert logged.unanswered() == []
+    assert max(b - a for a, b in zip(slots, slots[1:], strict=False)) >= 45
+
+
+@pytest.mark.usefixtures("sshd")
+def test_a_prober_ends_in_order_when_its_parent_is_killed(box: Box, tmp_path: Path) -> None:
+    """Killing the parent outright leaves a log with END and no process."""
+    script = (
+        "import sys, time; from pathlib import Path; from tests.probes.rig import stream\n"
+        "from vrbench.probes.observer import ObserverConfig, start_observer\n"
+        f"config = ObserverConfig('syn', 'h', Path({str(tmp_path / 'log')!r}), (stream({GUEST!r}, 'syn', 0.02, 'ssh'),))\n"
+        "print(start_observer(config).pid, flush=True); time.sleep(60)"
+    )
+    root = Path(__file__).parents[2]
+    with box.inside("harness"):
+        parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=root)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    wait_for(lambda: read_log(tmp_path / "log").records[-1].kind is Kind.END, "END", 3.0)
+    wait_for(lambda: not Path(f"/proc/{child}").exists(), "the prober's exit", 3.0)
+
+
+@pytest.mark.usefixtures("sshd")
+def test_a_terminals_interrupt_does_not_reach_it(box: Box, tmp_path: Path) -> None:
+    """SIGINT is ignored, stop() is honoured, twice if need be, and the log is complete."""
+    with observing(box, tmp_path / "log", "syn") as observer:
+        os.kill(observer.pid, signal.SIGINT)
+        wait_for(later(0.2), "samples")
+        assert observer.alive()
+        observer.stop()
+        assert not observer.alive()
+    assert read_log(tmp_path / "log").records[-1].kind is Kind.END
+
+
+def test_a_killed_prober_is_told(box: Box, tmp_path: Path) -> None:
+    """A log without END is an error at stop, and what was logged stays readable."""
+    with pytest.raises(ProbeError, match="without an end"), observing(box, tmp_path / "log", "syn") as observer:
+        wait_for(later(0.2), "samples")
+        os.kill(observer.pid, signal.SIGKILL)
+        wait_for(lambda: not observer.alive(), "its death")
+    assert len(read_log(tmp_path / "log").slots(Kind.SENT)) > 2
+
+
+@pytest.mark.parametrize(
+    ("target", "interval_s", "why"),
+    [("203.0.113.9:22", 0.1, "no route"), ("www.example.org:22", 0.1, "not an IPv4 address"), (GUEST, 0.1, "exists")],
+)
+def test_what_can_not_start_says_why(box: Box, tmp_path: Path, target: str, interval_s: float, why: str) -> None:
+    """A prober that can't begin is a ProbeError at once, with the cause."""
+    log = tmp_path / "log"
+    if why == "exists":
+        log.touch()
+    began = time.monotonic()
+    with pytest.raises(ProbeError, match=why), observing(box, log, "syn", target, interval_s=interval_s):
+        pass
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.usefixtures("sshd")
+def test_without_raw_sockets_syn_falls_back_to_connecting(box: Box, tmp_path: Path) -> None:
+    """Without the right to raw sockets the stream stays, its method says "connect", and fine intervals are refused."""
+    script = (
+        "import sys, time; from pathlib import Path; from tests.probes.rig import stream\n"
+        "from vrbench.probes.observer import ObserverConfig, start_observer\n"
+        "config = ObserverConfig('syn', 'h', Path(sys.argv[1]), (stream(sys.argv[2], 'syn', float(sys.argv[3]), 'ssh'),))\n"
+        "observer = start_observer(config); time.sleep(0.5); observer.stop()"
+    )
+
+    def run(log: Path, interval: str) -> subprocess.CompletedProcess[str]:
+        argv = [*AS_USER, sys.executable, "-c", script, str(log), GUEST, interval]
+        root = Path(__file__).parents[2]
+        return subprocess.run(argv, capture_output=True, text=True, cwd=root, check=False)
+
+    with box.inside("harness"):
+        done, refused = run(tmp_path / "coarse", "0.1"), run(tmp_path / "fine", "0.02")
+    assert done.returncode == 0, done.stderr
+    logged = read_log(tmp_path / "coarse")
+    assert logged.unanswered() == []
+    assert len(logged.slots(Kind.SENT)) >= 4
+    assert b'"method": "connect"' in (tmp_path / "coarse").read_bytes()
+    assert "need raw sockets" in refused.stderr
