@@ -33,7 +33,7 @@ def used(zone: Zone, account: Account) -> dict[str, int]:
     counted = [machine for machine in machines if machine.state not in ("Destroyed", "Expunging", "Error")]
     return {
         "user_vm": len(counted),
-        "public_ip": sum(a.account is account and a.state == "Allocated" for a in zone.addresses),
+        "public_ip": sum(a.account is account and a.network is not None for a in zone.addresses),
         "volume": len(machines),
         "network": sum(network.account is account for network in zone.networks),
         "cpu": sum(machine.offering.body["cpunumber"] for machine in counted),

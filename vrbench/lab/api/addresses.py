@@ -243,10 +243,11 @@ def _check_static_nat(zone: Zone, address: Address, machine: Machine) -> None:
 
 def disable_static_nat(call: Call) -> Task:
     address = own_address(call, "ipaddressid")
-    if address.static_nat is None:
-        raise errors.invalid(f"Specified IP address id is not associated with any vm Id: {address.uuid}")
 
     def run() -> Json:
+        if address.static_nat is None:
+            raise errors.invalid(f"Specified IP address id is not associated with any vm Id: {address.uuid}")
+        call.zone.pause(call.zone.settings.api_step_s)
         with call.zone.lock:
             address.static_nat = None
         reprogram(call.zone, network_of(address))

@@ -7,7 +7,7 @@ import binascii
 import re
 from ipaddress import IPv4Network
 
-from vrbench.lab.api import errors, keys
+from vrbench.lab.api import errors, events, keys
 from vrbench.lab.api.accounts import check_limit
 from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.errors import ApiError
@@ -26,6 +26,8 @@ BAD_HOSTNAME = (
 
 def deploy(call: Call) -> Task:
     machine = _new_machine(call)
+    volume = events.Resource(new_id(), f"ROOT-{machine.number}")
+    events.record(call.zone, machine.account, events.VOLUME_CREATE, "Created", volume)
     starts = call.flag("startvm", default=True)
 
     def run() -> Json:

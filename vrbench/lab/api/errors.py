@@ -4,23 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+SERIAL = -7514266713085362352  # of the server's class for an id in an error
 BAD_CREDENTIALS = "unable to verify user credentials and/or request signature"
 
 
 class ApiError(Exception):
     """One refusal; ``code`` is also the HTTP status, ``cs_code`` None where the server leaves it out."""
 
-    def __init__(self, code: int, text: str, cs_code: int | None = 9999, wrapper: str | None = None) -> None:
+    def __init__(
+        self,
+        code: int,
+        text: str,
+        cs_code: int | None = 9999,
+        wrapper: str | None = None,
+        proxies: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         super().__init__(text)
         self.code = code
         self.text = text
         self.cs_code = cs_code
         self.wrapper = wrapper  # None: the command's own
+        self.proxies = proxies  # (id, what it is) of entities that the text speaks of
 
     def body(self) -> Mapping[str, object]:
         """The object inside the wrapper of a refused call."""
         cs_code = {} if self.cs_code is None else {"cserrorcode": self.cs_code}
-        return {"uuidList": [], "errorcode": self.code, **cs_code, "errortext": self.text}
+        named = [{"serialVersionUID": SERIAL, "uuid": entity, "description": what} for entity, what in self.proxies]
+        return {"uuidList": named, "errorcode": self.code, **cs_code, "errortext": self.text}
 
     def job_result(self) -> Mapping[str, object]:
         """The result of a job that ended in this error."""
@@ -52,9 +62,9 @@ def unknown_entity(command: str, name: str, value: str) -> ApiError:
     return invalid_value(command, detail)
 
 
-def invalid(text: str) -> ApiError:
+def invalid(text: str, *proxies: tuple[str, str]) -> ApiError:
     """A parameter that is well-formed but can't be (CloudStack's InvalidParameterValueException)."""
-    return ApiError(431, text, 4350)
+    return ApiError(431, text, 4350, proxies=proxies)
 
 
 def malformed(text: str) -> ApiError:

@@ -17,6 +17,16 @@ class EventKind:
     type: str
     deed: str
     resource_type: str | None = None
+    left_out: tuple[str, ...] = ()  # states that this command's diary skips
+    unnamed: tuple[str, ...] = ()  # states whose entry does not name the resource
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """Something that shows in the diary only, such as a root volume."""
+
+    uuid: str
+    name: str
 
 
 KINDS = {
@@ -24,7 +34,7 @@ KINDS = {
     "updateNetwork": EventKind("NETWORK.UPDATE", "updating network", "Network"),
     "deleteNetwork": EventKind("NETWORK.DELETE", "deleting network", "Network"),
     "restartNetwork": EventKind("NETWORK.RESTART", "restarting network", "Network"),
-    "deployVirtualMachine": EventKind("VM.CREATE", "deploying Vm", "VirtualMachine"),
+    "deployVirtualMachine": EventKind("VM.CREATE", "deploying Vm", "VirtualMachine", left_out=("Created",)),
     "startVirtualMachine": EventKind("VM.START", "starting Vm", "VirtualMachine"),
     "stopVirtualMachine": EventKind("VM.STOP", "stopping Vm", "VirtualMachine"),
     "rebootVirtualMachine": EventKind("VM.REBOOT", "rebooting Vm", "VirtualMachine"),
@@ -38,10 +48,12 @@ KINDS = {
     "deleteFirewallRule": EventKind("FIREWALL.CLOSE", "revoking firewall rule", "FirewallRule"),
     "createEgressFirewallRule": EventKind("FIREWALL.EGRESS.OPEN", "creating egress firewall rule", "FirewallRule"),
     "deleteEgressFirewallRule": EventKind("FIREWALL.EGRESS.CLOSE", "revoking egress firewall rule", "FirewallRule"),
-    "createPortForwardingRule": EventKind("NET.RULEADD", "applying port forwarding rule", "FirewallRule"),
+    "createPortForwardingRule": EventKind(
+        "NET.RULEADD", "applying port forwarding rule", "FirewallRule", unnamed=("Created",)
+    ),
     "deletePortForwardingRule": EventKind("NET.RULEDELETE", "revoking port forwarding rule", "FirewallRule"),
-    "createTags": EventKind("CREATE_TAGS", "creating resource tags", "ResourceTag"),
-    "deleteTags": EventKind("DELETE_TAGS", "deleting resource tags", "ResourceTag"),
+    "createTags": EventKind("CREATE_TAGS", "creating resource tags", "ResourceTag", left_out=("Scheduled", "Started")),
+    "deleteTags": EventKind("DELETE_TAGS", "deleting resource tags", "ResourceTag", left_out=("Scheduled", "Started")),
     "registerSSHKeyPair": EventKind("REGISTER.SSH.KEYPAIR", "registering ssh keypair"),
     "rebootRouter": EventKind("ROUTER.REBOOT", "rebooting router Vm", "DomainRouter"),
     "stopRouter": EventKind("ROUTER.STOP", "stopping router Vm", "DomainRouter"),
@@ -49,14 +61,24 @@ KINDS = {
     "destroyRouter": EventKind("ROUTER.DESTROY", "destroying router", "DomainRouter"),
 }
 ROUTER_STOP = EventKind("ROUTER.STOP", "stopping router Vm", "Network")
-ROUTER_START = EventKind("ROUTER.START", "starting router Vm", "Network")
+VLAN_ASSIGN = EventKind("ZONE.VLAN.ASSIGN", "assigning zone Vlan", "Network")
+VOLUME_CREATE = EventKind("VOLUME.CREATE", "creating ROOT volume", "Volume")
+VOLUME_DESTROY = EventKind("VOLUME.DESTROY", "destroying a volume", "Volume")
 
 
 def record(
-    zone: Zone, account: Account, kind: EventKind, state: str, about: Entity | None = None, parent: str | None = None
-) -> Event:
-    """Write one entry; ``state`` is Created, Scheduled, Started, Completed or Error (a Completed of level ERROR)."""
-    named = about if kind.resource_type not in (None, "ResourceTag") else None
+    zone: Zone,
+    account: Account,
+    kind: EventKind,
+    state: str,
+    about: Entity | Resource | None = None,
+    parent: str | None = None,
+) -> str:
+    """Write one entry and return its id; ``state`` Error is a Completed of level ERROR.
+
+    A state that the kind leaves out is not written, but has an id all the same, for later entries to refer to.
+    """
+    named = about if kind.resource_type not in (None, "ResourceTag") and state not in kind.unnamed else None
     event = Event(
         uuid=new_id(),
         account=account,
@@ -69,11 +91,15 @@ def record(
         resource_name=_resource_name(named),
         parent=parent,
     )
-    with zone.lock:
-        return zone.add(event)
+    if state not in kind.left_out:
+        with zone.lock:
+            zone.add(event)
+    return event.uuid
 
 
-def _resource_name(named: Entity | None) -> str | None:
+def _resource_name(named: Entity | Resource | None) -> str | None:
+    if isinstance(named, Resource):
+        return named.name
     if isinstance(named, Network):
         return named.displaytext
     if isinstance(named, Owned) and not isinstance(named, Rule):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 
-from vrbench.lab.api import errors
+from vrbench.lab.api import errors, events
 from vrbench.lab.api.accounts import check_address_limit
+from vrbench.lab.api.errors import ApiError
 from vrbench.lab.api.records import Account, Address, Network
 from vrbench.lab.api.router_ops import NetworkRouters
 from vrbench.lab.api.ruleset import check_source_nat, reprogram
 from vrbench.lab.api.zone import Zone
+from vrbench.lab.ground import GroundError
 from vrbench.lab.strategies import STRATEGIES, Strategy
 
 
@@ -30,16 +32,18 @@ def implement(zone: Zone, network: Network, caller: Account) -> None:
             check_source_nat(zone, network)
             _take_source_nat(zone, network)
             network.state = "Implementing"
+        events.record(zone, caller, events.VLAN_ASSIGN, "Completed", network)
         try:
             zone.ground.add_network(network.uuid)
             strategy(zone).bring_up(NetworkRouters(zone, network, caller))
-        except Exception:
+            reprogram(zone, network)
+        except (ApiError, GroundError):
+            _take_down(zone, network, caller)
             with zone.lock:
                 network.state = "Allocated"
             raise
         with zone.lock:
             network.state = "Implemented"
-        reprogram(zone, network)
 
 
 def _take_source_nat(zone: Zone, network: Network) -> None:
@@ -57,13 +61,17 @@ def assign(address: Address, network: Network, source_nat: bool) -> None:
     address.network, address.source_nat, address.allocated = network, source_nat, time.time()
 
 
-def clear(zone: Zone, network: Network, caller: Account) -> None:
-    """Take down everything that a network without VMs still has; call with ``network.implementing`` held."""
+def _take_down(zone: Zone, network: Network, caller: Account) -> None:
     routers = NetworkRouters(zone, network, caller)
     for name in routers.routers():
         routers.stop(name, zone.settings.timing.router_force_stop_s, forced=True)
         routers.destroy(name, zone.settings.timing.router_destroy_s)
     zone.ground.remove_network(network.uuid)
+
+
+def clear(zone: Zone, network: Network, caller: Account) -> None:
+    """Take down everything that a network without VMs still has; call with ``network.implementing`` held."""
+    _take_down(zone, network, caller)
     with zone.lock:
         for rule in zone.rules_where(lambda rule: rule.network is network):
             zone.remove(rule)

@@ -55,10 +55,10 @@ class Jobs:
         if kind is None:
             return None
         parent = None
-        if task.creates:
-            parent = events.record(self._zone, call.caller, kind, "Created", task.entity).uuid
+        if task.creates and "Created" not in kind.left_out:
+            parent = events.record(self._zone, call.caller, kind, "Created", task.entity)
         scheduled = events.record(self._zone, call.caller, kind, "Scheduled", task.entity, parent)
-        return parent or scheduled.uuid
+        return parent or scheduled
 
     def _run(self, call: Call, task: Task, job: Job, parent: str | None) -> None:
         kind = events.KINDS.get(call.shape.name)

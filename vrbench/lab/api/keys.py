@@ -45,7 +45,8 @@ def delete_key_pair(call: Call) -> Json:
         pair = find(call.zone, owner, name)
         if pair is None:
             raise errors.invalid(
-                f"A key pair with name '{name}' does not exist for account {owner.name} in specified domain id"
+                f"A key pair with name '{name}' does not exist for account {owner.name} in specified domain id",
+                (owner.domain.uuid, "domainId"),
             )
         call.zone.remove(pair)
     return {"success": True}

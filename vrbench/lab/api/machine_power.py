@@ -10,8 +10,11 @@ from vrbench.lab.api import simulator, tags
 from vrbench.lab.api.errors import ApiError, internal
 from vrbench.lab.api.implement import implement
 from vrbench.lab.api.records import Account, Machine
+from vrbench.lab.api.ruleset import check_source_nat
 from vrbench.lab.api.zone import Zone
 from vrbench.lab.ground import GroundError, VmSpec
+
+PLANNING_STEPS = 2  # finding a host for a VM takes the server longer than tying an address to a network
 
 
 def set_state(zone: Zone, machine: Machine, state: str) -> None:
@@ -50,7 +53,10 @@ def _boot(zone: Zone, machine: Machine, caller: Account) -> None:
     with zone.lock:
         machine.state, machine.host = "Starting", zone.choose_host()
     try:
+        zone.pause(PLANNING_STEPS * zone.settings.api_step_s)
         implement(zone, machine.network, caller)
+        with zone.lock:
+            check_source_nat(zone, machine.network)
         if simulator.fails(zone, simulator.START):
             raise internal("start refused")
     except (ApiError, GroundError) as error:

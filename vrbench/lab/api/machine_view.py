@@ -29,7 +29,7 @@ def machine_view(zone: Zone, machine: Machine, as_root: bool, listed: bool = Tru
     """The body of one VM, of its results without usage figures; call with the lock held."""
     body = _identity(machine) | _placement(zone, machine, as_root) | _image(machine)
     body |= _usage(zone, machine) if listed else {}
-    return body | _wiring(machine) | _details(zone, machine, as_root)
+    return body | _wiring(zone, machine) | _details(zone, machine, as_root)
 
 
 def _identity(machine: Machine) -> Json:
@@ -59,7 +59,7 @@ def _placement(zone: Zone, machine: Machine, as_root: bool) -> Json:
         if as_root:
             body |= {"hostid": machine.host.uuid, "hostname": machine.host.body["name"]}
     if as_root:
-        body["instancename"] = machine.instance_name
+        body |= {"instancename": machine.instance_name, "displayvm": True, "arch": "x86_64"}
     return body
 
 
@@ -90,12 +90,15 @@ def _usage(zone: Zone, machine: Machine) -> Json:
     return dict(STATS) if time.time() - machine.updated >= zone.settings.stats_interval_s else {}
 
 
-def _wiring(machine: Machine) -> Json:
+def _wiring(zone: Zone, machine: Machine) -> Json:
+    address = next((address for address in zone.addresses if address.static_nat is machine), None)
+    public = {"publicip": address.ip, "publicipid": address.uuid} if address else {}
     return {
         "securitygroup": [],
-        "nic": [nic_view(machine) | {"secondaryip": []}],
+        "nic": [nic_view(machine) | {"secondaryip": []} | public],
         "hypervisor": "Simulator",
         "ipaddress": machine.nic.ip,
+        **public,
     }
 
 
@@ -120,24 +123,27 @@ def nic_view(machine: Machine) -> Json:
     }
 
 
+def _key_details(machine: Machine) -> Json:
+    """The server shows a VM's key details, or else how it boots; a mark until it was first deployed."""
+    pending = {} if machine.on_ground else {"deployvm": "true"}
+    if not machine.keypairs:
+        return {"details": pending, **({} if pending else {"boottype": "Bios", "bootmode": "legacy"})}
+    names = ",".join(machine.keypairs)
+    keys = {"SSH.PublicKey": "\n".join(machine.public_keys), "SSH.KeyPairNames": names}
+    return {"details": keys | pending, "keypairs": names}
+
+
 def _details(zone: Zone, machine: Machine, as_root: bool) -> Json:
-    del as_root
-    details: Json = {}
-    body: Json = {}
-    if machine.keypairs:
-        names = ",".join(machine.keypairs)
-        details = {"SSH.PublicKey": "\n".join(machine.public_keys), "SSH.KeyPairNames": names}
-        body["keypairs"] = names
+    fixed = {} if as_root else {"readonlydetails": "dataDiskController, rootDiskController"}
     return {
-        "details": details,
-        "readonlydetails": "dataDiskController, rootDiskController",
-        **body,
+        **_key_details(machine),
+        **fixed,
+        **({"pooltype": "NetworkFilesystem"} if machine.on_ground else {}),
         "affinitygroup": [],
         "isdynamicallyscalable": False,
         "deleteprotection": False,
         "ostypeid": machine.template.body["ostypeid"],
         "osdisplayname": machine.template.body["ostypename"],
-        "pooltype": "NetworkFilesystem",
         "receivedbytes": 0,
         "sentbytes": 0,
         "tags": tags.shown(zone, machine.uuid),

@@ -8,12 +8,10 @@ from vrbench.lab.api import errors, events, tags
 from vrbench.lab.api.accounts import check_limit
 from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.errors import ApiError
-from vrbench.lab.api.fixtures import load
 from vrbench.lab.api.implement import clear, strategy
+from vrbench.lab.api.network_view import network_view
 from vrbench.lab.api.records import Account, BuiltIn, Json, Network, Router
-from vrbench.lab.api.responses import owner_fields, stamp
 from vrbench.lab.api.router_ops import NetworkRouters
-from vrbench.lab.api.router_view import fixed
 from vrbench.lab.api.ruleset import check_source_nat, reprogram
 from vrbench.lab.api.zone import Zone, new_id
 
@@ -46,7 +44,7 @@ def create_network(call: Call) -> Json:
             )
         )
     events.record(zone, call.caller, events.KINDS[call.shape.name], "Completed", network)
-    return {"network": network_view(zone, network)}
+    return {"network": network_view(zone, network, call.caller.is_root)}
 
 
 def _usable_offering(call: Call) -> BuiltIn:
@@ -97,7 +95,7 @@ def list_networks(call: Call) -> Json:
     call.entity("id", Network)
     with call.zone.lock:
         chosen = [n for n in reversed(call.zone.networks) if mine(n.account) and _matches(call, n)]
-        rows = [network_view(call.zone, network) for network in chosen]
+        rows = [network_view(call.zone, network, call.caller.is_root) for network in chosen]
     return call.listing("network", rows)
 
 
@@ -123,60 +121,6 @@ def _matches(call: Call, network: Network) -> bool:
     return same and tags.carries(call, network.uuid)
 
 
-def network_view(zone: Zone, network: Network) -> Json:
-    """The body of one network; call with the lock held."""
-    offering, site, common = network.offering.body, zone.built_ins["zone"][0].body, fixed()
-    return {
-        "id": network.uuid,
-        "name": network.name,
-        "displaytext": network.displaytext,
-        "broadcastdomaintype": "Vlan",
-        "traffictype": "Guest",
-        "gateway": network.gateway,
-        "netmask": network.netmask,
-        "cidr": network.cidr,
-        "zoneid": site["id"],
-        "zonename": site["name"],
-        "networkofferingid": offering["id"],
-        "networkofferingname": offering["name"],
-        "networkofferingdisplaytext": offering["displaytext"],
-        "networkofferingconservemode": offering["conservemode"],
-        "networkofferingavailability": offering["availability"],
-        "issystem": False,
-        "state": network.state,
-        "related": network.uuid,
-        "dns1": common["dns1"],
-        "type": "Isolated",
-        "acltype": "Account",
-        **owner_fields(network.account),
-        "service": _services(network.offering),
-        "networkdomain": network.domain_name,
-        "physicalnetworkid": load("zone.json")["physicalnetworkid"],
-        "restartrequired": network.restart_required,
-        "specifyvlan": offering["specifyvlan"],
-        "specifyipranges": offering["specifyipranges"],
-        "canusefordeploy": True,
-        "ispersistent": offering["ispersistent"],
-        "tags": tags.shown(zone, network.uuid),
-        "strechedl2subnet": False,
-        "redundantrouter": network.redundant,
-        "supportsvmautoscaling": offering["isdefault"],
-        "created": stamp(network.created),
-        "receivedbytes": 0,
-        "sentbytes": 0,
-        "egressdefaultpolicy": offering["egressdefaultpolicy"],
-        "publicmtu": 1500,
-        "privatemtu": 1500,
-        "hasannotations": False,
-    }
-
-
-def _services(offering: BuiltIn) -> list[Json]:
-    """The offering's services with what the virtual router can do for each."""
-    details = load("zone.json")["networkservice"]
-    return [details.get(service["name"], service) for service in offering.body["service"]]
-
-
 def update_network(call: Call) -> Task:
     network = call.target("id", Network, GONE)
 
@@ -184,7 +128,7 @@ def update_network(call: Call) -> Task:
         with call.zone.lock:
             network.name = call.text("name") or network.name
             network.displaytext = call.text("displaytext") or network.displaytext
-            return {"network": network_view(call.zone, network)}
+            return {"network": network_view(call.zone, network, call.caller.is_root)}
 
     return Task(run, network, "Network", shows_instance=False)
 

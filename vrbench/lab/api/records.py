@@ -130,7 +130,7 @@ class Router(Owned):
     pod_known: bool = False  # from the first start on
     version: str = "UNKNOWN"
     scripts_version: str | None = None
-    starting_failed: bool = False
+    volume: str = ""
     on_ground: bool = False
 
     @property

@@ -48,6 +48,7 @@ class NetworkRouters:
         with self._zone.lock:
             router = self._zone.add(self._new_record())
             spec = self._spec(router)
+        self._diary(events.VOLUME_CREATE, "Created", self._volume(router))
         self._zone.ground.place_router(spec)
         router.on_ground = True
         self._zone.pause(seconds)
@@ -67,6 +68,7 @@ class NetworkRouters:
             control=zone.new_nic("", ""),
             public=zone.new_nic(source_nat.ip, public_mac),
             source_nat=source_nat.ip,
+            volume=new_id(),
         )
 
     def _spec(self, router: Router) -> RouterSpec:
@@ -133,7 +135,7 @@ class NetworkRouters:
         record = self._record(router)
         if record.state in EXPENDABLE:
             return
-        parent = events.record(self._zone, self._caller, events.ROUTER_STOP, "Started", self._network).uuid
+        parent = self._diary(events.ROUTER_STOP, "Started", self._network, new_id())
         with self._zone.lock:
             record.state = "Stopping"
         if simulator.fails(self._zone, simulator.STOP):
@@ -145,7 +147,7 @@ class NetworkRouters:
             self._zone.ground.stop_router(router)
         with self._zone.lock:
             record.state, record.host, record.control.ip = "Stopped", None, ""
-        events.record(self._zone, self._caller, events.ROUTER_STOP, "Completed", self._network, parent)
+        self._diary(events.ROUTER_STOP, "Completed", self._network, parent)
 
     def destroy(self, router: str, seconds: float) -> None:
         record = self._record(router)
@@ -154,6 +156,16 @@ class NetworkRouters:
         record.on_ground = False
         with self._zone.lock:
             self._zone.remove(record)
+        self._diary(events.VOLUME_DESTROY, "Completed", self._volume(record), new_id())
+
+    def _diary(
+        self, kind: events.EventKind, state: str, about: Network | events.Resource, parent: str | None = None
+    ) -> str:
+        return events.record(self._zone, self._caller, kind, state, about, parent)
+
+    @staticmethod
+    def _volume(router: Router) -> events.Resource:
+        return events.Resource(router.volume, f"ROOT-{router.number}")
 
     def _record(self, name: str) -> Router:
         with self._zone.lock:

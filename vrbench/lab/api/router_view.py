@@ -119,14 +119,16 @@ def _nics(zone: Zone, router: Router, as_root: bool) -> list[Json]:
 
 def _guest_nic(router: Router) -> Json:
     network = router.network
+    # A router that was stopped has given its place on the VLAN back; one that never started still holds it.
+    held = router.host is not None or not router.pod_known
+    vlan = {"isolationuri": f"vlan://{network.vlan}", "broadcasturi": f"vlan://{network.vlan}"} if held else {}
     return {
         "id": router.guest.uuid,
         "networkid": network.uuid,
         "networkname": network.name,
         "netmask": network.netmask,
         "ipaddress": router.guest.ip,
-        "isolationuri": f"vlan://{network.vlan}",
-        "broadcasturi": f"vlan://{network.vlan}",
+        **vlan,
         "traffictype": "Guest",
         "type": "Isolated",
         "isdefault": False,

@@ -1,0 +1,76 @@
+"""A network as listNetworks shows it."""
+
+from __future__ import annotations
+
+from vrbench.lab.api import tags
+from vrbench.lab.api.fixtures import load
+from vrbench.lab.api.records import BuiltIn, Json, Network
+from vrbench.lab.api.responses import owner_fields, stamp
+from vrbench.lab.api.router_view import fixed
+from vrbench.lab.api.zone import Zone
+
+
+def network_view(zone: Zone, network: Network, as_root: bool) -> Json:
+    """The body of one network; call with the lock held."""
+    return _fields(zone, network) | (_root_fields(network) if as_root else {})
+
+
+def _root_fields(network: Network) -> Json:
+    """What only the root administrator sees: the VLAN of a network that has one."""
+    body: Json = {"displaynetwork": True, "details": {}}
+    if network.state != "Allocated":
+        body |= {"vlan": str(network.vlan), "broadcasturi": f"vlan://{network.vlan}"}
+    return body
+
+
+def _fields(zone: Zone, network: Network) -> Json:
+    offering, site, common = network.offering.body, zone.built_ins["zone"][0].body, fixed()
+    return {
+        "id": network.uuid,
+        "name": network.name,
+        "displaytext": network.displaytext,
+        "broadcastdomaintype": "Vlan",
+        "traffictype": "Guest",
+        "gateway": network.gateway,
+        "netmask": network.netmask,
+        "cidr": network.cidr,
+        "zoneid": site["id"],
+        "zonename": site["name"],
+        "networkofferingid": offering["id"],
+        "networkofferingname": offering["name"],
+        "networkofferingdisplaytext": offering["displaytext"],
+        "networkofferingconservemode": offering["conservemode"],
+        "networkofferingavailability": offering["availability"],
+        "issystem": False,
+        "state": network.state,
+        "related": network.uuid,
+        "dns1": common["dns1"],
+        "type": "Isolated",
+        "acltype": "Account",
+        **owner_fields(network.account),
+        "service": _services(network.offering),
+        "networkdomain": network.domain_name,
+        "physicalnetworkid": load("zone.json")["physicalnetworkid"],
+        "restartrequired": network.restart_required,
+        "specifyvlan": offering["specifyvlan"],
+        "specifyipranges": offering["specifyipranges"],
+        "canusefordeploy": True,
+        "ispersistent": offering["ispersistent"],
+        "tags": tags.shown(zone, network.uuid),
+        "strechedl2subnet": False,
+        "redundantrouter": network.redundant,
+        "supportsvmautoscaling": offering["isdefault"],
+        "created": stamp(network.created),
+        "receivedbytes": 0,
+        "sentbytes": 0,
+        "egressdefaultpolicy": offering["egressdefaultpolicy"],
+        "publicmtu": 1500,
+        "privatemtu": 1500,
+        "hasannotations": False,
+    }
+
+
+def _services(offering: BuiltIn) -> list[Json]:
+    """The offering's services with what the virtual router can do for each."""
+    details = load("zone.json")["networkservice"]
+    return [details.get(service["name"], service) for service in offering.body["service"]]
