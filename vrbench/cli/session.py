@@ -108,7 +108,8 @@ class Session:
         self._context = replace(self._context, cloud_version=resolved.version, hypervisor=resolved.hypervisor)
         self._note("building")
         with Journal.create(self.store.journal, self._head(resolved)) as journal:
-            environment = build(self._cloud, plan, resolved, journal, self._building)
+            self.screen.phase("building", "SSH on every VM, then trial 1")
+            environment = build(self._cloud, plan, resolved, journal, self.screen.note)
         self.store.write_environment(environment)
         return environment
 
@@ -158,9 +159,6 @@ class Session:
 
     def _head(self, resolved: Resolved) -> Head:
         return Head(self.plan.run_id, self._cloud.endpoint, resolved.account, resolved.domain_id)
-
-    def _building(self, text: str) -> None:
-        self.screen.phase(f"building: {text}", "SSH on every VM, then trial 1")
 
     def _note(self, state: str) -> None:
         self.store.write_run(state, self._context, self.plan.method, asdict(self.plan.profile))

@@ -12,6 +12,14 @@ from vrbench.core.values import show_duration
 # A banner probe leaves sshd before it logs in: with the defaults (MaxStartups 10:30:100, and PerSourcePenalties from
 # OpenSSH 9.8 on) sshd would refuse such probes and so fake the outage that they measure (measurement method, trap 3).
 GUEST_SSHD = "MaxStartups 1000:30:2000\nLoginGraceTime 20\nUseDNS no\n"
+PENALTIES_OFF = """\
+cd /etc/ssh/sshd_config.d || exit 0
+echo 'PerSourcePenalties no' > 01-vrbench.new
+PATH=$PATH:/usr/sbin sshd -G -f $PWD/01-vrbench.new >/dev/null 2>&1 && mv 01-vrbench.new 01-vrbench.conf
+rm -f 01-vrbench.new
+for u in ssh sshd; do systemctl reload $u 2>/dev/null || service $u reload 2>/dev/null && exit 0; done
+pkill -HUP -o -x sshd || true
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +99,10 @@ def make_plan(profile: Profile, run_id: str) -> Plan:
 
 
 def user_data() -> str:
-    """Cloud-config that keeps sshd from defending itself against the probes; it opens nothing.
+    """Cloud-config that keeps the guest's sshd from defending itself against the probes; it opens nothing.
 
-    The second file is read by OpenSSH 9.8 and later only: older versions refuse to start on a keyword they don't know,
-    so it is written only where ``sshd -G`` takes it.
+    PerSourcePenalties is known to OpenSSH 9.8 and later, and an older sshd does not start on a keyword that it doesn't
+    know: the line goes into place only where ``sshd -G`` (9.3 and later) accepts it.
     """
     return (
         "#cloud-config\n"
@@ -103,10 +111,9 @@ def user_data() -> str:
         "  permissions: '0644'\n"
         f"  content: |\n{_indented(GUEST_SSHD)}"
         "runcmd:\n"
-        "- [sh, -c, \"echo 'PerSourcePenalties no' > /etc/ssh/sshd_config.d/01-vrbench.conf; "
-        'sshd -t 2>/dev/null || /usr/sbin/sshd -t || rm /etc/ssh/sshd_config.d/01-vrbench.conf"]\n'
-        '- [sh, -c, "systemctl reload ssh || systemctl reload sshd || service ssh reload || service sshd reload'
-        ' || pkill -HUP -o -x sshd"]\n'
+        "- - sh\n"
+        "  - -c\n"
+        f"  - |\n{_indented(PENALTIES_OFF)}"
     )
 
 

@@ -109,7 +109,8 @@ class HalfOpen(Prober):
         source_port, port, _, acknowledged = struct.unpack_from(">HHII", packet, at)
         index, flags = port - self.base, packet[at + 13]
         stream = index // self.each
-        if (socket.inet_ntoa(packet[12:16]), source_port) != self.targets[stream]:
+        # What arrived before the filter was attached is still in the queue: it may be anybody's.
+        if not self._ours(index) or (socket.inet_ntoa(packet[12:16]), source_port) != self.targets[stream]:
             return
         if flags & SYN_ACK == SYN_ACK:
             self._heard(REPLY, index, 0, acknowledged - 1, t_ns)
@@ -117,10 +118,15 @@ class HalfOpen(Prober):
             self._heard(REFUSED, index, REFUSED_RST, acknowledged - 1, t_ns)
 
     def _unreachable(self, packet: bytes, at: int, t_ns: int) -> None:
+        if len(packet) < at + 36:
+            return
         port, _, sequence = struct.unpack_from(">HHI", packet, at + 28)
         index = port - self.base
-        if socket.inet_ntoa(packet[at + 24 : at + 28]) == self.targets[index // self.each][0]:
+        if self._ours(index) and socket.inet_ntoa(packet[at + 24 : at + 28]) == self.targets[index // self.each][0]:
             self._heard(REFUSED, index, packet[at] << 8 | packet[at + 1], sequence, t_ns)
+
+    def _ours(self, index: int) -> bool:
+        return 0 <= index < len(self.ports)
 
     def _heard(self, kind: int, index: int, detail: int, sequence: int, t_ns: int) -> None:
         """Log what was heard about the probe with ``sequence`` on port ``index``, if that probe was ever sent."""

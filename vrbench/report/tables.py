@@ -31,6 +31,8 @@ def _table(title: str, *columns: str) -> Table:
 
 def run_report(run: Run) -> RenderableType:
     """All of a run: windows and trials, the headline, and every caveat."""
+    if not run.trials:
+        return Text(f"{run.run_id}: no complete trial ({run.state})")
     parts: list[RenderableType] = [windows_table(t) for t in run.trials]
     parts += [trials_table(run), flows_table(run), headline_table(run), caveat_lines([run])]
     return Group(*parts)
