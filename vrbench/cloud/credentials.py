@@ -61,8 +61,15 @@ def load_credentials(endpoint: str | None, environ: Mapping[str, str], files: Se
         key=found["key"].value,
         secret=found["secret"].value,
         verify=_verify(found),
-        source=", ".join(f"{name} from {found[name].source}" for name in _NEEDED),
+        source=_sources({name: found[name].source for name in _NEEDED}),
     )
+
+
+def _sources(sources: Mapping[str, str]) -> str:
+    """ "all from X", or each part with its own source."""
+    if len(set(sources.values())) == 1:
+        return f"all from {next(iter(sources.values()))}"
+    return ", ".join(f"{name} from {source}" for name, source in sources.items())
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, _Found]:

@@ -169,6 +169,8 @@ class Cloud:
             failure = self._not_cloudstack(command, error)
         except requests.RequestException as error:
             failure = self._unreachable(command, error)
+        except ValueError:  # cs 3.2 trips over its own message about a page that is no JSON
+            failure = NotCloudStack(command, self.endpoint, "the answer is no JSON", may_have_run=_mutates(command))
         raise failure
 
     def _client(self, timeout_s: float) -> CloudStack:

@@ -112,11 +112,12 @@ class Removal:
             time.sleep(self.patience.poll_s)
 
     def report(self) -> TeardownReport:
-        left = [f"{e.kind} {e.key}{f' ({e.id})' if e.id else ''}: {self._reason(e)}" for e in self.pending()]
+        still = self.pending("network", "vm", "address", "keypair")  # rules go with what they hang on
+        left = [f"{e.kind} {e.key}{f' ({e.id})' if e.id else ''}: {self._reason(e)}" for e in still]
         return TeardownReport(tuple(self._removed), tuple(left), tuple(self._problems))
 
     def _reason(self, entry: Entry) -> str:
-        return self._reasons.get(entry.key, "it goes with the network or the address that it belongs to")
+        return self._reasons.get(entry.key, "it goes with the network that it belongs to")
 
     def _write(self, write: Callable[[], None]) -> None:
         try:

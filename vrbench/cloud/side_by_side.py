@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from vrbench.cloud.facade import Poll
 
@@ -43,42 +42,56 @@ def side_by_side(calls: Sequence[Callable[[], T]], stop: Stop, width: int = WIDT
     An interrupt (any BaseException in the calling thread) sets ``stop`` too, gives calls under way ``PATIENCE_S`` to
     end, and goes on its way.
     """
-    results: dict[int, T] = {}
-    failures: list[BaseException] = []
-    waiting = iter(list(enumerate(calls)))
-    lock = threading.Lock()
-
-    def work() -> None:
-        while not stop.is_set():
-            with lock:
-                index, call = next(waiting, (-1, None))
-            if call is None:
-                return
-            try:
-                results[index] = call()
-            except Stopped:
-                return
-            except BaseException as failure:  # noqa: BLE001  # it is raised again, in the calling thread
-                failures.append(failure)
-                stop.set()
-
+    work = _Work(calls, stop)
     # Daemons: a second interrupt must be able to end the process while a call still waits for its answer.
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(width, len(calls)))]
-    for thread in threads:
-        thread.start()
+    threads = [threading.Thread(target=work.take_turns, daemon=True) for _ in range(min(width, len(calls)))]
     try:
+        for thread in threads:
+            thread.start()
         for thread in threads:
             thread.join()
     except BaseException:
         stop.set()
-        _join_until(threads, time.monotonic() + PATIENCE_S)
+        work.await_idle(PATIENCE_S)
         raise
-    if failures:
-        raise failures[0]
+    if work.failures:
+        raise work.failures[0]
     stop.check()
-    return [results[index] for index in range(len(calls))]
+    return [work.results[index] for index in range(len(calls))]
 
 
-def _join_until(threads: Sequence[threading.Thread], until_s: float) -> None:
-    for thread in threads:
-        thread.join(max(0.0, until_s - time.monotonic()))
+class _Work(Generic[T]):
+    """Calls taken in turn by several threads. Which are under way is counted, not deduced from the threads: an
+    interrupt may come while those are still being started."""
+
+    def __init__(self, calls: Sequence[Callable[[], T]], stop: Stop) -> None:
+        self.results: dict[int, T] = {}
+        self.failures: list[BaseException] = []
+        self._waiting = iter(list(enumerate(calls)))
+        self._stop = stop
+        self._under_way = 0
+        self._turn = threading.Condition()
+
+    def take_turns(self) -> None:
+        while (taken := self._take()) is not None:
+            index, call = taken
+            try:
+                self.results[index] = call()
+            except Stopped:
+                pass
+            except BaseException as failure:  # noqa: BLE001  # it is raised again, in the calling thread
+                self.failures.append(failure)
+                self._stop.set()
+            with self._turn:
+                self._under_way -= 1
+                self._turn.notify_all()
+
+    def _take(self) -> tuple[int, Callable[[], T]] | None:
+        with self._turn:
+            taken = None if self._stop.is_set() else next(self._waiting, None)
+            self._under_way += taken is not None
+            return taken
+
+    def await_idle(self, patience_s: float) -> None:
+        with self._turn:
+            self._turn.wait_for(lambda: self._under_way == 0, patience_s)

@@ -1,0 +1,71 @@
+"""Operations by name, and the routers as the API shows them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cloud.lab import PLAN, Lab, silent
+from vrbench.cloud.environment import build
+from vrbench.cloud.errors import NotPermitted, UnknownOperation
+from vrbench.cloud.operations import OPERATIONS, RunningOperation, find_operation, request, routers
+from vrbench.core.model import Environment
+from vrbench.core.ports import JobState
+from vrbench.core.profile import OPERATIONS as PROFILE_OPERATIONS
+
+
+@pytest.fixture
+def environment(lab: Lab, tmp_path: Path) -> Environment:
+    with lab.journal(tmp_path / "j") as journal:
+        return build(lab.cloud(), PLAN, lab.resolve(PLAN), journal, silent)
+
+
+def test_every_operation_of_a_profile_exists() -> None:
+    """The registry and the profile's choices name the same things."""
+    assert set(OPERATIONS) == set(PROFILE_OPERATIONS)
+
+
+def test_an_unknown_operation_names_the_nearest() -> None:
+    """A slip of the pen is answered with what was meant."""
+    with pytest.raises(UnknownOperation, match="restart-network-cleanup"):
+        find_operation("restart-network-cleanpu")
+
+
+def test_restart_with_cleanup_replaces_the_router(lab: Lab, environment: Environment) -> None:
+    """The job ends well and another router is there."""
+    cloud = lab.cloud("root")
+    (before,) = routers(cloud, environment.network_id)
+    cloud.wait(request(cloud, "restart-network-cleanup", environment), 20, 0.02)
+    (after,) = routers(cloud, environment.network_id)
+    assert (before.state, after.state) == ("Running", "Running")
+    assert before.id != after.id
+    assert before.public_ip == after.public_ip == environment.source_nat_ip
+
+
+@pytest.mark.parametrize("name", ["restart-network", "reboot-router"])
+def test_other_operations_keep_the_router(lab: Lab, environment: Environment, name: str) -> None:
+    """The same router afterwards."""
+    cloud = lab.cloud("root")
+    before = routers(cloud, environment.network_id)
+    cloud.wait(request(cloud, name, environment), 20, 0.02)
+    assert [router.id for router in routers(cloud, environment.network_id)] == [router.id for router in before]
+
+
+def test_a_user_sees_no_routers_and_can_reboot_none(lab: Lab, environment: Environment) -> None:
+    """Refused by role: an empty tuple to look at, an error to act on."""
+    assert routers(lab.cloud("user"), environment.network_id) == ()
+    with pytest.raises(NotPermitted, match="listRouters"):
+        request(lab.cloud("user"), "reboot-router", environment)
+
+
+def test_a_running_operation_is_polled_without_waiting(lab: Lab, environment: Environment) -> None:
+    """The port of the main path: request, then looks that return at once until it is done."""
+    operation = RunningOperation(lab.cloud(), "restart-network-cleanup", environment, 20, poll_s=0.02)
+    operation.request()
+    until = time.monotonic() + 20
+    while not (state := operation.poll()).done:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert state == JobState(done=True)

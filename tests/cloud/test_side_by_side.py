@@ -1,0 +1,99 @@
+"""Calls side by side: results in order, the first failure wins, an interrupt ends them."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from functools import partial
+
+import pytest
+
+from vrbench.cloud.side_by_side import Stop, side_by_side
+
+
+def test_results_come_in_the_order_of_the_calls() -> None:
+    """Whichever ends first."""
+    delays = [0.05, 0.0, 0.02, 0.01]
+
+    def call(number: int) -> int:
+        time.sleep(delays[number])
+        return number
+
+    assert side_by_side([partial(call, number) for number in range(4)], Stop()) == [0, 1, 2, 3]
+
+
+def test_no_more_calls_at_once_than_asked() -> None:
+    """The width is kept, and used."""
+    now, most, lock = 0, 0, threading.Lock()
+
+    def call() -> None:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.02)
+        with lock:
+            now -= 1
+
+    side_by_side([call] * 12, Stop(), width=3)
+    assert most == 3
+
+
+def test_the_first_failure_is_raised_after_all_have_ended() -> None:
+    """Calls under way come to their end; waiting ones are not begun."""
+    ended: list[str] = []
+    begun = threading.Event()
+
+    def slow() -> None:
+        begun.set()
+        time.sleep(0.1)
+        ended.append("slow")
+
+    def failing() -> None:
+        begun.wait(5)
+        raise ValueError("the reason")
+
+    def late() -> None:
+        ended.append("late")
+
+    with pytest.raises(ValueError, match="the reason"):
+        side_by_side([slow, failing, late], Stop(), width=2)
+    assert ended == ["slow"]
+
+
+def test_a_failure_ends_the_waits_of_the_others() -> None:
+    """Through the flag that waits look at."""
+    stop = Stop()
+
+    def waits() -> None:
+        while True:
+            stop.check()
+            time.sleep(0.01)
+
+    def fails() -> None:
+        raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011  # the type is all there is
+        side_by_side([waits, waits, fails], stop)
+
+
+def test_an_interrupt_lets_calls_under_way_end_and_goes_on_its_way() -> None:
+    """What was sent is still journaled; what was not sent is not."""
+    done: list[int] = []
+    started = threading.Semaphore(0)
+
+    def call(number: int) -> None:
+        started.release()
+        time.sleep(0.2)
+        done.append(number)
+
+    def interrupt() -> None:
+        started.acquire(timeout=5)
+        started.acquire(timeout=5)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side([partial(call, number) for number in range(6)], Stop(), width=2)
+    assert sorted(done) == [0, 1]
