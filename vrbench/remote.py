@@ -28,6 +28,10 @@ class RemoteError(RuntimeError):
     """A guest could not be reached, refused us, showed another key or did not answer; says which, why, what to do."""
 
 
+class CommandFailed(RemoteError):
+    """A streamed command ended by itself with an exit code other than 0."""
+
+
 @dataclass(frozen=True, slots=True)
 class Completed:
     """What a remote command left: its exit code (-1: killed by a signal) and its output."""
@@ -138,9 +142,7 @@ class Remote:
             out = _read_all(channel, end)
             channel.settimeout(max(0.01, end - time.monotonic()))
             err = channel.makefile_stderr("rb").read()
-            if not channel.status_event.wait(max(0.01, end - time.monotonic())):
-                raise TimeoutError
-            return Completed(channel.exit_status, out, err)
+            return Completed(self._exit_code(channel, max(0.01, end - time.monotonic())), out, err)
 
     def put(self, content: bytes, path: str, mode: int = 0o600, timeout_s: float = 30.0) -> None:
         """Write ``content`` to ``path``, never readable by more than ``mode`` allows."""
@@ -152,10 +154,26 @@ class Remote:
             raise RemoteError(f"{self.name}: can't write {path}: {reason}; is the guest's disk full or read-only?")
 
     def stream(self, command: str | Sequence[str], idle_s: float) -> Iterator[bytes]:
-        """The command's output as it comes, to its end; RemoteError when nothing comes for ``idle_s``."""
+        """The command's output as it comes, to its end; RemoteError when nothing comes for ``idle_s``.
+
+        CommandFailed when it ends with an exit code other than 0.
+        """
         with _blamed(self.name), self._execute(command, idle_s) as channel:
             while chunk := channel.recv(1 << 16):
                 yield chunk
+            code = self._exit_code(channel, idle_s)
+            if code > 0:
+                raise CommandFailed(f"{self.name}: exit code {code}")
+            if code < 0:
+                raise RemoteError(f"{self.name}: the command was killed before its end")
+
+    def _exit_code(self, channel: paramiko.Channel, timeout_s: float) -> int:
+        """The exit code, -1 after a signal; OSError when the connection broke before it came."""
+        if not channel.status_event.wait(timeout_s):
+            raise TimeoutError
+        if channel.exit_status < 0 and not self._transport.is_active():
+            raise ConnectionResetError("connection lost")
+        return channel.exit_status
 
     def exchange(self, command: str | Sequence[str], lines: int, timeout_s: float) -> list[tuple[int, int, bytes]]:
         """Send ``lines`` empty lines to the command, each after the answer to the one before.

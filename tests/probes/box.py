@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 CLONE_NEWNET = 0x40000000
-_SETUP = "mount -t tmpfs tmpfs /run && mkdir -p /run/netns /run/sshd && echo ready && { sleep infinity & wait; }"  # the shell, as init, reaps orphans
+# The shell stays, as init, to reap orphans.
+_SETUP = "mount -t tmpfs tmpfs /run && mkdir -p /run/netns /run/sshd && echo ready && { sleep infinity & wait; }"
 
 
 class Box:

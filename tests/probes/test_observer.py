@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +26,16 @@ pytestmark = pytest.mark.lab
 GUEST, OTHER = f"{ROUTER}:2201", f"{ROUTER}:2202"  # forwarded to the SSH ports of guest1 and guest2
 BARE = f"{ROUTER}:2200"  # to that of guest0, which runs no sshd
 Layer = Literal["syn", "banner"]
+ROOT = Path(__file__).parents[2]
+_OBSERVE = """
+import sys, time
+from pathlib import Path
+from tests.probes.rig import stream
+from vrbench.probes.observer import ObserverConfig, start_observer
+
+streams = (stream(sys.argv[2], "syn", float(sys.argv[3]), "ssh"),)
+observer = start_observer(ObserverConfig("syn", "harness", Path(sys.argv[1]), streams))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -172,21 +183,17 @@ def test_a_stopped_prober_leaves_gaps(box: Box, tmp_path: Path) -> None:
     logged = read_log(tmp_path / "log")
     slots = sorted(logged.slots(Kind.SENT))
     assert logged.unanswered() == []
-    assert max(b - a for a, b in zip(slots, slots[1:], strict=False)) >= 45
+    assert max(b - a for a, b in pairwise(slots)) >= 45
 
 
 @pytest.mark.usefixtures("sshd")
 def test_a_prober_ends_in_order_when_its_parent_is_killed(box: Box, tmp_path: Path) -> None:
     """Killing the parent outright leaves a log with END and no process."""
-    script = (
-        "import sys, time; from pathlib import Path; from tests.probes.rig import stream\n"
-        "from vrbench.probes.observer import ObserverConfig, start_observer\n"
-        f"config = ObserverConfig('syn', 'h', Path({str(tmp_path / 'log')!r}), (stream({GUEST!r}, 'syn', 0.02, 'ssh'),))\n"
-        "print(start_observer(config).pid, flush=True); time.sleep(60)"
-    )
-    root = Path(__file__).parents[2]
+    script = _OBSERVE + "print(observer.pid, flush=True); time.sleep(60)"
     with box.inside("harness"):
-        parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=root)
+        parent = subprocess.Popen(
+            [sys.executable, "-c", script, str(tmp_path / "log"), GUEST, "0.02"], stdout=subprocess.PIPE, cwd=ROOT
+        )
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
     parent.kill()
@@ -210,10 +217,13 @@ def test_a_terminals_interrupt_does_not_reach_it(box: Box, tmp_path: Path) -> No
 
 def test_a_killed_prober_is_told(box: Box, tmp_path: Path) -> None:
     """A log without END is an error at stop, and what was logged stays readable."""
-    with pytest.raises(ProbeError, match="without an end"), observing(box, tmp_path / "log", "syn") as observer:
-        wait_for(later(0.2), "samples")
-        os.kill(observer.pid, signal.SIGKILL)
-        wait_for(lambda: not observer.alive(), "its death")
+    with box.inside("harness"):
+        observer = start_observer(ObserverConfig("syn", "h", tmp_path / "log", (stream(BARE, "syn", 0.02, "ssh"),)))
+    wait_for(later(0.2), "samples")
+    os.kill(observer.pid, signal.SIGKILL)
+    wait_for(lambda: not observer.alive(), "its death")
+    with pytest.raises(ProbeError, match="without an end"):
+        observer.stop()
     assert len(read_log(tmp_path / "log").slots(Kind.SENT)) > 2
 
 
@@ -235,17 +245,11 @@ def test_what_can_not_start_says_why(box: Box, tmp_path: Path, target: str, inte
 @pytest.mark.usefixtures("sshd")
 def test_without_raw_sockets_syn_falls_back_to_connecting(box: Box, tmp_path: Path) -> None:
     """Without the right to raw sockets the stream stays, its method says "connect", and fine intervals are refused."""
-    script = (
-        "import sys, time; from pathlib import Path; from tests.probes.rig import stream\n"
-        "from vrbench.probes.observer import ObserverConfig, start_observer\n"
-        "config = ObserverConfig('syn', 'h', Path(sys.argv[1]), (stream(sys.argv[2], 'syn', float(sys.argv[3]), 'ssh'),))\n"
-        "observer = start_observer(config); time.sleep(0.5); observer.stop()"
-    )
+    script = _OBSERVE + "time.sleep(0.5); observer.stop()"
 
     def run(log: Path, interval: str) -> subprocess.CompletedProcess[str]:
         argv = [*AS_USER, sys.executable, "-c", script, str(log), GUEST, interval]
-        root = Path(__file__).parents[2]
-        return subprocess.run(argv, capture_output=True, text=True, cwd=root, check=False)
+        return subprocess.run(argv, capture_output=True, text=True, cwd=ROOT, check=False)
 
     with box.inside("harness"):
         done, refused = run(tmp_path / "coarse", "0.1"), run(tmp_path / "fine", "0.02")

@@ -20,7 +20,7 @@ from vrbench.core.model import Guest
 from vrbench.probes.bundle import agent_bundle
 from vrbench.probes.config import PhasedStream, ProbeError
 from vrbench.probes.observer import ends_in_order
-from vrbench.remote import Completed, Remote, RemoteError
+from vrbench.remote import CommandFailed, Completed, Remote, RemoteError
 
 IDLE_S = 3.0  # an agent logs at least once a second: after this long the connection is given up
 SILENT_S = 2.0  # after this long without a byte contact counts as lost
@@ -73,6 +73,7 @@ class GuestAgent:
         self._connect = connect
         self._home = ""
         self._python: list[str] = []
+        self._ended_early = ""
         self._done = threading.Event()
         self._follower: threading.Thread | None = None
 
@@ -126,16 +127,18 @@ class GuestAgent:
         self._follower.start()
 
     def finish(self, deadline_s: float = 30.0) -> None:
-        """Stop the agent and fetch the rest; ProbeError when the local log stays without its end."""
+        """Stop the agent and fetch the rest; ProbeError when the local log stays without its end.
+
+        May be called again after a ProbeError: following goes on until ``remove``.
+        """
         end = time.monotonic() + deadline_s
         if self._follower is None:
             self.follow()
         assert self._follower is not None
         problem = self._stop(end)
-        self._follower.join(max(0.0, end - time.monotonic()) if not problem else IDLE_S)
-        self._done.set()
+        self._follower.join(max(0.0, end - time.monotonic()))
         if not ends_in_order(self.local_log):
-            reason = problem or f"the rest did not arrive within {deadline_s:g} s"
+            reason = problem or self._ended_early or f"the rest did not arrive within {deadline_s:g} s"
             raise ProbeError(f"guest {self.guest.name}: its samples end early: {reason}; what arrived is kept")
 
     def remove(self) -> None:
@@ -165,11 +168,11 @@ class GuestAgent:
         while not self._done.is_set() and not ends_in_order(self.local_log):
             try:
                 self._fetch()
+            except CommandFailed:
+                self._ended_early = "the agent died, perhaps with a reboot of the guest"
+                return
             except RemoteError:
                 pass  # the router is away, as expected: lost_contact says so, and we try again
-            else:
-                if ends_in_order(self.local_log):
-                    return
             self._done.wait(random.uniform(0.5, 1.0))
 
     def _fetch(self) -> None:

@@ -1,0 +1,125 @@
+"""The agent over SSH through the router that is cut meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.probes.box import Box
+from tests.probes.rig import HARNESS, ROUTER, read_log, stream, wait_for
+from tests.probes.servers import start_sshd, stop_server
+from vrbench.core.model import Guest
+from vrbench.core.rawlog import Kind
+from vrbench.probes.config import ProbeError
+from vrbench.probes.guest import GuestAgent
+from vrbench.remote import HostKeyPins, Remote, generate_key
+
+pytestmark = pytest.mark.lab
+STREAMS = (stream(HARNESS, "persistent", 0.05), stream(HARNESS, "fresh", 0.05))
+
+
+@pytest.fixture
+def agent(box: Box, tmp_path: Path) -> Iterator[GuestAgent]:
+    """A deployed agent in guest0; the test's thread stands in the harness's network."""
+    server = start_sshd(box, "guest0", tmp_path, generate_key(tmp_path / "id"))
+    pins = HostKeyPins(tmp_path / "known_hosts")
+
+    def connect() -> Remote:
+        return Remote.connect(ROUTER, 2200, "root", tmp_path / "id", pins, timeout_s=2.0)
+
+    with box.inside("harness"):
+        made = GuestAgent(Guest("vm-1", "id-1", "10.1.1.10", ROUTER, 2200), connect, tmp_path / "vm-1.raw")
+        made.deploy()
+        yield made
+        made.remove()
+    stop_server(box, "guest0", server)
+
+
+def size(agent: GuestAgent) -> int:
+    return agent.local_log.stat().st_size if agent.local_log.exists() else 0
+
+
+def test_a_run_is_deployed_followed_collected_and_removed(agent: GuestAgent) -> None:
+    """The whole life of an agent; what stands in the guest ends with it."""
+    home = Path(agent._home)
+    assert agent.facts().gateway == "10.1.1.1"
+    assert agent.facts().gateway_mac
+    agent.start(STREAMS, max_s=30)
+    agent.follow()
+    wait_for(lambda: size(agent) > 1000, "samples")
+    assert not agent.lost_contact
+    agent.finish()
+    logged = read_log(agent.local_log)
+    assert logged.header.node == "vm-1"
+    assert logged.records[-1].kind is Kind.END
+    assert logged.unanswered(0) == logged.unanswered(1) == []
+    assert agent.local_log.read_bytes() == (home / "probe.log").read_bytes()
+    agent.remove()
+    assert not home.exists()
+    agent.remove()
+
+
+def test_the_clock_offset_holds_the_truth(agent: GuestAgent) -> None:
+    """Guest and harness share this machine's monotonic clock: the offset is 0 within its error."""
+    offset = agent.measure_clock()
+    assert abs(offset.offset_ns) <= offset.error_ns
+    assert offset.error_ns < 50_000_000
+
+
+@pytest.mark.parametrize("verdict", ["reject with tcp reset", "drop"])
+def test_following_survives_a_cut(agent: GuestAgent, gate: Box, verdict: str) -> None:
+    """Whether its connection is reset or starved, the follower resumes at the very byte."""
+    agent.start(STREAMS, max_s=60)
+    agent.follow()
+    wait_for(lambda: size(agent) > 1000, "samples")
+    gate.run("router", "nft", f"add rule ip gate cut meta l4proto tcp {verdict}")
+    wait_for(lambda: agent.lost_contact, "lost contact")
+    silent = agent.last_heard_ns
+    wait_for(lambda: time.monotonic_ns() - silent > 3_500_000_000, "the end of the first connection")
+    gate.run("router", "nft", "flush chain ip gate cut")
+    wait_for(lambda: not agent.lost_contact, "contact again")
+    agent.finish()
+    logged = read_log(agent.local_log)
+    assert agent.local_log.read_bytes() == (Path(agent._home) / "probe.log").read_bytes()
+    assert logged.unanswered(0) == [], "only TCP was cut: the probes knew nothing of it"
+    assert logged.slots(Kind.SENT) == list(range(len(logged.slots(Kind.SENT))))
+
+
+def test_finishing_waits_for_the_path(agent: GuestAgent, gate: Box) -> None:
+    """finish during an outage gives up at its deadline, keeps what arrived, and succeeds when called again later."""
+    agent.start(STREAMS, max_s=60)
+    agent.follow()
+    wait_for(lambda: size(agent) > 1000, "samples")
+    gate.run("router", "nft", "add rule ip gate cut drop")
+    with pytest.raises(ProbeError, match=r"vm-1.*end early"):
+        agent.finish(deadline_s=3.0)
+    kept = size(agent)
+    assert kept > 1000
+    gate.run("router", "nft", "flush chain ip gate cut")
+    agent.finish()
+    assert read_log(agent.local_log).records[-1].kind is Kind.END
+
+
+def test_an_agent_that_died_is_told_at_once(agent: GuestAgent) -> None:
+    """Its log has no end and never will: finish says so without waiting for the deadline, and keeps what there was."""
+    agent.start(STREAMS, max_s=60)
+    pid = int((Path(agent._home) / "probe.log.pid").read_text().split()[0])
+    agent.follow()
+    wait_for(lambda: size(agent) > 1000, "samples")
+    with agent._connect() as remote:
+        remote.run(f"kill -9 {pid}")
+    began = time.monotonic()
+    with pytest.raises(ProbeError, match="the agent died"):
+        agent.finish()
+    assert time.monotonic() - began < 5
+    assert agent.local_log.read_bytes() == (Path(agent._home) / "probe.log").read_bytes()
+
+
+def test_an_agent_that_can_not_start_says_why(agent: GuestAgent) -> None:
+    """The guest's own words reach the harness, with the guest's name."""
+    agent.start(STREAMS, max_s=5)
+    with pytest.raises(ProbeError, match=r"vm-1 can't probe: .*File exists"):
+        agent.start(STREAMS, max_s=5)

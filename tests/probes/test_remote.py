@@ -1,0 +1,124 @@
+"""SSH to a real sshd through the router."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.probes.box import Box
+from tests.probes.rig import ROUTER
+from tests.probes.servers import start_sshd, stop_server
+from vrbench.remote import HostKeyPins, Remote, RemoteError, generate_key
+
+pytestmark = pytest.mark.lab
+
+
+@dataclass(frozen=True)
+class Login:
+    """All that a connection to guest0 needs."""
+
+    box: Box
+    home: Path
+    key: Path
+    public: str
+    pins: HostKeyPins
+
+    def connect(self, *, key: Path | None = None, port: int = 2200, timeout_s: float = 5.0) -> Remote:
+        with self.box.inside("harness"):
+            return Remote.connect(ROUTER, port, "root", key or self.key, self.pins, timeout_s)
+
+
+@pytest.fixture
+def login(box: Box, tmp_path: Path) -> Iterator[Login]:
+    public = generate_key(tmp_path / "id")
+    server = start_sshd(box, "guest0", tmp_path, public)
+    yield Login(box, tmp_path, tmp_path / "id", public, HostKeyPins(tmp_path / "known_hosts"))
+    stop_server(box, "guest0", server)
+
+
+def test_a_generated_key_is_private_and_openssh_reads_it(tmp_path: Path) -> None:
+    """Mode 0600, never written over, and ssh-keygen derives the same public key from it."""
+    public = generate_key(tmp_path / "id")
+    assert stat.S_IMODE((tmp_path / "id").stat().st_mode) == 0o600
+    derived = subprocess.run(["ssh-keygen", "-y", "-f", tmp_path / "id"], capture_output=True, text=True, check=True)
+    assert derived.stdout.split()[:2] == public.split()[:2]
+    with pytest.raises(FileExistsError):
+        generate_key(tmp_path / "id")
+
+
+def test_a_command_gives_its_code_and_both_outputs(login: Login) -> None:
+    """run passes standard input and quotes a list for the shell."""
+    with login.connect() as remote:
+        done = remote.run("cat; echo oops >&2; exit 3", stdin=b"hello")
+        quoted = remote.run(["printf", "%s", "a b'$HOME"])
+    assert (done.code, done.out, done.err) == (3, b"hello", b"oops\n")
+    assert quoted.out == b"a b'$HOME"
+
+
+def test_put_writes_bytes_with_their_mode(login: Login) -> None:
+    """Any bytes arrive as they are; a directory that is not there is an error that says so."""
+    content = bytes(range(256)) * 1000
+    with login.connect() as remote:
+        remote.put(content, str(login.home / "x y"), 0o640)
+        with pytest.raises(RemoteError, match="can't write"):
+            remote.put(b"", str(login.home / "no" / "where"))
+    assert (login.home / "x y").read_bytes() == content
+    assert stat.S_IMODE((login.home / "x y").stat().st_mode) == 0o640
+
+
+def test_a_stream_comes_in_pieces_and_may_not_fall_silent(login: Login) -> None:
+    """Chunks arrive as they are written; silence beyond the deadline is an error."""
+    with login.connect() as remote:
+        chunks = remote.stream("echo one; sleep 0.2; echo two; sleep 30", idle_s=1.0)
+        assert next(chunks) == b"one\n"
+        assert next(chunks) == b"two\n"
+        with pytest.raises(RemoteError, match="no answer in time"):
+            next(chunks)
+
+
+def test_a_command_that_hangs_is_given_up(login: Login) -> None:
+    """run ends at its timeout, and the connection serves the next command."""
+    with login.connect() as remote:
+        began = time.monotonic()
+        with pytest.raises(RemoteError, match="no answer in time"):
+            remote.run("sleep 30", timeout_s=0.5)
+        assert time.monotonic() - began < 3
+        assert remote.run("echo still").out == b"still\n"
+
+
+def test_the_first_host_key_is_pinned(login: Login) -> None:
+    """The pin file is private, OpenSSH finds the host in it, and a changed key names both fingerprints."""
+    login.connect().close()
+    pins = login.home / "known_hosts"
+    assert stat.S_IMODE(pins.stat().st_mode) == 0o600
+    found = ["ssh-keygen", "-F", f"[{ROUTER}]:2200", "-f", str(pins)]
+    subprocess.run(found, check=True, stdout=subprocess.DEVNULL)
+    type_and_key = pins.read_text().split()[1:]
+    other = (login.home / "id.pub", generate_key(login.home / "other").split()[1])[1]
+    pins.write_text(f"[{ROUTER}]:2200 {type_and_key[0]} {other}\n")
+    changed = Login(login.box, login.home, login.key, login.public, HostKeyPins(pins))
+    with pytest.raises(RemoteError, match=r"another host key.*SHA256:\S+, pinned SHA256:"):
+        changed.connect()
+
+
+def test_each_way_to_fail_has_its_message(login: Login) -> None:
+    """A foreign key, a closed port and a black hole are told apart."""
+    generate_key(login.home / "stranger")
+    with pytest.raises(RemoteError, match="login refused"):
+        login.connect(key=login.home / "stranger")
+    with pytest.raises(RemoteError, match="refused: are address, firewall rule"):
+        login.connect(port=2201)
+    with pytest.raises(RemoteError, match="can't use the private key"):
+        login.connect(key=login.home / "none")
+    login.box.run("router", "nft", "add rule ip gate cut drop")
+    try:
+        with pytest.raises(RemoteError, match="no answer in time"):
+            login.connect(timeout_s=0.5)
+    finally:
+        login.box.run("router", "nft", "flush chain ip gate cut")
