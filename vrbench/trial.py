@@ -47,6 +47,7 @@ def run_trial(
 
     Raises what the ports raise; the probers are stopped in any case, and what they saw stays on disk.
     """
+    screen.phase(f"trial {number}: starting probers", "baseline")
     observation.start()
     try:
         _baseline(number, limits, observation, screen, clock)

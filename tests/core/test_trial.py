@@ -94,6 +94,7 @@ def test_phases_come_in_order() -> None:
     world = World()
     facts = run_trial(1, LIMITS, world, world, world, world)
     assert [p.partition(": ")[2] for p in world.phases] == [
+        "starting probers",
         "baseline",
         "operating",
         "job ended, validating",

@@ -22,7 +22,6 @@ from vrbench.store import RunDir, find_run, new_run_id
 
 if TYPE_CHECKING:
     from vrbench.cli.session import Ended
-    from vrbench.core.live import StreamState
 
 BYTES_PER_PROBE = 48  # two records of 16 bytes, and a third for banners
 
@@ -108,7 +107,7 @@ def measure(
     credentials = load_credentials(plan.profile.cloud.endpoint or None, environ, files)
     store = RunDir.create(reports, plan.run_id, bytes_needed(plan))
     kept = RunDir(find_run(reports, reuse)) if reuse else None
-    screen = make_screen(plain or show == "json", row_of)
+    screen = make_screen(plain or show == "json")
     for what, how in plan.lines:
         screen.note(f"{what:10} {how}")
     screen.note(f"{'endpoint':10} {credentials.endpoint} ({credentials.source})")
@@ -140,11 +139,6 @@ def conclude(plan: Plan, store: RunDir, ended: Ended) -> int:
         click.echo(f"remove it with: vrbench cleanup {plan.run_id}", err=True)
     click.echo(f"run directory: {store.path}  (vrbench export {plan.run_id} --table trials)", err=True)
     return code
-
-
-def row_of(state: StreamState) -> str:
-    """The live view's row of a stream: its VM, or its public end."""
-    return state.stream.name.split("/")[1]
 
 
 def bytes_needed(plan: Plan) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -20,27 +20,32 @@ FLOW_COLUMNS = (
     ("syn", "in, TCP"),
     ("banner", "in, SSH"),
 )
+NEWS_S = 3.0
 
 
 class RunScreen(Protocol):
-    """What a run shows while it goes on; also the main path's ``Screen`` port."""
+    """What a run shows while it goes on; also the main path's ``Screen`` port.
+
+    ``label`` says which row a public end ("address:port") belongs to, once that is known.
+    """
 
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None: ...
 
+    def label(self, rows: Mapping[str, str]) -> None: ...
     def phase(self, name: str, following: str) -> None: ...
     def watch(self, states: Sequence[StreamState], now_ns: int, job: str) -> None: ...
     def note(self, text: str) -> None: ...
 
 
-def make_screen(plain: bool, rows: Callable[[StreamState], str]) -> RunScreen:
-    """The live view where stderr is a terminal, plain lines otherwise. ``rows`` names the row a stream belongs to."""
+def make_screen(plain: bool) -> RunScreen:
+    """The live view where stderr is a terminal, plain lines otherwise."""
     from rich.console import Console
 
     console = Console(stderr=True)
-    return PlainScreen(console) if plain or not console.is_terminal else LiveScreen(console, rows)
+    return PlainScreen(console) if plain or not console.is_terminal else LiveScreen(console)
 
 
 class PlainScreen:
@@ -57,6 +62,9 @@ class PlainScreen:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         return None
 
+    def label(self, rows: Mapping[str, str]) -> None:
+        return None
+
     def phase(self, name: str, following: str) -> None:
         self._line(f"{name} (next: {following})" if following else name)
 
@@ -64,7 +72,7 @@ class PlainScreen:
         self._line(f"  {text}")
 
     def watch(self, states: Sequence[StreamState], now_ns: int, job: str) -> None:
-        words = summary_words(states)
+        words = summary_words(states, now_ns)
         if words != self._last:
             self._last = words
             self._line(f"  {words}; job {job}")
@@ -77,10 +85,11 @@ class PlainScreen:
 class LiveScreen:
     """Phase, elapsed time and what comes next; per VM and stream: up or down now, and for how long in all."""
 
-    def __init__(self, console: Console, row_of: Callable[[StreamState], str]) -> None:
+    def __init__(self, console: Console) -> None:
         from rich.live import Live
 
-        self._console, self._row_of = console, row_of
+        self._console = console
+        self._rows: Mapping[str, str] = {}
         self._begun = self._phase_begun = time.monotonic()
         self._phase, self._following = "starting", ""
         self._states: Sequence[StreamState] = ()
@@ -93,6 +102,9 @@ class LiveScreen:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._live.stop()
+
+    def label(self, rows: Mapping[str, str]) -> None:
+        self._rows = rows
 
     def phase(self, name: str, following: str) -> None:
         now = time.monotonic()
@@ -115,7 +127,7 @@ class LiveScreen:
         head = f"[bold]{self._phase}[/]  {now - self._phase_begun:.0f} s  [dim](run {now - self._begun:.0f} s"
         outer.add_row(head + (f"; next: {self._following})[/]" if self._following else ")[/]"))
         if self._states:
-            outer.add_row(f"job: {self._job}   {summary_words(self._states)}")
+            outer.add_row(f"job: {self._job}   {summary_words(self._states, self._now_ns)}")
             outer.add_row(self._streams())
         return outer
 
@@ -130,34 +142,41 @@ class LiveScreen:
         cells: dict[str, dict[str, str]] = {}
         for state in self._states:
             if state.stream.direction is not Direction.CONTROL:
-                cells.setdefault(self._row_of(state), {})[state.stream.flow] = _cell(state, self._now_ns)
+                place = state.stream.name.split("/")[1]
+                cells.setdefault(self._rows.get(place, place), {})[state.stream.flow] = _cell(state, self._now_ns)
         for row in sorted(cells, key=_natural):
             table.add_row(row, *(cells[row].get(flow, "") for flow, _ in FLOW_COLUMNS))
         return table
 
 
 def _cell(state: StreamState, now_ns: int) -> str:
-    """Up or down now, the present window, and the total so far."""
+    """Up or down now, and the total so far; guests that can't be reached can't be asked."""
     total_s = state.down_ns / 1e9
     if state.up is None:
         return "[dim]waiting[/]"
+    if is_old(state, now_ns):
+        return f"[dim]no news {(now_ns - state.judged_ns) / 1e9:.0f} s[/]"
     if state.up:
-        stale = (now_ns - state.judged_ns) / 1e9
-        if stale > 5:
-            return f"[dim]no news {stale:.0f} s[/]"
         return f"[green]up[/] {total_s:.1f} s" if total_s else "[green]up[/]"
     present_s = max(0.0, (now_ns - state.since_ns) / 1e9)
     return f"[bold red]DOWN[/] {total_s + present_s:.1f} s"
 
 
-def summary_words(states: Sequence[StreamState]) -> str:
-    """ "egress 20 of 20 up, ingress 0 of 20 up"."""
+def is_old(state: StreamState, now_ns: int) -> bool:
+    """Whether the newest judged probe of a stream is too long ago to speak of now."""
+    return (now_ns - state.judged_ns) / 1e9 > NEWS_S
+
+
+def summary_words(states: Sequence[StreamState], now_ns: int) -> str:
+    """ "egress 18 of 20 up, 2 without news; ingress 0 of 20 up"."""
     words = []
     for direction in (Direction.EGRESS, Direction.INGRESS):
         here = [s for s in states if s.stream.direction is direction]
+        old = sum(is_old(s, now_ns) for s in here)
+        up = sum(bool(s.up) and not is_old(s, now_ns) for s in here)
         if here:
-            words.append(f"{direction.value} {sum(bool(s.up) for s in here)} of {len(here)} up")
-    return ", ".join(words) or "no stream yet"
+            words.append(f"{direction.value} {up} of {len(here)} up{f', {old} without news' if old else ''}")
+    return "; ".join(words) or "no stream yet"
 
 
 def _natural(name: str) -> tuple[str, int]:

@@ -23,7 +23,7 @@ from vrbench.cloud.preflight import Resolved, preflight
 from vrbench.cloud.teardown import teardown
 from vrbench.core.facts import Context
 from vrbench.core.model import Environment
-from vrbench.core.plan import EnvironmentPlan, Plan, user_data
+from vrbench.core.plan import EnvironmentPlan, Plan, short_name, user_data
 from vrbench.core.results import Run
 from vrbench.probes.observation import Sensors
 from vrbench.remote import HostKeyPins, generate_key
@@ -125,6 +125,7 @@ class Session:
     def _trials(self, environment: Environment) -> None:
         p = self.plan.profile
         limits = TrialLimits(p.trials.baseline, p.trials.validation, p.trials.observe_at_most, p.operation.job_timeout)
+        self.screen.label(rows(environment))
         keys = self.reuse or self.store
         sensors = Sensors(self.plan, environment, keys.key, HostKeyPins(keys.known_hosts))
         self.screen.phase(f"waiting for SSH on {len(environment.guests)} VMs", "trial 1")
@@ -189,6 +190,16 @@ class Session:
             boot_timeout_s=p.environment.boot_timeout,
             job_timeout_s=p.operation.job_timeout,
         )
+
+
+def rows(environment: Environment) -> dict[str, str]:
+    """Which VM's row a public end is shown in: its VM's, where that has only this one."""
+    guests = [e.guest for e in environment.endpoints]
+    return {
+        f"{e.public_ip}:{e.port}": short_name(environment, e.guest)
+        for e in environment.endpoints
+        if guests.count(e.guest) == 1
+    }
 
 
 def remove(cloud: Cloud, store: RunDir, say: Callable[[str], None]) -> tuple[tuple[str, ...], tuple[str, ...]]:

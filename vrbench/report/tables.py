@@ -150,17 +150,17 @@ def _reduction(before: float, after: float) -> float | None:
 
 def caveat_lines(runs: Sequence[Run]) -> RenderableType:
     """Every caveat once, with the trials that carry it, and the instrument's own quality."""
+    seen: dict[str, list[str]] = {}
+    trials = [(run, trial) for run in runs for trial in run.trials]
+    for run, trial in trials:
+        place = f"{run.context.environment} {trial.facts.number}" if len(runs) > 1 else str(trial.facts.number)
+        for caveat in trial.caveats:
+            seen.setdefault(str(caveat), []).append(place)
     lines = []
-    for run in runs:
-        seen: dict[str, list[str]] = {}
-        for trial in run.trials:
-            for caveat in trial.caveats:
-                seen.setdefault(str(caveat), []).append(str(trial.facts.number))
-        for words, trials in seen.items():
-            lines.append(Text(f"! {words} [trial {', '.join(trials)}]", style="yellow"))
-        if run.trials:
-            lines.append(Text(_quality(run), style="dim"))
-    return Group(*lines)
+    for words, places in seen.items():
+        where = "all trials" if len(places) == len(trials) > 1 else f"trial {', '.join(places)}"
+        lines.append(Text(f"! {words} [{where}]", style="yellow"))
+    return Group(*lines, *(Text(_quality(run), style="dim") for run in runs if run.trials))
 
 
 def _quality(run: Run) -> str:

@@ -1,0 +1,100 @@
+"""Set up from a bare checkout, then run: ``python3 -m vrbench.bootstrap [--install-missing] demo|test|check [ARGS]``.
+
+Needs nothing but a Python and this checkout: finds the system packages that are missing, makes .venv, installs vrbench
+with its libraries there, and runs the demo, the tests, or every check. Kept to old syntax down to the version test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from vrbench.lab import requirements
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+TEST_PACKAGES = {"fping": "fping", "tcpdump": "tcpdump"}
+USAGE = 64
+
+
+def main() -> int:
+    """Parse, set up, run; returns the exit code of what was run."""
+    if sys.version_info < (3, 11):
+        print("vrbench needs Python 3.11 or later; this is " + sys.version.split()[0], file=sys.stderr)
+        return USAGE
+    parser = argparse.ArgumentParser(prog="python3 -m vrbench.bootstrap", description=__doc__.splitlines()[0])
+    parser.add_argument("--install-missing", action="store_true", help="install system packages (root or sudo)")
+    parser.add_argument("what", choices=["demo", "test", "check", "setup"])
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on")
+    asked = parser.parse_args()
+    problem = system_packages(asked.install_missing, tests=asked.what in ("test", "check"))
+    if problem:
+        print(problem, file=sys.stderr)
+        return USAGE
+    make_venv()
+    for command in commands(asked.what, asked.arguments):
+        code = subprocess.call(command, cwd=ROOT)
+        if code:
+            return code
+    return 0
+
+
+def system_packages(install_missing: bool, tests: bool) -> str:
+    """Find what the system lacks, install it if asked to; returns what is still wrong, in words, or nothing."""
+    lacking = find_missing(tests)
+    if lacking and install_missing:
+        print("installing: " + " ".join(lacking.packages), file=sys.stderr)
+        try:
+            requirements.install(lacking)
+        except RuntimeError as error:
+            return str(error)
+        lacking = find_missing(tests)
+    if lacking:
+        return lacking.message() + "Or run the same command with --install-missing."
+    return "\n".join(requirements.check_machine())
+
+
+def find_missing(tests: bool) -> requirements.Missing:
+    """What the lab lacks, what Debian splits off from Python, and what only tests need."""
+    lab = requirements.find_missing()
+    more = {"python3 -m venv": "python3-venv"} if importlib.util.find_spec("ensurepip") is None else {}
+    if tests:
+        more.update({command: package for command, package in TEST_PACKAGES.items() if shutil.which(command) is None})
+    return requirements.Missing((*lab.commands, *more), (*lab.packages, *more.values()))
+
+
+def make_venv() -> None:
+    """A virtual environment with vrbench in it, made anew when what it depends on has changed."""
+    stamp = VENV / "installed"
+    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + sys.version.encode()).hexdigest()
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    print("setting up " + str(VENV), file=sys.stderr)
+    shutil.rmtree(VENV, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
+    pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--editable", str(ROOT) + "[test]"], check=True)
+    stamp.write_text(wanted)
+
+
+def commands(what: str, arguments: list[str]) -> list[list[str]]:
+    """The command lines for one word."""
+    python = str(VENV / "bin" / "python")
+    test = [python, "-m", "pytest", *arguments]
+    if what == "demo":
+        return [[str(VENV / "bin" / "vrbench"), "demo", *arguments]]
+    if what == "test":
+        return [test]
+    if what == "check":
+        ruff = [python, "-m", "ruff"]
+        return [[*ruff, "format", "--check"], [*ruff, "check"], [python, "-m", "mypy"], test]
+    return []
+
+
+if __name__ == "__main__":
+    sys.exit(main())
