@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ from tests.lab.box import (
     vm,
     wait_until,
 )
-from vrbench.lab.ground import FirewallRule, GroundError, PortForward, RuleSet, VmSpec
+from vrbench.lab.ground import FirewallRule, GroundError, PortForward, RuleSet
 from vrbench.lab.namespaces import inside, ip_batch, run
 from vrbench.lab.router import gratuitous_arp
 from vrbench.lab.zone import CONTROL_TARGET, EGRESS_TARGET, Zone
@@ -247,16 +249,18 @@ def test_what_does_not_exist_or_exists_already_is_named() -> None:
 
     def scene(zone: Zone) -> None:
         build(zone)
-        for name, act in (
-            ("r-9-VM", lambda: zone.start_router("r-9-VM")),
-            ("vm-9", lambda: zone.start_vm("vm-9")),
-            ("r-1-VM", lambda: zone.place_router(router())),
-            (
-                "upstream",
-                lambda: zone.add_vm(VmSpec("upstream", "net", "10.1.1.9", 24, "10.1.1.1", "02:00:00:00:00:09")),
-            ),
-            ("../x", lambda: zone.add_vm(VmSpec("../x", "net", "10.1.1.9", 24, "10.1.1.1", "02:00:00:00:00:09"))),
-        ):
+        strangers = [
+            VmSpec(name, "net", "10.1.1.9", 24, "10.1.1.1", "02:00:00:00:00:09") for name in ("upstream", "a/b")
+        ]
+        refused: tuple[tuple[str, Callable[[], None]], ...] = (
+            ("r-9-VM", partial(zone.start_router, "r-9-VM")),
+            ("vm-9", partial(zone.start_vm, "vm-9")),
+            ("r-1-VM", partial(zone.place_router, router())),
+            ("upstream", partial(zone.add_vm, strangers[0])),
+            ("a/b", partial(zone.add_vm, strangers[1])),
+            ("nowhere", partial(zone.add_vm, vm(1, network="nowhere"))),
+        )
+        for name, act in refused:
             with pytest.raises(GroundError, match=name):
                 act()
         for gone in (zone.remove_router, zone.stop_router, zone.remove_vm, zone.stop_vm, zone.remove_network):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 # Isolated from the caller's directory and environment, which must not decide what the lab imports.
@@ -33,6 +34,14 @@ def start_time(pid: int) -> int | None:
     """When a process started, in clock ticks since boot; None when there is none or it is only a zombie."""
     fields = _stat_fields(pid)
     return None if fields is None or fields[0] in "ZX" else int(fields[19])
+
+
+def reap(pid: int, started: int) -> None:
+    """Collect a process that has ended, if it is a child of this one and the very one that started then."""
+    fields = _stat_fields(pid)
+    if fields is not None and fields[0] == "Z" and int(fields[19]) == started:
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
 
 
 def process_ids() -> list[int]:

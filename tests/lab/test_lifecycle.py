@@ -1,0 +1,246 @@
+"""A lab from outside: up, status, down; what is left (nothing) whatever was killed; two labs side by side."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from configparser import ConfigParser
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from tests.lab.box import wait_until
+from vrbench.lab import lifecycle
+from vrbench.lab.processes import children, namespace, process_ids, start_time
+from vrbench.lab.status import LabError, LabOptions, LabStatus
+
+pytestmark = pytest.mark.lab
+
+_ROOT = str(Path(__file__).parents[2])
+_OPTIONS = LabOptions(time_scale=0.01)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Path]:
+    """A state directory whose lab, if any, is ended after the test."""
+    yield tmp_path / "state"
+    lifecycle.down(tmp_path / "state")
+
+
+def host_view() -> tuple[list[str], list[str], list[str]]:
+    """What a lab must not change: the host's interfaces, names of namespaces and mounts."""
+    links = os.listdir("/sys/class/net")
+    names = os.listdir("/run/netns") if os.path.isdir("/run/netns") else []
+    return sorted(links), sorted(names), Path("/proc/self/mounts").read_text().splitlines()
+
+
+def gone(box_namespace: str | None) -> bool:
+    """Whether no process lives in a process namespace any more."""
+    alive = (pid for pid in process_ids() if start_time(pid) is not None)
+    return all(namespace(pid, "pid") != box_namespace for pid in alive)
+
+
+def first_process(status: LabStatus) -> int:
+    """The lab's first process, as the host numbers it."""
+    return children(status.pid)[0]
+
+
+def http_code(endpoint: str) -> int:
+    """What the API answers to an unsigned call: 401 when it is there."""
+    try:
+        with urllib.request.urlopen(f"{endpoint}?command=listZones&response=json", timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_up_status_down(state: Path) -> None:
+    """The API answers at one address on the host and inside upstream; secrets are private; down leaves nothing."""
+    before = host_view()
+    up = lifecycle.up(state, _OPTIONS)
+    processes = namespace(first_process(up), "pid")
+    assert lifecycle.status(state) == up
+    assert http_code(up.endpoint) == 401
+    fetch = f"from tests.lab.test_lifecycle import http_code; print(http_code({up.endpoint!r}))"
+    command = lifecycle.enter(state, "upstream", [sys.executable, "-c", fetch])
+    assert subprocess.run(command, capture_output=True, text=True, check=True, cwd=_ROOT).stdout == "401\n"
+    assert host_view() == before
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in state.glob("*.*")} == {
+        "lab.json": 0o600,
+        "cloudstack.ini": 0o600,
+        "lab.log": 0o600,
+    }
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    lifecycle.down(state)
+    lifecycle.down(state)
+    assert gone(processes)
+    assert host_view() == before
+    assert not (state / "cloudstack.ini").exists()
+
+
+def test_the_status_as_json_has_what_programs_read(state: Path) -> None:
+    """The contract of lab status --json, and the file that CloudStack clients read, agree."""
+    status = lifecycle.up(state, _OPTIONS).to_json()
+    assert {"endpoint", "apikey", "secretkey", "nodes", "callers", "ssh_user"} <= set(status)
+    assert set(status["callers"]) == {"root", "domadmin", "user"}
+    assert {node["name"] for node in status["nodes"]} == {"upstream", "neighbour"}
+    assert LabStatus.from_json(json.loads(json.dumps(status))).to_json() == status
+    clients = ConfigParser()
+    clients.read(state / "cloudstack.ini")
+    read = clients["cloudstack"]
+    assert (read["endpoint"], read["key"], read["secret"]) == (
+        status["endpoint"],
+        status["apikey"],
+        status["secretkey"],
+    )
+
+
+def test_two_labs_run_side_by_side(tmp_path: Path) -> None:
+    """The same addresses in both, neither knows of the other; ending one leaves the other."""
+    states = [tmp_path / name for name in ("one", "two")]
+    try:
+        ups = [lifecycle.up(state, _OPTIONS) for state in states]
+        assert ups[0].endpoint != ups[1].endpoint
+        lifecycle.down(states[0])
+        assert http_code(ups[1].endpoint) == 401
+    finally:
+        for state in states:
+            lifecycle.down(state)
+
+
+def test_a_directory_holds_one_lab(state: Path) -> None:
+    """A second up in the same directory is refused and harms nothing."""
+    up = lifecycle.up(state, _OPTIONS)
+    with pytest.raises(LabError, match=r"runs in .* already"):
+        lifecycle.up(state, _OPTIONS)
+    assert http_code(up.endpoint) == 401
+
+
+@pytest.mark.parametrize("victim", ["holder", "first", "supervisor", "everything"])
+def test_nothing_is_left_when_a_part_is_killed(state: Path, victim: str) -> None:
+    """kill -9 of any one process ends the box at once; status says so; down and up work as if nothing had been."""
+    before = host_view()
+    up = lifecycle.up(state, _OPTIONS)
+    first = first_process(up)
+    processes = namespace(first, "pid")
+    victims = {"holder": [up.pid], "first": [first], "supervisor": children(first)}
+    victims["everything"] = [up.pid, first, *children(first)]
+    for pid in victims[victim]:
+        with suppress(ProcessLookupError):  # the kernel may have been faster
+            os.kill(pid, signal.SIGKILL)
+    assert wait_until(lambda: gone(processes))
+    with pytest.raises(LabError, match="no lab runs"):
+        lifecycle.status(state)
+    lifecycle.down(state)
+    assert host_view() == before
+    lifecycle.up(state, _OPTIONS)
+
+
+def start_elsewhere(state: Path, lifeline: bool) -> subprocess.Popen[str]:
+    """Another process that starts a lab, says so and waits."""
+    code = (
+        "from pathlib import Path; from vrbench.lab import lifecycle, status\n"
+        f"lifecycle.up(Path({str(state)!r}), status.LabOptions(), lifeline={lifeline})\n"
+        "print('up', flush=True); input()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=_ROOT,
+        text=True,
+        start_new_session=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    return process
+
+
+def test_an_embedded_lab_ends_with_its_parent(state: Path) -> None:
+    """kill -9 of the process that started it with a lifeline leaves nothing."""
+    with start_elsewhere(state, lifeline=True) as parent:
+        processes = namespace(first_process(lifecycle.status(state)), "pid")
+        parent.kill()
+    assert wait_until(lambda: gone(processes))
+
+
+def test_a_lab_by_hand_outlives_its_terminal(state: Path) -> None:
+    """Started without a lifeline it goes on when its starter's whole process group is killed."""
+    with start_elsewhere(state, lifeline=False) as parent:
+        os.killpg(parent.pid, signal.SIGKILL)
+    assert http_code(lifecycle.status(state).endpoint) == 401
+
+
+def test_a_lab_that_can_not_start_says_why_and_leaves_nothing(state: Path) -> None:
+    """The error shows the end of the log; no process, no file but the log remains."""
+    broken = LabOptions(time_scale=cast(float, "fast"))
+    with pytest.raises(LabError, match=r"(?s)ended before it was ready.*lab\.log.*TypeError"):
+        lifecycle.up(state, broken)
+    assert sorted(path.name for path in state.iterdir()) == ["lab.log", "lock"]
+
+
+def test_an_unknown_strategy_is_refused_with_those_there_are(state: Path) -> None:
+    """Before anything is started or written."""
+    with pytest.raises(LabError, match=r"'rolling': it has parallel, .*serial"):
+        lifecycle.up(state, LabOptions(strategy="rolling"))
+    assert not state.exists()
+
+
+def test_a_directory_with_other_things_is_left_alone(tmp_path: Path) -> None:
+    """No lab moves into it, its mode stays, and down does nothing there."""
+    (tmp_path / "letter").touch()
+    tmp_path.chmod(0o755)
+    with pytest.raises(LabError, match="a directory of its own"):
+        lifecycle.up(tmp_path, _OPTIONS)
+    lifecycle.down(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+    assert [path.name for path in tmp_path.iterdir()] == ["letter"]
+
+
+def test_a_deadline_missed_leaves_nothing(state: Path) -> None:
+    """A lab that is not ready in time is ended, and the error says how long it had."""
+    with pytest.raises(LabError, match=r"not ready within 0\.001 s"):
+        lifecycle.up(state, LabOptions(ready_s=0.001))
+    assert not (state / "lab.json").exists()
+
+
+def test_a_stranger_with_a_lab_s_old_number_is_left_alone(state: Path) -> None:
+    """Process numbers are used again: down looks at the start time and spares whoever has the number now."""
+    lifecycle.up(state, _OPTIONS)
+    record = state / "lab.json"
+    box = json.loads(record.read_text())
+    lifecycle.down(state)
+    with subprocess.Popen(["sleep", "60"]) as stranger:
+        record.write_text(json.dumps({**box, "holder": stranger.pid, "first": stranger.pid}))
+        lifecycle.down(state)
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_without_a_lab_the_errors_say_what_to_do(state: Path) -> None:
+    """status, outage and enter name the directory and the command that starts a lab there."""
+    for ask in (
+        lambda: lifecycle.status(state),
+        lambda: lifecycle.outage(state, 1),
+        lambda: lifecycle.enter(state, "upstream", ["true"]),
+    ):
+        with pytest.raises(LabError, match="lab up --state"):
+            ask()
+
+
+def test_an_outage_needs_a_running_router(state: Path) -> None:
+    """Without one there is nothing to interrupt; a wrong direction is named with the right ones."""
+    lifecycle.up(state, _OPTIONS)
+    with pytest.raises(LabError, match="no router is running"):
+        lifecycle.outage(state, 0.1)
+    with pytest.raises(LabError, match="egress, ingress, both"):
+        lifecycle.outage(state, 0.1, "sideways")
