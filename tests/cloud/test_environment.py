@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.cloud.lab import FAST, PATIENCE, PLAN, Lab, planned, running_lab, silent
-from vrbench.cloud.environment import TAG, Forward, assign, await_source_nat, build
+from vrbench.cloud.access import Forward, assign
+from vrbench.cloud.credentials import Credentials
+from vrbench.cloud.environment import TAG, await_source_nat, build
 from vrbench.cloud.errors import CloudError, JobFailed, QuotaExceeded, UnsafeNetwork
-from vrbench.cloud.facade import Cloud
+from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.side_by_side import Stop, side_by_side
 from vrbench.cloud.teardown import teardown
@@ -78,6 +80,38 @@ def test_every_vm_answers_and_every_address_leads_somewhere(
         if r["protocol"] == "tcp"
     }
     assert opened == {(e.public_ip, e.port) for e in environment.endpoints}
+
+
+class Listening(Cloud):
+    """A cloud that remembers what it was asked, in order."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        super().__init__(credentials)
+        self.asked: list[str] = []
+
+    def call(self, command: str, /, **params: Param) -> Answer:
+        self.asked.append(command)
+        return super().call(command, **params)
+
+
+def test_the_order_of_building(lab: Lab, tmp_path: Path) -> None:
+    """Key, network, all VMs, the look at network and source NAT, all addresses, then rules; never otherwise."""
+    cloud = Listening(lab.cloud()._credentials)
+    with lab.journal(tmp_path / "j") as journal:
+        build(cloud, planned(vms=3, public_ips=3), lab.resolve(PLAN), journal, silent)
+    stages = [
+        {"registerSSHKeyPair"},
+        {"createNetwork"},
+        {"deployVirtualMachine"},
+        {"listNetworks"},
+        {"listPublicIpAddresses"},
+        {"associateIpAddress"},
+        {"createFirewallRule", "createPortForwardingRule", "createEgressFirewallRule"},
+    ]
+    known = {command: number for number, stage in enumerate(stages) for command in stage}
+    order = [known[command] for command in cloud.asked if command in known]
+    assert order == sorted(order)
+    assert set(order) == set(range(len(stages)))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +219,7 @@ def test_a_limit_met_half_way_stops_the_build_and_all_of_it_goes(lab: Lab, tmp_p
     """21 addresses against a limit of 20: the refused ones leave no trace in the journal, the others are released."""
     plan = planned(vms=1, public_ips=21)
     with lab.journal(tmp_path / "j") as journal:
-        with pytest.raises(QuotaExceeded):
+        with pytest.raises((QuotaExceeded, JobFailed)):
             build(lab.cloud(), plan, lab.resolve(PLAN), journal, silent)
         report = teardown(lab.cloud(), journal, silent, PATIENCE)
     assert report.clean, report

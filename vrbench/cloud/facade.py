@@ -201,12 +201,13 @@ class Cloud:
     def _not_cloudstack(self, command: str, error: CloudStackException) -> CloudError:
         response = error.response
         kind = response.headers.get("Content-Type", "no content type").split(";")[0]
-        start = " ".join(response.text[:200].split())
-        reason = f"HTTP {response.status_code}, {kind}, is no answer of CloudStack's API: {start[:80]!r}"
+        # Redacted before it is shortened: half a secret is a secret too.
+        start = " ".join(self._redact(response.text[:100_000]).split())[:80]
+        reason = f"HTTP {response.status_code}, {kind}, is no answer of CloudStack's API: {start!r}"
         return NotCloudStack(
             command,
             self.endpoint,
-            self._redact(reason),
+            reason,
             may_have_run=_mutates(command),
             advice="The address usually ends in /client/api; a proxy or a server that is starting also answers so.",
         )
@@ -217,9 +218,9 @@ class Cloud:
         never_sent = isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError) or (
             "NewConnectionError" in str(error) or "NameResolutionError" in str(error)
         )
-        reason, advice = _plain_reason(error)
+        reason, advice = _plain_reason(error, self._redact(str(error)))
         may_have_run = _mutates(command) and not never_sent
-        return CloudUnreachable(command, self.endpoint, self._redact(reason), may_have_run=may_have_run, advice=advice)
+        return CloudUnreachable(command, self.endpoint, reason, may_have_run=may_have_run, advice=advice)
 
     def _redact(self, text: str) -> str:
         for hidden in (self._credentials.key, self._credentials.secret):
@@ -260,11 +261,10 @@ def _job_failed(job: Job, answer: Answer, redact: Callable[[str], str]) -> JobFa
     return JobFailed(job.command, job.jobid, code, text)
 
 
-def _plain_reason(error: RequestException) -> tuple[str, str]:
-    """The transport's failure in a few words, and what to do about it ("" for the usual advice)."""
+def _plain_reason(error: RequestException, text: str) -> tuple[str, str]:
+    """The failure in a few words, and what to do about it ("" for the usual advice); ``text`` is redacted."""
     import requests
 
-    text = str(error)
     if isinstance(error, requests.TooManyRedirects):
         where = error.response.headers.get("Location", "") if error.response is not None else ""
         return f"it redirects to {urlsplit(where)._replace(query='').geturl()!r}", "Use that address as the endpoint."

@@ -95,11 +95,12 @@ class RunningOperation:
         self._deadline_s = deadline_s
         self._poll_s = poll_s
         self._state = JobState(done=False)
+        self._job: Job | None = None
 
     def request(self) -> None:
         """Ask the cloud; returns when the job is accepted. Raises CloudError when it is not."""
         self._state = JobState(done=False)
-        job = self._operation.start(self._cloud, self._environment)
+        self._job = job = self._operation.start(self._cloud, self._environment)
         threading.Thread(target=self._watch, args=(job,), daemon=True).start()
 
     def poll(self) -> JobState:
@@ -108,11 +109,13 @@ class RunningOperation:
     def _watch(self, job: Job) -> None:
         try:
             self._cloud.wait(job, self._deadline_s, self._poll_s)
-            self._state = JobState(done=True)
+            state = JobState(done=True)
         except JobTimeout:
             return  # not done is what it is: the trial has a deadline of its own
         except CloudError as error:
-            self._state = JobState(done=True, error=str(error))
+            state = JobState(done=True, error=str(error))
+        if self._job is job:  # else it is the late news of an earlier request
+            self._state = state
 
 
 def routers(cloud: Cloud, network_id: str) -> tuple[Router, ...]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from vrbench.cloud import offerings
 from vrbench.cloud.errors import CloudError, CloudRefused, CloudUnreachable, NotPermitted, PreflightError
 from vrbench.cloud.facade import Answer, Cloud
+from vrbench.cloud.limits import shortages
 from vrbench.core.plan import EnvironmentPlan
 
-_GIB = 1 << 30
 _OLDEST, _NEWEST = (4, 9), (4, 22)
 EXPUNGE_WAIT = "24 h, and up to 24 h more (its settings expunge.delay and expunge.interval)"
 
@@ -68,7 +67,7 @@ def preflight(
     service = _service_offering(cloud, plan, zone_id, found)
     template = _template(cloud, plan, zone_id, found) if zone_id else {}
     _check_shape(plan, found)
-    _check_quota(plan, account, service, template, found)
+    found.problems += shortages(plan, account, service, template)
     _check_pool(cloud, plan, zone_id, found)
     hypervisor = _hypervisor(cloud, zone_id, template)
     may_list_routers = _may_list_routers(cloud, found)
@@ -252,35 +251,6 @@ def _check_shape(plan: EnvironmentPlan, found: _Findings) -> None:
             f"static NAT gives each VM one address of its own: {plan.vms} VMs don't go with {plan.public_ips} public "
             "IPs; make them equal, or use port forwarding"
         )
-
-
-def _check_quota(plan: EnvironmentPlan, account: Answer, service: Answer, template: Answer, found: _Findings) -> None:
-    disk_gib = max(math.ceil(int(template.get("size") or 0) / _GIB), int(service.get("rootdisksize") or 0))
-    needs = {
-        "vm": ("VMs", plan.vms),
-        "volume": ("volumes", plan.vms),
-        "ip": ("public IP addresses, source NAT included", plan.public_ips + 1),
-        "network": ("networks", 1),
-        "cpu": ("CPU cores", plan.vms * int(service.get("cpunumber") or 0)),
-        "memory": ("MiB of memory", plan.vms * int(service.get("memory") or 0)),
-        "primarystorage": ("GiB of primary storage", plan.vms * disk_gib),
-    }
-    for prefix, (what, needed) in needs.items():
-        available = _limit(account.get(f"{prefix}available"))
-        if needed > available:
-            found.problems.append(
-                f"the account's limit leaves {available:g} {what}, the plan needs {needed}: "
-                "free some, ask for a higher limit, or plan less"
-            )
-
-
-def _limit(value: object) -> float:
-    """How many are left; CloudStack writes numbers as text, and no limit as "Unlimited" or -1."""
-    try:
-        left = float(str(value))
-    except ValueError:
-        return math.inf
-    return math.inf if left == -1 else left
 
 
 def _check_pool(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: _Findings) -> None:
