@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -249,9 +250,7 @@ def test_what_does_not_exist_or_exists_already_is_named() -> None:
 
     def scene(zone: Zone) -> None:
         build(zone)
-        strangers = [
-            VmSpec(name, "net", "10.1.1.9", 24, "10.1.1.1", "02:00:00:00:00:09") for name in ("upstream", "a/b")
-        ]
+        strangers = [replace(vm(9), name=name) for name in ("upstream", "a/b")]
         refused: tuple[tuple[str, Callable[[], None]], ...] = (
             ("r-9-VM", partial(zone.start_router, "r-9-VM")),
             ("vm-9", partial(zone.start_vm, "vm-9")),

@@ -55,9 +55,8 @@ def fake_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "bin").mkdir()
     for name, ending in (("apt-get", ""), ("systemctl", ""), ("sudo", 'exec "$@"')):
         script = tmp_path / "bin" / name
-        script.write_text(
-            f'#!/bin/sh\necho "{name} $*" >>{log}\ntest -e {tmp_path}/policy && echo guarded >>{log}\n{ending}\n'
-        )
+        look = f"if test -e {tmp_path}/policy; then echo guarded >>{log}; fi"
+        script.write_text(f'#!/bin/sh\necho "{name} $*" >>{log}\n{look}\n{ending}\n')
         script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     return log
