@@ -33,7 +33,7 @@ def used(zone: Zone, account: Account) -> dict[str, int]:
     counted = [machine for machine in machines if machine.state not in ("Destroyed", "Expunging", "Error")]
     return {
         "user_vm": len(counted),
-        "public_ip": sum(a.account is account and a.network is not None for a in zone.addresses),
+        "public_ip": sum(address.account is account for address in zone.addresses),
         "volume": len(machines),
         "network": sum(network.account is account for network in zone.networks),
         "cpu": sum(machine.offering.body["cpunumber"] for machine in counted),
@@ -62,15 +62,13 @@ def check_address_limit(zone: Zone, account: Account) -> None:
 
 def list_accounts(call: Call) -> Json:
     mine = call.scope()
-    with call.zone.lock:
-        rows = [account_view(call, account) for account in call.zone.accounts if mine(account)]
+    rows = [account_view(call, account) for account in call.zone.accounts if mine(account)]
     return call.listing("account", select(call, rows, domainid="domainid", state="state"))
 
 
 def account_view(call: Call, account: Account) -> Json:
-    with call.zone.lock:
-        amounts = used(call.zone, account)
-        states = [machine.state for machine in call.zone.machines if machine.account is account]
+    amounts = used(call.zone, account)
+    states = [machine.state for machine in call.zone.machines if machine.account is account]
     body: Json = {name: account.body[name] for name in ("id", "accounttype", "roleid", "roletype", "rolename")}
     body |= {
         "name": account.name,
@@ -155,10 +153,9 @@ def _sees(call: Call, domain: Domain) -> bool:
 def _domain_view(call: Call, domain: Domain) -> Json:
     members = [account for account in call.zone.accounts if account.domain is domain]
     totals: dict[str, int] = {}
-    with call.zone.lock:
-        for account in members:
-            for name, amount in used(call.zone, account).items():
-                totals[name] = totals.get(name, 0) + amount
+    for account in members:
+        for name, amount in used(call.zone, account).items():
+            totals[name] = totals.get(name, 0) + amount
     body = {name: value for name, value in domain.body.items() if name != "number"}
     return body | _amounts(totals, {}) | {"hasannotations": False}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 from vrbench.lab.api import (
@@ -132,8 +133,11 @@ class Dispatcher:
 
     def _call(self, shape: CommandShape, handler: Handler, call: Call) -> Json:
         check(call)
+        # Whatever only looks sees the zone at one moment; everything else takes the lock for its own short steps.
+        looks = shape.name.startswith("list")
         try:
-            done = handler(call)
+            with self._zone.lock if looks else nullcontext():
+                done = handler(call)
         except GroundError as error:
             raise errors.internal(str(error)) from error
         if isinstance(done, Task):

@@ -25,9 +25,8 @@ def may_expunge(call: Call) -> bool:
 def list_machines(call: Call) -> Json:
     mine = call.scope()
     call.entity("id", Machine)
-    with call.zone.lock:
-        chosen = [machine for machine in call.zone.machines if mine(machine.account) and _matches(call, machine)]
-        rows = [machine_view(call.zone, machine, call.caller.is_root) for machine in chosen]
+    chosen = [machine for machine in call.zone.machines if mine(machine.account) and _matches(call, machine)]
+    rows = [machine_view(call.zone, machine, call.caller.is_root) for machine in chosen]
     return call.listing("virtualmachine", rows)
 
 
@@ -64,8 +63,7 @@ def _in_state(wanted: str | None, state: str) -> bool:
 
 def list_nics(call: Call) -> Json:
     machine = call.target("virtualmachineid", Machine, "Virtual machine id does not exist")
-    with call.zone.lock:
-        rows = [nic_view(machine) | {"virtualmachineid": machine.uuid}]
+    rows = [nic_view(machine) | {"virtualmachineid": machine.uuid}]
     network = call.entity("networkid", Network)
     return call.listing("nic", rows if network in (None, machine.network) else [])
 

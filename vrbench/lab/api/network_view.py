@@ -58,7 +58,7 @@ def _fields(zone: Zone, network: Network) -> Json:
         "ispersistent": offering["ispersistent"],
         "tags": tags.shown(zone, network.uuid),
         "strechedl2subnet": False,
-        "redundantrouter": network.redundant,
+        "redundantrouter": False,
         "supportsvmautoscaling": offering["isdefault"],
         "created": stamp(network.created),
         "receivedbytes": 0,

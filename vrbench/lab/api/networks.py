@@ -40,7 +40,6 @@ def create_network(call: Call) -> Json:
                 prefix=cidr.prefixlen,
                 vlan=_free_vlan(zone),
                 domain_name=call.text("networkdomain") or f"cs{owner.number:x}sandbox.simulator",
-                redundant=_is_redundant(offering),
             )
         )
     events.record(zone, call.caller, events.KINDS[call.shape.name], "Completed", network)
@@ -54,6 +53,8 @@ def _usable_offering(call: Call) -> BuiltIn:
         raise errors.unknown_entity(call.shape.name, "networkofferingid", offering.uuid)
     if offering.body["state"] != "Enabled":
         raise errors.invalid("Can't use specified network offering id as its state is not Enabled")
+    if offering.body["forvpc"] or offering.body["specifyvlan"] or _is_redundant(offering):
+        raise errors.invalid("This lab builds isolated networks with source NAT and one router only")
     return offering
 
 
@@ -93,9 +94,8 @@ def list_networks(call: Call) -> Json:
     """listNetworks: newest first; an administrator of a domain sees the whole domain without asking."""
     mine = call.scope(whole_domain=True)
     call.entity("id", Network)
-    with call.zone.lock:
-        chosen = [n for n in reversed(call.zone.networks) if mine(n.account) and _matches(call, n)]
-        rows = [network_view(call.zone, network, call.caller.is_root) for network in chosen]
+    chosen = [n for n in reversed(call.zone.networks) if mine(n.account) and _matches(call, n)]
+    rows = [network_view(call.zone, network, call.caller.is_root) for network in chosen]
     return call.listing("network", rows)
 
 
@@ -165,12 +165,15 @@ def restart_network(call: Call) -> Task:
     """restartNetwork: with cleanup the routers are replaced, without it they get their rules again."""
     network = call.target("id", Network, GONE)
     cleanup = call.flag("cleanup")
+    if call.flag("makeredundant"):
+        raise errors.invalid("This lab has no redundant routers")
+
+    with call.zone.lock:
+        seen, ticket = call.zone.routers_of(network), network.restarts.draw()
 
     def run() -> Json:
-        _check_restartable(call.zone, network)
-        with call.zone.lock:
-            seen = call.zone.routers_of(network)
-        with network.implementing:
+        with network.restarts.serve(ticket), network.implementing:
+            _check_restartable(call.zone, network)
             if cleanup:
                 _replace(call.zone, network, call.caller, seen)
             else:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
+from vrbench.lab.api.turns import Turns
+
 Json = dict[str, Any]  # one object of an answer, on its way out
 
 
@@ -83,9 +85,9 @@ class Network(Owned):
     domain_name: str
     state: str = "Allocated"
     restart_required: bool = False
-    redundant: bool = False
     macs: int = 0  # MACs given out so far
     implement_tried: bool = False  # from then on a network with two source-NAT addresses can't be removed
+    restarts: Turns = field(default_factory=Turns)
     implementing: Lock = field(default_factory=Lock)  # one implementation, restart or deletion at a time
     programming: Lock = field(default_factory=Lock)  # the last rules built are the last rules applied
 
@@ -149,7 +151,6 @@ class Address(Entity):
     source_nat: bool = False
     static_nat: Machine | None = None
     allocated: float = 0.0
-    system: bool = False
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -94,7 +94,7 @@ def _software(router: Router) -> Json:
         **owner_fields(router.account),
         "serviceofferingid": common["serviceofferingid"],
         "serviceofferingname": common["serviceofferingname"],
-        "isredundantrouter": router.network.redundant,
+        "isredundantrouter": False,
         "redundantstate": "UNKNOWN",
         "version": router.version,
         "role": "VIRTUAL_ROUTER",

@@ -21,9 +21,8 @@ Step = Callable[[NetworkRouters, Router], None]
 
 def list_routers(call: Call) -> Json:
     mine = call.scope()
-    with call.zone.lock:
-        chosen = [router for router in call.zone.routers if mine(router.account) and _matches(call, router)]
-        rows = [router_view(call.zone, router, call.caller.is_root) for router in chosen]
+    chosen = [router for router in call.zone.routers if mine(router.account) and _matches(call, router)]
+    rows = [router_view(call.zone, router, call.caller.is_root) for router in chosen]
     if call.flag("fetchhealthcheckresults"):
         rows = [row | {"healthcheckresults": []} for row in rows]
     return call.listing("router", rows)

@@ -289,10 +289,9 @@ def _deletion(purpose: str) -> Callable[[Call], Task]:
 def _listing(purpose: str, name: str, view: Callable[[Zone, Rule], Json]) -> Callable[[Call], Json]:
     def handler(call: Call) -> Json:
         mine = call.scope()
-        with call.zone.lock:
-            newest_first = reversed(call.zone.rules)
-            chosen = [r for r in newest_first if r.purpose == purpose and mine(r.account) and _matches(call, r)]
-            rows = [view(call.zone, rule) for rule in chosen]
+        newest_first = reversed(call.zone.rules)
+        chosen = [r for r in newest_first if r.purpose == purpose and mine(r.account) and _matches(call, r)]
+        rows = [view(call.zone, rule) for rule in chosen]
         return call.listing(name, rows)
 
     return handler

@@ -82,7 +82,7 @@ class Zone:
         base = self.settings.public_first
         pool = [Address(uuid=new_id(), number=n, ip=str(base + n - 1)) for n in range(1, last - first + 2)]
         for address in pool[:2]:
-            address.state, address.system = "Allocated", True
+            address.state = "Allocated"
         return pool
 
     def pause(self, seconds: float) -> None:

@@ -1,0 +1,308 @@
+"""Building, limiting and taking down, against the API alone."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from tests.lab.replay.serving import QUICK, Lab, Refused, eventually, served
+from vrbench.lab.api.settings import PUBLIC, ZoneSettings
+from vrbench.lab.ground import FirewallRule, PortForward
+
+SETTINGS = ZoneSettings(timing=QUICK)
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    with served(SETTINGS) as running:
+        yield running
+
+
+def source_nats(lab: Lab, network: str) -> list[str]:
+    rows = lab.root.listed("listPublicIpAddresses", "publicipaddress", associatednetworkid=network, listall="true")
+    return [row["ipaddress"] for row in rows if row["issourcenat"]]
+
+
+def test_first_vm_implements_the_network(lab: Lab) -> None:
+    """Allocated until then; afterwards one source-NAT address and one router that has it."""
+    network = lab.network(lab.user)
+    assert network["state"] == "Allocated"
+    assert lab.routers(network["id"]) == []
+    lab.user.finished(lab.deploy(lab.user, network["id"], "a")["jobid"])
+    assert lab.user.listed("listNetworks", "network", id=network["id"])[0]["state"] == "Implemented"
+    [router] = lab.routers(network["id"])
+    assert router["state"] == "Running"
+    assert source_nats(lab, network["id"]) == [router["publicip"]]
+
+
+def test_ten_vms_at_once_share_one_router(lab: Lab) -> None:
+    """Deployed side by side, all run, on addresses and MACs of their own."""
+    network, machines = lab.built(lab.user, 10)
+    assert {machine["state"] for machine in machines} == {"Running"}
+    assert len({machine["nic"][0]["ipaddress"] for machine in machines}) == 10
+    assert len({machine["nic"][0]["macaddress"] for machine in machines}) == 10
+    assert len(lab.routers(network)) == 1
+    assert len(source_nats(lab, network)) == 1
+
+
+def test_addresses_acquired_too_early_ruin_the_network(lab: Lab) -> None:
+    """Ten associates beside ten deploys on an Allocated network: as on the server, nobody can remove it any more."""
+    network = lab.network(lab.domadmin)["id"]
+    machines = [lab.machine_params(network, f"vm{n}") for n in range(10)]
+    with ThreadPoolExecutor(20) as side_by_side:
+        calls = [side_by_side.submit(lab.domadmin, "associateIpAddress", networkid=network) for _ in range(10)]
+        starts = [side_by_side.submit(lab.domadmin, "deployVirtualMachine", **params) for params in machines]
+    addresses, deploys = [call.result() for call in calls], [start.result()["jobid"] for start in starts]
+    assert {lab.domadmin.finished(row["jobid"])["jobstatus"] for row in addresses} == {1}
+    assert {lab.domadmin.finished(job)["jobresultcode"] for job in deploys} == {530}
+    assert len(source_nats(lab, network)) > 1
+    deleted = lab.root.job("deleteNetwork", id=network, forced="true")
+    assert deleted["jobresult"]["errortext"] == "Multiple generic source NAT IPs provided for network"
+    released = lab.domadmin.job("disassociateIpAddress", id=addresses[0]["id"])
+    assert released["jobresult"]["errortext"] == "Multiple generic source NAT IPs provided for network"
+
+
+def test_address_acquired_alone_becomes_the_source_nat_address(lab: Lab) -> None:
+    """One address on an Allocated network is fine, and the first VM's router takes it."""
+    network = lab.network(lab.user)["id"]
+    address = lab.user.result("associateIpAddress", networkid=network)["ipaddress"]
+    assert address["issourcenat"]
+    lab.user.finished(lab.deploy(lab.user, network, "a")["jobid"])
+    assert source_nats(lab, network) == [address["ipaddress"]]
+
+
+def test_address_keeps_its_id_for_ever(lab: Lab) -> None:
+    """Released and taken by somebody else, it has the id it always had."""
+    mine, _ = lab.built(lab.user)
+    theirs, _ = lab.built(lab.domadmin)
+    first = lab.user.result("associateIpAddress", networkid=mine)["ipaddress"]
+    lab.user.result("disassociateIpAddress", id=first["id"])
+    second = lab.domadmin.result("associateIpAddress", networkid=theirs)["ipaddress"]
+    assert (second["id"], second["ipaddress"]) == (first["id"], first["ipaddress"])
+    with pytest.raises(Refused) as refused:
+        lab.user("disassociateIpAddress", id=first["id"])
+    assert refused.value.status == 531
+
+
+def test_rules_reach_the_router(lab: Lab) -> None:
+    """Everything asked for through the API is what the ground was told last."""
+    network, [machine] = lab.built(lab.user)
+    address = lab.user.result("associateIpAddress", networkid=network)["ipaddress"]
+    where = {"ipaddressid": address["id"]}
+    lab.user.result("createFirewallRule", protocol="tcp", startport=22, endport=22, cidrlist="198.51.100.1/32", **where)
+    lab.user.result(
+        "createPortForwardingRule", protocol="tcp", publicport=2222, privateport=22,
+        virtualmachineid=machine["id"], openfirewall="false", **where,
+    )  # fmt: skip
+    lab.user.result("createEgressFirewallRule", networkid=network, protocol="all")
+    [router] = lab.routers(network)
+    rules = lab.ground.programmed[router["name"]]
+    guest = machine["nic"][0]["ipaddress"]
+    assert rules.source_nat == router["publicip"] == rules.public_ips[0]
+    assert rules.public_ips[1:] == (address["ipaddress"],)
+    assert rules.firewall == (FirewallRule(address["ipaddress"], "tcp", ("198.51.100.1/32",), ports=(22, 22)),)
+    assert rules.port_forwards == (PortForward(address["ipaddress"], "tcp", (2222, 2222), guest, (22, 22)),)
+    assert [rule.cidrs for rule in rules.egress] == [("10.1.1.0/24",)]
+    lab.user.result("disassociateIpAddress", id=address["id"])
+    assert lab.ground.programmed[router["name"]].firewall == ()
+
+
+def test_static_nat_reaches_the_router(lab: Lab) -> None:
+    """enableStaticNat answers when it is done; the VM then shows its public address."""
+    network, [machine] = lab.built(lab.user)
+    address = lab.user.result("associateIpAddress", networkid=network)["ipaddress"]
+    assert lab.user("enableStaticNat", ipaddressid=address["id"], virtualmachineid=machine["id"]) == {"success": True}
+    [router] = lab.routers(network)
+    expected = ((address["ipaddress"], machine["nic"][0]["ipaddress"]),)
+    assert lab.ground.programmed[router["name"]].static_nat == expected
+    assert lab.user.listed("listVirtualMachines", "virtualmachine")[0]["publicip"] == address["ipaddress"]
+    lab.user.result("disableStaticNat", ipaddressid=address["id"])
+    assert lab.ground.programmed[router["name"]].static_nat == ()
+
+
+def test_keys_and_user_data_reach_the_guest(lab: Lab) -> None:
+    """The VM gets the public half of the pair made here, and the user data decoded."""
+    pair = lab.user("createSSHKeyPair", name="k")["keypair"]
+    assert pair["privatekey"].startswith("-----BEGIN RSA PRIVATE KEY-----")
+    network = lab.network(lab.user)["id"]
+    data = base64.b64encode(b"#cloud-config\n").decode()
+    lab.user.finished(lab.deploy(lab.user, network, "a", keypair="k", userdata=data)["jobid"])
+    [vm] = lab.ground.machines
+    assert (vm.name, vm.user_data) == ("a", b"#cloud-config\n")
+    assert vm.authorized_keys[0].startswith("ssh-rsa AAAA")
+    assert (vm.prefix, vm.gateway) == (24, "10.1.1.1")
+
+
+def test_address_limit(lab: Lab) -> None:
+    """At the limit an address is refused at submission, with 532."""
+    network, _ = lab.built(lab.user)
+    lab.root("updateResourceLimit", resourcetype=1, max=1, account="tenant")
+    with pytest.raises(Refused, match="Maximum number of public IP addresses for account: tenant") as refused:
+        lab.user("associateIpAddress", networkid=network)
+    assert refused.value.status == 532
+
+
+def test_address_limit_reached_side_by_side(lab: Lab) -> None:
+    """Callers that all got past the check at submission: the excess fails in the job, with 530."""
+    network, _ = lab.built(lab.user)
+    lab.root("updateResourceLimit", resourcetype=1, max=3, account="tenant")
+    with ThreadPoolExecutor(6) as side_by_side:
+        calls = [side_by_side.submit(lab.user.raw, "associateIpAddress", {"networkid": network}) for _ in range(6)]
+    answers = [call.result() for call in calls]
+    assert {status for status, _ in answers} <= {200, 532}
+    jobs = [lab.user.finished(body["associateipaddressresponse"]["jobid"]) for status, body in answers if status == 200]
+    assert [job["jobresultcode"] for job in jobs].count(0) == 2
+    assert {job["jobresultcode"] for job in jobs} <= {0, 530}
+    assert len(lab.user.listed("listPublicIpAddresses", "publicipaddress")) == 3
+
+
+def test_machine_limits(lab: Lab) -> None:
+    """VMs and CPUs over the limit are refused with 535, and nothing is left of them."""
+    network = lab.network(lab.user)["id"]
+    lab.root("updateResourceLimit", resourcetype=0, max=0, account="tenant")
+    with pytest.raises(Refused, match="Type = 'user_vm'") as refused:
+        lab.deploy(lab.user, network, "a")
+    assert refused.value.status == 535
+    assert lab.user("listVirtualMachines") == {}
+
+
+@pytest.mark.parametrize(
+    ("extra", "text"),
+    [
+        ({"name": "bad_name!"}, "Invalid value provided for API arg: name"),
+        ({"keypair": "nope"}, "Not all specified keypairs exist"),
+        ({"userdata": "!!notbase64"}, "User data is not base64 encoded."),
+    ],
+)
+def test_deployments_that_are_refused(lab: Lab, extra: dict[str, str], text: str) -> None:
+    """431 at submission."""
+    network = lab.network(lab.user)["id"]
+    with pytest.raises(Refused, match=text) as refused:
+        lab.user("deployVirtualMachine", **{**lab.machine_params(network, "a"), **extra})
+    assert refused.value.status == 431
+
+
+def test_names_are_taken_once_per_network(lab: Lab) -> None:
+    """A second VM of that name is refused on this network, and has another node on the next."""
+    first, _ = lab.built(lab.user, 1, "a")
+    second = lab.network(lab.user, "b")["id"]
+    with pytest.raises(Refused, match="already exists in the network domain"):
+        lab.deploy(lab.user, first, "a-vm0")
+    lab.user.finished(lab.deploy(lab.user, second, "a-vm0")["jobid"])
+    assert len({machine.name for machine in lab.ground.machines}) == 2
+
+
+def test_rules_conflict(lab: Lab) -> None:
+    """The same opening twice, static NAT on a forwarding address: 537; a CIDR without a prefix: 431."""
+    network, [machine] = lab.built(lab.user)
+    address = lab.user.result("associateIpAddress", networkid=network)["ipaddress"]["id"]
+    opening = {"ipaddressid": address, "protocol": "tcp", "startport": 22, "endport": 22}
+    lab.user.result("createFirewallRule", cidrlist="198.51.100.1/32", **opening)
+    with pytest.raises(Refused, match="The range specified, 22-22, conflicts with rule") as refused:
+        lab.user("createFirewallRule", cidrlist="198.51.100.1/32", **opening)
+    assert refused.value.status == 537
+    with pytest.raises(Refused, match=r"Source CIDRs formatting error 198\.51\.100\.1"):
+        lab.user("createFirewallRule", cidrlist="198.51.100.1", **opening)
+    forward = {"publicport": 22, "privateport": 22, "virtualmachineid": machine["id"], "openfirewall": "false"}
+    lab.user.result("createPortForwardingRule", ipaddressid=address, protocol="tcp", **forward)
+    with pytest.raises(Refused, match="already has PortForwarding rules") as refused:
+        lab.user("enableStaticNat", ipaddressid=address, virtualmachineid=machine["id"])
+    assert refused.value.status == 537
+
+
+def test_pool_runs_dry() -> None:
+    """With no address left an associate is refused with 533, and a network's first VM ends in Error."""
+    with served(replace(SETTINGS, public_last=PUBLIC[12])) as lab:
+        network, _ = lab.built(lab.root)
+        with pytest.raises(Refused, match="Insufficient address capacity") as refused:
+            lab.root("associateIpAddress", networkid=network)
+        assert refused.value.status == 533
+        other = lab.network(lab.user)["id"]
+        job = lab.user.finished(lab.deploy(lab.user, other, "a")["jobid"])
+        assert job["jobresultcode"] == 530
+        assert lab.user.listed("listVirtualMachines", "virtualmachine")[0]["state"] == "Error"
+
+
+def test_plain_user_may_not_expunge(lab: Lab) -> None:
+    """The job fails and the VM runs on; a plain destroy hides it, and the network can't go before the housekeeper."""
+    network, [machine] = lab.built(lab.user)
+    assert not lab.user("listCapabilities")["capability"]["allowuserexpungerecovervm"]
+    refused = lab.user.job("destroyVirtualMachine", id=machine["id"], expunge="true")
+    assert refused["jobresult"] == {
+        "errorcode": 530,
+        "errortext": "Account does not have permission for expunging.",
+    }
+    assert lab.user.listed("listVirtualMachines", "virtualmachine")[0]["state"] == "Running"
+    lab.user.result("destroyVirtualMachine", id=machine["id"])
+    assert lab.user("listVirtualMachines") == {}
+    assert lab.user.job("deleteNetwork", id=network)["jobresult"]["errortext"] == "Failed to delete network"
+
+
+def test_destroyed_vms_are_expunged_in_time() -> None:
+    """After the delay the network can be deleted, and everything of it is gone from the ground."""
+    with served(replace(SETTINGS, expunge_delay_s=0.1)) as lab:
+        network, [machine] = lab.built(lab.user)
+        lab.user.result("destroyVirtualMachine", id=machine["id"])
+        eventually(lambda: lab.user.job("deleteNetwork", id=network)["jobstatus"] == 1)
+        assert lab.user("listNetworks") == {}
+        assert lab.user("listPublicIpAddresses") == {}
+        done = {name for name, _ in lab.ground.asked}
+        assert {"remove_vm", "stop_router", "remove_router", "remove_network"} <= done
+
+
+def test_domain_administrator_expunges(lab: Lab) -> None:
+    """The result has no id, and the network can be deleted at once; acting on it later is refused."""
+    network, [machine] = lab.built(lab.domadmin)
+    result = lab.domadmin.result("destroyVirtualMachine", id=machine["id"], expunge="true")
+    assert "id" not in result["virtualmachine"]
+    lab.domadmin.result("deleteNetwork", id=network)
+    with pytest.raises(Refused, match=r"Networkd ID=\d+ doesn't exist"):
+        lab.domadmin("restartNetwork", id=network)
+    assert lab.domadmin("listNetworks", id=network) == {}
+
+
+def test_foreign_things_are_out_of_reach(lab: Lab) -> None:
+    """A user can neither see nor touch what belongs to another account."""
+    network, [machine] = lab.built(lab.domadmin)
+    assert lab.user("listVirtualMachines", id=machine["id"]) == {}
+    for command, target in (("deleteNetwork", network), ("destroyVirtualMachine", machine["id"])):
+        with pytest.raises(Refused) as refused:
+            lab.user(command, id=target)
+        assert refused.value.status == 531
+
+
+def test_tags_find_things_again(lab: Lab) -> None:
+    """A tagged network is found by its tag; the same key twice is refused in the job."""
+    network = lab.network(lab.user)["id"]
+    lab.network(lab.user, "other")
+    tag = {"resourceids": network, "resourcetype": "Network", "tags[0].key": "run", "tags[0].value": "7"}
+    lab.user.result("createTags", **tag)
+    found = lab.user.listed("listNetworks", "network", **{"tags[0].key": "run", "tags[0].value": "7"})
+    assert [row["id"] for row in found] == [network]
+    assert lab.user.job("createTags", **tag)["jobresultcode"] == 530
+    lab.user.result("deleteTags", **tag)
+    assert lab.user("listTags") == {}
+
+
+def test_jobs_belong_to_their_caller(lab: Lab) -> None:
+    """A user can't ask for another account's job."""
+    network = lab.network(lab.domadmin)["id"]
+    job = lab.deploy(lab.domadmin, network, "a")["jobid"]
+    with pytest.raises(Refused) as refused:
+        lab.user("queryAsyncJobResult", jobid=job)
+    assert refused.value.status == 531
+    lab.domadmin.finished(job)
+
+
+def test_stopped_vm_starts_again(lab: Lab) -> None:
+    """Stop, start and reboot go through the ground and end where they should."""
+    _, [machine] = lab.built(lab.user)
+    assert lab.user.result("stopVirtualMachine", id=machine["id"])["virtualmachine"]["state"] == "Stopped"
+    assert lab.user.result("startVirtualMachine", id=machine["id"])["virtualmachine"]["state"] == "Running"
+    assert lab.user.result("rebootVirtualMachine", id=machine["id"])["virtualmachine"]["state"] == "Running"
+    calls = [name for name, _ in lab.ground.asked if name.endswith("_vm")]
+    assert calls == ["add_vm", "stop_vm", "start_vm", "stop_vm", "start_vm"]

@@ -1,0 +1,149 @@
+"""The restart strategies against a port that writes down what it is asked: order, times and what is on the wire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from vrbench.lab.ground import FirewallRule, PortForward, RuleSet
+from vrbench.lab.strategies import STRATEGIES
+from vrbench.lab.strategies.serial import one_by_one
+from vrbench.lab.timing import Timing
+
+RULES = RuleSet(
+    public_ips=("198.51.100.12", "198.51.100.13"),
+    source_nat="198.51.100.12",
+    static_nat=(("198.51.100.13", "10.1.1.9"),),
+    port_forwards=(PortForward("198.51.100.12", "tcp", (22, 22), "10.1.1.8", (22, 22)),),
+    firewall=(FirewallRule("198.51.100.12", "tcp", ports=(22, 22)),),
+    egress=(FirewallRule(None, "all"),),
+)
+TIMING = Timing()
+
+
+@dataclass
+class Scribe:
+    """RouterOps that only writes down; ``dead`` names routers that don't run."""
+
+    present: list[str]
+    dead: tuple[str, ...] = ()
+    timing: Timing = TIMING
+    deeds: list[str] = field(default_factory=list)
+    programmed: list[RuleSet] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def routers(self) -> tuple[str, ...]:
+        return tuple(self.present)
+
+    def expendable(self) -> tuple[str, ...]:
+        return tuple(router for router in self.present if router in self.dead)
+
+    def rules(self) -> RuleSet:
+        return RULES
+
+    def create(self, seconds: float) -> str:
+        self._write("create new", seconds)
+        self.present.append("new")
+        return "new"
+
+    def boot(self, router: str, seconds: float) -> None:
+        self._write(f"boot {router}", seconds)
+
+    def program(self, router: str, rules: RuleSet, seconds: float) -> None:
+        self.programmed.append(rules)
+        self._write(f"program {router}", seconds)
+
+    def mark_running(self, router: str) -> None:
+        self._write(f"running {router}", 0)
+
+    def announce(self, router: str) -> None:
+        self._write(f"announce {router}", 0)
+
+    def stop(self, router: str, seconds: float, forced: bool) -> None:
+        self._write(f"{'force off' if forced else 'shut down'} {router}", seconds)
+
+    def destroy(self, router: str, seconds: float) -> None:
+        self.present.remove(router)
+        self._write(f"destroy {router}", seconds)
+
+    def _write(self, deed: str, seconds: float) -> None:
+        self.seconds += seconds
+        if not self.deeds or self.deeds[-1] != deed:
+            self.deeds.append(deed)
+
+
+def test_serial_removes_before_it_creates() -> None:
+    """Shut down gracefully, destroy, create, boot, program, then tell the neighbours."""
+    ops = Scribe(["old"])
+    STRATEGIES["serial"].replace(ops)
+    assert ops.deeds == [
+        "shut down old", "destroy old", "create new", "boot new", "program new", "running new", "announce new",
+    ]  # fmt: skip
+
+
+def test_parallel_creates_before_it_removes() -> None:
+    """The second router runs before the first is forced off; rules are applied again and neighbours told."""
+    ops = Scribe(["old"])
+    STRATEGIES["parallel"].replace(ops)
+    assert ops.deeds == [
+        "create new", "boot new", "program new", "running new", "force off old", "destroy old", "program new",
+        "announce new",
+    ]  # fmt: skip
+
+
+def test_serial_takes_time_in_proportion_to_the_rules() -> None:
+    """Two boots, and half a second for each rule."""
+    t = TIMING
+    ops = Scribe(["old"])
+    STRATEGIES["serial"].replace(ops)
+    fixed = t.router_stop_s + t.router_destroy_s + t.router_place_s + t.router_boot_s + t.router_reboot_s
+    assert ops.seconds == pytest.approx(fixed + t.router_program_s + len(RULES) * t.router_rule_s)
+
+
+def test_parallel_programs_everything_in_one_pass() -> None:
+    """The new router is given all rules at once, twice."""
+    ops = Scribe(["old"])
+    STRATEGIES["parallel"].replace(ops)
+    assert ops.programmed == [RULES, RULES]
+
+
+def test_rules_grow_one_by_one_in_the_servers_order() -> None:
+    """Each step has exactly one rule more; the last is everything, the first an egress rule."""
+    steps = list(one_by_one(RULES))
+    assert [len(step) for step in steps] == list(range(1, len(RULES) + 1))
+    assert steps[-1] == RULES
+    assert steps[0].egress == RULES.egress
+    assert [bool(step.port_forwards) for step in steps].count(True) == 1
+    assert {step.source_nat for step in steps} == {RULES.source_nat}
+
+
+def test_no_rules_need_no_steps() -> None:
+    """A router without anything to know is programmed once, with nothing."""
+    assert (
+        list(one_by_one(replace(RULES, public_ips=(), static_nat=(), port_forwards=(), firewall=(), egress=()))) == []
+    )
+
+
+def test_parallel_clears_what_a_failure_left() -> None:
+    """A router that does not run goes first; the running one is replaced as ever."""
+    ops = Scribe(["running", "stopped"], dead=("stopped",))
+    STRATEGIES["parallel"].replace(ops)
+    assert ops.deeds[:3] == ["force off stopped", "destroy stopped", "create new"]
+    assert ops.present == ["new"]
+
+
+def test_parallel_drops_the_last_of_two_running_routers() -> None:
+    """Two that run, after a failed stop: the last listed makes room for the new one."""
+    ops = Scribe(["first", "second"])
+    STRATEGIES["parallel"].replace(ops)
+    assert ops.deeds[:3] == ["force off second", "destroy second", "create new"]
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+def test_first_router_comes_up(name: str) -> None:
+    """Bringing up a first router never touches another and ends with all rules on it."""
+    ops = Scribe([])
+    assert STRATEGIES[name].bring_up(ops) == "new"
+    assert ops.deeds == ["create new", "boot new", "program new", "running new"]
+    assert ops.programmed[-1] == RULES
