@@ -16,12 +16,20 @@ def _why_no_lab() -> str:
     return missing.message() if missing else "\n".join(check_machine())
 
 
+@pytest.fixture(scope="session")
+def lab_possible(_why_no_lab: str) -> None:
+    """For fixtures that start a lab: fails in CI where it can't run, skips with the reason elsewhere."""
+    _need_lab(_why_no_lab)
+
+
 @pytest.fixture(autouse=True)
 def _lab_guard(request: pytest.FixtureRequest) -> None:
     """A test marked ``lab`` fails in CI where the lab can't run, and is skipped with the reason elsewhere."""
-    if request.node.get_closest_marker("lab") is None:
-        return
-    reason = request.getfixturevalue("_why_no_lab")
+    if request.node.get_closest_marker("lab") is not None:
+        _need_lab(request.getfixturevalue("_why_no_lab"))
+
+
+def _need_lab(reason: str) -> None:
     if reason and os.environ.get("CI") == "true":
         pytest.fail(f"CI must be able to run the lab: {reason}", pytrace=False)
     if reason:

@@ -93,6 +93,7 @@ class Session:
             self._tear_down()
         except Interrupted:
             interrupted = True
+            self._left = pending(self.store)
             self._problems += ("the removal was interrupted",)
         if error or interrupted:
             self._note_end("interrupted" if interrupted else "failed")
@@ -190,6 +191,12 @@ class Session:
             boot_timeout_s=p.environment.boot_timeout,
             job_timeout_s=p.operation.job_timeout,
         )
+
+
+def pending(store: RunDir) -> tuple[str, ...]:
+    """What the run's journal has not seen go, in words."""
+    with Journal.open(store.journal) as journal:
+        return tuple(f"{e.kind} {e.key}" for e in journal.pending())
 
 
 def rows(environment: Environment) -> dict[str, str]:

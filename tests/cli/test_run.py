@@ -1,0 +1,206 @@
+"""The main job, end to end, on the lab: real API, real packets, real sshd."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import signal
+import statistics
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.zone import PROFILE, Zone, wait_for
+from vrbench.cli.signals import ONE_PRESS_S
+from vrbench.core.rawlog import decode_header
+
+pytestmark = pytest.mark.lab
+
+
+def only_run(zone: Zone) -> Path:
+    """The one run directory under the test's reports."""
+    (path,) = (zone.here / "reports").glob("*/")
+    return path
+
+
+def table(zone: Zone, run: Path, name: str) -> list[dict[str, str]]:
+    """An exported CSV table."""
+    done = zone.vrbench("export", run.name, "--table", name)
+    assert done.code == 0, done.err
+    return list(csv.DictReader(io.StringIO(done.out)))
+
+
+def test_a_run_measures_reports_and_leaves_nothing(zone: Zone) -> None:
+    """From nothing to figures and back to nothing: valid, bounded, exported, and not an object is left."""
+    done = zone.vrbench("run", zone.profile(), "--trials", "2", "--json")
+    assert done.code == 0, done.err
+    assert zone.left() == []
+    run = only_run(zone)
+    assert not (run / "key").exists()
+    trials = table(zone, run, "trials")
+    assert [t["verdict"] for t in trials] == ["valid", "valid"]
+    assert {c for t in trials for c in t["caveats"].split(";")} <= {"baseline-short", "slots-skipped", "relapsed", ""}
+    for trial in trials:
+        for d in ("egress", "ingress"):
+            low, middle, high = (float(trial[f"{d}_{k}_s"]) for k in ("at_least", "downtime", "at_most"))
+            assert 0 <= low <= middle <= high < 10
+            assert middle > 0, "a restart with cleanup can't go unnoticed"
+    check_tables_agree(zone, run, trials)
+    check_json(done.json, trials)
+
+
+def check_tables_agree(zone: Zone, run: Path, trials: list[dict[str, str]]) -> None:
+    """The trials table is what one gets from the windows table, and the samples table has every slot."""
+    windows = table(zone, run, "windows")
+    samples = table(zone, run, "samples")
+    for trial in trials:
+        for direction in ("egress", "ingress"):
+            streams = {s["stream"] for s in samples if s["trial"] == trial["trial"] and s["direction"] == direction}
+            assert len(streams) == 4, "two VMs with two flows, two addresses with two layers"
+            totals = [
+                sum(
+                    float(w["estimate_s"])
+                    for w in windows
+                    if (w["trial"], w["stream"]) == (trial["trial"], stream) and float(w["start_s"]) > 0
+                )
+                for stream in streams
+            ]
+            assert statistics.fmean(totals) == pytest.approx(float(trial[f"{direction}_downtime_s"]), abs=2e-6)
+    for stream in {s["stream"] for s in samples}:
+        slots = [int(s["slot"]) for s in samples if s["stream"] == stream and s["trial"] == "1"]
+        assert slots == list(range(len(slots)))
+    (summary,) = (r for r in table(zone, run, "summary") if r["direction"] == "egress")
+    mean = statistics.fmean(float(t["egress_downtime_s"]) for t in trials)
+    assert float(summary["average_s"]) == pytest.approx(mean, abs=2e-6)
+
+
+def check_json(shown: dict[str, list[dict[str, object]]], trials: list[dict[str, str]]) -> None:
+    """--json holds the same figures as the CSV."""
+    assert len(shown["trials"]) == len(trials)
+    first = shown["trials"][0]["egress_downtime_s"]
+    assert isinstance(first, float)
+    assert first == pytest.approx(float(trials[0]["egress_downtime_s"]), abs=2e-6)
+
+
+def test_the_firewall_lets_in_only_the_harness(zone: Zone) -> None:
+    """While the network stands, every ingress rule names this machine's address with /32, and nothing else is open."""
+    process = zone.start("run", zone.profile(), "--plain")
+    try:
+        wait_for("the rules", lambda: len(zone.rows("listPortForwardingRules", "portforwardingrule")) == 2)
+        wait_for("the firewall", lambda: len(zone.rows("listFirewallRules", "firewallrule")) == 4)
+        rules = zone.rows("listFirewallRules", "firewallrule")
+        assert {r["cidrlist"] for r in rules} == {"198.51.100.1/32"}
+        assert {(r["protocol"], r.get("startport")) for r in rules} == {("tcp", 22), ("icmp", None)}
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert zone.left() == []
+
+
+def test_nothing_is_acquired_before_the_network_is_implemented(zone: Zone) -> None:
+    """By the server's own events the first extra address comes after the network's router runs (facts, 9.1)."""
+    done = zone.vrbench("run", zone.profile(), "--json")
+    assert done.code == 0, done.err
+    events = zone.rows("listEvents", "event")
+    kinds = [e["type"] for e in sorted(events, key=lambda e: str(e["created"])) if e["state"] == "Completed"]
+    assert "NET.IPASSIGN" in kinds
+    assert kinds.index("NET.IPASSIGN") > kinds.index("VM.CREATE")
+
+
+def test_a_kept_environment_is_measured_again_and_cleaned_up(zone: Zone) -> None:
+    """--keep leaves it standing, --reuse measures it without building, cleanup removes it; twice is fine."""
+    kept = zone.vrbench("run", zone.profile(), "--keep", "--json")
+    assert kept.code == 0, kept.err
+    run = only_run(zone)
+    networks = zone.rows("listNetworks", "network")
+    again = zone.vrbench("run", zone.profile(), "--reuse", run.name, "--json")
+    assert again.code == 0, again.err
+    assert [n["id"] for n in zone.rows("listNetworks", "network")] == [n["id"] for n in networks]
+    for _ in range(2):
+        done = zone.vrbench("cleanup", run.name)
+        assert done.code == 0, done.err
+        assert zone.left() == []
+
+
+def test_samples_are_on_disk_while_the_run_goes_on(zone: Zone) -> None:
+    """What was probed a second ago can be read already, header and records, on the harness's side and the guests'."""
+    process = zone.start("run", zone.profile(PROFILE.replace('baseline = "2s"', 'baseline = "6s"')), "--plain")
+    try:
+        logs = ("harness-syn.raw", "harness-banner.raw", "harness-icmp.raw", "guest-vm1.raw")
+        trial = zone.here / "reports"
+        wait_for("all logs", lambda: all(list(trial.glob(f"*/trial-01/{name}")) for name in logs))
+        (syn,) = trial.glob("*/trial-01/harness-syn.raw")
+        wait_for("records", lambda: len(syn.read_bytes()) > 2000)
+        header, _ = decode_header(syn.read_bytes())
+        assert header.node == "harness"
+        process.kill()
+    finally:
+        process.communicate(timeout=60)
+    wait_for("the run's processes to end", lambda: not running(zone))
+    done = zone.vrbench("cleanup", "--all")
+    assert done.code == 0, done.err
+    assert zone.left() == []
+    assert len(syn.read_bytes()) > 2000
+
+
+def running(zone: Zone) -> list[str]:
+    """Command lines of vrbench processes that work in this test's directory."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(zone.here) in str((path / "cwd").readlink()):
+                found.append((path / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize(
+    "moment", ["deploying", "waiting for SSH", "trial 1: baseline", "trial 1: operating", "trial 1: collecting"]
+)
+def test_ctrl_c_tears_down(zone: Zone, moment: str) -> None:
+    """One Ctrl-C at any moment ends the run, removes everything, and keeps what was measured."""
+    process = zone.start("run", zone.profile(), "--plain")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if moment in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert process.returncode == 2, err
+    assert zone.left() == []
+    assert not list((zone.here / "reports").glob("*/key"))
+
+
+def test_a_second_ctrl_c_leaves_and_cleanup_removes(zone: Zone) -> None:
+    """The second Ctrl-C leaves at once with exit code 3 and says how to remove what is left."""
+    process = zone.start("run", zone.profile(), "--plain")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "trial 1: baseline" in line:
+            process.send_signal(signal.SIGINT)
+        if "removing" in line:
+            break
+    time.sleep(ONE_PRESS_S)  # a hand that presses twice, not a result that is waited for
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 3, err
+    assert "vrbench cleanup" in err
+    done = zone.vrbench("cleanup", "--all")
+    assert done.code == 0, done.err
+    assert zone.left() == []
+
+
+def test_no_secret_is_written_or_shown(zone: Zone) -> None:
+    """Neither API key nor secret stands in any file of the run or in the output; the journal names the endpoint."""
+    done = zone.vrbench("run", zone.profile(), "--plain")
+    root = zone.status.callers["root"]
+    written = "".join(p.read_bytes().decode(errors="replace") for p in only_run(zone).rglob("*") if p.is_file())
+    for text in (done.out, done.err, written):
+        assert root.apikey not in text
+        assert root.secretkey not in text
+    head = json.loads((only_run(zone) / "journal.jsonl").read_text().splitlines()[0])
+    assert head["endpoint"] == zone.status.endpoint

@@ -1,0 +1,145 @@
+"""A lab started by hand, and vrbench run inside its outside world: the way an operator stands before a cloud."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vrbench.cloud.credentials import Credentials
+from vrbench.cloud.facade import Answer, Cloud
+from vrbench.lab import lifecycle
+from vrbench.lab.status import LabOptions, LabStatus
+
+ROOT = Path(__file__).parents[2]
+PROFILE = """
+name = "small"
+[environment]
+vms = 2
+public_ips = 2
+boot_timeout = "20s"
+[operation]
+job_timeout = "30s"
+[trials]
+count = 1
+baseline = "2s"
+validation = "2s"
+settle = "0s"
+observe_at_most = "40s"
+[probes]
+egress_target = "203.0.113.1"
+control_target = "198.51.100.2"
+"""
+VRBENCH = [sys.executable, "-m", "vrbench"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Zone:
+    """A running lab and a directory to run vrbench in."""
+
+    state: Path
+    here: Path
+    status: LabStatus
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def command(self, *arguments: str) -> list[str]:
+        return lifecycle.enter(self.state, "upstream", [*VRBENCH, *arguments])
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """vrbench in the background, inside ``upstream``, in a process group of its own."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.here,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def vrbench(self, *arguments: str, timeout_s: float = 120) -> Done:
+        """Run vrbench inside ``upstream`` to its end."""
+        process = self.start(*arguments)
+        try:
+            out, err = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGTERM)
+            raise
+        return Done(process.returncode, out, err)
+
+    def environment(self) -> dict[str, str]:
+        ours = {k: v for k, v in os.environ.items() if not k.startswith("CLOUDSTACK_")}
+        path = {"PYTHONPATH": str(ROOT), "CLOUDSTACK_CONFIG": str(self.state / "cloudstack.ini")}
+        return {**ours, **path, "COLUMNS": "100", **self.environ}
+
+    def profile(self, text: str = PROFILE) -> str:
+        """The profile written to a file; its name."""
+        path = self.here / "small.toml"
+        path.write_text(text)
+        return str(path)
+
+    @property
+    def cloud(self) -> Cloud:
+        root = self.status.callers["root"]
+        return Cloud(Credentials(self.status.endpoint, root.apikey, root.secretkey))
+
+    def rows(self, command: str, name: str) -> list[Answer]:
+        return self.cloud.list(command, name, listall=True)
+
+    def left(self) -> list[str]:
+        """Every object of anybody's in the zone, and every node that is not part of an empty lab."""
+        kinds = {
+            "listNetworks": "network",
+            "listVirtualMachines": "virtualmachine",
+            "listSSHKeyPairs": "sshkeypair",
+            "listRouters": "router",
+            "listFirewallRules": "firewallrule",
+            "listPortForwardingRules": "portforwardingrule",
+            "listTags": "tag",
+        }
+        found = [f"{n} {r.get('name') or r.get('id')}" for c, n in kinds.items() for r in self.rows(c, n)]
+        addresses = self.rows("listPublicIpAddresses", "publicipaddress")
+        found += [r["ipaddress"] for r in addresses if r.get("associatednetworkid")]
+        nodes = [n.name for n in lifecycle.status(self.state).nodes if n.kind not in ("upstream", "neighbour")]
+        return found + nodes
+
+
+@contextmanager
+def running_zone(here: Path, options: LabOptions | None = None) -> Iterator[Zone]:
+    """A lab for as long as the block lasts."""
+    state = here / "zone"
+    status = lifecycle.up(state, options or LabOptions(time_scale=0.05))
+    try:
+        yield Zone(state, here, status)
+    finally:
+        lifecycle.down(state)
+
+
+def wait_for(what: str, seen: Any, timeout_s: float = 60) -> None:
+    """Until ``seen()`` is true; fails with ``what`` when it never is."""
+    end = time.monotonic() + timeout_s
+    while not seen():
+        assert time.monotonic() < end, f"not seen within {timeout_s} s: {what}"
+        time.sleep(0.05)
