@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.box import FORWARDED, STATIC, build, call, in_box, make_key, ssh, vm
+from tests.lab.box import FORWARDED, STATIC, build, call, in_box, make_key, ssh, vm, wait_until
 from vrbench.lab.ground import GroundError
 from vrbench.lab.namespaces import run
 from vrbench.lab.zone import EGRESS_TARGET, Zone
@@ -187,5 +188,36 @@ def test_ten_guests_boot_side_by_side() -> None:
             list(threads.map(zone.add_vm, [vm(number) for number in range(10)]))
         assert time.monotonic() - began < 8
         assert len([node for node in zone.nodes() if node.kind == "vm"]) == 10
+
+    in_box(scene)
+
+
+def test_a_crashed_guest_is_no_node_and_starts_again(tmp_path: Path) -> None:
+    """When its init is killed everything in it is; it vanishes from the nodes and can be started."""
+    key = make_key(tmp_path)
+
+    def scene(zone: Zone) -> None:
+        build(zone, vm(1, key))
+        os.kill(int(Path("/run/vrlab/vm/vm-1-net/pid").read_text()), signal.SIGKILL)
+        assert wait_until(lambda: not [node for node in zone.nodes() if node.kind == "vm"])
+        zone.start_vm("vm-1-net")
+        assert ssh(tmp_path, FORWARDED, "hostname").stdout == "vm-1-net\n"
+
+    in_box(scene)
+
+
+def test_an_interpreter_below_tmp_stays_usable_and_safe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Python that lives where the guest has its own directory is seen there all the same, read-only."""
+    key = make_key(tmp_path)
+    (tmp_path / "python").mkdir()
+    (tmp_path / "python" / "module.py").write_text("")
+    monkeypatch.setattr(sys, "base_prefix", str(tmp_path / "python"))
+
+    def scene(zone: Zone) -> None:
+        build(zone, vm(1, key))
+        look = f"ls {tmp_path}/python; touch {tmp_path}/python/x; touch /tmp/y && ls {tmp_path}"
+        done = ssh(tmp_path, FORWARDED, look)
+        assert done.stdout == "module.py\npython\n"
+        assert "Read-only" in done.stderr
 
     in_box(scene)

@@ -150,18 +150,36 @@ def deploy(status: LabStatus) -> str:
     return str(machine["virtualmachine"]["name"])
 
 
-def test_a_guest_and_its_router_are_nodes_too(state: Path) -> None:
+@pytest.fixture(scope="module")
+def guest(state: Path) -> str:
+    """The name of a VM in the shared lab."""
+    return deploy(lifecycle.status(state))
+
+
+def test_a_guest_and_its_router_are_nodes_too(state: Path, guest: str) -> None:
     """Deployed through the API, a VM can be entered: its hostname, its processes; an outage may be aimed at it."""
-    name = deploy(lifecycle.status(state))
-    command = lifecycle.enter(state, name, ["sh", "-c", "hostname; ls /proc | grep -c '^[0-9]'; touch /usr/x"])
+    command = lifecycle.enter(state, guest, ["sh", "-c", "hostname; ls /proc | grep -c '^[0-9]'; touch /usr/x"])
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     hostname, processes = done.stdout.split()
-    assert hostname == name
+    assert hostname == guest
     assert int(processes) < 20
     assert "Read-only" in done.stderr
     nodes = {node.kind: node for node in lifecycle.status(state).nodes}
-    assert nodes["vm"].name == name
-    told = lifecycle.outage(state, 0.2, "egress", name)
+    assert nodes["vm"].name == guest
+    told = lifecycle.outage(state, 0.2, "egress", guest)
     assert told.routers == (nodes["router"].name,)
     assert 0.2 <= told.duration_s < 0.5
-    assert wait_until(lambda: lifecycle.exec_(state, name, ["ping", "-q", "-c1", "-W1", "10.1.1.1"]) == 0)
+    assert wait_until(lambda: lifecycle.exec_(state, guest, ["ping", "-q", "-c1", "-W1", "10.1.1.1"]) == 0)
+
+
+def test_an_outage_ends_when_whoever_asked_for_it_has_gone(state: Path, guest: str) -> None:
+    """kill -9 of the asker: traffic flows again long before the outage was to end."""
+
+    def answered() -> bool:
+        return lifecycle.exec_(state, guest, ["ping", "-q", "-c1", "-W1", "10.1.1.1"]) == 0
+
+    code = f"from pathlib import Path; from vrbench.lab import lifecycle; lifecycle.outage(Path({str(state)!r}), 600)"
+    with subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2]) as asker:
+        assert wait_until(lambda: not answered())
+        asker.kill()
+    assert wait_until(answered)

@@ -38,7 +38,7 @@ UseDNS no
 PrintMotd no
 PrintLastLog no
 Subsystem sftp internal-sftp
-SetEnv PATH={path}
+SetEnv "PATH={path}"
 """
 
 
@@ -55,6 +55,11 @@ class Guest:
     @property
     def directory(self) -> Path:
         return VM_DIR / self.spec.name
+
+    @property
+    def running(self) -> bool:
+        """Whether its init runs."""
+        return self.process is not None and self.process.poll() is None
 
     def create(self) -> None:
         """Its disk: a host key of its own, its accounts, its keys, its user data."""
@@ -74,8 +79,9 @@ class Guest:
 
     def boot(self) -> None:
         """Power on; returns when its SSH server listens, raises GroundError with its console if it never does."""
-        if self.process is not None:
+        if self.running:
             return
+        self.power_off()  # what a crash has left
         self._plug_in()
         with (self.directory / "console.log").open("ab") as console:
             self.process = subprocess.Popen(

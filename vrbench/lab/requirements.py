@@ -26,14 +26,37 @@ _SSH_UNITS = ("ssh.service", "ssh.socket")
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _TRY_TIMEOUT_S = 20.0
 
+_OLDEST_KERNEL = (5, 12)  # mount_setattr
+
 # One rule of each kind the lab's routers use: packet filter, both translations, connection tracking.
-_TRIAL = """\
+_RULES = """\
 table ip trial {
   chain in { type nat hook prerouting priority dstnat; iifname "eth2" dnat to 10.1.1.2; }
   chain out { type nat hook postrouting priority srcnat; oifname "eth2" snat to 198.51.100.1; }
   chain forward { type filter hook forward priority filter; ct state established,related accept; }
 }
 """
+# What is tried inside fresh namespaces: command, its input, what a failure means, what to do about it.
+_TRIALS = (
+    (
+        ["ip", "link", "add", "cable0", "type", "veth", "peer", "name", "cable1"],
+        "",
+        "the kernel refuses virtual cables",
+        "load them with modprobe veth",
+    ),
+    (
+        ["ip", "link", "add", "bridge0", "type", "bridge"],
+        "",
+        "the kernel refuses bridges",
+        "load them with modprobe bridge",
+    ),
+    (
+        ["nft", "-f", "-"],
+        _RULES,
+        "nftables can't translate addresses here",
+        "load it with modprobe -a nf_tables nft_chain_nat nft_ct nf_conntrack",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +133,20 @@ def check_machine() -> list[str]:
     refused = _try([*spaces, "true"])
     if refused is not None:
         return [f"the kernel refuses new namespaces ({refused}): {_namespace_cure()}"]
-    refused = _try([*spaces, "ip", "link", "add", "cable0", "type", "veth", "peer", "name", "cable1"])
     problems = []
-    if refused is not None:
-        problems.append(f"the kernel refuses virtual links ({refused}): load them with modprobe veth bridge")
-    refused = _try([*spaces, "nft", "-f", "-"], _TRIAL)
-    if refused is not None:
-        problems.append(
-            f"nftables can't translate addresses here ({refused}): "
-            "load it with modprobe nf_tables nft_chain_nat nft_ct nf_conntrack"
-        )
+    if _kernel_version() < _OLDEST_KERNEL:
+        oldest = ".".join(map(str, _OLDEST_KERNEL))
+        problems.append(f"Linux {os.uname().release} can't make a guest's files read-only: use {oldest} or later")
+    for command, text, what, cure in _TRIALS:
+        refused = _try([*spaces, *command], text)
+        if refused is not None:
+            problems.append(f"{what} ({refused}): {cure}")
     return problems
+
+
+def _kernel_version() -> tuple[int, int]:
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int("".join(digit for digit in minor if digit.isdigit()))
 
 
 def _namespace_cure() -> str:

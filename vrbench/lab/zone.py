@@ -17,6 +17,8 @@ from vrbench.lab.status import Node
 UPSTREAM = "upstream"
 NEIGHBOUR = "neighbour"
 PUBLIC_BRIDGE = "public"
+PUBLIC_GATEWAY = "198.51.100.1"  # upstream's side of the public network
+PUBLIC_PREFIX = 24
 EGRESS_TARGET = "203.0.113.1"  # "an address out on the internet": on upstream's loopback
 CONTROL_TARGET = "198.51.100.2"  # the neighbour: on the public bridge, not behind any router
 
@@ -27,10 +29,8 @@ _NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 class Zone:
     """The real Ground. One lock guards the tables of what exists; the work on packets is done outside it."""
 
-    def __init__(self, rootless: bool, public_gateway: str = "198.51.100.1", public_prefix: int = 24) -> None:
+    def __init__(self, rootless: bool) -> None:
         self._rootless = rootless
-        self._gateway = f"{public_gateway}/{public_prefix}"
-        self._neighbour = f"{CONTROL_TARGET}/{public_prefix}"
         self._lock = threading.Lock()
         self._numbers = count(1)
         self._bridges: dict[str, str] = {}
@@ -42,22 +42,24 @@ class Zone:
         add_bridge(PUBLIC_BRIDGE)
         for name in (UPSTREAM, NEIGHBOUR):
             add_netns(name, (_ANYONE_PINGS,))
-        nodes = ((UPSTREAM, self._gateway), (NEIGHBOUR, self._neighbour))
+        nodes = ((UPSTREAM, PUBLIC_GATEWAY), (NEIGHBOUR, CONTROL_TARGET))
         ip_batch(line for name, _ in nodes for line in _outside_cable(name))
         for name, address in nodes:
-            ip_batch(["link set lo up", f"address add {address} dev eth0", "link set eth0 up"], netns=name)
+            ip_batch(
+                ["link set lo up", f"address add {address}/{PUBLIC_PREFIX} dev eth0", "link set eth0 up"], netns=name
+            )
         ip_batch([f"address add {EGRESS_TARGET}/32 dev lo"], netns=UPSTREAM)
-        ip_batch([f"route add default via {self._gateway.partition('/')[0]}"], netns=NEIGHBOUR)
+        ip_batch([f"route add default via {PUBLIC_GATEWAY}"], netns=NEIGHBOUR)
 
     def nodes(self) -> tuple[Node, ...]:
         """Everything that has an address now."""
         with self._lock:
             routers, guests = list(self._routers.values()), list(self._guests.values())
         return (
-            Node(UPSTREAM, "upstream", (self._gateway.partition("/")[0], EGRESS_TARGET)),
+            Node(UPSTREAM, "upstream", (PUBLIC_GATEWAY, EGRESS_TARGET)),
             Node(NEIGHBOUR, "neighbour", (CONTROL_TARGET,)),
             *(Node(r.spec.name, "router", (r.spec.guest_ip, *r.public_addresses)) for r in routers if r.running),
-            *(Node(g.spec.name, "vm", (g.spec.ip,)) for g in guests if g.process is not None),
+            *(Node(g.spec.name, "vm", (g.spec.ip,)) for g in guests if g.running),
         )
 
     def running_routers(self, network: str | None = None) -> tuple[str, ...]:
