@@ -69,7 +69,13 @@ class Agent:
         (home / "agent.pyz").write_bytes(agent_bundle())
 
     def configure(self, *streams: PhasedStream, max_s: float = 30.0) -> None:
-        line = {"log": str(self.log), "node": "guest0", "max_s": max_s, "streams": [s.as_json() for s in streams]}
+        line = {
+            "log": str(self.log),
+            "node": "guest0",
+            "max_s": max_s,
+            "lane": [0, 1],
+            "streams": [s.as_json() for s in streams],
+        }
         self.config.write_text(json.dumps(line))
 
     def call(self, *arguments: str, guest: str = "guest0") -> subprocess.CompletedProcess[bytes]:

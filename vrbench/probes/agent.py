@@ -2,8 +2,8 @@
 
     start CONFIG | run CONFIG | stop CONFIG | follow LOG OFFSET [SECONDS] | clock | facts | remove DIR
 
-CONFIG is JSON: ``{"log", "node", "max_s", "streams": [{"name", "direction", "probe", "flow": "fresh"|"persistent",
-"target", "interval_ns", "phase_ns"}]}``. Standard library, Python 3.6 or later.
+CONFIG is JSON: ``{"log", "node", "max_s", "lane": [number, of how many], "streams": [{"name", "direction", "probe",
+"flow": "fresh"|"persistent", "target", "interval_ns", "phase_ns"}]}``. Standard library, Python 3.6 or later.
 """
 
 # Runs in guests on Python 3.6 as well: what pyupgrade would rewrite does not exist there.
@@ -30,7 +30,8 @@ def run(path: str, ready: Callable[[], None]) -> None:
     asked = on_signal(signal.SIGTERM, signal.SIGINT)
     end = monotonic_ns() + int(config["max_s"] * 1e9)
     write_pid(config["log"] + ".pid")
-    probe(config, open_echo, lambda: asked() or monotonic_ns() >= end, ready)
+    lane = (config["lane"][0], config["lane"][1])
+    probe(config, lambda streams, log: open_echo(streams, log, lane), lambda: asked() or monotonic_ns() >= end, ready)
 
 
 def start(path: str) -> int:

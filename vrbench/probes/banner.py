@@ -49,6 +49,7 @@ class Connect(Prober):
     """Connects to ``host:port`` targets; with ``greeted`` an answer is the SSH identification, else the connection."""
 
     method = "connect"
+    stamped = False  # that a connection stands is seen only when looking
 
     def __init__(self, streams: list[dict[str, Any]], log: Log, threshold_ns: int, greeted: bool) -> None:
         self.log, self.threshold_ns, self.greeted = log, threshold_ns, greeted

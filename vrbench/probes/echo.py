@@ -1,8 +1,10 @@
 """ICMP echo on the engine: raw sockets where they are allowed, else datagram ones. Standard library, Python >= 3.6.
 
 A persistent stream keeps one ICMP id for its whole life, a fresh one has a new id for every probe. Replies are known
-by their payload (a random token of this process, the stream and the slot), so ids need not be unique for matching;
-they are kept apart all the same, because a shared id would share a NAT entry in the router. IPv4 only.
+by their payload (a random token of this process, the stream and the slot), so ids need not be unique for matching.
+They are kept apart all the same: on one host a shared id would share a flow, and guests behind one router that take
+the same ids make its NAT choose others, where two choices at the same moment cost a packet (the kernel counts it as
+insert_failed): a false loss every few minutes. So each guest has a lane, its own share of the ids. IPv4 only.
 """
 
 # Runs in guests on Python 3.6 as well: what pyupgrade would rewrite does not exist there.
@@ -39,7 +41,6 @@ class Echo(Prober):
 
     PAYLOAD = struct.Struct(">8sIQ36x")
     HEADER = struct.Struct(">BBHHH")
-    FRESH_IDS = 0x8000  # fresh ids walk below this, persistent ones lie above: they never share a NAT entry
 
     def __init__(self, streams: List[Dict[str, Any]], log: Log) -> None:
         self.streams, self.log = streams, log
@@ -89,19 +90,27 @@ class Echo(Prober):
 
 
 class RawEcho(Echo):
-    """On one raw socket: a persistent stream keeps its id, a fresh one takes the next id for every probe."""
+    """On one raw socket: a persistent stream keeps its id, a fresh one takes the next id for every probe.
+
+    Fresh ids come round after FRESH_IDS / lanes probes; a router's tracking forgets an ICMP flow after 30 s.
+    """
 
     method = "raw"
+    FRESH_IDS, PERSISTENT_IDS = 0xF000, 0x1000  # the lower ids and the upper ones, shared out among the lanes
 
-    def __init__(self, streams: List[Dict[str, Any]], log: Log) -> None:
+    def __init__(self, streams: List[Dict[str, Any]], log: Log, lane: Tuple[int, int]) -> None:
         super().__init__(streams, log)
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
         self.sock.setblocking(False)
         self.sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         attach_filter(self.sock, self._filter())
-        self.kept = {i: self._reserve() for i, fresh in enumerate(self.fresh) if not fresh}
-        self.next_id = int.from_bytes(os.urandom(2), "big") % self.FRESH_IDS
-        self.recent = array.array("q", [-1]) * self.FRESH_IDS  # fresh id -> stream << 32 | slot that had it last
+        number, lanes = lane
+        share = self.PERSISTENT_IDS // lanes
+        kept = range(self.FRESH_IDS + number * share, self.FRESH_IDS + (number + 1) * share)
+        self.kept = {i: self._reserve(kept) for i, fresh in enumerate(self.fresh) if not fresh}
+        self.fresh_ids = range(number * (self.FRESH_IDS // lanes), (number + 1) * (self.FRESH_IDS // lanes))
+        self.recent = array.array("q", [-1]) * len(self.fresh_ids)  # stream << 32 | slot that had the id last
+        self.turn = int.from_bytes(os.urandom(2), "big") % len(self.fresh_ids)
 
     def _filter(self) -> List[Tuple[int, int, int, int]]:
         """Accept our own echo replies, and errors (types 3, 11, 12) about anybody's ICMP; drop all else."""
@@ -124,10 +133,11 @@ class RawEcho(Echo):
         ]
 
     @staticmethod
-    def _reserve() -> Tuple[int, socket.socket]:
-        """An id that no other prober in this network namespace has, and the lock that keeps it."""
-        while True:
-            identity = RawEcho.FRESH_IDS | int.from_bytes(os.urandom(2), "big")
+    def _reserve(ids: range) -> Tuple[int, socket.socket]:
+        """One of ``ids`` that no other prober in this network namespace has, and the lock that keeps it."""
+        first = int.from_bytes(os.urandom(2), "big") % len(ids)
+        for i in range(len(ids)):
+            identity = ids[(first + i) % len(ids)]
             lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             try:
                 lock.bind(f"\0vrbench-icmp-id-{identity}")
@@ -135,11 +145,13 @@ class RawEcho(Echo):
                 lock.close()
             else:
                 return identity, lock
+        raise CannotProbe(f"all ICMP ids from {ids[0]} to {ids[-1]} are held by probers on this machine: stop some")
 
     def send(self, stream: int, slot: int) -> None:
         if self.fresh[stream]:
-            self.next_id = identity = (self.next_id + 1) % self.FRESH_IDS
-            self.recent[identity] = stream << 32 | slot
+            self.turn = (self.turn + 1) % len(self.fresh_ids)
+            self.recent[self.turn] = stream << 32 | slot
+            identity = self.fresh_ids[self.turn]
         else:
             identity = self.kept[stream][0]
         self.sent(stream, slot, self.sock, self.packet(stream, slot, identity))
@@ -168,8 +180,8 @@ class RawEcho(Echo):
             self.heard(REFUSED, found[0], message[0] << 8 | message[1], found[1], t_ns)
 
     def _origin(self, identity: int, sequence: int) -> Optional[Tuple[int, int]]:
-        if identity < self.FRESH_IDS:
-            owner = self.recent[identity]
+        if identity in self.fresh_ids:
+            owner = self.recent[identity - self.fresh_ids[0]]
             return (owner >> 32, owner & 0xFFFFFFFF) if owner >= 0 and owner & 0xFFFF == sequence else None
         for stream, (kept, _) in self.kept.items():
             if kept == identity:
@@ -232,10 +244,10 @@ class DatagramEcho(Echo):
                 self.heard(REFUSED, stream, refusal, found, self.arrivals.time(ancillary))
 
 
-def open_echo(streams: List[Dict[str, Any]], log: Log) -> Echo:
-    """The raw form where it is allowed, else the datagram form; raises CannotProbe."""
+def open_echo(streams: List[Dict[str, Any]], log: Log, lane: Tuple[int, int] = (0, 1)) -> Echo:
+    """The raw form where it is allowed, else the datagram form; ``lane`` is (number, of how many). CannotProbe."""
     try:
-        return RawEcho(streams, log)
+        return RawEcho(streams, log, lane)
     except PermissionError:
         pass
     try:

@@ -26,15 +26,17 @@ IDLE_S = 3.0  # an agent logs at least once a second: after this long the connec
 SILENT_S = 2.0  # after this long without a byte contact counts as lost
 CLOCK_EXCHANGES = 15
 
-# Prints the directory made, then the command that runs Python there: with the rights to raw sockets if they can be had.
+# Saves the agent from standard input; prints its directory, then the command that runs Python there: the interpreter
+# itself, not a wrapper that costs the guest more than the agent does, and with the right to raw sockets if possible.
 _DEPLOY = """
 umask 077
 d=/tmp/vrbench-{id}; mkdir "$d" 2>/dev/null || {{ d=$HOME/.vrbench-{id}; mkdir "$d" || exit 1; }}
 for p in python3 /usr/libexec/platform-python python3.6; do
-  command -v $p >/dev/null && $p -c 'import sys; sys.exit(sys.version_info < (3, 6))' && break
-  p=
+  p=$($p -c 'import sys; print(sys.executable if sys.version_info >= (3, 6) else "")' 2>/dev/null </dev/null)
+  [ -n "$p" ] && break
 done
 [ -n "$p" ] || {{ echo "no Python 3.6 or later" >&2; rmdir "$d"; exit 1; }}
+cat > "$d/agent.pyz" || exit 1
 echo "$d"
 if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then echo "sudo -n $p"; else echo "$p"; fi
 """
@@ -85,12 +87,11 @@ class GuestAgent:
     def deploy(self) -> None:
         """Put the agent into a directory of its own, readable by this user only."""
         with self._connect() as remote:
-            done = remote.run(_DEPLOY.format(id=secrets.token_hex(8)))
-            if done.code != 0:
-                raise self._failed("has no place for the agent", done)
-            self._home, python = done.out.decode().splitlines()
-            self._python = python.split()
-            remote.put(agent_bundle(), f"{self._home}/agent.pyz")
+            done = remote.run(_DEPLOY.format(id=secrets.token_hex(8)), stdin=agent_bundle())
+        if done.code != 0:
+            raise self._failed("has no place for the agent", done)
+        self._home, python = done.out.decode().splitlines()
+        self._python = python.split()
 
     def facts(self) -> GuestFacts:
         with self._connect() as remote:
@@ -106,17 +107,22 @@ class GuestAgent:
         sent, received, clock = min(answers, key=lambda answer: answer[1] - answer[0])
         return ClockOffset(int(clock) - (sent + received) // 2, (received - sent + 1) // 2)
 
-    def start(self, streams: Sequence[PhasedStream], max_s: float) -> None:
-        """Start probing, detached; returns when the first probe is out. It ends by itself after ``max_s``."""
+    def start(self, streams: Sequence[PhasedStream], max_s: float, lane: tuple[int, int] = (0, 1)) -> None:
+        """Start probing, detached; returns when the first probe is out. It ends by itself after ``max_s``.
+
+        ``lane`` is this guest's number and the number of guests behind its router: they must not share ICMP ids.
+        """
         config = {
             "log": self._path("probe.log"),
             "node": self.guest.name,
             "max_s": max_s,
+            "lane": lane,
             "streams": [phased.as_json() for phased in streams],
         }
+        place = self._path("probe.json")
+        script = f"umask 077; cat > {place} && {self._command('start', place)}"
         with self._connect() as remote:
-            remote.put(json.dumps(config).encode(), self._path("probe.json"))
-            done = remote.run(self._command("start", self._path("probe.json")))
+            done = remote.run(script, stdin=json.dumps(config).encode())
         if done.code != 0:
             raise self._failed("can't probe", done)
 
@@ -165,7 +171,7 @@ class GuestAgent:
                 time.sleep(random.uniform(0.5, 1.0))
 
     def _follow(self) -> None:
-        while not self._done.is_set() and not ends_in_order(self.local_log):
+        while not self._done.is_set():
             try:
                 self._fetch()
             except CommandFailed:
@@ -173,6 +179,8 @@ class GuestAgent:
                 return
             except RemoteError:
                 pass  # the router is away, as expected: lost_contact says so, and we try again
+            if ends_in_order(self.local_log):
+                return
             self._done.wait(random.uniform(0.5, 1.0))
 
     def _fetch(self) -> None:
