@@ -38,7 +38,7 @@ def test_cs_builds_restarts_and_removes_a_network(lab: Lab, method: str) -> None
     )
     with pytest.raises(CloudStackApiException) as refused:
         client.createFirewallRule(ipaddressid=address["id"], protocol="icmp", icmptype=-1, icmpcode=-1)
-    assert refused.value.error["errorcode"] == 537
+    assert refused.value.error["errorcode"] == 431
     assert client.restartNetwork(id=network, cleanup=True, fetch_result=True) == {"success": True}
     assert [row["id"] for row in client.listNetworks(fetch_list=True)] == [network]
     client.destroyVirtualMachine(id=machine["id"], expunge=True, fetch_result=True)

@@ -111,11 +111,11 @@ def network_of(address: Address) -> Network:
 
 def disassociate(call: Call) -> Task:
     address = own_address(call, "id") if call.text("id") is not None else _address_by_ip(call)
-    if address.source_nat and address.network is not None and len(call.zone.source_nats(address.network)) == 1:
-        raise errors.invalid(f"Ip address {address.ip} is used for source nat purposes and can not be disassociated.")
 
     def run() -> Json:
         zone, network = call.zone, address.network
+        if address.source_nat and network is not None and network.state != "Allocated":
+            raise errors.internal("ip address is used for source nat purposes and can not be disassociated.")
         with zone.lock:
             address.state = "Releasing"
         try:
@@ -221,6 +221,9 @@ def enable_static_nat(call: Call) -> Json:
     address = own_address(call, "ipaddressid")
     machine = call.target("virtualmachineid", Machine, "Can't enable static nat for the address id, invalid vm id {id}")
     network = network_of(address)
+    if call.entity("networkid", Network) not in (None, network):
+        text = f"Invalid network Id={call.text('networkid')}. IP is associated with a different network than passed"
+        raise errors.invalid(f"{text} network id")
     with zone.lock:
         _check_static_nat(zone, address, machine)
         address.static_nat = machine
@@ -233,16 +236,21 @@ def _check_static_nat(zone: Zone, address: Address, machine: Machine) -> None:
     if address.source_nat:
         raise errors.invalid(f"Can't enable static, ip address {_describe(address)} is a sourceNat ip address")
     if machine.network is not address.network:
-        raise errors.invalid("The VM's network is not the address's network")
+        raise errors.invalid("Vm doesn't belong to the network with specified id")
     if zone.rules_where(lambda rule: rule.address is address and rule.purpose == "PortForwarding"):
         raise ApiError(
             537,
             f"Failed to enable static nat for the ip address {_describe(address)} as it already has PortForwarding "
             "rules assigned",
         )
+    if address.static_nat not in (None, machine):
+        raise ApiError(
+            537,
+            f"Failed to enable static for the ip address {_describe(address)} and vm id={machine.number} as it's "
+            "already assigned to antoher vm",
+        )
     other = next((a for a in zone.addresses if a.static_nat is machine), None)
-    if other is not None or address.static_nat is not None:
-        other = other or address
+    if other is not None:
         raise errors.invalid(
             f"Failed to enable static nat on the  ip {address.ip} with Id {address.uuid} as the vm "
             f"{machine.instance_name} with Id {machine.uuid} is already associated with another public ip {other.ip} "

@@ -168,6 +168,7 @@ class Rule(Owned):
     machine: Machine | None = None
     private_ports: tuple[int, int] | None = None
     guest_ip: str = ""
+    companion_of: Rule | None = None  # the forwarding rule that this opening came and goes with
     state: str = "Add"
 
 

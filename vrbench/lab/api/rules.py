@@ -11,6 +11,8 @@ from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.errors import ApiError
 from vrbench.lab.api.networks import GONE as NETWORK_GONE
 from vrbench.lab.api.records import Json, Machine, Network, Rule
+from vrbench.lab.api.rule_conflicts import refuse_conflict
+from vrbench.lab.api.rule_view import firewall_view, forwarding_view
 from vrbench.lab.api.ruleset import reprogram
 from vrbench.lab.api.zone import Zone, new_id
 
@@ -57,12 +59,13 @@ def create_port_forwarding(call: Call) -> Task:
     address = own_address(call, "ipaddressid")
     network = network_of(address)
     machine = call.target("virtualmachineid", Machine, "Unable to create port forwarding rule, invalid vm id {id}")
+    if address.static_nat is not None:
+        raise errors.invalid(f"Unable to create port forwarding rule; ip id={address.number} has static nat enabled")
+    if machine.state in ("Destroyed", "Expunging"):
+        raise errors.invalid(f"Invalid user vm: {machine.number}")
     if machine.network is not network:
-        raise errors.invalid("The VM is not on the network of the address")
-    public = _range(call, "publicport", "publicendport")
-    private = _range(call, "privateport", "privateendport")
-    if public[1] - public[0] != private[1] - private[0]:
-        raise errors.invalid("Source port and destination port ranges should be of equal sizes.")
+        raise errors.invalid("Vm doesn't belong to network associated with ipAddress")
+    public, private = _forwarded_ports(call)
     rule = Rule(
         uuid=new_id(),
         account=network.account,
@@ -79,6 +82,17 @@ def create_port_forwarding(call: Call) -> Task:
     return _creation(call, rule, "portforwardingrule", forwarding_view, opening)
 
 
+def _forwarded_ports(call: Call) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Public and private ports; ranges must be equal, single ports may differ."""
+    public = _range(call, "publicport", "publicendport")
+    private = _range(call, "privateport", "privateendport")
+    if public[1] - public[0] != private[1] - private[0]:
+        raise errors.invalid("Source port and destination port ranges should be of equal sizes.")
+    if public[0] != public[1] and public != private:
+        raise errors.invalid("Private port start should be equal to public port start")
+    return public, private
+
+
 def _opening(call: Call, rule: Rule) -> Rule | None:
     """The firewall rule that goes with a forwarding rule unless openfirewall=false."""
     if not call.flag("openfirewall", default=True):
@@ -91,46 +105,49 @@ def _opening(call: Call, rule: Rule) -> Rule | None:
         address=rule.address,
         protocol=rule.protocol,
         ports=rule.ports,
-        cidrs=_cidrs(call, "cidrlist") or ("0.0.0.0/0",),
+        cidrs=("0.0.0.0/0",),
+        companion_of=rule,
     )
 
 
 def _protocol(call: Call, allowed: tuple[str, ...]) -> str:
     protocol = call.required("protocol").lower()
     if protocol not in allowed:
-        raise errors.invalid(f"Protocol {call.required('protocol')} is not supported in the network")
+        raise errors.invalid(f"Protocol {call.required('protocol')} is not supported in zone 1")
     return protocol
 
 
-def _port(call: Call, name: str) -> int | None:
+def _port(call: Call, name: str, meaning: str = "publicPort") -> int | None:
     port = call.number(name)
     if port is not None and not 0 < port <= MAX_PORT:
-        raise errors.invalid(f"publicPort is an invalid value: {port}")
+        raise errors.invalid(f"{meaning} is an invalid value: {port}")
     return port
 
 
 def _ports(call: Call) -> tuple[int, int] | None:
-    first, last = _port(call, "startport"), _port(call, "endport")
-    if first is None:
+    if call.text("startport") is None:
         return None
-    last = first if last is None else last
-    if last < first:
-        raise errors.invalid(f"Start port can't be bigger than end port: {first}-{last}")
-    return first, last
+    if call.required("protocol").lower() == "icmp":
+        raise errors.invalid("Can't specify start/end port when protocol is ICMP")
+    return _range(call, "startport", "endport")
 
 
 def _range(call: Call, first_name: str, last_name: str) -> tuple[int, int]:
     first = _port(call, first_name)
     if first is None:
         raise errors.missing_parameter(call.shape.name, first_name)
-    last = _port(call, last_name)
+    last = _port(call, last_name, "Public port range")
+    if last is not None and first > last:
+        raise errors.invalid("Start port can't be bigger than end port")
     return first, first if last is None else last
 
 
 def _icmp(call: Call) -> tuple[int, int] | None:
-    if (call.text("protocol") or "").lower() != "icmp":
-        return None
     kind, code = call.number("icmptype"), call.number("icmpcode")
+    if call.required("protocol").lower() != "icmp":
+        if kind is not None or code is not None:
+            raise errors.invalid("Can specify icmpCode and icmpType for ICMP protocol only")
+        return None
     return -1 if kind is None else kind, -1 if code is None else code
 
 
@@ -152,9 +169,9 @@ def _creation(
     """Check for conflicts and store the rule now; the job brings it to the router."""
     zone = call.zone
     with zone.lock:
-        _refuse_conflict(zone, rule)
+        refuse_conflict(zone, rule)
         zone.add(rule)
-        if companion is not None and _conflicting(zone, companion) is None:
+        if companion is not None:
             zone.add(companion)
 
     def run() -> Json:
@@ -163,7 +180,7 @@ def _creation(
                 reprogram(zone, rule.network)
         except ApiError:
             with zone.lock:
-                zone.remove(rule)
+                _forget(zone, rule)
             raise
         with zone.lock:
             rule.state = "Active"
@@ -174,95 +191,11 @@ def _creation(
     return Task(run, rule, "FirewallRule", creates=True)
 
 
-def _refuse_conflict(zone: Zone, rule: Rule) -> None:
-    if rule.purpose == "PortForwarding" and rule.address is not None and rule.address.static_nat is not None:
-        raise errors.invalid(f"Can't create a forwarding rule on {rule.address.ip}: it is used for static nat")
-    other = _conflicting(zone, rule)
-    if other is None:
-        return
-    row = (
-        f'FirewallRule {{"id":{other.number},"networkId":{other.network.number},"purpose":"{other.purpose}",'
-        f'"state":"{other.state}","uuid":"{other.uuid}"}}'
-    )
-    text = f"The range specified, {_dashed(rule.ports)}, conflicts with rule {row} which has {_dashed(other.ports)}"
-    raise errors.conflict(text)
-
-
-def _dashed(ports: tuple[int, int] | None) -> str:
-    return "-".join(map(str, ports)) if ports else "null-null"
-
-
-def _conflicting(zone: Zone, rule: Rule) -> Rule | None:
-    """An existing rule that says something about the same thing already."""
-    same_place = zone.rules_where(
-        lambda other: (
-            other.purpose == rule.purpose
-            and other.network is rule.network
-            and other.address is rule.address
-            and other.protocol == rule.protocol
-        )
-    )
-    return next((other for other in same_place if _overlap(rule, other)), None)
-
-
-def _overlap(rule: Rule, other: Rule) -> bool:
-    if rule.purpose != "PortForwarding" and not set(rule.cidrs) & set(other.cidrs):
-        return False
-    if rule.purpose == "Egress" and set(rule.destinations) != set(other.destinations):
-        return False
-    if rule.icmp is not None:
-        return rule.icmp == other.icmp
-    first, last = rule.ports or (1, MAX_PORT)
-    other_first, other_last = other.ports or (1, MAX_PORT)
-    return first <= other_last and other_first <= last
-
-
-def firewall_view(zone: Zone, rule: Rule) -> Json:
-    """The body of a firewall or egress rule; call with the lock held."""
-    body: Json = {"id": rule.uuid, "protocol": rule.protocol}
-    if rule.ports is not None:
-        body |= {"startport": rule.ports[0], "endport": rule.ports[1]}
-    if rule.address is not None:
-        body["ipaddressid"] = rule.address.uuid
-    body["networkid"] = rule.network.uuid
-    if rule.address is not None:
-        body["ipaddress"] = rule.address.ip
-    body |= {"state": rule.state, "cidrlist": ",".join(rule.cidrs)}
-    if rule.icmp is not None:
-        body |= {"icmptype": rule.icmp[0], "icmpcode": rule.icmp[1]}
-    return body | {
-        "tags": tags.shown(zone, rule.uuid),
-        "destcidrlist": ",".join(rule.destinations),
-        "traffictype": "Egress" if rule.purpose == "Egress" else "Ingress",
-    }
-
-
-def forwarding_view(zone: Zone, rule: Rule) -> Json:
-    """The body of a port-forwarding rule; call with the lock held."""
-    public, private = rule.ports or (0, 0), rule.private_ports or (0, 0)
-    body: Json = {
-        "id": rule.uuid,
-        "privateport": str(private[0]),
-        "privateendport": str(private[1]),
-        "protocol": rule.protocol,
-        "publicport": str(public[0]),
-        "publicendport": str(public[1]),
-    }
-    if rule.machine is not None:
-        body |= {
-            "virtualmachineid": rule.machine.uuid,
-            "virtualmachinename": rule.machine.name,
-            "virtualmachinedisplayname": rule.machine.displayname,
-        }
-    if rule.address is not None:
-        body |= {"ipaddressid": rule.address.uuid, "ipaddress": rule.address.ip}
-    return body | {
-        "state": rule.state,
-        "cidrlist": "",
-        "tags": tags.shown(zone, rule.uuid),
-        "vmguestip": rule.guest_ip,
-        "networkid": rule.network.uuid,
-    }
+def _forget(zone: Zone, rule: Rule) -> None:
+    """Remove a rule with its tags and the opening that came with it; call with the lock held."""
+    for gone in (rule, *zone.rules_where(lambda other: other.companion_of is rule)):
+        tags.drop_all(zone, gone.uuid)
+        zone.remove(gone)
 
 
 def _deletion(purpose: str) -> Callable[[Call], Task]:
@@ -273,12 +206,12 @@ def _deletion(purpose: str) -> Callable[[Call], Task]:
 
         def run() -> Json:
             with call.zone.lock:
-                rule.state = "Revoke"
+                for gone in (rule, *call.zone.rules_where(lambda other: other.companion_of is rule)):
+                    gone.state = "Revoke"
             if rule.network.implement_tried:
                 reprogram(call.zone, rule.network)
             with call.zone.lock:
-                tags.drop_all(call.zone, rule.uuid)
-                call.zone.remove(rule)
+                _forget(call.zone, rule)
             return {"success": True}
 
         return Task(run, rule, "FirewallRule")
