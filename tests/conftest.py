@@ -9,6 +9,16 @@ import pytest
 from vrbench.lab.requirements import check_machine, find_missing
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rewrite", action="store_true", help="Rewrite golden files and generated parts of the README.")
+
+
+@pytest.fixture
+def rewrite(request: pytest.FixtureRequest) -> bool:
+    """Whether golden files are to be written instead of compared."""
+    return bool(request.config.getoption("--rewrite"))
+
+
 @pytest.fixture(scope="session")
 def _why_no_lab() -> str:
     """Why this machine can't run the lab; empty when it can. Found out once."""

@@ -5,6 +5,7 @@ from vrbench.core.rawlog import RECORD, Header, Kind, StreamHeader, encode_heade
 
 MS = 1_000_000
 START = 1_000 * MS
+END_MS = 60  # slots of a log that ends in good order, for tests that don't care
 
 
 def stream(name: str = "s", direction: Direction = Direction.EGRESS, flow: str = "fresh") -> Stream:

@@ -1,5 +1,7 @@
 """Summaries against values known from tables."""
 
+import math
+
 import pytest
 
 from vrbench.core.stats import median_interval, percentile, summarize
@@ -35,3 +37,10 @@ def test_percentile_is_nearest_rank() -> None:
     """The 99th percentile of 1..100 is 99."""
     assert percentile([float(x) for x in range(1, 101)], 0.99) == 99
     assert percentile([], 0.99) == 0
+
+
+def test_a_trial_without_an_end_spoils_averages_but_not_order() -> None:
+    """One open trial of three: lowest and median stand, average, highest and deviation don't."""
+    s = summarize([3.0, math.inf, 1.0])
+    assert (s.lowest_s, s.median_s) == (1.0, 3.0)
+    assert (s.average_s, s.highest_s, s.stdev_s) == (None, None, None)

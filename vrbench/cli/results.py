@@ -17,7 +17,7 @@ from vrbench.core.windows import Downtime
 def show_runs(runs: Sequence[Run], as_json: bool) -> None:
     """Print runs on stdout: tables for people, or one JSON object for programs."""
     if as_json:
-        click.echo(json.dumps(as_object(runs), indent=1))
+        click.echo(json.dumps(as_object(runs), indent=1, allow_nan=False))
         return
     from rich.console import Console
 
@@ -31,7 +31,7 @@ def show_runs(runs: Sequence[Run], as_json: bool) -> None:
 def show_comparison(before: Run, after: Run, words: tuple[str, str], as_json: bool) -> None:
     """Print two runs side by side on stdout: the table operators know, then what stands behind it."""
     if as_json:
-        click.echo(json.dumps(as_object([before, after]), indent=1))
+        click.echo(json.dumps(as_object([before, after]), indent=1, allow_nan=False))
         return
     from rich.console import Console
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Figures over the trials of one run; None where there are too few trials to say it."""
+    """Figures over the trials of one run; None where there are too few trials to say it, or no bound."""
 
     trials: int
     average_s: float | None
@@ -23,20 +23,29 @@ class Summary:
 
 
 def summarize(values: Sequence[float]) -> Summary:
-    """Average, lowest, median, highest, sample deviation and a 95 % interval of the median, in the unit given."""
+    """Average, lowest, median, highest, sample deviation and a 95 % interval of the median, in the unit given.
+
+    An infinite value stands for a trial whose end nobody saw (right-censored): order statistics below it still hold,
+    averages don't.
+    """
     if not values:
         return Summary(0, None, None, None, None, None, None, None)
     low, high = median_interval(values) or (None, None)
+    bounded = all(map(math.isfinite, values))
     return Summary(
         trials=len(values),
-        average_s=statistics.fmean(values),
-        lowest_s=min(values),
-        median_s=statistics.median(values),
-        highest_s=max(values),
-        stdev_s=statistics.stdev(values) if len(values) > 1 else None,
-        ci95_low_s=low,
-        ci95_high_s=high,
+        average_s=statistics.fmean(values) if bounded else None,
+        lowest_s=_finite(min(values)),
+        median_s=_finite(statistics.median(values)),
+        highest_s=_finite(max(values)),
+        stdev_s=statistics.stdev(values) if bounded and len(values) > 1 else None,
+        ci95_low_s=_finite(low),
+        ci95_high_s=_finite(high),
     )
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or math.isinf(value) else value
 
 
 def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:

@@ -93,6 +93,11 @@ class Downtime:
     estimate_s: float
     at_most_s: float
 
+    @property
+    def settled_s(self) -> float:
+        """The estimate, or infinity where nobody saw the end: then it is a lower bound, and no average can hold it."""
+        return math.inf if math.isinf(self.at_most_s) else self.estimate_s
+
     @classmethod
     def total(cls, windows: Iterable[OutageWindow]) -> Downtime:
         """The sum over windows; bounds add up."""

@@ -152,7 +152,7 @@ def _direction_cells(trial: TrialResult, direction: Direction) -> Row:
 def _summary(run: Run) -> Iterator[Row]:
     for name, direction in SCOPES:
         downtimes = run.downtimes(direction)
-        summary = asdict(summarize([d.estimate_s for d in downtimes]))
+        summary = asdict(summarize([d.settled_s for d in downtimes]))
         n = len(downtimes)
         yield {
             **_context(run),

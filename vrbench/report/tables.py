@@ -113,7 +113,7 @@ def headline_table(run: Run) -> RenderableType:
     table = _table(f"Downtime over {used} trials", "direction", "average (bounds)", "lowest", "median", "highest")
     for name, direction in SCOPES:
         downtimes = run.downtimes(direction)
-        s = summarize([d.estimate_s for d in downtimes])
+        s = summarize([d.settled_s for d in downtimes])
         average = bounded(Downtime.mean(downtimes)) if downtimes else "–"
         table.add_row(name, average, seconds(s.lowest_s), seconds(s.median_s), seconds(s.highest_s))
     return Group(Text(setting(run), style="bold"), table, Text(f"method {run.method.id}", style="dim"))
@@ -133,19 +133,20 @@ def reduction_table(before: Run, after: Run, words: tuple[str, str]) -> Table:
         if not old or not new:
             table.add_row(name, "–", "–", "–")
             continue
-        average, lowest = Downtime.mean(old).estimate_s, min(d.estimate_s for d in new)
+        average, lowest = Downtime.mean(old).settled_s, min(d.settled_s for d in new)
         new_average = Downtime.mean(new)
         table.add_row(
             name,
             bounded(Downtime.mean(old)),
             f"{bounded(new_average)}\n(lowest {seconds(lowest)})",
-            f"{percent(_reduction(average, new_average.estimate_s))} ({percent(_reduction(average, lowest))})",
+            f"{percent(_reduction(average, new_average.settled_s))} ({percent(_reduction(average, lowest))})",
         )
     return table
 
 
 def _reduction(before: float, after: float) -> float | None:
-    return 1 - after / before if before > 0 else None
+    """How much less, as a share; None where one of the two has no upper bound."""
+    return 1 - after / before if before > 0 and math.isfinite(before) and math.isfinite(after) else None
 
 
 def caveat_lines(runs: Sequence[Run]) -> RenderableType:

@@ -1,0 +1,63 @@
+"""What people and programs see, byte for byte, from one fixed run; ``pytest --rewrite`` accepts a change."""
+
+import io
+import json
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console, RenderableType
+
+from tests.golden import check
+from tests.report.runs import fixed_run
+from vrbench.cli.main import COMMANDS, cli
+from vrbench.cli.results import as_object
+from vrbench.report.frames import write_table
+from vrbench.report.rows import COLUMNS, TABLES, rows
+from vrbench.report.tables import caveat_lines, reduction_table, run_report
+
+
+def plain(what: RenderableType, width: int) -> str:
+    """As it looks piped, without colour."""
+    out = io.StringIO()
+    Console(file=out, width=width, no_color=True, force_terminal=False).print(what)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_report(width: int, rewrite: bool) -> None:
+    """All tables of a run fit the width."""
+    text = plain(run_report(fixed_run()), width)
+    assert max(map(len, text.splitlines())) <= width
+    check(f"report-{width}.txt", text, rewrite)
+
+
+def test_reduction(rewrite: bool) -> None:
+    """The table that operators know, with both runs' caveats."""
+    run = fixed_run()
+    text = plain(reduction_table(run, run, ("serial", "parallel")), 80) + plain(caveat_lines([run, run]), 80)
+    check("reduction.txt", text, rewrite)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_csv(table: str, rewrite: bool) -> None:
+    """The export tables: header, order of columns, empty cells, a formula defused."""
+    out = io.StringIO()
+    write_table(table, rows(table, [fixed_run()]), "csv", out)
+    text = out.getvalue()
+    assert text.splitlines()[0].split(",") == list(COLUMNS[table])
+    check(f"{table}.csv", text if table != "samples" else "\n".join(text.splitlines()[:40]) + "\n", rewrite)
+
+
+def test_json(rewrite: bool) -> None:
+    """What --json prints."""
+    check("run.json", json.dumps(as_object([fixed_run()]), indent=1) + "\n", rewrite)
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS, *(f"lab {c}" for c in ("up", "status", "exec", "outage", "down"))])
+def test_help(command: str, rewrite: bool) -> None:
+    """Every --help fits a screen of 80 by 40 and shows an example."""
+    done = CliRunner().invoke(cli, [*command.split(), "--help"], prog_name="vrbench", terminal_width=80)
+    assert done.exit_code == 0
+    assert len(done.output.splitlines()) <= 40
+    assert "Example: vrbench" in done.output or "Start with: vrbench" in done.output
+    check(f"help-{command.replace(' ', '-') or 'vrbench'}.txt", done.output, rewrite)
