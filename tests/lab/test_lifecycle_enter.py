@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from cs import CloudStack
 
 from tests.lab.box import wait_until
 from vrbench.lab import lifecycle
+from vrbench.lab.processes import children
 from vrbench.lab.status import LabOptions, LabStatus
 
 pytestmark = pytest.mark.lab
@@ -97,6 +99,39 @@ def test_a_terminal_is_handed_over_and_given_back(state: Path) -> None:
     os.write(terminal, b"\x03")
     assert wait_for(terminal, b"code 9")
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_stop_on_the_terminal_stops_the_whole_job(state: Path) -> None:
+    """Ctrl-Z gives the prompt back, fg the command, and the command counts on from where it was."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execvp("sh", ["sh", "-i"])
+    script = "trap 'echo bye; exit' INT; n=0; while :; do n=$((n+1)); echo n$n; sleep 0.05; done"
+    os.write(terminal, shlex.join(lifecycle.enter(state, "upstream", ["sh", "-c", script])).encode() + b"\n")
+    for keys, shown in (
+        (b"", b"\nn3"),
+        (b"\x1a", b"Stopped"),
+        (b"fg\n", b"\nn9"),
+        (b"\x03", b"bye"),
+        (b"exit\n", b"exit"),
+    ):
+        os.write(terminal, keys)
+        assert wait_for(terminal, shown), shown
+    os.waitpid(child, 0)
+
+
+def test_pausing_the_command_leaves_its_stand_in_at_work(state: Path) -> None:
+    """A SIGSTOP for the command alone is no job control: once continued, it ends as ever."""
+    pause = (
+        "import os, signal; print(os.getpid(), flush=True); os.kill(os.getpid(), signal.SIGSTOP); raise SystemExit(4)"
+    )
+    command = lifecycle.enter(state, "upstream", [sys.executable, "-c", pause])
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        inner = process.stdout.readline().strip()
+        assert wait_until(lambda: "T (stopped)" in Path(f"/proc/{children(process.pid)[0]}/status").read_text())
+        assert lifecycle.exec_(state, "upstream", ["sh", "-c", f"kill -CONT {inner}"]) == 0
+        assert process.wait(timeout=5) == 4
 
 
 def wait_for(terminal: int, text: bytes) -> bool:

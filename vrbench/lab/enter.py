@@ -24,6 +24,7 @@ _NOT_FOUND = 127
 _PASSED_ON = frozenset(
     {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH}
 )
+_JOB_CONTROL = frozenset({signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 _NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _KINDS = {
     "user": syscalls.CLONE_NEWUSER,
@@ -45,13 +46,15 @@ def main() -> int:
         print(f"vrbench lab: cannot enter {node}: {error}", file=sys.stderr)
         return _CANNOT_ENTER
     signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON | {signal.SIGCHLD})
-    terminal = _terminal()
+    terminal = _foreground_terminal(os.getpgrp())  # the child can't tell: its namespace does not know this group
     child = os.fork()
     if child == 0:
         _become(argv, here, terminal)
+    if terminal is not None:
+        os.close(terminal)
     with suppress(OSError):
         os.setpgid(child, child)
-    return _stand_in(child, terminal)
+    return _stand_in(child)
 
 
 def _enter_node(first: int, began: int, node: str) -> None:
@@ -80,13 +83,13 @@ def _join(directory: str, kinds: list[str]) -> None:
         os.close(fd)
 
 
-def _terminal() -> int | None:
-    """The controlling terminal, if this process is in its foreground."""
+def _foreground_terminal(group: int) -> int | None:
+    """The controlling terminal, if ``group`` is in its foreground."""
     try:
         fd = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return None
-    if os.tcgetpgrp(fd) == os.getpgrp():
+    if os.tcgetpgrp(fd) == group:
         return fd
     os.close(fd)
     return None
@@ -109,14 +112,18 @@ def _become(argv: list[str], here: str, terminal: int | None) -> None:
 
 
 def _give(terminal: int, group: int) -> None:
-    """Make ``group`` the terminal's foreground; a background process that does so would be stopped, hence the mask."""
+    """Make ``group`` the terminal's foreground, and let go of the terminal.
+
+    A process in the background that does so would be stopped, hence the mask.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
     with suppress(OSError):
         os.tcsetpgrp(terminal, group)
+    os.close(terminal)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTTOU})
 
 
-def _stand_in(child: int, terminal: int | None) -> int:
+def _stand_in(child: int) -> int:
     """Pass signals on until the child has ended, then end the same way."""
     while True:
         number = signal.sigwait(_PASSED_ON | {signal.SIGCHLD})
@@ -127,22 +134,28 @@ def _stand_in(child: int, terminal: int | None) -> int:
         pid, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
         if pid == 0:
             continue
-        if os.WIFSTOPPED(status):
-            _stop_along(child, terminal)
-            continue
-        if terminal is not None:
-            _give(terminal, os.getpgrp())
-        return _end_like(status)
+        if not os.WIFSTOPPED(status):
+            _take_terminal(child)
+            return _end_like(status)
+        if os.WSTOPSIG(status) in _JOB_CONTROL:  # a SIGSTOP was meant for the command alone
+            _stop_along(child)
 
 
-def _stop_along(child: int, terminal: int | None) -> None:
-    """The command was stopped: give the terminal back, stop too; when woken, wake it."""
+def _stop_along(child: int) -> None:
+    """The terminal stopped the command: stop its job here too, with whoever waits for it; when woken, wake it."""
+    _take_terminal(child)
+    os.killpg(os.getpgrp(), signal.SIGTSTP)
+    terminal = _foreground_terminal(os.getpgrp())
+    if terminal is not None:
+        _give(terminal, child)
+    with suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGCONT)
+
+
+def _take_terminal(child: int) -> None:
+    terminal = _foreground_terminal(child)
     if terminal is not None:
         _give(terminal, os.getpgrp())
-    os.kill(os.getpid(), signal.SIGSTOP)
-    if terminal is not None and os.tcgetpgrp(terminal) == os.getpgrp():
-        _give(terminal, child)
-    os.killpg(child, signal.SIGCONT)
 
 
 def _end_like(status: int) -> int:
