@@ -254,7 +254,7 @@ def _check_shape(plan: EnvironmentPlan, found: _Findings) -> None:
 
 
 def _check_pool(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: _Findings) -> None:
-    """Free public addresses of the zone, where the caller is shown them; the answer is only proof when it has any."""
+    """Free public addresses of the zone; who is shown none may just not be shown them."""
     if not zone_id:
         return
     try:
@@ -265,14 +265,13 @@ def _check_pool(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: _Findi
         found.notes.append(f"free public addresses can't be counted here ({error.command} refused or unanswered)")
         return
     free = sum(row.get("state") == "Free" for row in rows)
-    shown = any(row.get("state") == "Free" for row in rows)
-    if shown and free < plan.public_ips + 1:
+    if not free:
+        found.notes.append("this account is shown no free public addresses; whether there are enough is not known")
+    elif free < plan.public_ips + 1:
         found.problems.append(
             f"the zone has {free} free public addresses, the plan needs {plan.public_ips + 1} "
             f"({plan.public_ips} and one for source NAT): plan fewer, or ask the administrator for a larger range"
         )
-    if not shown:
-        found.notes.append("this account is not shown which public addresses are free; whether enough are is not known")
 
 
 def _hypervisor(cloud: Cloud, zone_id: str, template: Answer) -> str:

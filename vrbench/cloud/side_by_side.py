@@ -11,6 +11,7 @@ from vrbench.cloud.facade import Poll
 T = TypeVar("T")
 
 WIDTH = 10  # calls at once
+STEP_S = 0.1
 PATIENCE_S = 15.0  # for calls under way when the user interrupts: so that their answers still reach the journal
 
 
@@ -49,7 +50,9 @@ def side_by_side(calls: Sequence[Callable[[], T]], stop: Stop, width: int = WIDT
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            # In steps: a signal that comes just before a wait begins is only noticed when that wait ends.
+            while thread.is_alive():
+                thread.join(STEP_S)
     except BaseException:
         stop.set()
         work.await_idle(PATIENCE_S)
