@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -18,10 +19,11 @@ from vrbench.core.rawlog import Kind
 from vrbench.probes import agent as agent_module
 from vrbench.probes import banner, engine, syn
 
-INTERPRETERS = [
-    sys.executable,
-    *(str(p) for v in ("3.6", "3.13") for p in sorted(Path("/root/.pyenv/versions").glob(f"{v}.*/bin/python"))[:1]),
-]
+OTHERS = {
+    next(map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python")), shutil.which(f"python{version}") or "")
+    for version in ("3.6", "3.13")
+}
+INTERPRETERS = [sys.executable, *sorted(OTHERS - {""})]
 
 
 def test_the_format_is_the_one_that_analysis_reads() -> None:
@@ -133,14 +135,19 @@ def test_an_outage_lies_within_its_bounds(gate: Box, tmp_path: Path) -> None:
 
 @pytest.mark.lab
 def test_starting_twice_says_why_not(box: Box, tmp_path: Path) -> None:
-    """A log that is there already is never written over."""
+    """A running agent is not disturbed by a second one, and a log that is there is never written over."""
     agent = Agent(box, tmp_path)
     agent.configure(stream(HARNESS))
     agent.start()
     second = agent.call("start", str(agent.config))
     assert second.returncode == 1
-    assert b"File exists" in second.stdout
-    agent.stop()
+    assert b"runs already" in second.stdout
+    size = len(agent.stop().records)
+    third = agent.call("start", str(agent.config))
+    assert third.returncode == 1
+    assert b"File exists" in third.stdout
+    assert read_log(agent.log).records[-1].kind is Kind.END
+    assert len(read_log(agent.log).records) == size
 
 
 @pytest.mark.lab

@@ -121,5 +121,5 @@ def test_an_agent_that_died_is_told_at_once(agent: GuestAgent) -> None:
 def test_an_agent_that_can_not_start_says_why(agent: GuestAgent) -> None:
     """The guest's own words reach the harness, with the guest's name."""
     agent.start(STREAMS, max_s=5)
-    with pytest.raises(ProbeError, match=r"vm-1 can't probe: .*File exists"):
+    with pytest.raises(ProbeError, match=r"vm-1 can't probe: .*runs already"):
         agent.start(STREAMS, max_s=5)

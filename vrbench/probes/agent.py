@@ -27,6 +27,8 @@ def run(path: str, ready: Callable[[], None]) -> None:
     """Probe in the foreground until SIGTERM, SIGINT or the lifetime's end."""
     with open(path) as file:
         config = json.load(file)
+    if living(config["log"] + ".pid"):
+        raise CannotProbe("a prober with this log runs already: stop it first")
     asked = on_signal(signal.SIGTERM, signal.SIGINT)
     end = monotonic_ns() + int(config["max_s"] * 1e9)
     write_pid(config["log"] + ".pid")

@@ -32,7 +32,7 @@ from vrbench.probes.syn import REFUSED_RST, split_target
 REFUSED_CLOSED = 2
 REFUSED_NOT_SSH = 3
 MAX_GREETING = 1024  # bytes of other lines that may precede the identification (RFC 4253 section 4.2)
-_ERRNO_AS_ICMP = {errno.ENETUNREACH: 0x0300, errno.EHOSTUNREACH: 0x0301, errno.EACCES: 0x030D}
+_ERRNO_AS_ICMP = {errno.ENETUNREACH: 0x0300, errno.EHOSTUNREACH: 0x0301}
 
 
 class Attempt:
