@@ -206,6 +206,14 @@ def test_a_directory_with_other_things_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["letter"]
 
 
+def test_a_place_that_is_no_directory_is_named(tmp_path: Path) -> None:
+    """A file, a path below one, a path that can't be made: the lab's own error says which and why."""
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/none")):
+        with pytest.raises(LabError, match=f"{place} can't be used"):
+            lifecycle.up(place, _OPTIONS)
+
+
 def test_a_deadline_missed_leaves_nothing(state: Path) -> None:
     """A lab that is not ready in time is ended, and the error says how long it had."""
     with pytest.raises(LabError, match=r"not ready within 0\.001 s"):

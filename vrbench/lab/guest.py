@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,13 +107,13 @@ class Guest:
     def _kill(self) -> None:
         """Kill its init, and with it all that runs there; the holder ends when the last of them is gone."""
         assert self.process is not None
-        for pid in children(self.process.pid):
-            os.kill(pid, signal.SIGKILL)
-        try:
-            self.process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
+        inits = children(self.process.pid)
+        for pid in inits:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if not inits:
             self.process.kill()
-            self.process.wait()
+        self.process.wait()
         self.process = None
 
     def _plug_in(self) -> None:

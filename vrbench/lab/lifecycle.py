@@ -33,8 +33,9 @@ def up(state: Path, options: LabOptions, lifeline: bool = False) -> LabStatus:
     """
     if options.strategy not in STRATEGIES:
         raise LabError(f"the lab has no restart strategy {options.strategy!r}: it has {', '.join(sorted(STRATEGIES))}")
-    _claim(state)
-    with _locked(state):
+    with _usable(state):
+        _claim(state)
+    with _usable(state), _locked(state):
         known = box.read(state)
         if known is not None and known.alive():
             raise LabError(f"a lab runs in {state} already (process {known.first}): use it, or end it with lab down")
@@ -79,10 +80,10 @@ def exec_(state: Path, node: str, argv: Sequence[str]) -> int:
 
 def down(state: Path) -> None:
     """End the lab in ``state``, whatever condition it is in; LabError if something of it survives."""
-    if not (state / _LOCK).exists():
-        return
-    with _locked(state):
-        _end(state)
+    with _usable(state):
+        if (state / _LOCK).exists():
+            with _locked(state):
+                _end(state)
 
 
 def _start(state: Path, options: LabOptions, lifeline: bool) -> LabStatus:
@@ -144,7 +145,8 @@ def _read_line(fd: int, timeout_s: float) -> bytes:
 
 
 def _running(state: Path) -> box.Box:
-    known = box.read(state)
+    with _usable(state):
+        known = box.read(state)
     if known is None or not known.alive():
         raise LabError(f"no lab runs in {state}: start one with lab up --state {state}")
     return known
@@ -160,6 +162,15 @@ def _end(state: Path) -> None:
 def _clear(state: Path) -> None:
     for name in (box.RECORD_NAME, _CLIENT_FILE, control.SOCKET_NAME):
         (state / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _usable(state: Path) -> Iterator[None]:
+    """The machine's objections (no permission, no space, not a directory) as the lab's own error."""
+    try:
+        yield
+    except OSError as error:
+        raise LabError(f"the lab's directory {state} can't be used: {error}") from error
 
 
 def _claim(state: Path) -> None:
