@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.lab.replay.serving import Client, Lab, Refused, exchange, served
+from vrbench.lab.api.dispatch import handlers
+from vrbench.lab.api.fixtures import command_shapes
 from vrbench.lab.api.signature import sign
 
 CREDENTIALS = "unable to verify user credentials and/or request signature"
@@ -170,3 +172,8 @@ def test_secrets_stay_out_of_reprs(lab: Lab) -> None:
     caller = lab.user.caller
     assert caller.secretkey not in repr(caller)
     assert caller.apikey not in repr(caller)
+
+
+def test_every_command_in_the_data_is_served() -> None:
+    """What listApis offers is what the lab answers, no more and no less."""
+    assert set(command_shapes()) == set(handlers())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from vrbench.lab.api import errors, events, tags
 from vrbench.lab.api.accounts import check_address_limit, used
+from vrbench.lab.api.address_view import address_view
 from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.errors import ApiError
-from vrbench.lab.api.fixtures import UNLIMITED, load
+from vrbench.lab.api.fixtures import UNLIMITED
 from vrbench.lab.api.implement import assign
 from vrbench.lab.api.networks import GONE as NETWORK_GONE
 from vrbench.lab.api.records import Account, Address, Json, Machine, Network
-from vrbench.lab.api.responses import owner_fields, stamp
 from vrbench.lab.api.router_view import fixed
 from vrbench.lab.api.ruleset import reprogram
 from vrbench.lab.api.zone import Zone
@@ -32,7 +32,9 @@ def associate(call: Call) -> Task:
         if network.state == "Implemented":
             reprogram(zone, network)
         with zone.lock:
-            view = address_view(zone, address)  # still Allocating: the server words the result too early
+            view = address_view(
+                zone, address, call.caller.is_root
+            )  # still Allocating: the server words the result too early
             address.state = "Allocated"
         return {"ipaddress": view}
 
@@ -154,7 +156,7 @@ def _drop(zone: Zone, address: Address, network: Network | None) -> None:
 def list_addresses(call: Call) -> Json:
     mine = call.scope()
     chosen = [a for a in call.zone.addresses if a.account is not None and mine(a.account) and _matches(call, a)]
-    rows = [address_view(call.zone, address) for address in chosen]
+    rows = [address_view(call.zone, address, call.caller.is_root) for address in chosen]
     return call.listing("publicipaddress", rows)
 
 
@@ -175,44 +177,6 @@ def _matches(call: Call, address: Address) -> bool:
         return False
     same = all(call.text(name) in (None, "", value) for name, value in fields.items())
     return same and tags.carries(call, address.uuid)
-
-
-def address_view(zone: Zone, address: Address) -> Json:
-    """The body of one allocated address; call with the lock held."""
-    site, network, machine = zone.built_ins["zone"][0].body, address.network, address.static_nat
-    body: Json = {
-        "id": address.uuid,
-        "ipaddress": address.ip,
-        "allocated": stamp(address.allocated),
-        "zoneid": site["id"],
-        "zonename": site["name"],
-        "issourcenat": address.source_nat,
-        **(owner_fields(address.account) if address.account else {}),
-        "forvirtualnetwork": True,
-        "isstaticnat": machine is not None,
-        "issystem": False,
-        "networkid": fixed()["publicnetworkid"],
-        "state": address.state,
-        "physicalnetworkid": load("zone.json")["physicalnetworkid"],
-        "tags": tags.shown(zone, address.uuid),
-        "isportable": False,
-        "hasrules": bool(zone.rules_where(lambda rule: rule.address is address)),
-        "forsystemvms": False,
-        "hasannotations": False,
-    }
-    if network is not None:
-        body |= {"associatednetworkid": network.uuid, "associatednetworkname": network.name}
-    return body | (_static_nat_fields(machine) if machine else {})
-
-
-def _static_nat_fields(machine: Machine) -> Json:
-    return {
-        "virtualmachineid": machine.uuid,
-        "virtualmachinename": machine.name,
-        "virtualmachinedisplayname": machine.displayname,
-        "vmipaddress": machine.nic.ip,
-        "virtualmachinetype": "User",
-    }
 
 
 def enable_static_nat(call: Call) -> Json:

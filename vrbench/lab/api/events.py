@@ -62,6 +62,7 @@ KINDS = {
 }
 ROUTER_STOP = EventKind("ROUTER.STOP", "stopping router Vm", "Network")
 VLAN_ASSIGN = EventKind("ZONE.VLAN.ASSIGN", "assigning zone Vlan", "Network")
+DEFAULT_FIREWALL = EventKind("FIREWALL.OPEN", "creating firewall rule", "FirewallRule", unnamed=("Created",))
 VOLUME_CREATE = EventKind("VOLUME.CREATE", "creating ROOT volume", "Volume")
 VOLUME_DESTROY = EventKind("VOLUME.DESTROY", "destroying a volume", "Volume")
 
@@ -77,11 +78,14 @@ def record(
     """Write one entry and return its id; ``state`` Error is a Completed of level ERROR.
 
     A state that the kind leaves out is not written, but has an id all the same, for later entries to refer to.
+    What is scheduled belongs to the owner of its object, what is done to who does it.
     """
+    owner = about.account if state == "Scheduled" and isinstance(about, Owned) else account
     named = about if kind.resource_type not in (None, "ResourceTag") and state not in kind.unnamed else None
     event = Event(
         uuid=new_id(),
-        account=account,
+        account=owner,
+        username=account.user["username"],
         type=kind.type,
         state="Completed" if state == "Error" else state,
         level="ERROR" if state == "Error" else "INFO",
@@ -152,7 +156,7 @@ def event_view(event: Event) -> Json:
     account = event.account
     body: Json = {
         "id": event.uuid,
-        "username": account.user["username"],
+        "username": event.username,
         "type": event.type,
         "level": event.level,
         "description": event.description,

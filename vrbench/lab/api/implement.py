@@ -33,6 +33,7 @@ def implement(zone: Zone, network: Network, caller: Account) -> None:
             _take_source_nat(zone, network)
             network.state = "Implementing"
         events.record(zone, caller, events.VLAN_ASSIGN, "Completed", network)
+        events.record(zone, caller, events.DEFAULT_FIREWALL, "Created")
         try:
             zone.ground.add_network(network.uuid)
             strategy(zone).bring_up(NetworkRouters(zone, network, caller))

@@ -108,8 +108,7 @@ def expunge(zone: Zone, machine: Machine) -> None:
         if machine.removed:
             return
         machine.state = "Expunging"
-    if machine.on_ground:
-        zone.ground.remove_vm(machine.node)
+    zone.ground.remove_vm(machine.node)  # a failed start may have left something, too
     with zone.lock:
         for rule in zone.rules_where(lambda rule: rule.machine is machine):
             zone.remove(rule)

@@ -133,7 +133,6 @@ class Router(Owned):
     version: str = "UNKNOWN"
     scripts_version: str | None = None
     volume: str = ""
-    on_ground: bool = False
 
     @property
     def name(self) -> str:
@@ -189,6 +188,7 @@ class Tag(Owned):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Event(Owned):
+    username: str
     type: str
     state: str
     level: str

@@ -50,7 +50,6 @@ class NetworkRouters:
             spec = self._spec(router)
         self._diary(events.VOLUME_CREATE, "Created", self._volume(router))
         self._zone.ground.place_router(spec)
-        router.on_ground = True
         self._zone.pause(seconds)
         return router.name
 
@@ -87,7 +86,7 @@ class NetworkRouters:
 
     def boot(self, router: str, seconds: float) -> None:
         record = self._record(router)
-        self._refuse_stuck_peers(record)
+        self._refuse_stuck_peers()
         if simulator.fails(self._zone, simulator.START):
             self._fail_start(record)
         self._try_host(record)
@@ -96,14 +95,13 @@ class NetworkRouters:
         self._zone.pause(seconds + simulator.extra_s(self._zone, simulator.START))
         self._zone.ground.start_router(router)
 
-    def _refuse_stuck_peers(self, record: Router) -> None:
+    def _refuse_stuck_peers(self) -> None:
         """A peer that hangs in Stopping makes the server give up: it would start that one as well."""
         with self._zone.lock:
             stuck = [peer for peer in self._zone.routers_of(self._network) if peer.state == "Stopping"]
         if stuck:
             instance = json.dumps({"instanceName": stuck[0].name, "uuid": stuck[0].uuid}, separators=(",", ":"))
             raise internal(f"Unable to orchestrate the start of VM instance {instance}.")
-        del record
 
     def _try_host(self, record: Router) -> None:
         with self._zone.lock:
@@ -153,7 +151,6 @@ class NetworkRouters:
         record = self._record(router)
         self._zone.pause(seconds)
         self._zone.ground.remove_router(router)
-        record.on_ground = False
         with self._zone.lock:
             self._zone.remove(record)
         self._diary(events.VOLUME_DESTROY, "Completed", self._volume(record), new_id())

@@ -20,7 +20,8 @@ def router_view(zone: Zone, router: Router, as_root: bool) -> Json:
     body = _placed(zone, router, as_root) | _control(router)
     if not router.removed:
         body |= _public(zone, router) | (_guest(router) if as_root else {})
-    return body | _software(router) | {"nic": _nics(zone, router, as_root)} | _health(router)
+    body |= _software(router) | {"nic": _nics(zone, router, as_root)}
+    return body | {"healthchecksfailed": False, "arch": fixed()["arch"], "hasannotations": False}
 
 
 def fixed() -> dict[str, Any]:
@@ -103,11 +104,6 @@ def _software(router: Router) -> Json:
     if router.scripts_version is not None:
         body |= {"scriptsversion": router.scripts_version, "softwareversion": VERSION}
     return body
-
-
-def _health(router: Router) -> Json:
-    del router
-    return {"healthchecksfailed": False, "arch": "x86_64", "hasannotations": False}
 
 
 def _nics(zone: Zone, router: Router, as_root: bool) -> list[Json]:

@@ -7,7 +7,7 @@ from vrbench.lab.api.records import Json, Rule
 from vrbench.lab.api.zone import Zone
 
 
-def firewall_view(zone: Zone, rule: Rule) -> Json:
+def firewall_view(zone: Zone, rule: Rule, as_root: bool) -> Json:
     """The body of a firewall or egress rule; call with the lock held."""
     body: Json = {"id": rule.uuid, "protocol": rule.protocol}
     if rule.ports is not None:
@@ -24,10 +24,11 @@ def firewall_view(zone: Zone, rule: Rule) -> Json:
         "tags": tags.shown(zone, rule.uuid),
         "destcidrlist": ",".join(rule.destinations),
         "traffictype": "Egress" if rule.purpose == "Egress" else "Ingress",
+        **_root_fields(as_root),
     }
 
 
-def forwarding_view(zone: Zone, rule: Rule) -> Json:
+def forwarding_view(zone: Zone, rule: Rule, as_root: bool) -> Json:
     """The body of a port-forwarding rule; call with the lock held."""
     public, private = rule.ports or (0, 0), rule.private_ports or (0, 0)
     body: Json = {
@@ -52,4 +53,9 @@ def forwarding_view(zone: Zone, rule: Rule) -> Json:
         "tags": tags.shown(zone, rule.uuid),
         "vmguestip": rule.guest_ip,
         "networkid": rule.network.uuid,
+        **_root_fields(as_root),
     }
+
+
+def _root_fields(as_root: bool) -> Json:
+    return {"fordisplay": True} if as_root else {}

@@ -21,6 +21,8 @@ INGRESS_PROTOCOLS = ("tcp", "udp", "icmp")
 EGRESS_PROTOCOLS = (*INGRESS_PROTOCOLS, "all")
 GONE = "Unable to find rule by id={id}"
 
+View = Callable[[Zone, Rule, bool], Json]
+
 
 def create_firewall_rule(call: Call) -> Task:
     address = own_address(call, "ipaddressid")
@@ -163,9 +165,7 @@ def _cidrs(call: Call, name: str) -> tuple[str, ...]:
     return call.items(name)
 
 
-def _creation(
-    call: Call, rule: Rule, name: str, view: Callable[[Zone, Rule], Json], companion: Rule | None = None
-) -> Task:
+def _creation(call: Call, rule: Rule, name: str, view: View, companion: Rule | None = None) -> Task:
     """Check for conflicts and store the rule now; the job brings it to the router."""
     zone = call.zone
     with zone.lock:
@@ -186,7 +186,7 @@ def _creation(
             rule.state = "Active"
             if companion is not None:
                 companion.state = "Active"
-            return {name: view(zone, rule)}
+            return {name: view(zone, rule, call.caller.is_root)}
 
     return Task(run, rule, "FirewallRule", creates=True)
 
@@ -219,12 +219,12 @@ def _deletion(purpose: str) -> Callable[[Call], Task]:
     return handler
 
 
-def _listing(purpose: str, name: str, view: Callable[[Zone, Rule], Json]) -> Callable[[Call], Json]:
+def _listing(purpose: str, name: str, view: View) -> Callable[[Call], Json]:
     def handler(call: Call) -> Json:
         mine = call.scope()
         newest_first = reversed(call.zone.rules)
         chosen = [r for r in newest_first if r.purpose == purpose and mine(r.account) and _matches(call, r)]
-        rows = [view(call.zone, rule) for rule in chosen]
+        rows = [view(call.zone, rule, call.caller.is_root) for rule in chosen]
         return call.listing(name, rows)
 
     return handler

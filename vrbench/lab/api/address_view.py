@@ -1,0 +1,54 @@
+"""A public address as listPublicIpAddresses shows it."""
+
+from __future__ import annotations
+
+from vrbench.lab.api import tags
+from vrbench.lab.api.fixtures import load
+from vrbench.lab.api.records import Address, Json, Machine
+from vrbench.lab.api.responses import owner_fields, stamp
+from vrbench.lab.api.router_view import fixed
+from vrbench.lab.api.zone import Zone
+
+
+def address_view(zone: Zone, address: Address, as_root: bool) -> Json:
+    """The body of one allocated address; call with the lock held."""
+    site, network, machine = zone.built_ins["zone"][0].body, address.network, address.static_nat
+    body: Json = {
+        "id": address.uuid,
+        "ipaddress": address.ip,
+        "allocated": stamp(address.allocated),
+        "zoneid": site["id"],
+        "zonename": site["name"],
+        "issourcenat": address.source_nat,
+        **(owner_fields(address.account) if address.account else {}),
+        "forvirtualnetwork": True,
+        "isstaticnat": machine is not None,
+        "issystem": False,
+        "networkid": fixed()["publicnetworkid"],
+        "state": address.state,
+        "physicalnetworkid": load("zone.json")["physicalnetworkid"],
+        "tags": tags.shown(zone, address.uuid),
+        "isportable": False,
+        "hasrules": bool(zone.rules_where(lambda rule: rule.address is address)),
+        "forsystemvms": False,
+        "hasannotations": False,
+    }
+    if network is not None:
+        body |= {"associatednetworkid": network.uuid, "associatednetworkname": network.name}
+    return body | (_static_nat_fields(machine) if machine else {}) | (_root_fields() if as_root else {})
+
+
+def _root_fields() -> Json:
+    """What only the root administrator sees: the address range."""
+    pool = load("zone.json")["vlaniprange"][0]
+    return {"vlanid": pool["id"], "vlanname": pool["vlan"], "fordisplay": True}
+
+
+def _static_nat_fields(machine: Machine) -> Json:
+    return {
+        "virtualmachineid": machine.uuid,
+        "virtualmachinename": machine.name,
+        "virtualmachinedisplayname": machine.displayname,
+        "vmipaddress": machine.nic.ip,
+        "virtualmachinetype": "User",
+    }
