@@ -23,8 +23,9 @@ _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _ACCOUNT_FILES = ("passwd", "group", "shadow", "nsswitch.conf", "hostname", "hosts")
 _WRITABLE = ("/proc", "/dev", "/dev/shm", "/dev/pts", "/run", "/run/home", "/tmp", "/var/tmp", "/etc/ssh")
 # chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap, net_bind_service, net_admin, net_raw,
-# sys_chroot (sshd), sys_ptrace, audit_write: what a root login needs within its own namespaces.
-_CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 12, 13, 18, 19, 29})
+# sys_chroot (sshd), sys_ptrace, sys_nice (a prober's priority), audit_write: what a root login needs within its own
+# namespaces.
+_CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 12, 13, 18, 19, 23, 29})
 
 
 def main() -> None:
