@@ -62,26 +62,28 @@ def stream(target: str, flow: str = "persistent", interval_s: float = 0.01, prob
 class Agent:
     """An agent in a guest of the box, run by hand as the harness would over SSH."""
 
-    def __init__(self, box: Box, home: Path, *, python: str = sys.executable, as_user: bool = False) -> None:
-        self.box, self.home = box, home
+    def __init__(
+        self,
+        box: Box,
+        home: Path,
+        *,
+        python: str = sys.executable,
+        as_user: bool = False,
+        guest: str = "guest0",
+        lane: tuple[int, int] = (0, 1),
+    ) -> None:
+        self.box, self.guest, self.lane = box, guest, lane
         self.prefix = (*(AS_USER if as_user else ()), python, str(home / "agent.pyz"))
-        self.log, self.config = home / "probe.log", home / "probe.json"
+        self.log, self.config = home / f"{guest}.log", home / f"{guest}.json"
         (home / "agent.pyz").write_bytes(agent_bundle())
 
     def configure(self, *streams: PhasedStream, max_s: float = 30.0) -> None:
-        line = {
-            "log": str(self.log),
-            "node": "guest0",
-            "max_s": max_s,
-            "lane": [0, 1],
-            "streams": [s.as_json() for s in streams],
-        }
-        self.config.write_text(json.dumps(line))
+        line = {"log": str(self.log), "node": self.guest, "max_s": max_s, "lane": self.lane}
+        self.config.write_text(json.dumps({**line, "streams": [s.as_json() for s in streams]}))
 
-    def call(self, *arguments: str, guest: str = "guest0") -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            self.box.argv(guest, *self.prefix, *arguments), stdin=subprocess.DEVNULL, capture_output=True, timeout=30
-        )
+    def call(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        argv = self.box.argv(self.guest, *self.prefix, *arguments)
+        return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
 
     def start(self) -> None:
         done = self.call("start", str(self.config))

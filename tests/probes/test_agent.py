@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -65,6 +66,24 @@ def test_fresh_flows_are_fresh_to_the_router(box: Box, tmp_path: Path) -> None:
     sent = len(agent.stop().slots(Kind.SENT, 1))
     flows = box.run("router", "conntrack", "-L", "-p", "icmp").count("src=10.1.1.10")
     assert flows == sent + 1
+
+
+@pytest.mark.lab
+def test_guests_behind_one_router_share_no_id(box: Box, tmp_path: Path) -> None:
+    """Each lane has its own ids, more than a router's tracking remembers, so NAT never has to choose others."""
+    box.run("router", "conntrack", "-F")
+    agents = [Agent(box, tmp_path, guest=f"guest{lane}", lane=(lane, 2)) for lane in (0, 1)]
+    for agent in agents:
+        agent.configure(stream(HARNESS, "persistent"), stream(HARNESS, "fresh", 0.002))
+        agent.start()
+    wait_for(agents[1].seconds(0.5), "samples")
+    for agent in agents:
+        agent.stop()
+    flows = box.run("router", "conntrack", "-L", "-p", "icmp").splitlines()
+    ids = [{int(re.findall(r" id=(\d+)", f)[0]) for f in flows if f"src=10.1.1.{10 + n} " in f} for n in (0, 1)]
+    assert min(map(len, ids)) > 100
+    assert not ids[0] & ids[1]
+    assert all(len(set(re.findall(r" id=(\d+)", flow))) == 1 for flow in flows)
 
 
 @pytest.mark.lab
@@ -154,9 +173,9 @@ def test_starting_twice_says_why_not(box: Box, tmp_path: Path) -> None:
 def test_without_any_right_to_icmp_it_says_what_to_do(box: Box, tmp_path: Path) -> None:
     """Neither raw nor datagram sockets: the answer names the sysctl, and no log is left."""
     box.sh("guest1", "sysctl -qw net.ipv4.ping_group_range='1 0'")
-    agent = Agent(box, tmp_path, as_user=True)
+    agent = Agent(box, tmp_path, as_user=True, guest="guest1")
     agent.configure(stream(HARNESS))
-    done = agent.call("start", str(agent.config), guest="guest1")
+    done = agent.call("start", str(agent.config))
     assert done.returncode == 1
     assert b"ping_group_range" in done.stdout
     assert not agent.log.exists()

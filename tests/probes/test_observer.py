@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -225,6 +227,27 @@ def test_a_killed_prober_is_told(box: Box, tmp_path: Path) -> None:
     with pytest.raises(ProbeError, match="without an end"):
         observer.stop()
     assert len(read_log(tmp_path / "log").slots(Kind.SENT)) > 2
+
+
+def test_a_full_disk_is_told_and_what_fits_is_kept(box: Box, tmp_path: Path) -> None:
+    """A log that can't grow ends the prober; stop says why, and the records written stay readable."""
+    with box.inside("harness"):
+        observer = start_observer(ObserverConfig("syn", "h", tmp_path / "log", (stream(BARE, "syn", 0.02, "ssh"),)))
+    resource.prlimit(observer.pid, resource.RLIMIT_FSIZE, (1000, 1000))
+    wait_for(lambda: not observer.alive(), "its end")
+    with pytest.raises(ProbeError, match="File too large"):
+        observer.stop()
+    assert len(read_log(tmp_path / "log").records) > 5
+
+
+@pytest.mark.usefixtures("sshd")
+def test_a_prober_is_small(box: Box, tmp_path: Path) -> None:
+    """It stays below 20 MB and loads none of the libraries that the rest of the harness lives on."""
+    with observing(box, tmp_path / "log", "syn") as observer:
+        status = Path(f"/proc/{observer.pid}/status").read_text()
+        mapped = Path(f"/proc/{observer.pid}/maps").read_text()
+    assert int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) < 20_000
+    assert "site-packages" not in mapped
 
 
 @pytest.mark.parametrize(
