@@ -158,11 +158,7 @@ class RawEcho(Echo):
 
     def drain(self) -> None:
         self.arrivals.look()
-        while True:
-            try:
-                packet, ancillary, _, _ = self.sock.recvmsg(256, 64)
-            except BlockingIOError:
-                return
+        for packet, ancillary in receive(self.sock, 0):
             at = (packet[0] & 15) * 4
             if packet[at] == 0:
                 self.echoed(packet[at + 8 :], self.arrivals.time(ancillary))

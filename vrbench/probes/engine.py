@@ -159,10 +159,10 @@ def receive(sock: socket.socket, flags: int) -> Iterator[Tuple[bytes, List[Tuple
     while True:
         try:
             data, ancillary, _, _ = sock.recvmsg(256, 256, flags)
-        except BlockingIOError:
+        except (
+            OSError
+        ):  # nothing left, or a probe's error, now cleared: the error queue tells it, and we look again soon
             return
-        except OSError:  # the error of a probe that the queue reports as well; reading it has cleared it
-            continue
         yield data, ancillary
 
 

@@ -164,7 +164,8 @@ class Observation:
         clock = agent.measure_clock()
         self._clocks[agent.guest.name] = NodeClock(clock.offset_ns, clock.error_ns)
         streams = guest_streams(plan, self.sensors.environment, index)
-        agent.start(phased(streams, seed + index + 1), _longest_s(plan))
+        lane = (index, len(self._agents))
+        agent.start(phased(streams, seed + index + 1), _longest_s(plan), lane)
         agent.follow()
         self._logs.append(self._followed(agent.local_log, clock.offset_ns))
 

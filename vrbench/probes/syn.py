@@ -33,6 +33,7 @@ from vrbench.probes.engine import (
     Prober,
     attach_filter,
     monotonic_ns,
+    receive,
 )
 
 SYN, RST, SYN_ACK = 0x02, 0x04, 0x12
@@ -98,11 +99,7 @@ class HalfOpen(Prober):
     def drain(self) -> None:
         self.arrivals.look()
         for sock, take in ((self.segments, self._answered), (self.errors, self._unreachable)):
-            while True:
-                try:
-                    packet, ancillary, _, _ = sock.recvmsg(256, 64)
-                except BlockingIOError:
-                    break
+            for packet, ancillary in receive(sock, 0):
                 take(packet, (packet[0] & 15) * 4, self.arrivals.time(ancillary))
 
     def _answered(self, packet: bytes, at: int, t_ns: int) -> None:
