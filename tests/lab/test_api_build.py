@@ -306,3 +306,41 @@ def test_stopped_vm_starts_again(lab: Lab) -> None:
     assert lab.user.result("rebootVirtualMachine", id=machine["id"])["virtualmachine"]["state"] == "Running"
     calls = [name for name, _ in lab.ground.asked if name.endswith("_vm")]
     assert calls == ["add_vm", "stop_vm", "start_vm", "stop_vm", "start_vm"]
+
+
+def test_free_addresses_can_be_listed_and_chosen(lab: Lab) -> None:
+    """With allocatedonly=false the pool shows, and an address of it can be asked for by its number."""
+    network, _ = lab.built(lab.user)
+    rows = lab.user.listed("listPublicIpAddresses", "publicipaddress", allocatedonly="false")
+    free = [row for row in rows if row["state"] == "Free"]
+    assert len(rows) == len(free) + 1
+    assert "account" not in free[0]
+    chosen = free[7]
+    got = lab.user.result("associateIpAddress", networkid=network, ipaddress=chosen["ipaddress"])["ipaddress"]
+    assert (got["id"], got["ipaddress"]) == (chosen["id"], chosen["ipaddress"])
+    with pytest.raises(Refused) as refused:
+        lab.user("associateIpAddress", networkid=network, ipaddress=chosen["ipaddress"])
+    assert refused.value.status == 533
+
+
+def test_source_nat_address_stays_with_its_network(lab: Lab) -> None:
+    """It can't be released while the network is implemented."""
+    network, _ = lab.built(lab.user)
+    [address] = lab.user.listed("listPublicIpAddresses", "publicipaddress", associatednetworkid=network)
+    job = lab.user.job("disassociateIpAddress", id=address["id"])
+    assert "source nat" in job["jobresult"]["errortext"]
+    assert lab.user.listed("listPublicIpAddresses", "publicipaddress")[0]["state"] == "Allocated"
+
+
+def test_opening_comes_and_goes_with_its_forwarding_rule(lab: Lab) -> None:
+    """openfirewall is on unless told otherwise; deleting the forwarding closes what it opened."""
+    network, [machine] = lab.built(lab.user)
+    address = lab.user.result("associateIpAddress", networkid=network)["ipaddress"]["id"]
+    forward = {"publicport": 80, "privateport": 8080, "virtualmachineid": machine["id"], "protocol": "tcp"}
+    rule = lab.user.result("createPortForwardingRule", ipaddressid=address, **forward)["portforwardingrule"]
+    [opening] = lab.user.listed("listFirewallRules", "firewallrule")
+    assert (opening["startport"], opening["cidrlist"]) == (80, "0.0.0.0/0")
+    lab.user.result("deletePortForwardingRule", id=rule["id"])
+    assert lab.user("listFirewallRules") == {}
+    [router] = lab.routers(network)
+    assert lab.ground.programmed[router["name"]].firewall == ()

@@ -11,12 +11,12 @@ from vrbench.lab.api.zone import Zone
 
 
 def address_view(zone: Zone, address: Address, as_root: bool) -> Json:
-    """The body of one allocated address; call with the lock held."""
+    """The body of one address, owner and time only of an allocated one; call with the lock held."""
     site, network, machine = zone.built_ins["zone"][0].body, address.network, address.static_nat
     body: Json = {
         "id": address.uuid,
         "ipaddress": address.ip,
-        "allocated": stamp(address.allocated),
+        **({"allocated": stamp(address.allocated)} if address.account else {}),
         "zoneid": site["id"],
         "zonename": site["name"],
         "issourcenat": address.source_nat,

@@ -24,7 +24,7 @@ def associate(call: Call) -> Task:
     # The server looks at the limit first and takes the address later: callers side by side all get past the limit.
     zone.pause(zone.settings.api_step_s / 5)
     with zone.lock:
-        address = zone.take_address(network.account)
+        address = zone.take_address(network.account, call.text("ipaddress"))
 
     def run() -> Json:
         _refuse_excess(zone, address, network)
@@ -32,9 +32,8 @@ def associate(call: Call) -> Task:
         if network.state == "Implemented":
             reprogram(zone, network)
         with zone.lock:
-            view = address_view(
-                zone, address, call.caller.is_root
-            )  # still Allocating: the server words the result too early
+            # Still Allocating: the server words the result too early.
+            view = address_view(zone, address, call.caller.is_root)
             address.state = "Allocated"
         return {"ipaddress": view}
 
@@ -154,8 +153,11 @@ def _drop(zone: Zone, address: Address, network: Network | None) -> None:
 
 
 def list_addresses(call: Call) -> Json:
+    """listPublicIpAddresses: the caller's; with allocatedonly=false those that anybody may take as well."""
     mine = call.scope()
-    chosen = [a for a in call.zone.addresses if a.account is not None and mine(a.account) and _matches(call, a)]
+    with_free = not call.flag("allocatedonly", default=True)
+    seen = [a for a in call.zone.addresses if (mine(a.account) if a.account else with_free and a.state == "Free")]
+    chosen = [address for address in seen if _matches(call, address)]
     rows = [address_view(call.zone, address, call.caller.is_root) for address in chosen]
     return call.listing("publicipaddress", rows)
 

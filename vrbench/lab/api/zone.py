@@ -159,9 +159,10 @@ class Zone:
 
     # -- handing out
 
-    def take_address(self, account: Account) -> Address:
-        """The lowest free public address, now Allocating; raises ApiError 533 when none is left."""
-        free = next((address for address in self.addresses if address.state == "Free"), None)
+    def take_address(self, account: Account, wanted: str | None = None) -> Address:
+        """The lowest free public address or the one wanted, now Allocating; raises ApiError 533 when it isn't free."""
+        candidates = (address for address in self.addresses if address.state == "Free")
+        free = next((address for address in candidates if wanted in (None, "", address.ip)), None)
         if free is None:
             raise errors.no_address_left()
         free.state, free.account, free.allocated = "Allocating", account, time.time()
