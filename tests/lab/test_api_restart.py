@@ -201,3 +201,20 @@ def test_diary_of_a_restart(lab: Lab) -> None:
     assert {row.get("parentid", rows[0]["id"]) for row in rows} == {rows[0]["id"]}
     assert {row["resourceid"] for row in rows} == {network}
     assert {row["level"] for row in rows} == {"INFO"}
+
+
+def test_destroyed_router_comes_back(lab: Lab) -> None:
+    """A restart without cleanup, or the next VM, brings up a router where none is left."""
+    network, _ = lab.built(lab.user)
+
+    def lose_router() -> None:
+        [router] = lab.routers(network)
+        lab.root.result("destroyRouter", id=router["id"])
+        assert lab.routers(network) == []
+
+    lose_router()
+    lab.user.result("restartNetwork", id=network, cleanup="false")
+    assert [row["state"] for row in lab.routers(network)] == ["Running"]
+    lose_router()
+    lab.user.finished(lab.deploy(lab.user, network, "late")["jobid"])
+    assert [row["state"] for row in lab.routers(network)] == ["Running"]

@@ -24,6 +24,7 @@ def implement(zone: Zone, network: Network, caller: Account) -> None:
     """Bring an Allocated network to Implemented; later callers wait for the first and find it done."""
     with network.implementing:
         if network.state != "Allocated":
+            replace_lost_router(zone, network, caller)
             return
         with zone.lock:
             if network.removed:
@@ -45,6 +46,14 @@ def implement(zone: Zone, network: Network, caller: Account) -> None:
             raise
         with zone.lock:
             network.state = "Implemented"
+
+
+def replace_lost_router(zone: Zone, network: Network, caller: Account) -> None:
+    """Bring up a router where somebody destroyed the last; call with ``network.implementing`` held."""
+    routers = NetworkRouters(zone, network, caller)
+    if not routers.routers():
+        strategy(zone).bring_up(routers)
+        reprogram(zone, network)
 
 
 def _take_source_nat(zone: Zone, network: Network) -> None:

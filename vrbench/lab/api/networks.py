@@ -8,7 +8,7 @@ from vrbench.lab.api import errors, events, tags
 from vrbench.lab.api.accounts import check_limit
 from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.errors import ApiError
-from vrbench.lab.api.implement import clear, strategy
+from vrbench.lab.api.implement import clear, replace_lost_router, strategy
 from vrbench.lab.api.network_view import network_view
 from vrbench.lab.api.records import Account, BuiltIn, Json, Network, Router
 from vrbench.lab.api.router_ops import NetworkRouters
@@ -172,13 +172,15 @@ def restart_network(call: Call) -> Task:
         seen, ticket = call.zone.routers_of(network), network.restarts.draw()
 
     def run() -> Json:
-        with network.restarts.serve(ticket), network.implementing:
+        with network.restarts.serve(ticket):
             _check_restartable(call.zone, network)
-            if cleanup:
-                _replace(call.zone, network, call.caller, seen)
-            else:
-                call.zone.pause(call.zone.settings.api_step_s)
-            reprogram(call.zone, network)
+            with network.implementing:
+                _check_restartable(call.zone, network)
+                if cleanup:
+                    _replace(call.zone, network, call.caller, seen)
+                else:
+                    replace_lost_router(call.zone, network, call.caller)
+                reprogram(call.zone, network)
         return {"success": True}
 
     return Task(run, network, "Network", shows_instance=False)
