@@ -344,3 +344,19 @@ def test_opening_comes_and_goes_with_its_forwarding_rule(lab: Lab) -> None:
     assert lab.user("listFirewallRules") == {}
     [router] = lab.routers(network)
     assert lab.ground.programmed[router["name"]].firewall == ()
+
+
+def test_network_that_cannot_be_implemented(lab: Lab) -> None:
+    """Its router can't start: the VM ends in Error, nothing is left on the ground, and a later VM succeeds."""
+    network = lab.network(lab.user)["id"]
+    mock = {"zoneid": lab.built_in()["zoneid"], "name": "StartCommand"}
+    lab.root("configureSimulator", value="fail", **mock)
+    job = lab.user.finished(lab.deploy(lab.user, network, "a")["jobid"])
+    assert job["jobresult"]["errortext"].startswith("Unable to orchestrate the start of VM instance")
+    assert lab.user.listed("listVirtualMachines", "virtualmachine")[0]["state"] == "Error"
+    assert lab.user.listed("listNetworks", "network")[0]["state"] == "Allocated"
+    assert lab.routers(network) == []
+    assert [name for name, _ in lab.ground.asked][-1] == "remove_network"
+    lab.root("cleanupSimulatorMock", id=1)
+    lab.user.finished(lab.deploy(lab.user, network, "b")["jobid"])
+    assert [router["state"] for router in lab.routers(network)] == ["Running"]

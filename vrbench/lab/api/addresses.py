@@ -29,7 +29,7 @@ def associate(call: Call) -> Task:
     def run() -> Json:
         _refuse_excess(zone, address, network)
         _assign(zone, address, network)
-        if network.state == "Implemented":
+        if network.state != "Allocated":
             reprogram(zone, network)
         with zone.lock:
             # Still Allocating: the server words the result too early.
@@ -148,7 +148,7 @@ def _drop(zone: Zone, address: Address, network: Network | None) -> None:
             zone.remove(rule)
         tags.drop_all(zone, address.uuid)
         zone.release_address(address)
-    if network is not None and network.state == "Implemented":
+    if network is not None and network.state != "Allocated":
         reprogram(zone, network)
 
 

@@ -48,5 +48,5 @@ class Expunger:
             old = [m for m in self._zone.machines if m.state in DOOMED and (m.updated or m.created) < before]
         for machine in old:
             expunge(self._zone, machine)
-            if machine.network.state == "Implemented":
+            if machine.network.state != "Allocated":
                 reprogram(self._zone, machine.network)

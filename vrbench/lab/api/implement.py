@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 from vrbench.lab.api import errors, events
@@ -13,6 +14,9 @@ from vrbench.lab.api.ruleset import check_source_nat, reprogram
 from vrbench.lab.api.zone import Zone
 from vrbench.lab.ground import GroundError
 from vrbench.lab.strategies import STRATEGIES, Strategy
+
+
+log = logging.getLogger(__name__)
 
 
 def strategy(zone: Zone) -> Strategy:
@@ -40,12 +44,20 @@ def implement(zone: Zone, network: Network, caller: Account) -> None:
             strategy(zone).bring_up(NetworkRouters(zone, network, caller))
             reprogram(zone, network)
         except (ApiError, GroundError):
-            _take_down(zone, network, caller)
-            with zone.lock:
-                network.state = "Allocated"
+            _undo(zone, network, caller)
             raise
         with zone.lock:
             network.state = "Implemented"
+
+
+def _undo(zone: Zone, network: Network, caller: Account) -> None:
+    """Back to Allocated; what can't be taken down must not hide why that was needed."""
+    try:
+        _take_down(zone, network, caller)
+    except (ApiError, GroundError):
+        log.exception("network %s was not taken down completely", network.uuid)
+    with zone.lock:
+        network.state = "Allocated"
 
 
 def replace_lost_router(zone: Zone, network: Network, caller: Account) -> None:

@@ -126,8 +126,8 @@ def _expunge(call: Call, machine: Machine) -> None:
 
 
 def _forget_rules(call: Call, machine: Machine) -> None:
-    """The router lets go of the VM's forwarding; a network that nobody can program any more stays as it is."""
-    if machine.network.state == "Implemented":
+    """The router lets go of the VM's forwarding, where there is a router."""
+    if machine.network.state != "Allocated":
         reprogram(call.zone, machine.network)
 
 
