@@ -15,7 +15,6 @@ from vrbench.lab.api.zone import Zone
 from vrbench.lab.ground import GroundError
 from vrbench.lab.strategies import STRATEGIES, Strategy
 
-
 log = logging.getLogger(__name__)
 
 
