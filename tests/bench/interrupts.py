@@ -46,7 +46,7 @@ def processes(here: Path) -> list[str]:
         try:
             words = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             if str(here) in words or str(here) in str((path / "cwd").readlink()):
-                found.append(f"{path.name} {words[:100]}")
+                found.append(f"{path.name} {words}")
         except OSError:
             continue
     return found
@@ -82,9 +82,9 @@ def boxed(here: Path, after_s: float, kill: bool, inner: bool) -> list[str]:
         start_new_session=True,
     )
     time.sleep(after_s)
-    target = harness_pid(here) if inner else process.pid
-    if process.poll() is None and target:
-        os.kill(target, signal.SIGKILL if kill else signal.SIGINT)
+    if process.poll() is not None:
+        return ["the run was over before it was disturbed: the bench itself is wrong"]
+    os.kill(harness_pid(here) or process.pid if inner else process.pid, signal.SIGKILL if kill else signal.SIGINT)
     process.wait(90)
     left = settled(lambda: processes(here))
     if kill:
@@ -99,9 +99,9 @@ def boxed(here: Path, after_s: float, kill: bool, inner: bool) -> list[str]:
 
 
 def harness_pid(here: Path) -> int:
-    """The harness inside the lab (its parent is the stand-in that entered), or 0 when it isn't there."""
+    """The harness inside the lab (its parent is the stand-in that entered), or 0 when it isn't there yet."""
     inside = [
-        line for line in processes(here) if "--inside" in line and "lab.enter" not in line and "lab/enter" not in line
+        line for line in processes(here) if "--inside" in line and "-m vrbench run" in line and "runpy" not in line
     ]
     return int(inside[-1].split()[0]) if inside else 0
 
@@ -137,7 +137,7 @@ def main() -> int:
                     left = boxed(
                         Path(here), after_s, kill=name == "kill -9", inner=name == "kill -9" and number % 2 == 1
                     )
-            print(f"{name:28} after {after_s:5.1f} s: {'; '.join(left) or 'nothing left'}", flush=True)
+            print(f"{name:28} after {after_s:5.1f} s: {'; '.join(x[:200] for x in left) or 'nothing left'}", flush=True)
             bad += bool(left)
     print(f"{bad} of {3 * moments} left something")
     return int(bad > 0)

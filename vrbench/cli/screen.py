@@ -150,7 +150,7 @@ class LiveScreen:
 
 
 def _cell(state: StreamState, now_ns: int) -> str:
-    """Up or down now, and the total so far; guests that can't be reached can't be asked."""
+    """Up or down now, the present window and the total so far; a guest that can't be reached can't be asked."""
     total_s = state.down_ns / 1e9
     if state.up is None:
         return "[dim]waiting[/]"
@@ -159,7 +159,8 @@ def _cell(state: StreamState, now_ns: int) -> str:
     if state.up:
         return f"[green]up[/] {total_s:.1f} s" if total_s else "[green]up[/]"
     present_s = max(0.0, (now_ns - state.since_ns) / 1e9)
-    return f"[bold red]DOWN[/] {total_s + present_s:.1f} s"
+    earlier = f" ({total_s + present_s:.1f} in all)" if total_s else ""
+    return f"[bold red]DOWN[/] {present_s:.1f} s{earlier}"
 
 
 def is_old(state: StreamState, now_ns: int) -> bool:

@@ -12,7 +12,8 @@ import secrets
 import shlex
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +79,21 @@ class GuestAgent:
         self._ended_early = ""
         self._done = threading.Event()
         self._follower: threading.Thread | None = None
+        self._open: Remote | None = None
+
+    @contextmanager
+    def one_connection(self) -> Iterator[None]:
+        """What is asked of the guest within the block goes over one connection instead of one each."""
+        with self._connect() as self._open:
+            try:
+                yield
+            finally:
+                self._open = None
+
+    @property
+    def broken(self) -> str:
+        """Why following has ended before the agent did; empty while all is well."""
+        return self._ended_early
 
     @property
     def lost_contact(self) -> bool:
@@ -86,7 +102,7 @@ class GuestAgent:
 
     def deploy(self) -> None:
         """Put the agent into a directory of its own, readable by this user only."""
-        with self._connect() as remote:
+        with self._connection() as remote:
             done = remote.run(_DEPLOY.format(id=secrets.token_hex(8)), stdin=agent_bundle())
         if done.code != 0:
             raise self._failed("has no place for the agent", done)
@@ -94,7 +110,7 @@ class GuestAgent:
         self._python = python.split()
 
     def facts(self) -> GuestFacts:
-        with self._connect() as remote:
+        with self._connection() as remote:
             done = remote.run(self._command("facts"))
         if done.code != 0:
             raise self._failed("can't run the agent", done)
@@ -102,7 +118,7 @@ class GuestAgent:
 
     def measure_clock(self) -> ClockOffset:
         """The offset between the two monotonic clocks, from the fastest of 15 exchanges."""
-        with self._connect() as remote:
+        with self._connection() as remote:
             answers = remote.exchange(self._command("clock"), CLOCK_EXCHANGES, timeout_s=10.0)
         sent, received, clock = min(answers, key=lambda answer: answer[1] - answer[0])
         return ClockOffset(int(clock) - (sent + received) // 2, (received - sent + 1) // 2)
@@ -121,7 +137,7 @@ class GuestAgent:
         }
         place = self._path("probe.json")
         script = f"umask 077; cat > {place} && {self._command('start', place)}"
-        with self._connect() as remote:
+        with self._connection() as remote:
             done = remote.run(script, stdin=json.dumps(config).encode())
         if done.code != 0:
             raise self._failed("can't probe", done)
@@ -177,6 +193,9 @@ class GuestAgent:
             except CommandFailed:
                 self._ended_early = "the agent died, perhaps with a reboot of the guest"
                 return
+            except OSError as error:
+                self._ended_early = f"can't write {self.local_log}: {error.strerror}"
+                return
             except RemoteError:
                 pass  # the router is away, as expected: lost_contact says so, and we try again
             if ends_in_order(self.local_log):
@@ -193,6 +212,14 @@ class GuestAgent:
                 self.last_heard_ns = time.monotonic_ns()
                 if self._done.is_set():
                     return
+
+    @contextmanager
+    def _connection(self) -> Iterator[Remote]:
+        if self._open is not None:
+            yield self._open
+        else:
+            with self._connect() as remote:
+                yield remote
 
     def _path(self, name: str) -> str:
         return f"{self._home}/{name}"

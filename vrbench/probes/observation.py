@@ -144,7 +144,7 @@ class Observation:
 
     def stop(self) -> Collected:
         """End the probers, fetch what the guests wrote, and clean the guests up."""
-        failed = [o.config.kind for o in self._observers if not _stopped(o)]
+        failed = [words for o in self._observers if (words := _stop(o))]
         ends = [end for end in side_by_side(self._agents, self._finish_agent) if end]
         return Collected(
             clocks=dict(self._clocks),
@@ -159,13 +159,14 @@ class Observation:
 
     def _start_agent(self, index: int, seed: int) -> None:
         plan, agent = self.sensors.plan, self._agents[index]
-        agent.deploy()
-        self._boots[agent.guest.name] = agent.facts().boot_id
-        clock = agent.measure_clock()
-        self._clocks[agent.guest.name] = NodeClock(clock.offset_ns, clock.error_ns)
         streams = guest_streams(plan, self.sensors.environment, index)
         lane = (index, len(self._agents))
-        agent.start(phased(streams, seed + index + 1), _longest_s(plan), lane)
+        with agent.one_connection():
+            agent.deploy()
+            self._boots[agent.guest.name] = agent.facts().boot_id
+            clock = agent.measure_clock()
+            self._clocks[agent.guest.name] = NodeClock(clock.offset_ns, clock.error_ns)
+            agent.start(phased(streams, seed + index + 1), _longest_s(plan), lane)
         agent.follow()
         self._logs.append(self._followed(agent.local_log, clock.offset_ns))
 
@@ -217,12 +218,13 @@ def side_by_side(items: Sequence[T], work: Callable[[T], R]) -> list[R]:
     return [f.result() for f in futures]
 
 
-def _stopped(observer: Observer) -> bool:
+def _stop(observer: Observer) -> str:
+    """End a prober; returns what was wrong with its end, '' for nothing."""
     try:
         observer.stop()
-    except ProbeError:
-        return False
-    return True
+    except ProbeError as error:
+        return str(error)
+    return ""
 
 
 def _longest_s(plan: Plan) -> float:
