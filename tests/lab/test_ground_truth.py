@@ -78,10 +78,10 @@ def test_the_true_times_hold_what_packets_saw() -> None:
             time.sleep(0.2)
             start, end = Truth().outage(zone.running_routers(), "egress", None, lambda: time.sleep(0.5))
             time.sleep(0.2)
-        slack = 1_000_000  # sending a datagram through three namespaces takes a while, more on a busy machine
+        slack = 20_000_000  # between a datagram's clock reading and its crossing of the router, on a busy machine
         for name, moment in (("start", start), ("end", end)):
             assert moment.uncertainty_ns < 10_000_000, name
-        inner = (start.monotonic_ns + start.uncertainty_ns, end.monotonic_ns - end.uncertainty_ns)
+        inner = (start.monotonic_ns + start.uncertainty_ns, end.monotonic_ns - end.uncertainty_ns - slack)
         outer = (start.monotonic_ns - start.uncertainty_ns - slack, end.monotonic_ns + end.uncertainty_ns)
         assert not [at for at in stream.arrived if inner[0] <= at <= inner[1]]
         missing = stream.sent - stream.arrived
