@@ -66,7 +66,7 @@ def http_code(endpoint: str) -> int:
 def test_up_status_down(state: Path) -> None:
     """The API answers at one address on the host and inside upstream; secrets are private; down leaves nothing."""
     before = host_view()
-    up = lifecycle.up(state, _OPTIONS)
+    up = lifecycle.up(state, _OPTIONS, lifeline=True)
     processes = namespace(first_process(up), "pid")
     assert lifecycle.status(state) == up
     assert http_code(up.endpoint) == 401
@@ -89,7 +89,7 @@ def test_up_status_down(state: Path) -> None:
 
 def test_the_status_as_json_has_what_programs_read(state: Path) -> None:
     """The contract of lab status --json, and the file that CloudStack clients read, agree."""
-    status = lifecycle.up(state, _OPTIONS).to_json()
+    status = lifecycle.up(state, _OPTIONS, lifeline=True).to_json()
     assert {"endpoint", "apikey", "secretkey", "nodes", "callers", "ssh_user"} <= set(status)
     assert set(status["callers"]) == {"root", "domadmin", "user"}
     assert {node["name"] for node in status["nodes"]} == {"upstream", "neighbour"}
@@ -108,7 +108,7 @@ def test_two_labs_run_side_by_side(tmp_path: Path) -> None:
     """The same addresses in both, neither knows of the other; ending one leaves the other."""
     states = [tmp_path / name for name in ("one", "two")]
     try:
-        ups = [lifecycle.up(state, _OPTIONS) for state in states]
+        ups = [lifecycle.up(state, _OPTIONS, lifeline=True) for state in states]
         assert ups[0].endpoint != ups[1].endpoint
         lifecycle.down(states[0])
         assert http_code(ups[1].endpoint) == 401
@@ -119,9 +119,9 @@ def test_two_labs_run_side_by_side(tmp_path: Path) -> None:
 
 def test_a_directory_holds_one_lab(state: Path) -> None:
     """A second up in the same directory is refused and harms nothing."""
-    up = lifecycle.up(state, _OPTIONS)
+    up = lifecycle.up(state, _OPTIONS, lifeline=True)
     with pytest.raises(LabError, match=r"runs in .* already"):
-        lifecycle.up(state, _OPTIONS)
+        lifecycle.up(state, _OPTIONS, lifeline=True)
     assert http_code(up.endpoint) == 401
 
 
@@ -129,7 +129,7 @@ def test_a_directory_holds_one_lab(state: Path) -> None:
 def test_nothing_is_left_when_a_part_is_killed(state: Path, victim: str) -> None:
     """kill -9 of any one process ends the box at once; status says so; down and up work as if nothing had been."""
     before = host_view()
-    up = lifecycle.up(state, _OPTIONS)
+    up = lifecycle.up(state, _OPTIONS, lifeline=True)
     first = first_process(up)
     processes = namespace(first, "pid")
     victims = {"holder": [up.pid], "first": [first], "supervisor": children(first)}
@@ -142,7 +142,7 @@ def test_nothing_is_left_when_a_part_is_killed(state: Path, victim: str) -> None
         lifecycle.status(state)
     lifecycle.down(state)
     assert host_view() == before
-    lifecycle.up(state, _OPTIONS)
+    lifecycle.up(state, _OPTIONS, lifeline=True)
 
 
 def start_elsewhere(state: Path, lifeline: bool) -> subprocess.Popen[str]:
@@ -200,7 +200,7 @@ def test_a_directory_with_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "letter").touch()
     tmp_path.chmod(0o755)
     with pytest.raises(LabError, match="a directory of its own"):
-        lifecycle.up(tmp_path, _OPTIONS)
+        lifecycle.up(tmp_path, _OPTIONS, lifeline=True)
     lifecycle.down(tmp_path)
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
     assert [path.name for path in tmp_path.iterdir()] == ["letter"]
@@ -211,7 +211,7 @@ def test_a_place_that_is_no_directory_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/none")):
         with pytest.raises(LabError, match=f"{place} can't be used"):
-            lifecycle.up(place, _OPTIONS)
+            lifecycle.up(place, _OPTIONS, lifeline=True)
 
 
 def test_a_deadline_missed_leaves_nothing(state: Path) -> None:
@@ -223,7 +223,7 @@ def test_a_deadline_missed_leaves_nothing(state: Path) -> None:
 
 def test_a_stranger_with_a_lab_s_old_number_is_left_alone(state: Path) -> None:
     """Process numbers are used again: down looks at the start time and spares whoever has the number now."""
-    lifecycle.up(state, _OPTIONS)
+    lifecycle.up(state, _OPTIONS, lifeline=True)
     record = state / "lab.json"
     box = json.loads(record.read_text())
     lifecycle.down(state)
@@ -247,7 +247,7 @@ def test_without_a_lab_the_errors_say_what_to_do(state: Path) -> None:
 
 def test_an_outage_needs_a_running_router(state: Path) -> None:
     """Without one there is nothing to interrupt; a wrong direction is named with the right ones."""
-    lifecycle.up(state, _OPTIONS)
+    lifecycle.up(state, _OPTIONS, lifeline=True)
     with pytest.raises(LabError, match="no router is running"):
         lifecycle.outage(state, 0.1)
     with pytest.raises(LabError, match="egress, ingress, both"):

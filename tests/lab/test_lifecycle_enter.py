@@ -28,7 +28,7 @@ pytestmark = pytest.mark.lab
 def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The state directory of a lab that all tests here share."""
     directory = tmp_path_factory.mktemp("lab")
-    lifecycle.up(directory, LabOptions(time_scale=0.01))
+    lifecycle.up(directory, LabOptions(time_scale=0.01), lifeline=True)
     yield directory
     lifecycle.down(directory)
 
@@ -159,7 +159,7 @@ def test_an_unknown_node_or_command_is_named(state: Path) -> None:
 
 def test_what_runs_in_a_node_ends_with_the_lab(tmp_path: Path) -> None:
     """However deep: the command, and what it left in the background."""
-    lifecycle.up(tmp_path, LabOptions())
+    lifecycle.up(tmp_path, LabOptions(), lifeline=True)
     command = lifecycle.enter(tmp_path, "upstream", ["sh", "-c", "setsid sleep 86399 & echo up; sleep 86399"])
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
