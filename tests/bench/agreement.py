@@ -191,9 +191,9 @@ def report(rows: list[Row], trials: int) -> int:
     for r in rows:
         w = r.window
         bounds = f"{w.estimate_s:.3f} ({w.at_least_s:.3f}-{w.at_most_s:.3f})"
-        held = "yes" if r.held else "NO"
+        mark = "yes" if r.held else "NO"
         print(
-            f"{r.trial:5}  {r.stream:32}  {r.tool:7}  {bounds:24}  {r.gap.length:.3f}  {held:4}  {r.difference_s:+.4f}"
+            f"{r.trial:5}  {r.stream:32}  {r.tool:7}  {bounds:24}  {r.gap.length:.3f}  {mark:4}  {r.difference_s:+.4f}"
         )
     for tool in ("fping", "capture"):
         mine = [r for r in rows if r.tool == tool]
