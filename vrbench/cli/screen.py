@@ -26,7 +26,8 @@ NEWS_S = 3.0
 class RunScreen(Protocol):
     """What a run shows while it goes on; also the main path's ``Screen`` port.
 
-    ``label`` says which row a public end ("address:port") belongs to, once that is known.
+    ``label`` says which row a public end ("address:port") belongs to, once that is known; ``doing`` what a long phase
+    is at, ``note`` something worth keeping.
     """
 
     def __enter__(self) -> Self: ...
@@ -37,6 +38,7 @@ class RunScreen(Protocol):
     def label(self, rows: Mapping[str, str]) -> None: ...
     def phase(self, name: str, following: str) -> None: ...
     def watch(self, states: Sequence[StreamState], now_ns: int, job: str) -> None: ...
+    def doing(self, text: str) -> None: ...
     def note(self, text: str) -> None: ...
 
 
@@ -68,6 +70,9 @@ class PlainScreen:
     def phase(self, name: str, following: str) -> None:
         self._line(f"{name} (next: {following})" if following else name)
 
+    def doing(self, text: str) -> None:
+        self._line(f"  {text}")
+
     def note(self, text: str) -> None:
         self._line(f"  {text}")
 
@@ -91,7 +96,7 @@ class LiveScreen:
         self._console = console
         self._rows: Mapping[str, str] = {}
         self._begun = self._phase_begun = time.monotonic()
-        self._phase, self._following = "starting", ""
+        self._phase, self._following, self._doing = "starting", "", ""
         self._states: Sequence[StreamState] = ()
         self._now_ns, self._job = 0, ""
         self._live = Live(get_renderable=self._view, console=console, refresh_per_second=4, transient=True)
@@ -111,7 +116,10 @@ class LiveScreen:
         if self._phase != "starting":
             self._console.print(f"[green]✓[/] {self._phase} [dim]{now - self._phase_begun:.1f} s[/]", highlight=False)
         self._phase, self._following, self._phase_begun = name, following, now
-        self._states = ()
+        self._states, self._doing = (), ""
+
+    def doing(self, text: str) -> None:
+        self._doing = text
 
     def note(self, text: str) -> None:
         self._console.print(f"  {text}", markup=False, highlight=False)
@@ -126,6 +134,8 @@ class LiveScreen:
         outer = Table.grid(padding=(0, 1))
         head = f"[bold]{self._phase}[/]  {now - self._phase_begun:.0f} s  [dim](run {now - self._begun:.0f} s"
         outer.add_row(head + (f"; next: {self._following})[/]" if self._following else ")[/]"))
+        if self._doing:
+            outer.add_row(f"  {self._doing}")
         if self._states:
             outer.add_row(f"job: {self._job}   {summary_words(self._states, self._now_ns)}")
             outer.add_row(self._streams())

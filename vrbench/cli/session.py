@@ -110,7 +110,7 @@ class Session:
         self._note("building")
         with Journal.create(self.store.journal, self._head(resolved)) as journal:
             self.screen.phase("building", "SSH on every VM, then trial 1")
-            environment = build(self._cloud, plan, resolved, journal, self.screen.note)
+            environment = build(self._cloud, plan, resolved, journal, self.screen.doing)
         self.store.write_environment(environment)
         return environment
 
@@ -157,7 +157,7 @@ class Session:
             self.screen.note(f"kept; remove it with: vrbench cleanup {self.plan.run_id}")
             return
         self.screen.phase("removing what was built", "")
-        self._left, self._problems = remove(self._cloud, self.store, self.screen.note)
+        self._left, self._problems = remove(self._cloud, self.store, self.screen.doing)
 
     def _head(self, resolved: Resolved) -> Head:
         return Head(self.plan.run_id, self._cloud.endpoint, resolved.account, resolved.domain_id)

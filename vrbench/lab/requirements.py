@@ -73,7 +73,7 @@ class Missing:
         """What is missing and the exact line that installs it, in one paragraph each."""
         text = f"The embedded lab needs commands that are not here: {', '.join(self.commands)}.\nInstall them with:\n"
         text += f"  {shell_line(self)}\n"
-        if "openssh-server" in self.packages:
+        if "openssh-server" in self.packages and _has_systemd():
             text += (
                 "The mask keeps the package from opening an SSH server on this machine: the lab starts its own.\n"
                 f"To have one later: systemctl unmask {' '.join(_SSH_UNITS)}\n"

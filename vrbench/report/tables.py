@@ -110,7 +110,14 @@ def flows_table(run: Run) -> Table:
 def headline_table(run: Run) -> RenderableType:
     """Over all trials that are not invalid: average with bounds, lowest, median, highest."""
     used = len(run.downtimes(None))
-    table = _table(f"Downtime over {used} trials", "direction", "average (bounds)", "lowest", "median", "highest")
+    table = _table(
+        f"Downtime over {used} trial{'s' if used != 1 else ''}",
+        "direction",
+        "average (bounds)",
+        "lowest",
+        "median",
+        "highest",
+    )
     for name, direction in SCOPES:
         downtimes = run.downtimes(direction)
         s = summarize([d.settled_s for d in downtimes])

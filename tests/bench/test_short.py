@@ -1,0 +1,26 @@
+"""The short form of every bench, so that none of them rots."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+
+@pytest.mark.parametrize(
+    ("bench", "arguments"),
+    [("agreement", ("--trials", "2")), ("interrupts", ("--moments", "1")), ("quality", ("--baseline", "15s"))],
+)
+def test_bench(bench: str, arguments: tuple[str, ...]) -> None:
+    """The bench runs and holds its figures."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.bench.{bench}", *arguments],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
