@@ -8,10 +8,11 @@ less the one interval that lies between any two replies; the capture's is from t
 answered one.
 
 Two instruments of one interval with phases of their own may differ by two intervals about the same outage, since each
-may be off by one: fping's gap lies inside our bounds in 23 of 24 windows (P(A - B <= C + D), four uniform phases) and
-the estimates within one interval and 5 ms in 97 of 100. The capture sees the very packets we send and has no such
-freedom. So: exit 1 when a window's bounds, widened by fping's own one interval, don't hold its gap; when the
-capture's are not held as they stand; when a trial is missing. The strict counts are printed for both.
+may be off by one. With four uniform phases fping's gap lies inside our bounds in 11 of 12 windows (each side misses
+with P(A > B + C + D) = 1/24) and the estimates within one interval and a half in 199 of 200 (2 (1/2)^4 / 4!). The
+capture sees the very packets we send and has no such freedom. So: exit 1 when a window's bounds, widened by fping's own
+one interval, don't hold its gap; when the capture's are not held as they stand; when a trial is missing. The strict
+counts are printed for both.
 """
 
 from __future__ import annotations
@@ -215,7 +216,8 @@ def report(rows: list[Row], trials: int) -> int:
         worst = max((abs(r.difference_s) for r in mine), default=0.0)
         print(
             f"{tool}: {covered} of {trials} trials; bounds hold in {held} of {len(mine)} windows, with the tool's own "
-            f"grain in {consistent}; estimates within {TOLERANCE_S * 1000:.0f} ms in {close} of {len(mine)}; worst {worst * 1000:.1f} ms"
+            f"grain in {consistent}; estimates within {TOLERANCE_S * 1000:.0f} ms in {close} of {len(mine)}; "
+            f"worst {worst * 1000:.1f} ms"
         )
         bad += covered < trials or consistent < len(mine)
     return int(bad > 0)
