@@ -94,3 +94,9 @@ def test_a_guests_clock_is_aligned_for_the_timeline_only() -> None:
     facts = replace(FACTS, requested_ns=FACTS.requested_ns + hour, clocks={"vm1": NodeClock(-hour, 0)})
     window = analyze_trial(facts, [guest], METHOD).streams[0].windows[0]
     assert [window.start_s, window.estimate_s] == pytest.approx([0.5, 1.0])
+
+
+def test_a_drifting_clock_keeps_both_measurements_inside_its_error() -> None:
+    """The offset used for a whole trial covers what was measured before and after it."""
+    whole = NodeClock(100, 10).drifting_to(NodeClock(150, 20))
+    assert whole == NodeClock(130, 40)

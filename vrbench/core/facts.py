@@ -71,6 +71,12 @@ class NodeClock:
     offset_ns: int
     error_ns: int
 
+    def drifting_to(self, later: NodeClock) -> NodeClock:
+        """One offset for the time between two measurements: their middle, its error holds both."""
+        low = min(self.offset_ns - self.error_ns, later.offset_ns - later.error_ns)
+        high = max(self.offset_ns + self.error_ns, later.offset_ns + later.error_ns)
+        return NodeClock((low + high) // 2, (high - low + 1) // 2)
+
 
 @dataclass(frozen=True, slots=True)
 class TrialFacts:

@@ -185,8 +185,12 @@ class Observation:
         end: _BadEnd | None = None
         try:
             if name in self._clocks:
-                if agent.facts().boot_id != self._boots[name]:
-                    return _BadEnd(name, rebooted=True)
+                with agent.one_connection():
+                    if agent.facts().boot_id != self._boots[name]:
+                        return _BadEnd(name, rebooted=True)
+                    clock = agent.measure_clock()
+                later = NodeClock(clock.offset_ns, clock.error_ns)
+                self._clocks[name] = self._clocks[name].drifting_to(later)
                 agent.finish(COLLECT_S)
         except (ProbeError, RemoteError) as error:
             end = _BadEnd(f"{name}: {error}", rebooted=False)
