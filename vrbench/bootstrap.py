@@ -89,7 +89,7 @@ def commands(what: str, arguments: list[str]) -> list[list[str]]:
     if what == "demo":
         return [[str(VENV / "bin" / "vrbench"), "demo", *arguments]]
     if what == "test":
-        return [test]
+        return [[*test, "-m", "not slow"]]
     if what == "check":
         ruff = [python, "-m", "ruff"]
         return [[*ruff, "format", "--check"], [*ruff, "check"], [python, "-m", "mypy"], test]

@@ -174,6 +174,7 @@ def test_a_job_that_fails(own_zone: Zone) -> None:
     assert zone.left() == []
 
 
+@pytest.mark.slow
 def test_a_job_that_never_ends(own_zone: Zone) -> None:
     """A restart that outlasts its time is given up: the trial is unknown, its samples stay, everything is removed."""
     zone = own_zone

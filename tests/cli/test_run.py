@@ -99,6 +99,7 @@ def test_the_firewall_lets_in_only_the_harness(zone: Zone) -> None:
     assert zone.left() == []
 
 
+@pytest.mark.slow
 def test_nothing_is_acquired_before_the_network_is_implemented(zone: Zone) -> None:
     """By the server's own events the first extra address comes after the network's router runs (facts, 9.1)."""
     done = zone.vrbench("run", zone.profile(), "--json")
@@ -109,6 +110,7 @@ def test_nothing_is_acquired_before_the_network_is_implemented(zone: Zone) -> No
     assert kinds.index("NET.IPASSIGN") > kinds.index("VM.CREATE")
 
 
+@pytest.mark.slow
 def test_a_kept_environment_is_measured_again_and_cleaned_up(zone: Zone) -> None:
     """--keep leaves it standing, --reuse measures it without building, cleanup removes it; twice is fine."""
     kept = zone.vrbench("run", zone.profile(), "--keep", "--json")

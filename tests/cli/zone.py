@@ -130,7 +130,7 @@ class Zone:
 def running_zone(here: Path, options: LabOptions | None = None) -> Iterator[Zone]:
     """A lab for as long as the block lasts."""
     state = here / "zone"
-    status = lifecycle.up(state, options or LabOptions(time_scale=0.05))
+    status = lifecycle.up(state, options or LabOptions(time_scale=0.05), lifeline=True)
     try:
         yield Zone(state, here, status)
     finally:
