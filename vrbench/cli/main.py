@@ -16,6 +16,7 @@ COMMANDS = {
     "demo": ("vrbench.cli.demo", "The main job on the embedded lab, nothing to configure."),
     "run": ("vrbench.cli.run", "Build a network, restart its router, measure the outage, remove all."),
     "cleanup": ("vrbench.cli.cleanup", "Remove what a crashed run left, from its journal."),
+    "calibrate": ("vrbench.cli.calibrate", "Inject known outages on the lab, show measured beside true."),
     "analyze": ("vrbench.cli.analyze", "Recompute and show every figure of stored runs."),
     "export": ("vrbench.cli.export", "Write samples, windows, trials or summary as CSV, Parquet or JSON."),
     "profiles": ("vrbench.cli.profiles", "List the shipped profiles, show one, or the keys there are."),

@@ -1,0 +1,291 @@
+"""vrbench calibrate: known outages on the embedded lab, and what the instrument makes of them.
+
+The series of outages takes the place of the operation in an otherwise ordinary run: what builds, probes, collects and
+computes is what measures a cloud.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event, Thread
+from typing import Self
+
+import click
+
+from vrbench.cli.exits import Exit, OperationFailed, UsageProblem
+from vrbench.cli.options import json_option, reports_option
+from vrbench.cli.session import Session, SystemClock
+from vrbench.core.calibration import NOTHING, Calibration, Injection, KnownOutage, calibrate, draw_series
+from vrbench.core.model import Environment, Verdict
+from vrbench.core.plan import Plan, make_plan, short_name
+from vrbench.core.ports import JobState
+from vrbench.core.profile import load_profile
+from vrbench.core.results import TrialResult
+from vrbench.core.values import duration, show_duration
+from vrbench.lab import control
+from vrbench.lab.status import LabError, Outage
+from vrbench.probes.observation import Sensors
+from vrbench.store import RunDir, new_run_id, replace_json
+from vrbench.trial import TrialLimits, run_trial
+
+PROFILE = """
+name = "calibrate"
+[lab]
+time_scale = 0.05
+[environment]
+vms = 2
+public_ips = 2
+boot_timeout = "60s"
+[operation]
+job_timeout = "{longest_s:.0f}s"
+[trials]
+count = 1
+baseline = "{baseline_s}s"
+validation = "1s"
+settle = "0s"
+observe_at_most = "{longest_s:.0f}s"
+[probes]
+interval = "{interval}"
+banner_interval = "{banner}"
+egress_target = "203.0.113.1"
+control_target = "198.51.100.2"
+"""
+VMS = ("vm1", "vm2")
+BANNER_S = 0.1  # the finest there is: every banner costs a guest's sshd a process
+RECOVERY_INTERVALS = 3.5  # of the coarsest stream, between two outages: it must have seen the network up
+ANSWER_S = 10.0  # beyond an outage's length, until the lab must have told of it
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is injected: number of outages, the longest, undisturbed times around them, all in seconds."""
+
+    outages: int
+    longest_s: float
+    recovery_s: float
+    clean_s: float
+    baseline_s: int
+
+
+FULL = Size(outages=60, longest_s=30.0, recovery_s=1.0, clean_s=30.0, baseline_s=5)
+QUICK = Size(outages=40, longest_s=2.0, recovery_s=0.35, clean_s=3.0, baseline_s=2)
+
+
+@click.command("calibrate", epilog="Example: vrbench calibrate --quick")
+@click.option("--quick", is_flag=True, help="Outages up to 2 s, a minute in all.")
+@click.option("--outages", type=click.IntRange(1), help="How many outages.  [default: 60; 40 with --quick]")
+@click.option("--interval", default="10ms", show_default=True, help="Between probes of a stream.")
+@click.option("--seed", type=click.IntRange(0), help="The series of an earlier calibration.  [default: random]")
+@json_option
+@click.option("--plain", is_flag=True, help="Lines instead of the live view.")
+@reports_option
+@click.option("--run-id", hidden=True)
+@click.option("--inside", type=click.Path(path_type=Path), hidden=True, help="State of the lab we run in.")
+@click.option("--set", "settings", multiple=True, hidden=True, help="What the lab decides of the profile.")
+def command(
+    quick: bool,
+    outages: int | None,
+    interval: str,
+    seed: int | None,
+    as_json: bool,
+    plain: bool,
+    reports: Path,
+    run_id: str | None,
+    inside: Path | None,
+    settings: tuple[str, ...],
+) -> int:
+    """Inject outages of known length on the embedded lab, and show measured beside true.
+
+    Packets are dropped in the data path of the lab's router: egress, ingress or both, of all VMs or of one, 20 ms to
+    30 s, at random moments. Shows how far off vrbench is on this machine, whether its bounds held the truth, and what
+    it missed or made up. Exit code 0 when all bounds held and nothing was missed or made up, else 2.
+    """
+    size = replace(QUICK if quick else FULL, **({"outages": outages} if outages else {}))
+    run_id = run_id or new_run_id(datetime.now(UTC), "calibrate")
+    seed = random.SystemRandom().getrandbits(32) if seed is None else seed
+    banner_s = max(BANNER_S, _seconds(interval))
+    recovery_s = max(size.recovery_s, RECOVERY_INTERVALS * banner_s)
+    series = draw_series(size.outages, size.longest_s, VMS, recovery_s, size.clean_s, seed)
+    plan = make_plan(load_profile(_profile(size, interval, banner_s, series), "calibrate", settings), run_id)
+    if inside:
+        return _measure(plan, series, seed, reports, inside, plain, as_json)
+    return _boxed(plan, reports, [*sys.argv[1:], "--run-id", run_id, "--seed", str(seed)])
+
+
+def _seconds(interval: str) -> float:
+    try:
+        return duration(interval)
+    except ValueError as error:
+        raise UsageProblem(f"--interval: {error}") from None
+
+
+def _profile(size: Size, interval: str, banner_s: float, series: Sequence[Injection]) -> str:
+    planned_s = sum(i.seconds + i.pause_s + 0.1 for i in series)
+    return PROFILE.format(
+        longest_s=planned_s * 1.5 + 60,
+        baseline_s=size.baseline_s,
+        interval=interval,
+        banner=show_duration(banner_s),
+    )
+
+
+def _boxed(plan: Plan, reports: Path, arguments: list[str]) -> int:
+    from vrbench.cli.machine import make_ready
+    from vrbench.cli.run import boxed
+
+    make_ready(install_missing=False)
+    return boxed(plan, reports, arguments)
+
+
+def _measure(
+    plan: Plan, series: Sequence[Injection], seed: int, reports: Path, inside: Path, plain: bool, as_json: bool
+) -> int:
+    """Build, inject and probe inside the lab; print what came of it."""
+    from vrbench.cli.run import bytes_needed, conclude
+    from vrbench.cli.screen import make_screen
+    from vrbench.cli.signals import Signals
+    from vrbench.cloud.credentials import load_credentials
+
+    credentials = load_credentials(None, {}, [inside / "cloudstack.ini"])
+    store = RunDir.create(reports, plan.run_id, bytes_needed(plan))
+    screen = make_screen(plain or as_json)
+    screen.note(f"{sum(i.direction != NOTHING for i in series)} outages, seed {seed}, method {plan.method.id}")
+    with Signals(screen.note) as signals, screen:
+        session = CalibrationSession(plan, store, credentials, screen, in_lab=True, series=series, lab=inside)
+        ended = session.carry_out(signals)
+    if ended.run.trials and session.environment:
+        (trial,) = ended.run.trials
+        measured = _compare(trial, session.known, session.environment)
+        _show(measured, store, seed, as_json)
+        for caveat in trial.caveats if trial.verdict is not Verdict.VALID else ():
+            click.echo(f"the trial is {trial.verdict.value}: {caveat}", err=True)
+        if measured.good and trial.verdict is Verdict.VALID and not (ended.error or ended.interrupted or ended.left):
+            return Exit.OK
+    return max(conclude(plan, store, ended), Exit.NOT_VALID)
+
+
+@dataclass
+class CalibrationSession(Session):
+    """A run whose operation is a series of known outages; ``known`` and ``environment`` are there once it is over."""
+
+    series: Sequence[Injection] = ()
+    lab: Path = Path()
+    known: tuple[tuple[Injection, Outage], ...] = ()
+    environment: Environment | None = None
+
+    def _trial(self, number: int, limits: TrialLimits, sensors: Sensors, environment: Environment) -> None:
+        self.environment = environment
+        nodes = _lab_names(self.lab, environment)
+        with InjectedOutages(self.series, lambda i: inject(self.lab, i, nodes), self.screen.doing) as operation:
+            observation = sensors.observation(self.store.trial(number))
+            facts = run_trial(number, limits, observation, operation, self.screen, SystemClock())
+        self.known = tuple(operation.done)
+        truth = [{"guest": i.guest, **outage.to_json()} for i, outage in self.known]
+        replace_json(self.store.trial(number) / "truth.json", truth)
+        self.store.write_facts(replace(facts, lab=True))
+        if facts.job_error or not facts.job_finished:
+            raise OperationFailed(f"the outages could not all be injected: {facts.job_error or 'out of time'}")
+
+
+@dataclass
+class InjectedOutages:
+    """A series of outages as the main path's ``Operation``; leaving the block injects no more."""
+
+    series: Sequence[Injection]
+    inject: Callable[[Injection], Outage]
+    say: Callable[[str], None]
+    done: list[tuple[Injection, Outage]] = field(default_factory=list)
+    _stop: Event = field(default_factory=Event)
+    _error: str = ""
+    _thread: Thread | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()  # an outage that is going on ends with its time, or with this process
+
+    def request(self) -> None:
+        self._thread = Thread(target=self._work, name="outages", daemon=True)
+        self._thread.start()
+
+    def poll(self) -> JobState:
+        return JobState(done=bool(self._thread and not self._thread.is_alive()), error=self._error)
+
+    def _work(self) -> None:
+        for number, injection in enumerate(self.series, 1):
+            if self._stop.wait(injection.pause_s):
+                return
+            self.say(f"{number} of {len(self.series)}: {_words(injection)}")
+            if injection.direction == NOTHING:
+                self._stop.wait(injection.seconds)
+                continue
+            try:
+                self.done.append((injection, self.inject(injection)))
+            except LabError as error:
+                self._error = str(error)
+                return
+
+
+def _words(injection: Injection) -> str:
+    if injection.direction == NOTHING:
+        return f"no outage for {injection.seconds:g} s"
+    return f"{injection.direction} of {injection.guest or 'all VMs'} out for {injection.seconds:.3f} s"
+
+
+def _lab_names(lab: Path, environment: Environment) -> Mapping[str, str]:
+    """What the lab calls the machines of each VM."""
+    nodes = control.ask(lab, {"ask": "status"}, ANSWER_S)["nodes"]
+    by_address = {address: node["name"] for node in nodes for address in node["addresses"]}
+    return {short_name(environment, g.name): by_address[g.ip] for g in environment.guests}
+
+
+def inject(lab: Path, injection: Injection, nodes: Mapping[str, str]) -> Outage:
+    """One outage, from inside the lab; returns when it is over. Raises LabError.
+
+    The lab's processes can't be looked up from in here, so its socket is asked without a look whether it runs.
+    """
+    target = nodes[injection.guest] if injection.guest else ""
+    question = {"ask": "outage", "seconds": injection.seconds, "direction": injection.direction, "target": target}
+    return Outage.from_json(control.ask(lab, question, injection.seconds + ANSWER_S))
+
+
+def _compare(trial: TrialResult, known: Sequence[tuple[Injection, Outage]], environment: Environment) -> Calibration:
+    """The trial's windows beside the outages."""
+    zero = trial.facts.requested_ns
+    outages = [
+        KnownOutage(
+            number,
+            injection.direction,
+            injection.guest,
+            (outage.start.monotonic_ns - zero) / 1e9,
+            (outage.end.monotonic_ns - zero) / 1e9,
+            (outage.start.uncertainty_ns + outage.end.uncertainty_ns) / 1e9,
+        )
+        for number, (injection, outage) in enumerate(known, 1)
+    ]
+    behind = {f"{e.public_ip}:{e.port}": short_name(environment, e.guest) for e in environment.endpoints}
+    guests = {s.stream.name: behind.get(s.stream.target, short_name(environment, s.node)) for s in trial.streams}
+    clock_error_s = max((c.error_ns for c in trial.facts.clocks.values()), default=0) / 1e9
+    return calibrate(trial.streams, outages, guests, clock_error_s)
+
+
+def _show(measured: Calibration, store: RunDir, seed: int, as_json: bool) -> None:
+    import json
+
+    from vrbench.report.calibration import as_object, calibration_report, write_csv
+
+    path = store.path / "calibration.csv"
+    write_csv(measured, path)
+    if as_json:
+        click.echo(json.dumps({"seed": seed, "csv": str(path), **as_object(measured)}, indent=1, allow_nan=False))
+    else:
+        from rich.console import Console
+
+        Console().print(calibration_report(measured))
+    click.echo(f"seed {seed}; every comparison: {path}", err=True)

@@ -1,0 +1,152 @@
+"""A calibration as a table for people, as rows for CSV and as an object for JSON."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from vrbench.core.calibration import Calibration, Comparison, FalseWindow, wrong_ones
+from vrbench.report.rows import Row
+
+MAX_WRONG = 12
+COLUMNS = tuple(
+    "outage direction guest stream kind interval_s true_start_s true_s uncertainty_s windows at_least_s estimate_s "
+    "at_most_s error_s unsent result".split()
+)
+
+
+def calibration_report(calibration: Calibration) -> RenderableType:
+    """Figures per kind of stream, what is wrong, and the verdict in one line; fits 80 columns."""
+    parts: list[RenderableType] = [_kinds(calibration), *map(Text, _wrong(calibration))]
+    style = "bold green" if calibration.good else "bold red"
+    return Group(*parts, Text(verdict(calibration), style=style))
+
+
+def verdict(calibration: Calibration) -> str:
+    """What this machine's figures are worth, in one line."""
+    missed = sum(k.missed for k in calibration.kinds)
+    false = sum(k.false for k in calibration.kinds)
+    return (
+        f"on this machine: bias {calibration.bias_s * 1000:+.1f} ms, worst {calibration.worst_s * 1000:.1f} ms at "
+        f"{calibration.interval_s * 1000:g} ms; "
+        f"bounds held the truth in {calibration.held} of {calibration.seen}; missed {missed}, false {false} "
+        f"(truth known to ± {calibration.worst_uncertainty_s * 1000:.1f} ms)"
+    )
+
+
+def _kinds(calibration: Calibration) -> Table:
+    table = Table(
+        title="Known outages and what was measured of them (ms)",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=0,
+    )
+    for column in ("stream", "every", "outages", "seen", "held %", "bias", "worst", "missed", "false", "clean"):
+        table.add_column(column, justify="left" if column == "stream" else "right", no_wrap=True)
+    for k in calibration.kinds:
+        every, bias, worst = (f"{k.interval_s * 1000:g}", f"{k.bias_s * 1000:+.1f}", f"{k.worst_s * 1000:.1f}")
+        cells = (every, str(k.outages), str(k.seen), _share(k.held, k.seen), bias, worst, str(k.missed))
+        table.add_row(k.kind, *(cells if k.outages else ("–",) * 7), str(k.false), f"{k.clean_s:.0f} s")
+    return table
+
+
+def _share(part: int, whole: int) -> str:
+    """In percent, rounded down: 100 means all."""
+    return f"{math.floor(part / whole * 1000) / 10:g}" if whole else "–"
+
+
+def _wrong(calibration: Calibration) -> Iterator[str]:
+    lines = [_words(c) for c in wrong_ones(calibration)]
+    lines += [_false_words(f) for f in calibration.false_windows]
+    yield from lines[:MAX_WRONG]
+    if len(lines) > MAX_WRONG:
+        yield f"… and {len(lines) - MAX_WRONG} more: see the CSV"
+
+
+def _words(c: Comparison) -> str:
+    o, m = c.outage, c.measured
+    what = f"outage {o.number} ({o.direction}{f', {o.guest}' if o.guest else ''}) of {o.duration_s * 1000:.1f} ms"
+    unsent = f", {c.unsent} slots unsent" if c.unsent else ""
+    if not c.windows:
+        return f"! {c.stream.name} missed {what}{unsent}"
+    bounds = f"{m.estimate_s * 1000:.1f} ms ({m.at_least_s * 1000:.1f}–{m.at_most_s * 1000:.1f})"
+    return f"! {c.stream.name} measured {bounds} in {c.windows} windows for {what}{unsent}"
+
+
+def _false_words(f: FalseWindow) -> str:
+    w = f.window
+    return f"! {f.stream.name}: a false window at {w.start_s:.3f} s, {w.lost + w.refused} probes, {w.gaps} gaps"
+
+
+def write_csv(calibration: Calibration, path: Path) -> None:
+    """Every comparison and every false window, one a row."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({k: _cell(v) for k, v in row.items()} for row in comparison_rows(calibration))
+
+
+def _cell(value: object) -> object:
+    return f"{value:.6f}" if isinstance(value, float) else value
+
+
+def comparison_rows(calibration: Calibration) -> Iterator[Row]:
+    """One row per comparison, then one per false window, whose outage is empty."""
+    for c in calibration.comparisons:
+        o, m = c.outage, c.measured
+        result = "missed" if c.missed else "unseen" if not c.windows else "held" if c.held else "not held"
+        yield {
+            "outage": o.number,
+            "direction": o.direction,
+            "guest": o.guest,
+            **_stream_cells(c),
+            "true_start_s": o.start_s,
+            "true_s": o.duration_s,
+            "uncertainty_s": o.uncertainty_s,
+            "windows": c.windows,
+            "at_least_s": m.at_least_s,
+            "estimate_s": m.estimate_s,
+            "at_most_s": None if math.isinf(m.at_most_s) else m.at_most_s,
+            "error_s": c.error_s,
+            "unsent": c.unsent,
+            "result": result,
+        }
+    for f in calibration.false_windows:
+        w = f.window
+        yield {
+            **dict.fromkeys(COLUMNS),
+            **_stream_cells(f),
+            "windows": 1,
+            "at_least_s": w.at_least_s,
+            "estimate_s": w.estimate_s,
+            "at_most_s": None if math.isinf(w.at_most_s) else w.at_most_s,
+            "result": "false",
+        }
+
+
+def _stream_cells(of: Comparison | FalseWindow) -> Row:
+    return {"stream": of.stream.name, "kind": of.kind, "interval_s": of.stream.interval_s}
+
+
+def as_object(calibration: Calibration) -> dict[str, object]:
+    """All figures and comparisons as plain values for JSON."""
+    return {
+        "good": calibration.good,
+        "verdict": verdict(calibration),
+        "interval_s": calibration.interval_s,
+        "bias_s": calibration.bias_s,
+        "worst_s": calibration.worst_s,
+        "uncertainty_s": calibration.worst_uncertainty_s,
+        "kinds": [asdict(k) for k in calibration.kinds],
+        "comparisons": list(comparison_rows(calibration)),
+    }
