@@ -5,7 +5,7 @@
         journal.jsonl       what was created in the cloud and what of it is gone (room ``cloud``)
         key, known_hosts    the run's SSH key (0600, deleted at the end) and the host keys pinned
         environment.json    the network, guests and addresses
-        trial-01/facts.json when the operation was requested, clocks, job; written last: a trial without it is cut short
+        trial-01/facts.json when the operation was requested, clocks, job; first as of an interrupted trial, then whole
         trial-01/*.raw      raw sample logs, one per prober
         lab/                the embedded lab's state, where there is one
 
@@ -28,7 +28,7 @@ from vrbench import __version__
 from vrbench.core.analysis import analyze_trial
 from vrbench.core.facts import Context, NodeClock, TrialFacts
 from vrbench.core.method import Method
-from vrbench.core.model import Endpoint, Environment, Guest
+from vrbench.core.model import Direction, Endpoint, Environment, Guest, Stream
 from vrbench.core.rawlog import RawLogError
 from vrbench.core.results import Run, TrialResult
 
@@ -176,14 +176,27 @@ def load_run(path: Path) -> Run:
     if header.get("format") != FORMAT:
         raise StoreError(f"{path} has format {header.get('format')!r}; this version reads {FORMAT!r}")
     method = Method(**header["method"])
+    trials, unreadable = _load_trials(path, method)
     return Run(
         run_id=header["run_id"],
         path=str(path),
         context=Context(**header["context"]),
         method=method,
         state=header["state"],
-        trials=tuple(load_trial(p, method) for p in sorted(path.glob("trial-*/facts.json"))),
+        trials=trials,
+        unreadable=unreadable,
     )
+
+
+def _load_trials(path: Path, method: Method) -> tuple[tuple[TrialResult, ...], tuple[str, ...]]:
+    """All trials that can be analysed, and what is wrong with the others: one bad file hides no good trial."""
+    trials, unreadable = [], []
+    for facts_path in sorted(path.glob("trial-*/facts.json")):
+        try:
+            trials.append(load_trial(facts_path, method))
+        except StoreError as error:
+            unreadable.append(str(error))
+    return tuple(trials), tuple(unreadable)
 
 
 def load_trial(facts_path: Path, method: Method) -> TrialResult:
@@ -191,7 +204,7 @@ def load_trial(facts_path: Path, method: Method) -> TrialResult:
     try:
         facts = _facts(_read_json(facts_path))
         return analyze_trial(facts, list(_logs(facts_path.parent)), method)
-    except (RawLogError, TypeError, KeyError) as error:
+    except (RawLogError, TypeError, KeyError, ValueError) as error:
         raise StoreError(f"{facts_path.parent} can't be analysed: {error}") from error
 
 
@@ -208,7 +221,12 @@ def _facts(stored: dict[str, Any]) -> TrialFacts:
     fields["clocks"] = {node: NodeClock(**clock) for node, clock in stored["clocks"].items()}
     for several in ("agents_lost", "guests_rebooted", "probers_failed"):
         fields[several] = tuple(stored[several])
+    fields["expected"] = tuple((node, _stream(stream)) for node, stream in stored.get("expected", ()))
     return TrialFacts(**fields)
+
+
+def _stream(stored: dict[str, Any]) -> Stream:
+    return Stream(**{**stored, "direction": Direction(stored["direction"])})
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -8,8 +8,8 @@ must have been up for the validation time, with at least five probes, seen recen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from vrbench.core.facts import TrialFacts
 from vrbench.core.live import StreamState
@@ -41,28 +41,36 @@ class _Requested:
 
 
 def run_trial(
-    number: int, limits: TrialLimits, observation: Observation, operation: Operation, screen: Screen, clock: Clock
+    number: int,
+    limits: TrialLimits,
+    observation: Observation,
+    operation: Operation,
+    screen: Screen,
+    clock: Clock,
+    requested: Callable[[TrialFacts], None] = lambda _: None,
 ) -> TrialFacts:
     """Run one trial; its samples are in the raw logs that the observation writes.
 
-    Raises what the ports raise; the probers are stopped in any case, and what they saw stays on disk.
+    ``requested`` is told as soon as the operation was asked for, with facts that call the trial interrupted: if it is,
+    they are what its samples can be read with. Raises what the ports raise; the probers are stopped in any case, and
+    what they saw stays on disk.
     """
     screen.phase(f"trial {number}: starting probers", "baseline")
     observation.start()
     try:
         _baseline(number, limits, observation, screen, clock)
-        requested = _request(number, observation, operation, screen, clock)
-        job, job_s, recovered = _observe(number, limits, requested, observation, operation, screen, clock)
+        asked = _request(number, observation, operation, screen, clock, lambda r: requested(_so_far(number, limits, r)))
+        job, job_s, recovered = _observe(number, limits, asked, observation, operation, screen, clock)
     except BaseException:
         observation.stop()
         raise
     screen.phase(f"trial {number}: collecting samples", "analysis")
+    observed_ns = clock.monotonic_ns()
     collected = observation.stop()
-    return TrialFacts(
-        number=number,
-        requested_utc=requested.utc,
-        requested_ns=requested.at_ns,
-        baseline_s=limits.baseline_s,
+    return replace(
+        _so_far(number, limits, asked),
+        interrupted=False,
+        observed_ns=observed_ns,
         job_s=job_s,
         job_error=job.error,
         job_finished=job.done,
@@ -74,6 +82,17 @@ def run_trial(
     )
 
 
+def _so_far(number: int, limits: TrialLimits, asked: _Requested) -> TrialFacts:
+    """The facts of a trial that has got no further than its request."""
+    return TrialFacts(
+        number=number,
+        requested_utc=asked.utc,
+        requested_ns=asked.at_ns,
+        baseline_s=limits.baseline_s,
+        interrupted=True,
+    )
+
+
 def _baseline(number: int, limits: TrialLimits, observation: Observation, screen: Screen, clock: Clock) -> None:
     """Probe the untouched network: from the first answers of every stream on, for the baseline's time."""
     screen.phase(f"trial {number}: baseline", "the operation")
@@ -82,23 +101,35 @@ def _baseline(number: int, limits: TrialLimits, observation: Observation, screen
     while True:
         now, states = clock.monotonic_ns(), observation.states()
         screen.watch(states, now, "not requested")
-        if answered is None and states and all(s.up for s in states):
+        all_up = bool(states) and all(s.up for s in states)
+        if answered is None and all_up:
             answered = now
         waited_s = (now - begun) / 1e9
-        if answered is not None and (now - answered) / 1e9 >= limits.baseline_s:
+        if all_up and answered is not None and (now - answered) / 1e9 >= limits.baseline_s:
             return
         if waited_s >= limits.first_answers_s + limits.baseline_s:
-            screen.note("some streams have not answered before the operation: the trial will say so")
+            screen.note("some streams do not answer although nothing was restarted yet: the trial will say so")
             return
         clock.sleep(STEP_S)
 
 
-def _request(number: int, observation: Observation, operation: Operation, screen: Screen, clock: Clock) -> _Requested:
+def _request(
+    number: int,
+    observation: Observation,
+    operation: Operation,
+    screen: Screen,
+    clock: Clock,
+    note: Callable[[_Requested], None],
+) -> _Requested:
+    """Ask for the operation; it is noted even when the answer never comes, since it may have begun."""
     screen.phase(f"trial {number}: operating", "recovery of every stream")
     observation.mark()
     answering = frozenset(s.stream.name for s in observation.states() if s.up)
     requested = _Requested(clock.monotonic_ns(), clock.utc(), answering)
-    operation.request()
+    try:
+        operation.request()
+    finally:
+        note(requested)
     return requested
 
 

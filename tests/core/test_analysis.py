@@ -1,5 +1,6 @@
 """From raw logs to verdicts: each caveat appears when its cause does, and only then."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -56,6 +57,9 @@ def test_a_plain_trial_is_valid_without_caveat() -> None:
         ({"guests_rebooted": ("vm1",)}, CaveatKind.GUEST_REBOOTED, Verdict.INVALID),
         ({"probers_failed": ("syn",)}, CaveatKind.PROBER_FAILED, Verdict.UNKNOWN),
         ({"interrupted": True}, CaveatKind.INTERRUPTED, Verdict.INVALID),
+        ({"recovered": False}, CaveatKind.NO_RECOVERY_SEEN, Verdict.UNKNOWN),
+        ({"expected": (("vm2", stream("gone")),)}, CaveatKind.NO_SAMPLES, Verdict.UNKNOWN),
+        ({"observed_ns": START + 9000 * MS}, CaveatKind.NO_RECOVERY_SEEN, Verdict.UNKNOWN),
         ({"clocks": {"vm1": NodeClock(0, 60 * MS)}}, CaveatKind.CLOCKS_UNALIGNED, Verdict.VALID),
     ],
 )
@@ -72,6 +76,10 @@ def test_facts_become_caveats(change: dict[str, object], kind: CaveatKind, verdi
         ({"fresh": "R" * 15 + "L" * 25}, CaveatKind.NO_RECOVERY_SEEN, Verdict.UNKNOWN),
         ({"fresh": "L" * 40}, CaveatKind.NO_SAMPLES, Verdict.UNKNOWN),
         ({"syn": "RRLL" + OUT[4:]}, CaveatKind.BASELINE_LOSSY, Verdict.VALID),
+        ({"syn": "L" + OUT[1:]}, CaveatKind.BASELINE_LOSSY, Verdict.VALID),
+        ({"syn": "RRRRR" + "L" * 20 + UP[25:]}, CaveatKind.DOWN_AT_REQUEST, Verdict.UNKNOWN),
+        ({"fresh": UP[:15] + "f" * 25}, CaveatKind.NO_RECOVERY_SEEN, Verdict.UNKNOWN),
+        ({"persistent": "R" * 15 + "L" * 25, "fresh": UP}, CaveatKind.FLOWS_DIFFER, Verdict.UNKNOWN),
         ({"control": OUT}, CaveatKind.CONTROL_DOWN, Verdict.INVALID),
         ({"control": "RRLL" + UP[4:]}, CaveatKind.CONTROL_LOSSY, Verdict.VALID),
         ({"syn": OUT[:30] + "LL" + OUT[32:]}, CaveatKind.RELAPSED, Verdict.VALID),
@@ -100,3 +108,37 @@ def test_a_drifting_clock_keeps_both_measurements_inside_its_error() -> None:
     """The offset used for a whole trial covers what was measured before and after it."""
     whole = NodeClock(100, 10).drifting_to(NodeClock(150, 20))
     assert whole == NodeClock(130, 40)
+
+
+def test_a_log_cut_short_is_not_an_uptime() -> None:
+    """A guest whose log ends where the router went has no loss in it: its downtime has no upper bound, and is not 0."""
+    guest = header(stream("e"), node="vm1") + line("R" * 15)
+    result = analyze_trial(FACTS, [guest], METHOD)
+    assert result.verdict is Verdict.UNKNOWN
+    figures = result.figures(Direction.EGRESS)
+    assert math.isinf(figures.downtime.at_most_s)
+    assert math.isinf(figures.downtime.settled_s)
+
+
+def test_a_direction_that_was_not_measured_has_no_figure() -> None:
+    """Without any ingress log there is no ingress downtime, least of all zero."""
+    guest = log("vm1", ("e", Direction.EGRESS, "fresh", OUT))
+    figures = analyze_trial(FACTS, [guest], METHOD).figures(Direction.INGRESS)
+    assert math.isnan(figures.downtime.estimate_s)
+    assert math.isinf(figures.downtime.at_most_s)
+
+
+def test_a_blind_stretch_widens_the_bounds_of_its_stream() -> None:
+    """A prober that was stopped for a second saw no outage, and can't say that there was none."""
+    guest = log("vm1", ("e", Direction.EGRESS, "fresh", UP[:15] + "s" * 3 + UP[18:]))
+    downtime = analyze_trial(FACTS, [guest], METHOD).figures(Direction.EGRESS).downtime
+    assert (downtime.at_least_s, downtime.estimate_s) == (0.0, 0.0)
+    assert downtime.at_most_s == pytest.approx(0.401)
+
+
+def test_zeros_at_the_end_of_a_log_are_not_records() -> None:
+    """A tail of zeros, as a power cut leaves it, cuts the log short and breaks nothing."""
+    guest = header(stream("e"), node="vm1") + line(UP) + bytes(64)
+    result = analyze_trial(FACTS, [guest], METHOD)
+    assert len(result.streams[0].samples) == len(UP)
+    assert result.verdict is Verdict.UNKNOWN

@@ -145,14 +145,27 @@ def test_unseen_short_outages_balance_the_seen_ones() -> None:
     assert made.good
 
 
-def test_an_outage_that_a_stream_slept_through_is_missed() -> None:
-    """Two intervals without a word are a miss, and the slots that were never sent are told."""
+def test_an_outage_that_a_stream_stepped_over_is_missed() -> None:
+    """Two intervals without a word are a miss."""
     of, known = stream(), outages([0.05])
-    first = int((known[0].start_s + 2) / of.interval_s) - 1
-    made = calibrate([result(of, probed(of, known, 0.5, range(first, first + 8)))], known, {of.name: "vm1"}, 0.0)
+    made = calibrate([result(of, probed(of, [], 0.5))], known, {of.name: "vm1"}, 0.0)
     assert not made.good
-    assert made.kinds[0].missed == 1
+    assert (made.kinds[0].missed, made.kinds[0].seen) == (1, 0)
+
+
+def test_an_outage_that_a_stream_slept_through_is_unknown() -> None:
+    """A blind window over it holds the truth, has no error, and where there is no outage is not false."""
+    of, known = stream(), outages([0.05])
+    first = int((known[0].start_s + 2) / of.interval_s) - 2
+    samples = probed(of, known, 0.5, range(first, first + 10))
+    begun = samples[first - 1].due_s
+    over = OutageWindow(begun, 0.0, 0.0, samples[first + 10].due_s - begun, 0, 0, 10, False)
+    elsewhere = replace(over, start_s=begun - 1)
+    made = calibrate([result(of, samples, lambda _: (elsewhere, over))], known, {of.name: "vm1"}, 0.0)
+    assert made.good
+    assert (made.kinds[0].unknown, made.kinds[0].held, made.kinds[0].worst_s) == (1, 1, 0)
     assert made.comparisons[0].unsent >= 4
+    assert "1 unknown (prober held up)" in verdict(made)
 
 
 @pytest.mark.parametrize(

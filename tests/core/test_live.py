@@ -17,7 +17,7 @@ def test_live_windows_agree_with_the_analysis(outcomes: str, chunk: int) -> None
     for at in range(0, len(log), chunk):
         live.feed(log[at : at + chunk])
     (state,) = live.states()
-    windows = find_windows(read_log(log, START, 0.8).streams[0].samples)
+    windows = find_windows(read_log(log, START, 0.8).streams[0].samples, rtt_s=0.001)
     assert state.windows == len(windows)
     closed = sum(w.estimate_s for w in windows if outcomes[-1] == "R" or w is not windows[-1])
     assert abs(state.down_ns / 1e9 - closed) < 1e-6

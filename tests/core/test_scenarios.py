@@ -19,11 +19,12 @@ LETTERS = {
 }
 
 
-def samples_of(outcomes: str) -> list[Sample]:
-    """One sample a second; a skipped one has no send time."""
+def samples_of(outcomes: str, rtt: float) -> list[Sample]:
+    """One sample a second; a skipped one has no send time, a replied one took ``rtt``."""
     letters = outcomes.split()
     return [
-        Sample(k, float(k), None if letter == "s" else float(k), LETTERS[letter]) for k, letter in enumerate(letters)
+        Sample(k, float(k), None if c == "s" else float(k), LETTERS[c], rtt if c == "R" else None)
+        for k, c in enumerate(letters)
     ]
 
 
@@ -31,7 +32,8 @@ def samples_of(outcomes: str) -> list[Sample]:
 def test_scenario(path: Path) -> None:
     """Every scenario file gives exactly the windows it names."""
     scenario = tomllib.loads(path.read_text())
-    found = find_windows(samples_of(scenario["outcomes"]), scenario.get("merge", 1), scenario.get("rtt", 0.0))
+    rtt, merge, whole = scenario.get("rtt", 0.0), scenario.get("merge", 1), scenario.get("whole", True)
+    found = find_windows(samples_of(scenario["outcomes"], rtt), merge, rtt, whole)
     keys = ("start", "at_least", "estimate", "at_most", "lost", "refused", "gaps")
     have = [
         dict(

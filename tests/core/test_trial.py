@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.core.logs import MS, stream
-from vrbench.core.facts import NodeClock
+from vrbench.core.facts import NodeClock, TrialFacts
 from vrbench.core.live import StreamState
 from vrbench.core.ports import Collected, JobState
 from vrbench.trial import TrialLimits, recovered, run_trial
@@ -84,15 +84,15 @@ class World:
         self.phases.append(text)
 
 
-def run(world: World) -> object:
+def run(world: World, requested: Callable[[TrialFacts], None] = lambda _: None) -> TrialFacts:
     """One trial in that world."""
-    return run_trial(1, LIMITS, world, world, world, world)
+    return run_trial(1, LIMITS, world, world, world, world, requested)
 
 
 def test_phases_come_in_order() -> None:
     """Baseline, operation, validation, collection; the facts say when and how it went."""
     world = World()
-    facts = run_trial(1, LIMITS, world, world, world, world)
+    facts = run(world)
     assert [p.partition(": ")[2] for p in world.phases] == [
         "starting probers",
         "baseline",
@@ -124,34 +124,44 @@ def test_late_effects_of_the_job_have_time_to_show() -> None:
 def test_no_recovery_is_said() -> None:
     """A network that stays down is given up after the agreed time."""
     world = World(down_to=1e9)
-    facts = run_trial(1, LIMITS, world, world, world, world)
+    facts = run(world)
     assert not facts.recovered
     assert facts.job_finished
 
 
 def test_a_job_that_never_ends_is_given_up() -> None:
     """The job's timeout is noted, and the trial ends by the probes."""
-    facts = run_trial(1, LIMITS, *[World(job_ends=1e9)] * 4)
+    facts = run(World(job_ends=1e9))
     assert (facts.job_s, facts.job_finished, facts.recovered) == (None, False, True)
 
 
 def test_a_failed_job_is_noted_with_the_clouds_words() -> None:
     """The job's error goes into the facts."""
-    facts = run_trial(1, LIMITS, *[World(job_error="530 no capacity")] * 4)
+    facts = run(World(job_error="530 no capacity"))
     assert facts.job_error == "530 no capacity"
 
 
 def test_a_dead_prober_ends_the_trial() -> None:
     """Without a prober there is nothing to wait for."""
-    facts = run_trial(1, LIMITS, *[World(down_to=50, dies_at=10)] * 4)
+    facts = run(World(down_to=50, dies_at=10))
     assert facts.probers_failed == ("syn",)
 
 
 def test_a_stream_that_was_never_up_is_not_waited_for() -> None:
     """A stream that was dead before the operation can't be seen to recover."""
     world = World(dead_stream=True)
-    facts = run_trial(1, LIMITS, world, world, world, world)
+    facts = run(world)
     assert facts.recovered
+
+
+def test_what_was_asked_for_is_noted_at_once() -> None:
+    """Should the trial end before its time, its samples can still be read: as those of an interrupted trial."""
+    noted: list[TrialFacts] = []
+    facts = run(World(), noted.append)
+    assert [n.interrupted for n in noted] == [True]
+    assert noted[0].requested_ns == facts.requested_ns
+    assert not facts.interrupted
+    assert facts.observed_ns > facts.requested_ns
 
 
 def test_probers_are_stopped_when_the_operation_fails() -> None:

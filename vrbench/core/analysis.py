@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from vrbench.core.facts import NodeClock, TrialFacts
 from vrbench.core.method import Method
-from vrbench.core.model import Outcome
+from vrbench.core.model import Outcome, Stream
+from vrbench.core.plan import HARNESS
 from vrbench.core.rawlog import decode_header
 from vrbench.core.results import StreamResult, TrialResult
 from vrbench.core.samples import NodeLog, StreamSamples, punctual_share, read_log
@@ -14,13 +15,19 @@ from vrbench.core.stats import percentile
 from vrbench.core.verdict import judge
 from vrbench.core.windows import Downtime, find_windows, unavailable_s
 
-HARNESS = "harness"
+__all__ = ["HARNESS", "analyze_trial"]
+
+CUT_SHORT_S = 1.0  # a stream whose last probe is this much (and three intervals) before the end was cut short
 
 
 def analyze_trial(facts: TrialFacts, logs: Sequence[bytes], method: Method) -> TrialResult:
-    """Compute a trial from its raw logs. Raises RawLogError when a log's header can't be read."""
+    """Compute a trial from its raw logs. Raises RawLogError when a log's header can't be read.
+
+    A stream that was expected and is in no log has a result without samples: not measured is never zero.
+    """
     nodes = [_read(log, facts, method.threshold_s) for log in logs]
-    streams = tuple(_stream_result(node.node, s, method) for node in nodes for s in node.streams)
+    measured = {(n.node, s.stream.name): _stream_result(n, s, facts, method) for n in nodes for s in n.streams}
+    streams = (*measured.values(), *_unseen(facts, measured.keys()))
     verdict, caveats = judge(facts, nodes, streams, method)
     return TrialResult(
         facts,
@@ -43,21 +50,46 @@ def _punctual(nodes: Iterable[NodeLog], within_s: float) -> float:
     return punctual_share((s for n in nodes for s in n.streams), within_s)
 
 
-def _stream_result(node: str, stream: StreamSamples, method: Method) -> StreamResult:
+def _stream_result(node: NodeLog, stream: StreamSamples, facts: TrialFacts, method: Method) -> StreamResult:
     baseline_rtts = [s.rtt_s for s in stream.samples if s.rtt_s is not None and s.due_s < 0]
     rtt_s = percentile(baseline_rtts, 0.99)
-    windows = find_windows(stream.samples, method.merge, rtt_s)
-    # A window that was open when the operation was requested belongs to the trial: it can't be told from its start.
-    after = tuple(w for w in windows if w.censored or w.start_s + w.estimate_s > 0)
-    during = [s for s in stream.samples if s.due_s >= 0]
+    windows = find_windows(stream.samples, method.merge, rtt_s, node.ended and _reaches_the_end(stream, facts))
+    # A window that was open when the operation was requested belongs to the trial: nobody can divide it.
+    after = tuple(w for w in windows if w.censored or w.start_s + max(w.estimate_s, _finite(w.at_most_s)) > 0)
     return StreamResult(
-        node=node,
+        node=node.node,
         stream=stream.stream,
         samples=stream.samples,
         windows=after,
         baseline_windows=tuple(w for w in windows if w not in after),
         downtime=Downtime.total(after),
-        unavailable_s=unavailable_s(during, stream.stream.interval_s),
+        unavailable_s=unavailable_s([s for s in stream.samples if s.due_s >= 0], stream.stream.interval_s),
         rtt_s=rtt_s,
         seen_up=any(s.outcome is Outcome.REPLIED for s in stream.samples if s.due_s < 0),
     )
+
+
+def _reaches_the_end(stream: StreamSamples, facts: TrialFacts) -> bool:
+    """Whether the stream was probed until observation was stopped, as far as that is known."""
+    if not facts.observed_ns:
+        return True
+    end_s = (facts.observed_ns - facts.requested_ns) / 1e9
+    last_s = stream.samples[-1].due_s if stream.samples else float("-inf")
+    return last_s >= end_s - max(CUT_SHORT_S, 3 * stream.stream.interval_s)
+
+
+def _finite(at_most_s: float) -> float:
+    """For a blind stretch how long it was; a window that was never up before is judged by its estimate."""
+    return 0.0 if at_most_s == float("inf") else at_most_s
+
+
+def _unseen(facts: TrialFacts, seen: Iterable[tuple[str, str]]) -> Iterator[StreamResult]:
+    """Results without samples for the streams that should have been there."""
+    known = set(seen)
+    for node, stream in facts.expected:
+        if (node, stream.name) not in known:
+            yield _nothing(node, stream)
+
+
+def _nothing(node: str, stream: Stream) -> StreamResult:
+    return StreamResult(node, stream, (), (), (), Downtime.mean([]), 0.0, 0.0, seen_up=False)

@@ -6,7 +6,8 @@ false: a window at another time, or in a stream that the outage did not touch (a
 
 An outage that a stream did not see counts as measured with 0 s: one of 20 ms is seen by one in five of the streams
 that probe every 100 ms, as 100 ms, and the mean error of such a stream is still none. It is *missed* when it lasted
-two intervals or more, since open-loop probes can't all have stepped over it.
+two intervals or more, since open-loop probes can't all have stepped over it. A stretch in which the prober itself was
+held up is reported as blind, with what it may hide: an outage in it was neither seen nor missed, and its error is none.
 """
 
 from __future__ import annotations
@@ -65,11 +66,15 @@ class KnownOutage:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One known outage beside what one stream measured of it; nothing seen is measured as 0 s in 0 windows."""
+    """One known outage beside what one stream measured of it; nothing seen is measured as 0 s in 0 windows.
+
+    ``blind`` of the ``windows`` hold no lost probe: stretches in which the stream says that it could not see.
+    """
 
     outage: KnownOutage
     stream: Stream
     windows: int
+    blind: int
     measured: Downtime
     unsent: int  # slots within the outage that were never sent
 
@@ -81,6 +86,11 @@ class Comparison:
     def error_s(self) -> float:
         """Measured minus true."""
         return self.measured.estimate_s - self.outage.duration_s
+
+    @property
+    def unknown(self) -> bool:
+        """Whether all that the stream says of it is that it could not see."""
+        return 0 < self.windows == self.blind
 
     @property
     def held(self) -> bool:
@@ -108,12 +118,17 @@ class FalseWindow:
 
 @dataclass(frozen=True, slots=True)
 class KindFigures:
-    """All streams of one kind together. Times in seconds; ``clean_s`` is stream time without any outage."""
+    """All streams of one kind together. Times in seconds; ``clean_s`` is stream time without any outage.
+
+    ``seen`` are the outages of which a stream says something, so has bounds that hold or not; of ``unknown`` ones it
+    says that it could not see. The errors are those of all others.
+    """
 
     kind: str
     interval_s: float
     outages: int
     seen: int
+    unknown: int
     held: int
     bias_s: float
     worst_s: float
@@ -150,8 +165,8 @@ class Calibration:
 
     @property
     def fine(self) -> tuple[Comparison, ...]:
-        """Those of the streams that probe the network itself; banners are coarser, and as slow as sshd."""
-        return tuple(c for c in self.comparisons if c.stream.flow != "banner")
+        """What the streams saw that probe the network itself; banners are coarser, and as slow as sshd."""
+        return tuple(c for c in self.comparisons if c.stream.flow != "banner" and not c.unknown)
 
     @property
     def bias_s(self) -> float:
@@ -226,24 +241,30 @@ def match(
     explained: dict[int, list[OutageWindow]] = {o.number: [] for o in outages}
     left = []
     for window in (*result.baseline_windows, *result.windows):
-        begin, end = window.start_s - alignment_s, window.start_s + window.estimate_s + alignment_s
+        begin, end = window.start_s - alignment_s, window.start_s + _length_s(window) + alignment_s
         near = [o for o in outages if begin <= o.end_s and o.start_s <= end]
         if near:
             longest = max(near, key=lambda o: min(end, o.end_s) - max(begin, o.start_s))
             explained[longest.number].append(window)
-        else:
+        elif not _is_blind(window):
             left.append(window)
     gaps = [s.due_s for s in result.samples if s.sent_s is None]
-    return [
-        Comparison(
-            outage,
-            result.stream,
-            len(explained[outage.number]),
-            Downtime.total(explained[outage.number]),
-            bisect_right(gaps, outage.end_s) - bisect_left(gaps, outage.start_s),
-        )
-        for outage in outages
-    ], left
+    return [_compare(o, result.stream, explained[o.number], gaps) for o in outages], left
+
+
+def _compare(outage: KnownOutage, stream: Stream, windows: Sequence[OutageWindow], gaps: Sequence[float]) -> Comparison:
+    blind = sum(map(_is_blind, windows))
+    unsent = bisect_right(gaps, outage.end_s) - bisect_left(gaps, outage.start_s)
+    return Comparison(outage, stream, len(windows), blind, Downtime.total(windows), unsent)
+
+
+def _is_blind(window: OutageWindow) -> bool:
+    return not (window.lost or window.refused)
+
+
+def _length_s(window: OutageWindow) -> float:
+    """How far a window reaches from its start: by its estimate, or where it saw nothing by what it may hide."""
+    return window.at_most_s if _is_blind(window) else window.estimate_s
 
 
 def _clean_s(result: StreamResult, outages: Iterable[KnownOutage]) -> float:
@@ -254,12 +275,13 @@ def _clean_s(result: StreamResult, outages: Iterable[KnownOutage]) -> float:
 
 def _figures(kind: str, clean_s: float, comparisons: Iterable[Comparison], false: Iterable[FalseWindow]) -> KindFigures:
     mine = [c for c in comparisons if c.kind == kind]
-    errors = [c.error_s for c in mine]
+    errors = [c.error_s for c in mine if not c.unknown]
     return KindFigures(
         kind=kind,
         interval_s=min((c.stream.interval_s for c in mine), default=0.0),
         outages=len(mine),
         seen=sum(c.windows > 0 for c in mine),
+        unknown=sum(c.unknown for c in mine),
         held=sum(c.held for c in mine),
         bias_s=_mean(errors),
         worst_s=max(map(abs, errors), default=0.0),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from vrbench.core.model import Stream
+
 
 class CaveatKind(StrEnum):
     """Every doubt a figure can carry; one wording each, in ``WORDING``."""
@@ -13,6 +15,7 @@ class CaveatKind(StrEnum):
     BASELINE_LOSSY = "baseline-lossy"
     SLOTS_SKIPPED = "slots-skipped"
     NO_SAMPLES = "no-samples"
+    DOWN_AT_REQUEST = "down-at-request"
     NO_RECOVERY_SEEN = "no-recovery-seen"
     JOB_FAILED = "job-failed"
     JOB_UNFINISHED = "job-unfinished"
@@ -35,7 +38,8 @@ WORDING = {
     CaveatKind.BASELINE_LOSSY: "probes were already lost before the operation",
     CaveatKind.SLOTS_SKIPPED: "some probes were never sent; they widen the bounds and count as neither up nor down",
     CaveatKind.NO_SAMPLES: "a stream was never up before the operation, so nothing can be said of it",
-    CaveatKind.NO_RECOVERY_SEEN: "a stream had not recovered when observation ended; its figure is a lower bound",
+    CaveatKind.DOWN_AT_REQUEST: "a stream was down already when the operation was requested; the window counts whole",
+    CaveatKind.NO_RECOVERY_SEEN: "a stream was not seen to recover when observation ended: its figure is a lower bound",
     CaveatKind.JOB_FAILED: "the cloud reported that the operation failed",
     CaveatKind.JOB_UNFINISHED: "the operation's job had not ended in its time",
     CaveatKind.AGENT_LOST: "a guest's prober did not deliver its whole log",
@@ -82,8 +86,9 @@ class NodeClock:
 class TrialFacts:
     """All that analysis needs of a trial beside the raw logs. ``clocks`` are keyed by node (the harness has none).
 
-    ``requested_ns`` is CLOCK_MONOTONIC of the harness just before the operation was sent; ``job_s`` seconds from there
-    to the first look that saw the job ended.
+    ``requested_ns`` is CLOCK_MONOTONIC of the harness just before the operation was sent, ``observed_ns`` when the
+    probers were told to stop (0: not known); ``job_s`` seconds from the request to the first look that saw the job
+    ended. ``expected``: (node, stream) of everything that was to be probed.
     """
 
     number: int
@@ -100,6 +105,8 @@ class TrialFacts:
     agents_lost: tuple[str, ...] = ()
     guests_rebooted: tuple[str, ...] = ()
     probers_failed: tuple[str, ...] = ()
+    observed_ns: int = 0
+    expected: tuple[tuple[str, Stream], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class LiveLog:
             self._rest = self._rest[offset:]
             self._tracks = [_Track() for _ in self._header.streams]
         whole = len(self._rest) // RECORD.size * RECORD.size
-        self._take(decode_records(self._rest[:whole], 0))
+        self._take(decode_records(self._rest[:whole], 0, len(self._tracks)))
         self._rest = self._rest[whole:]
 
     def forget_windows(self) -> None:

@@ -74,8 +74,9 @@ class Sample:
 class OutageWindow:
     """A maximal run of down samples of one stream, with bounds on how long the path was really down.
 
-    ``at_least_s`` <= ``estimate_s`` <= ``at_most_s``; ``at_most_s`` is infinite when the window is censored (still
-    open when observation ended, or open before it began).
+    ``at_least_s`` <= ``estimate_s`` <= ``at_most_s``. ``censored``: still open when observation ended; then, and when
+    the stream was never up before, ``at_most_s`` is infinite. A window without any down sample is ``blind``: a stretch
+    in which nothing was seen, which bounds what may have happened there.
     """
 
     start_s: float
@@ -87,6 +88,10 @@ class OutageWindow:
     gaps: int
     censored: bool
     cause: str = ""
+
+    @property
+    def blind(self) -> bool:
+        return not (self.lost or self.refused)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from vrbench.core.model import Direction, Environment, Stream
 from vrbench.core.profile import Profile
 from vrbench.core.values import show_duration
 
+HARNESS = "harness"  # the node name of the harness's own probers
 # A banner probe leaves sshd before it logs in: with the defaults (MaxStartups 10:30:100, and PerSourcePenalties from
 # OpenSSH 9.8 on) sshd would refuse such probes and so fake the outage that they measure (measurement method, trap 3).
 GUEST_SSHD = "MaxStartups 1000:30:2000\nLoginGraceTime 20\nUseDNS no\n"
@@ -165,6 +166,13 @@ def control_streams(plan: Plan) -> tuple[Stream, ...]:
     if not probes.control_target:
         return ()
     return (Stream("control/harness", Direction.CONTROL, "control", "fresh", probes.control_target, probes.interval),)
+
+
+def expected_streams(plan: Plan, environment: Environment) -> tuple[tuple[str, Stream], ...]:
+    """(node, stream) of everything that a trial probes: what is missing from its logs was not measured."""
+    guests = [(g.name, s) for i, g in enumerate(environment.guests) for s in guest_streams(plan, environment, i)]
+    layers = [s for layer in ("syn", "banner") for s in ingress_streams(plan, environment, layer)]
+    return (*guests, *((HARNESS, s) for s in (*layers, *control_streams(plan))))
 
 
 def short_name(environment: Environment, guest: str) -> str:

@@ -78,7 +78,7 @@ class TrialsTable:
     baseline: float = _key(values.duration, 15.0, "probing before the operation (RFC 6201: at least 15 s)")
     validation: float = _key(values.duration, 10.0, "every stream up this long: recovered (RFC 6412)")
     settle: float = _key(values.duration, 5.0, "pause between trials")
-    observe_at_most: float = _key(values.duration, 1800.0, "give up waiting for recovery after this long")
+    observe_at_most: float = _key(values.duration, 2700.0, "give up waiting for recovery after this long")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +228,13 @@ def _contradictions(tables: Mapping[str, Any]) -> list[str]:
     """What is wrong between keys that are each right."""
     probes: ProbesTable = tables["probes"]
     environment: EnvironmentTable = tables["environment"]
+    trials: TrialsTable = tables["trials"]
     found = []
+    if trials.validation >= trials.observe_at_most:
+        found.append(
+            f"trials.validation ({values.show_duration(trials.validation)}) must be shorter than "
+            f"trials.observe_at_most ({values.show_duration(trials.observe_at_most)}): recovery could never be seen"
+        )
     for key in ("interval", "banner_interval"):
         if getattr(probes, key) >= probes.threshold:
             found.append(

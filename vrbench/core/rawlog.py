@@ -131,8 +131,17 @@ def _stream_header(fields: dict[str, object]) -> StreamHeader:
     return StreamHeader(stream, start_ns, interval_ns)
 
 
-def decode_records(log: bytes, offset: int) -> Iterator[Record]:
-    """The records from ``offset`` on; a last record cut short by a crash is left out."""
+_KINDS = frozenset(Kind)
+
+
+def decode_records(log: bytes, offset: int, streams: int = 256) -> Iterator[Record]:
+    """The records from ``offset`` on, of a log of so many streams.
+
+    A last record cut short by a crash is left out, and the log ends at the first record that can't be one (a tail of
+    zeros after a power cut): what comes after it is nothing that a prober wrote.
+    """
     whole = (len(log) - offset) // RECORD.size * RECORD.size
     for kind, stream, detail, slot, t_ns in RECORD.iter_unpack(memoryview(log)[offset : offset + whole]):
+        if kind not in _KINDS or stream >= streams:
+            return
         yield Record(Kind(kind), stream, detail, slot, t_ns)

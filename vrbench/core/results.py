@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from vrbench.core.facts import Caveat, Context, TrialFacts
 from vrbench.core.method import Method
 from vrbench.core.model import Direction, OutageWindow, Outcome, Sample, Stream, Verdict
-from vrbench.core.windows import Downtime, union
+from vrbench.core.windows import Downtime, any_down_s
 
 MEASURED = (Direction.EGRESS, Direction.INGRESS)
 
@@ -30,9 +30,14 @@ class StreamResult:
 
     @property
     def recovered_s(self) -> float | None:
-        """When the last window ended, in seconds from the request; None without a window, infinite when censored."""
-        ends = [math.inf if w.censored else w.start_s + w.estimate_s for w in self.windows]
+        """When the last outage ended, in seconds from the request; None without one, infinite when nobody saw it."""
+        ends = [math.inf if w.censored else w.start_s + w.estimate_s for w in self.windows if w.censored or not w.blind]
         return max(ends, default=None)
+
+    @property
+    def outages(self) -> tuple[OutageWindow, ...]:
+        """The windows in which something was seen to be down."""
+        return tuple(w for w in self.windows if not w.blind)
 
     def count(self, outcome: Outcome) -> int:
         return sum(s.outcome is outcome for s in self.samples)
@@ -45,7 +50,7 @@ class DirectionFigures:
     streams: int
     downtime: Downtime
     worst_s: float
-    any_down: Downtime
+    any_down_s: float
     first_recovery_s: float | None
     full_recovery_s: float | None
     windows: int
@@ -77,7 +82,10 @@ class TrialResult:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run, analysed: what it was, how far it came (building, measuring, done, failed), and its whole trials."""
+    """A run, analysed: what it was, how far it came (building, measuring, done, failed), and its trials.
+
+    ``unreadable``: a sentence for each trial whose samples can't be analysed.
+    """
 
     run_id: str
     path: str
@@ -85,6 +93,7 @@ class Run:
     method: Method
     state: str
     trials: tuple[TrialResult, ...]
+    unreadable: tuple[str, ...] = ()
 
     def downtimes(self, direction: Direction | None, flow: str | None = None) -> tuple[Downtime, ...]:
         """One downtime per trial whose verdict is not INVALID: what summaries are made of."""
@@ -94,15 +103,15 @@ class Run:
 
 def _figures(streams: Sequence[StreamResult]) -> DirectionFigures:
     ends = [s.recovered_s for s in streams if s.recovered_s is not None]
-    first_ends = [s.windows[0].start_s + s.windows[0].estimate_s for s in streams if s.windows]
+    first_ends = [w.start_s + w.estimate_s for s in streams for w in s.outages[:1] if not w.censored]
     full = max(ends, default=None)
     return DirectionFigures(
         streams=len(streams),
         downtime=Downtime.mean([s.downtime for s in streams]),
-        worst_s=max((s.downtime.estimate_s for s in streams), default=0.0),
-        any_down=union(w for s in streams for w in s.windows),
+        worst_s=max((s.downtime.settled_s for s in streams), default=math.inf),
+        any_down_s=any_down_s(w for s in streams for w in s.windows),
         first_recovery_s=min(first_ends, default=None),
         full_recovery_s=None if full is None or math.isinf(full) else full,
-        windows=sum(len(s.windows) for s in streams),
+        windows=sum(len(s.outages) for s in streams),
         unavailable_s=sum(s.unavailable_s for s in streams) / max(1, len(streams)),
     )

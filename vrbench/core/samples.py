@@ -17,11 +17,10 @@ from vrbench.core.rawlog import Kind, Record, StreamHeader, decode_header, decod
 
 @dataclass(frozen=True, slots=True)
 class StreamSamples:
-    """All slots of one stream, in order, without holes; ``connected`` holds the slots whose TCP connection stood."""
+    """All slots of one stream, in order, without holes."""
 
     stream: Stream
     samples: tuple[Sample, ...]
-    connected: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -31,7 +30,6 @@ class _Slots:
     sent: dict[int, int] = field(default_factory=dict)
     replied: dict[int, int] = field(default_factory=dict)
     refused: dict[int, int] = field(default_factory=dict)
-    connected: set[int] = field(default_factory=set)
     last: int = -1  # the last slot that was sent or tried
 
 
@@ -54,7 +52,7 @@ def read_log(log: bytes, zero_ns: int, threshold_s: float) -> NodeLog:
     header, offset = decode_header(log)
     slots: dict[int, _Slots] = defaultdict(_Slots)
     wall, end_ns, last_ns = [], 0, header.started_ns
-    for record in decode_records(log, offset):
+    for record in decode_records(log, offset, len(header.streams)):
         if record.kind is Kind.WALL:
             wall.append(record.t_ns)
             continue
@@ -79,14 +77,12 @@ def _note(slots: _Slots, record: Record) -> None:
         slots.replied.setdefault(record.slot, record.t_ns)
     elif record.kind is Kind.REFUSED:
         slots.refused.setdefault(record.slot, record.t_ns)
-    elif record.kind is Kind.CONNECTED:
-        slots.connected.add(record.slot)
 
 
 def _judge(header: StreamHeader, slots: _Slots, end_ns: int, zero_ns: int, threshold_ns: int) -> StreamSamples:
     # A prober stops sending some time before it writes END, to wait for the last answers: the last send is the end.
     samples = tuple(_sample(header, slots, slot, end_ns, zero_ns, threshold_ns) for slot in range(slots.last + 1))
-    return StreamSamples(header.stream, samples, frozenset(slots.connected))
+    return StreamSamples(header.stream, samples)
 
 
 def _sample(header: StreamHeader, slots: _Slots, slot: int, end_ns: int, zero_ns: int, threshold_ns: int) -> Sample:

@@ -17,8 +17,8 @@ from vrbench.core.samples import NodeLog
 RFC6201_BASELINE_S = 15.0
 CLOCK_STEP_NS = 500_000_000
 CLOCK_ERROR_NS = 50_000_000
-SKIPPED_TOLERATED = 0.001  # share of slots; above it the caveat stands
-SKIPPED_DECISIVE = 0.10  # share of slots; above it nobody can say what happened
+SKIPPED_TOLERATED = 0.005  # share of a stream's slots after the request; above it the caveat stands
+SKIPPED_DECISIVE = 0.10  # above it nobody can say what happened
 
 INVALIDATING = frozenset(
     {CaveatKind.JOB_FAILED, CaveatKind.CONTROL_DOWN, CaveatKind.GUEST_REBOOTED, CaveatKind.INTERRUPTED}
@@ -26,6 +26,7 @@ INVALIDATING = frozenset(
 UNSETTLING = frozenset(
     {
         CaveatKind.NO_SAMPLES,
+        CaveatKind.DOWN_AT_REQUEST,
         CaveatKind.NO_RECOVERY_SEEN,
         CaveatKind.AGENT_LOST,
         CaveatKind.PROBER_FAILED,
@@ -39,12 +40,13 @@ def judge(
 ) -> tuple[Verdict, tuple[Caveat, ...]]:
     """The trial's verdict and every caveat that applies, worst first."""
     found = [*_of_the_run(facts, method), *_of_the_clocks(facts, nodes), *_of_the_streams(streams, method)]
-    skipped = _skipped_share(streams)
-    if skipped > SKIPPED_TOLERATED:
-        found.append(Caveat(CaveatKind.SLOTS_SKIPPED, f"{skipped:.2%} of slots"))
+    shares = {s.stream.name: _gap_share(s) for s in streams if s.samples}
+    gappy = [f"{name} {share:.2%}" for name, share in shares.items() if share > SKIPPED_TOLERATED]
+    if gappy:
+        found.append(Caveat(CaveatKind.SLOTS_SKIPPED, _names(gappy)))
     kinds = {c.kind for c in found}
     verdict = Verdict.VALID
-    if kinds & UNSETTLING or skipped > SKIPPED_DECISIVE:
+    if kinds & UNSETTLING or max(shares.values(), default=0.0) > SKIPPED_DECISIVE:
         verdict = Verdict.UNKNOWN
     if kinds & INVALIDATING:
         verdict = Verdict.INVALID
@@ -57,6 +59,8 @@ def _of_the_run(facts: TrialFacts, method: Method) -> Iterator[Caveat]:
         yield Caveat(CaveatKind.JOB_FAILED, facts.job_error)
     if not facts.job_finished:
         yield Caveat(CaveatKind.JOB_UNFINISHED)
+    if not facts.recovered:
+        yield Caveat(CaveatKind.NO_RECOVERY_SEEN, "observation ended before every stream had been up long enough")
     if facts.interrupted:
         yield Caveat(CaveatKind.INTERRUPTED)
     if facts.guests_rebooted:
@@ -88,11 +92,14 @@ def _of_the_streams(streams: Sequence[StreamResult], method: Method) -> Iterator
     open_ended = [s.stream.name for s in measured if s.seen_up and any(w.censored for w in s.windows)]
     if open_ended:
         yield Caveat(CaveatKind.NO_RECOVERY_SEEN, _names(open_ended))
-    lossy = [s.stream.name for s in measured if s.baseline_windows]
+    spanning = [s.stream.name for s in measured if s.seen_up and any(w.start_s <= 0 for w in s.outages)]
+    if spanning:
+        yield Caveat(CaveatKind.DOWN_AT_REQUEST, _names(spanning))
+    lossy = [s.stream.name for s in measured if any(not w.blind for w in s.baseline_windows)]
     if lossy:
         yield Caveat(CaveatKind.BASELINE_LOSSY, _names(lossy))
     yield from _of_the_controls(streams, measured)
-    relapsed = [s.stream.name for s in measured if len(s.windows) > 1]
+    relapsed = [s.stream.name for s in measured if len(s.outages) > 1]
     if relapsed:
         yield Caveat(CaveatKind.RELAPSED, _names(relapsed))
     yield from _of_the_flows(measured, method)
@@ -102,13 +109,17 @@ def _of_the_controls(streams: Sequence[StreamResult], measured: Sequence[StreamR
     controls = [s for s in streams if s.stream.direction is Direction.CONTROL]
     if not controls:
         yield Caveat(CaveatKind.NO_CONTROL)
-    outages = [w for s in measured for w in s.windows]
-    down = [s.stream.name for s in controls if any(_overlap(c, outages) for c in s.windows)]
+    outages = [w for s in measured for w in s.outages]
+    down = [s.stream.name for s in controls if any(_overlap(c, outages) for c in s.outages)]
     if down:
         yield Caveat(CaveatKind.CONTROL_DOWN, _names(down))
-    lossy = [s.stream.name for s in controls if s.stream.name not in down and (s.windows or s.baseline_windows)]
+    lossy = [s.stream.name for s in controls if s.stream.name not in down and _lost_any(s)]
     if lossy:
         yield Caveat(CaveatKind.CONTROL_LOSSY, _names(lossy))
+
+
+def _lost_any(stream: StreamResult) -> bool:
+    return any(not w.blind for w in (*stream.windows, *stream.baseline_windows))
 
 
 def _of_the_flows(measured: Sequence[StreamResult], method: Method) -> Iterator[Caveat]:
@@ -117,9 +128,10 @@ def _of_the_flows(measured: Sequence[StreamResult], method: Method) -> Iterator[
     differ = []
     for old in (s for s in measured if s.stream.flow == "persistent"):
         new = fresh.get(old.node)
-        if new is None or old.recovered_s is None or new.recovered_s is None:
+        if new is None or old.recovered_s == new.recovered_s:
             continue
-        if abs(old.recovered_s - new.recovered_s) > method.threshold_s + 2 * method.interval_s:
+        # A flow that was never seen down recovered at once.
+        if abs((old.recovered_s or 0.0) - (new.recovered_s or 0.0)) > method.threshold_s + 2 * method.interval_s:
             differ.append(old.node)
     if differ:
         yield Caveat(CaveatKind.FLOWS_DIFFER, _names(differ))
@@ -131,9 +143,10 @@ def _overlap(control: OutageWindow, outages: Iterable[OutageWindow]) -> bool:
     return any(w.start_s <= end and control.start_s <= w.start_s + w.estimate_s for w in outages)
 
 
-def _skipped_share(streams: Sequence[StreamResult]) -> float:
-    slots = [s.outcome.is_gap for r in streams for s in r.samples if s.due_s >= 0]
-    return sum(slots) / len(slots) if slots else 0.0
+def _gap_share(stream: StreamResult) -> float:
+    """The share (0..1) of a stream's slots after the request that are neither up nor down."""
+    gaps = [s.outcome.is_gap for s in stream.samples if s.due_s >= 0]
+    return sum(gaps) / len(gaps) if gaps else 0.0
 
 
 def _names(names: Sequence[str]) -> str:

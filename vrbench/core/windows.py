@@ -1,16 +1,26 @@
 """Samples to outage windows with bounds.
 
 A window is a maximal run of down samples of one stream (a loss period, RFC 3357); gaps inside it do not split it, and
-fewer than ``merge`` successes between two runs do not either. Let f and l be the send times of its first and last down
-sample, u that of the last up sample before it and v that of the first up sample after it. Then
+fewer than ``merge`` successes between two runs do not either. Let u be the last up sample before it, f its first and l
+its last down sample, v the first up sample after it; x is also the time that x was sent. Then
 
-    at_least = l - f        estimate = v - f        at_most = v - u
+    at_least = the sum of (last - first) over its runs of down samples next to each other
+    at_most  = arrival of v's answer - u
+    estimate = v - f, and later by as much as v's answer came later than usual
 
-A probe crosses the router twice within one round trip after its send time, so both bounds widen by the path's round
-trip: at_least - rtt (not below 0), at_most + rtt. The estimate of an outage that begins at a random phase is off by
-the difference of two phases, each uniform over one interval: unbiased, triangular, sd = interval / sqrt(6). Gaps at the
-edges move u and v outward and so widen at_most by themselves. A window without u or v is censored: at_most is infinite.
-The bounds hold under one assumption: between two down samples next to each other the path was down.
+Why these hold. u crossed the router twice after it was sent, and v's answer crossed it before it arrived: the outage
+lies between the two moments. (v's own arrival counts, not its send time: a probe that waited in the sender's queue
+for the gateway's address is answered late, and was sent while the path was still down.) A probe can be lost on its way
+back, one round trip after it was sent: each run's part of at_least shrinks by the round trip, not below 0. Time covered
+by gaps or by successes proves nothing, so it is no part of at_least. One assumption is made: between two down samples
+next to each other the path was down.
+
+The estimate of an outage that begins at a random phase is off by the difference of two phases, each uniform over one
+interval: unbiased, triangular, sd = interval / sqrt(6).
+
+What was not seen is never zero: two or more gaps in a row between two successes could hide an outage as long as the
+distance between them. Such a stretch is a *blind* window: at_least = estimate = 0, at_most as above. A window (or a
+stretch) without v is censored and has no upper bound; one without u has none either.
 """
 
 from __future__ import annotations
@@ -21,65 +31,101 @@ from dataclasses import dataclass, field
 
 from vrbench.core.model import OutageWindow, Outcome, Sample
 
-ESTIMATOR = "w1"  # changes whenever the same samples would give other figures; part of every method id
+ESTIMATOR = "w2"  # changes whenever the same samples would give other figures; part of every method id
+BLIND_GAPS = 2  # so many gaps in a row can hide an outage of two intervals
 
 
 @dataclass(slots=True)
 class _Run:
-    """A window being read: samples down so far, and what stands around them."""
+    """A window being read: what stands before it, its down samples in runs, and what has come since."""
 
-    last_up: float | None
-    down: list[Sample] = field(default_factory=list)
+    last_up: Sample | None
+    runs: list[list[Sample]] = field(default_factory=list)
     gaps: int = 0
-    ups: list[float] = field(default_factory=list)  # send times of successes seen since the last down sample
+    ups: list[Sample] = field(default_factory=list)  # successes seen since the last down sample
+    broken: bool = True  # the next down sample begins a run of its own
+
+    def add(self, sample: Sample) -> None:
+        """One more down sample."""
+        if self.broken:
+            self.runs.append([])
+        self.runs[-1].append(sample)
+        self.ups.clear()
+        self.broken = False
 
 
-def find_windows(samples: Iterable[Sample], merge: int = 1, rtt_s: float = 0.0) -> tuple[OutageWindow, ...]:
-    """All outage windows of one stream's samples, which must be in order of their slots."""
+def find_windows(
+    samples: Iterable[Sample], merge: int = 1, rtt_s: float = 0.0, whole: bool = True
+) -> tuple[OutageWindow, ...]:
+    """All outage windows of one stream's samples, in order of slots; ``rtt_s`` is what a round trip usually takes.
+
+    ``whole`` is False for a log that was cut short: what came after its last sample was not seen.
+    """
     found: list[OutageWindow] = []
-    last_up: float | None = None
+    last_up: Sample | None = None
     run: _Run | None = None
-    pending_gaps = 0
+    gaps = 0
     for sample in samples:
+        if sample.outcome.is_gap:
+            gaps += 1
+            if run is not None:
+                run.broken = True
+            continue
         if sample.outcome.is_down:
             if run is None:
                 run = _Run(last_up)
             elif not run.ups:
-                run.gaps += pending_gaps
-            run.down.append(sample)
-            run.ups.clear()
-        elif sample.outcome is Outcome.REPLIED and sample.sent_s is not None:
-            last_up = sample.sent_s
+                run.gaps += gaps
+            run.add(sample)
+        else:
             if run is not None:
-                run.ups.append(last_up)
+                run.ups.append(sample)
+                run.broken = True
                 if len(run.ups) >= merge:
                     found.append(_window(run, rtt_s))
                     run = None
-        pending_gaps = pending_gaps + 1 if sample.outcome.is_gap else 0
+            elif gaps >= BLIND_GAPS and last_up is not None:
+                found.append(_blind(last_up, sample, gaps))
+            last_up = sample
+        gaps = 0
     if run is not None:
         found.append(_window(run, rtt_s))
+    elif last_up is not None and (gaps >= BLIND_GAPS or not whole):
+        found.append(_blind(last_up, None, gaps))
     return tuple(found)
 
 
 def _window(run: _Run, rtt_s: float) -> OutageWindow:
-    first, last = _sent(run.down[0]), _sent(run.down[-1])
-    first_up = run.ups[0] if run.ups else None
-    estimate = (first_up if first_up is not None else last) - first
-    at_most = math.inf if run.last_up is None or first_up is None else first_up - run.last_up + rtt_s
+    down = [s for r in run.runs for s in r]
+    first, last = _sent(down[0]), _sent(down[-1])
+    end = run.ups[0] if run.ups else None
+    later = 0.0 if end is None else max(0.0, (end.rtt_s or 0.0) - rtt_s)
+    at_least = sum(max(0.0, _sent(r[-1]) - _sent(r[0]) - rtt_s) for r in run.runs)
     return OutageWindow(
         start_s=first,
-        at_least_s=max(0.0, last - first - rtt_s),
-        estimate_s=estimate,
-        at_most_s=at_most,
-        lost=sum(s.outcome is Outcome.LOST for s in run.down),
-        refused=sum(s.outcome is Outcome.REFUSED for s in run.down),
+        at_least_s=at_least,
+        estimate_s=max(at_least, (last if end is None else _sent(end) + later) - first),
+        at_most_s=_between(run.last_up, end),
+        lost=sum(s.outcome is Outcome.LOST for s in down),
+        refused=sum(s.outcome is Outcome.REFUSED for s in down),
         gaps=run.gaps,
-        censored=math.isinf(at_most),
+        censored=end is None,
     )
 
 
+def _blind(last_up: Sample, end: Sample | None, gaps: int) -> OutageWindow:
+    return OutageWindow(_sent(last_up), 0.0, 0.0, _between(last_up, end), 0, 0, gaps, censored=end is None)
+
+
+def _between(last_up: Sample | None, end: Sample | None) -> float:
+    """From one success being sent to the next one's answer; infinite where one of them is missing."""
+    if last_up is None or end is None:
+        return math.inf
+    return _sent(end) + (end.rtt_s or 0.0) - _sent(last_up)
+
+
 def _sent(sample: Sample) -> float:
-    """A down sample's send time; one that was never sent can't be down."""
+    """A sample's send time; one that was never sent is neither up nor down."""
     if sample.sent_s is None:
         raise ValueError(f"slot {sample.slot} is {sample.outcome} but was never sent")
     return sample.sent_s
@@ -108,8 +154,10 @@ class Downtime:
 
     @classmethod
     def mean(cls, downtimes: Sequence[Downtime]) -> Downtime:
-        """The mean, bound by bound; of nothing it is 0."""
-        n = max(1, len(downtimes))
+        """The mean, bound by bound; of nothing it is not measured: no estimate, no upper bound."""
+        if not downtimes:
+            return cls(0.0, math.nan, math.inf)
+        n = len(downtimes)
         return cls(
             sum(d.at_least_s for d in downtimes) / n,
             sum(d.estimate_s for d in downtimes) / n,
@@ -117,19 +165,13 @@ class Downtime:
         )
 
 
-def union(windows: Iterable[OutageWindow]) -> Downtime:
-    """How long at least one of the windows was open.
+def any_down_s(windows: Iterable[OutageWindow]) -> float:
+    """How long at least one of the windows was open, by their estimates; infinite when one has no end.
 
-    The lower bound joins the spans from first to last down sample, the upper bound the spans from the up sample before
-    to the up sample after. Windows of different clocks must have been aligned before.
+    Windows of different clocks must have been aligned before.
     """
-    inner, likely, outer = [], [], []
-    for w in windows:
-        inner.append((w.start_s, w.start_s + w.at_least_s))
-        likely.append((w.start_s, w.start_s + w.estimate_s))
-        before = 0.0 if math.isinf(w.at_most_s) else max(0.0, w.at_most_s - w.estimate_s)
-        outer.append((w.start_s - before, math.inf if math.isinf(w.at_most_s) else w.start_s + w.estimate_s))
-    return Downtime(_covered(inner), _covered(likely), _covered(outer))
+    spans = [(w.start_s, math.inf if w.censored else w.start_s + w.estimate_s) for w in windows]
+    return _covered(spans)
 
 
 def _covered(spans: list[tuple[float, float]]) -> float:

@@ -18,7 +18,7 @@ from vrbench.report.rows import Row
 
 MAX_WRONG = 12
 COLUMNS = tuple(
-    "outage direction guest stream kind interval_s true_start_s true_s uncertainty_s windows at_least_s estimate_s "
+    "outage direction guest stream kind interval_s true_start_s true_s uncertainty_s windows blind at_least_s estimate_s "
     "at_most_s error_s unsent result".split()
 )
 
@@ -34,10 +34,12 @@ def verdict(calibration: Calibration) -> str:
     """What this machine's figures are worth, in one line."""
     missed = sum(k.missed for k in calibration.kinds)
     false = sum(k.false for k in calibration.kinds)
+    unknown = sum(k.unknown for k in calibration.kinds)
+    held_up = f", {unknown} unknown (prober held up)" if unknown else ""
     return (
         f"on this machine: bias {calibration.bias_s * 1000:+.1f} ms, worst {calibration.worst_s * 1000:.1f} ms at "
         f"{calibration.interval_s * 1000:g} ms; "
-        f"bounds held the truth in {calibration.held} of {calibration.seen}; missed {missed}, false {false} "
+        f"bounds held the truth in {calibration.held} of {calibration.seen}; missed {missed}, false {false}{held_up} "
         f"(truth known to ± {calibration.worst_uncertainty_s * 1000:.1f} ms)"
     )
 
@@ -114,6 +116,7 @@ def comparison_rows(calibration: Calibration) -> Iterator[Row]:
             "true_s": o.duration_s,
             "uncertainty_s": o.uncertainty_s,
             "windows": c.windows,
+            "blind": c.blind,
             "at_least_s": m.at_least_s,
             "estimate_s": m.estimate_s,
             "at_most_s": None if math.isinf(m.at_most_s) else m.at_most_s,

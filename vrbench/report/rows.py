@@ -129,7 +129,7 @@ def _trials(run: Run) -> Iterator[Row]:
         }
         for direction in (Direction.EGRESS, Direction.INGRESS):
             row |= {f"{direction}_{k}": v for k, v in _direction_cells(trial, direction).items()}
-        row |= {f"{d}_{f}_downtime_s": trial.figures(d, f).downtime.estimate_s for d, f in FLOWS}
+        row |= {f"{d}_{f}_downtime_s": finite(trial.figures(d, f).downtime.estimate_s) for d, f in FLOWS}
         row |= {"punctual_harness": trial.punctual_harness, "punctual_guests": trial.punctual_guests}
         yield {**row, "method": run.method.id}
 
@@ -137,11 +137,11 @@ def _trials(run: Run) -> Iterator[Row]:
 def _direction_cells(trial: TrialResult, direction: Direction) -> Row:
     figures = trial.figures(direction)
     return {
-        "downtime_s": figures.downtime.estimate_s,
+        "downtime_s": finite(figures.downtime.estimate_s),
         "at_least_s": figures.downtime.at_least_s,
         "at_most_s": finite(figures.downtime.at_most_s),
-        "worst_s": figures.worst_s,
-        "any_down_s": figures.any_down.estimate_s,
+        "worst_s": finite(figures.worst_s),
+        "any_down_s": finite(figures.any_down_s),
         "first_recovery_s": figures.first_recovery_s,
         "full_recovery_s": figures.full_recovery_s,
         "windows": figures.windows,
@@ -176,8 +176,8 @@ def _context(run: Run) -> Row:
 
 
 def finite(value: float) -> float | None:
-    """The value, or None where there is no bound."""
-    return None if math.isinf(value) else value
+    """The value, or None where there is no bound or nothing was measured."""
+    return value if math.isfinite(value) else None
 
 
 def utc_text(moment: datetime) -> str:

@@ -31,9 +31,10 @@ def _table(title: str, *columns: str) -> Table:
 
 def run_report(run: Run) -> RenderableType:
     """All of a run: windows and trials, the headline, and every caveat."""
+    unreadable: list[RenderableType] = [Text(f"! {words}", style="red") for words in run.unreadable]
     if not run.trials:
-        return Text(f"{run.run_id}: no complete trial ({run.state})")
-    parts: list[RenderableType] = [windows_table(t) for t in run.trials]
+        return Group(*unreadable, Text(f"{run.run_id}: no complete trial ({run.state})"))
+    parts: list[RenderableType] = [*unreadable, *(windows_table(t) for t in run.trials)]
     parts += [trials_table(run), flows_table(run), headline_table(run), caveat_lines([run])]
     return Group(*parts)
 
@@ -47,7 +48,7 @@ def windows_table(trial: TrialResult) -> RenderableType:
     listed = list(_grouped(trial))
     for count, name, index, window in listed[:MAX_WINDOW_ROWS]:
         streams = f"{count} × {name}" if count > 1 else name
-        kind = "silence" if not window.refused else "refusal" if not window.lost else "both"
+        kind = _kind(window)
         down = bounded(Downtime(window.at_least_s, window.estimate_s, window.at_most_s))
         table.add_row(streams, str(index), f"{window.start_s:+.2f} s", down, kind)
     if not listed:
@@ -58,6 +59,13 @@ def windows_table(trial: TrialResult) -> RenderableType:
         )
         return Group(table, Text(more, style="dim"))
     return table
+
+
+def _kind(window: OutageWindow) -> str:
+    """What was seen in a window."""
+    if window.blind:
+        return "not seen"
+    return "silence" if not window.refused else "refusal" if not window.lost else "both"
 
 
 def _grouped(trial: TrialResult) -> Iterable[tuple[int, str, int, OutageWindow]]:
@@ -82,7 +90,7 @@ def trials_table(run: Run) -> Table:
                 direction.value,
                 bounded(f.downtime),
                 seconds(f.worst_s, n),
-                seconds(f.any_down.estimate_s, n),
+                seconds(f.any_down_s, n),
                 seconds(trial.facts.job_s, 1) if first else "",
                 Text(trial.verdict.value, style=_VERDICT_STYLE[trial.verdict]) if first else "",
             )

@@ -24,6 +24,8 @@ def seconds(value: float | None, digits: int = 2) -> str:
 
 def bounded(d: Downtime) -> str:
     """ "14.62 s (14.52–14.71)": the estimate and what it is between."""
+    if math.isnan(d.estimate_s):
+        return "not measured"
     if math.isinf(d.at_most_s):
         return f"≥ {d.at_least_s:.1f} s (open)"
     n = decimals(d.at_most_s - d.at_least_s)
