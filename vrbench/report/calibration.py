@@ -18,8 +18,8 @@ from vrbench.report.rows import Row
 
 MAX_WRONG = 12
 COLUMNS = tuple(
-    "outage direction guest stream kind interval_s true_start_s true_s uncertainty_s windows blind at_least_s estimate_s "
-    "at_most_s error_s unsent result".split()
+    "outage direction guest stream kind interval_s true_start_s true_s uncertainty_s windows blind at_least_s "
+    "estimate_s at_most_s error_s unsent result".split()
 )
 
 
