@@ -57,7 +57,8 @@ def test_bounds_hold_the_truth(tmp_path: Path) -> None:
     with (tmp_path / shown["csv"]).open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(shown["comparisons"]) == 4 * 60
-    assert {r["result"] for r in rows} <= {"held", "unseen"}
+    assert {r["result"] for r in rows} <= {"held", "unseen", "unknown"}
+    assert {(r["refuse"], bool(r["guest"])) for r in rows} == {(a, b) for a in ("True", "False") for b in (True, False)}
     truth = json.loads(next(tmp_path.glob("r/*/trial-01/truth.json")).read_text())
     assert len(truth) == 60
 

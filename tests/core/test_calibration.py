@@ -47,7 +47,7 @@ def outages(lengths: Sequence[float], direction: str = "both", guest: str = "") 
     draw, at, found = random.Random(4), 2.0, []
     for number, length in enumerate(lengths, 1):
         at += 1 + draw.random()
-        found.append(KnownOutage(number, direction, guest, at, at + length, 0.0002))
+        found.append(KnownOutage(number, direction, guest, False, at, at + length, 0.0002))
         at += length
     return found
 
@@ -238,6 +238,7 @@ def test_the_series_follows_from_its_seed() -> None:
     cases = [(i.direction, bool(i.guest)) for i in real]
     assert {cases.count((d, one)) for d in DIRECTIONS for one in (False, True)} == {10}
     assert all(SHORTEST_S <= i.seconds <= 30 and 0.5 <= i.pause_s <= 0.75 for i in real)
+    assert sum(i.refuse for i in real) == pytest.approx(20, abs=4)
     assert [i.seconds for i in series if i.direction == NOTHING] == [12.0]
     assert any(a != b for a, b in pairwise(cases))
 

@@ -101,9 +101,9 @@ def command(
 ) -> int:
     """Inject outages of known length on the embedded lab, and show measured beside true.
 
-    Packets are dropped in the data path of the lab's router: egress, ingress or both, of all VMs or of one, 20 ms to
-    30 s, at random moments. Shows how far off vrbench is on this machine, whether its bounds held the truth, and what
-    it missed or made up. Exit code 0 when all bounds held and nothing was missed or made up, else 2.
+    Packets are dropped or refused in the data path of the lab's router: egress, ingress or both, of all VMs or of one,
+    20 ms to 30 s, at random moments. Shows how far off vrbench is on this machine, whether its bounds held the truth,
+    and what it missed or made up. Exit code 0 when all bounds held and nothing was missed or made up, else 2.
     """
     size = replace(QUICK if quick else FULL, **({"outages": outages} if outages else {}))
     run_id = run_id or new_run_id(datetime.now(UTC), "calibrate")
@@ -178,6 +178,10 @@ class CalibrationSession(Session):
     known: tuple[tuple[Injection, Outage], ...] = ()
     environment: Environment | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._context = replace(self._context, operation="known-outages")
+
     def _trial(self, number: int, limits: TrialLimits, sensors: Sensors, environment: Environment) -> None:
         self.environment = environment
         nodes = _lab_names(self.lab, environment)
@@ -185,7 +189,7 @@ class CalibrationSession(Session):
             observation = sensors.observation(self.store.trial(number))
             facts = run_trial(number, limits, observation, operation, self.screen, SystemClock())
         self.known = tuple(operation.done)
-        truth = [{"guest": i.guest, **outage.to_json()} for i, outage in self.known]
+        truth = [{"guest": i.guest, "refuse": i.refuse, **outage.to_json()} for i, outage in self.known]
         replace_json(self.store.trial(number) / "truth.json", truth)
         self.store.write_facts(replace(facts, lab=True))
         if facts.job_error or not facts.job_finished:
@@ -235,7 +239,8 @@ class InjectedOutages:
 def _words(injection: Injection) -> str:
     if injection.direction == NOTHING:
         return f"no outage for {injection.seconds:g} s"
-    return f"{injection.direction} of {injection.guest or 'all VMs'} out for {injection.seconds:.3f} s"
+    how = "refused" if injection.refuse else "out"
+    return f"{injection.direction} of {injection.guest or 'all VMs'} {how} for {injection.seconds:.3f} s"
 
 
 def _lab_names(lab: Path, environment: Environment) -> Mapping[str, str]:
@@ -251,7 +256,8 @@ def inject(lab: Path, injection: Injection, nodes: Mapping[str, str]) -> Outage:
     The lab's processes can't be looked up from in here, so its socket is asked without a look whether it runs.
     """
     target = nodes[injection.guest] if injection.guest else ""
-    question = {"ask": "outage", "seconds": injection.seconds, "direction": injection.direction, "target": target}
+    what = {"direction": injection.direction, "target": target, "refuse": injection.refuse}
+    question = {"ask": "outage", "seconds": injection.seconds, **what}
     return Outage.from_json(control.ask(lab, question, injection.seconds + ANSWER_S))
 
 
@@ -263,6 +269,7 @@ def _compare(trial: TrialResult, known: Sequence[tuple[Injection, Outage]], envi
             number,
             injection.direction,
             injection.guest,
+            injection.refuse,
             (outage.start.monotonic_ns - zero) / 1e9,
             (outage.end.monotonic_ns - zero) / 1e9,
             (outage.start.uncertainty_ns + outage.end.uncertainty_ns) / 1e9,

@@ -31,10 +31,14 @@ ALIGNMENT_S = 0.001  # two clocks of one machine are read this far apart at most
 
 @dataclass(frozen=True, slots=True)
 class Injection:
-    """One outage to inject, after a pause of ``pause_s``. ``guest`` is a guest's name, or empty for all traffic."""
+    """One outage to inject, after a pause of ``pause_s``; in silence, or with ``refuse`` by resets and ICMP errors.
+
+    ``guest`` is a guest's name, or empty for all traffic.
+    """
 
     direction: str
     guest: str
+    refuse: bool
     seconds: float
     pause_s: float
 
@@ -49,6 +53,7 @@ class KnownOutage:
     number: int
     direction: str
     guest: str
+    refuse: bool
     start_s: float
     end_s: float
     uncertainty_s: float
@@ -196,23 +201,25 @@ def draw_series(
 ) -> tuple[Injection, ...]:
     """The series that ``seed`` stands for: lengths log-uniform from 20 ms to ``longest_s``, every case equally often.
 
-    A case is a direction, for all traffic or for one of ``guests``. Each outage comes ``recovery_s`` and up to half as
-    much again after the one before, so at any phase of the probes. In the middle nothing happens for ``clean_s``.
+    A case is a direction, for all traffic or for one of ``guests``, in silence or refusing (one in three). Each outage
+    comes ``recovery_s`` and up to half as much again after the one before, so at any phase of the probes. In the middle
+    nothing happens for ``clean_s``.
     """
     draw = random.Random(seed)
-    cases = [(d, one) for d in DIRECTIONS for one in (False, True)]
+    cases = [(d, one, refuse) for refuse in (False, True, False) for d in DIRECTIONS for one in (False, True)]
     turns = [cases[i % len(cases)] for i in range(outages)]
     draw.shuffle(turns)
     series = [
         Injection(
             direction,
             draw.choice(guests) if one else "",
+            refuse,
             math.exp(draw.uniform(math.log(SHORTEST_S), math.log(longest_s))),
             recovery_s * draw.uniform(1.0, 1.5),
         )
-        for direction, one in turns
+        for direction, one, refuse in turns
     ]
-    series.insert(outages // 2, Injection(NOTHING, "", clean_s, 0.0))
+    series.insert(outages // 2, Injection(NOTHING, "", False, clean_s, 0.0))
     return tuple(series)
 
 

@@ -112,7 +112,11 @@ class _Supervisor:
         if not routers:
             raise GroundError("no router is running: there is nothing to interrupt")
         moments = self._truth.outage(
-            routers, direction, vm.ip if vm else None, lambda: _wait_while_connected(line, seconds)
+            routers,
+            direction,
+            vm.ip if vm else None,
+            lambda: _wait_while_connected(line, seconds),
+            refuse=bool(question.get("refuse", False)),
         )
         return describe(direction, target, routers, moments).to_json()
 

@@ -9,6 +9,9 @@ For all traffic the rule stands right behind connection tracking in prerouting, 
 answers to pings of a public address as well. For one VM it stands in the forward path, before any other filter,
 where a packet bears the guest's own address in either direction.
 
+An outage is silent, or it refuses: what opens or continues a flow is answered by the router with a reset (TCP) or with
+"administratively prohibited" (all else; the kernel sends few of those a second), and the answers are still dropped.
+
 The rules are committed by libnftables over a netlink socket opened beforehand, so that a commit takes a millisecond or
 two; the moment given is the middle between the clock readings before and after it.
 """
@@ -80,6 +83,14 @@ def outage_rules(direction: str, address: str | None) -> list[str]:
     return [f"ip {opened} {address} ct direction original", f"ip {answers} {address} ct direction reply"]
 
 
+def outage_script(table: str, direction: str, address: str | None, refuse: bool) -> str:
+    """What starts an outage, as one transaction."""
+    answers = ("meta l4proto tcp reject with tcp reset", "reject with icmp admin-prohibited") if refuse else ()
+    verdicts = (*(f"ct direction original {answer}" for answer in answers), "drop")
+    rules = [f"{match} {verdict}" for match in outage_rules(direction, address) for verdict in verdicts]
+    return "; ".join(f"add rule ip {table} drops {rule}" for rule in rules)
+
+
 class Truth:
     """Injects outages into running routers. Several at once are kept apart by the names of their tables."""
 
@@ -89,9 +100,14 @@ class Truth:
         self._numbers = count(1)
 
     def outage(
-        self, routers: Sequence[str], direction: str, address: str | None, wait: Callable[[], None]
+        self,
+        routers: Sequence[str],
+        direction: str,
+        address: str | None,
+        wait: Callable[[], None],
+        refuse: bool = False,
     ) -> tuple[Moment, Moment]:
-        """Drop from now until ``wait`` returns (or raises), in all ``routers``; the true start and end."""
+        """Drop or refuse from now until ``wait`` returns (or raises), in all ``routers``; the true start and end."""
         table = f"outage{next(self._numbers)}"
         hook = "prerouting priority -199" if address is None else "forward priority -300"
         with ExitStack() as stack:
@@ -99,8 +115,7 @@ class Truth:
                 filters = [stack.enter_context(PacketFilter(self._library, router)) for router in routers]
                 for each in filters:
                     each.commit(f"add table ip {table}; add chain ip {table} drops {{ type filter hook {hook}; }}")
-            rules = "; ".join(f"add rule ip {table} drops {match} drop" for match in outage_rules(direction, address))
-            start = self._commit(filters, rules)
+            start = self._commit(filters, outage_script(table, direction, address, refuse))
             try:
                 wait()
             finally:

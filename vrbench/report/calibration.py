@@ -18,7 +18,7 @@ from vrbench.report.rows import Row
 
 MAX_WRONG = 12
 COLUMNS = tuple(
-    "outage direction guest stream kind interval_s true_start_s true_s uncertainty_s windows blind at_least_s "
+    "outage direction guest refuse stream kind interval_s true_start_s true_s uncertainty_s windows blind at_least_s "
     "estimate_s at_most_s error_s unsent result".split()
 )
 
@@ -77,7 +77,8 @@ def _wrong(calibration: Calibration) -> Iterator[str]:
 
 def _words(c: Comparison) -> str:
     o, m = c.outage, c.measured
-    what = f"outage {o.number} ({o.direction}{f', {o.guest}' if o.guest else ''}) of {o.duration_s * 1000:.1f} ms"
+    which = ", ".join(filter(None, (o.direction, o.guest, "refused" if o.refuse else "")))
+    what = f"outage {o.number} ({which}) of {o.duration_s * 1000:.1f} ms"
     unsent = f", {c.unsent} slots unsent" if c.unsent else ""
     if not c.windows:
         return f"! {c.stream.name} missed {what}{unsent}"
@@ -106,11 +107,11 @@ def comparison_rows(calibration: Calibration) -> Iterator[Row]:
     """One row per comparison, then one per false window, whose outage is empty."""
     for c in calibration.comparisons:
         o, m = c.outage, c.measured
-        result = "missed" if c.missed else "unseen" if not c.windows else "held" if c.held else "not held"
         yield {
             "outage": o.number,
             "direction": o.direction,
             "guest": o.guest,
+            "refuse": o.refuse,
             **_stream_cells(c),
             "true_start_s": o.start_s,
             "true_s": o.duration_s,
@@ -122,7 +123,7 @@ def comparison_rows(calibration: Calibration) -> Iterator[Row]:
             "at_most_s": None if math.isinf(m.at_most_s) else m.at_most_s,
             "error_s": c.error_s,
             "unsent": c.unsent,
-            "result": result,
+            "result": _result(c),
         }
     for f in calibration.false_windows:
         w = f.window
@@ -135,6 +136,13 @@ def comparison_rows(calibration: Calibration) -> Iterator[Row]:
             "at_most_s": None if math.isinf(w.at_most_s) else w.at_most_s,
             "result": "false",
         }
+
+
+def _result(c: Comparison) -> str:
+    """unseen: too short for the stream; unknown: the prober was held up."""
+    if not c.windows:
+        return "missed" if c.missed else "unseen"
+    return "not held" if not c.held else "unknown" if c.unknown else "held"
 
 
 def _stream_cells(of: Comparison | FalseWindow) -> Row:
