@@ -46,11 +46,9 @@ def test_a_run_is_deployed_followed_collected_and_removed(agent: GuestAgent) -> 
     """The whole life of an agent; what stands in the guest ends with it."""
     home = Path(agent._home)
     assert agent.facts().gateway == "10.1.1.1"
-    assert agent.facts().gateway_mac
     agent.start(STREAMS, max_s=30)
     agent.follow()
     wait_for(lambda: size(agent) > 1000, "samples")
-    assert not agent.lost_contact
     agent.finish()
     logged = read_log(agent.local_log)
     assert logged.header.node == "vm-1"
@@ -76,11 +74,11 @@ def test_following_survives_a_cut(agent: GuestAgent, gate: Box, verdict: str) ->
     agent.follow()
     wait_for(lambda: size(agent) > 1000, "samples")
     gate.run("router", "nft", f"add rule ip gate cut meta l4proto tcp {verdict}")
-    wait_for(lambda: agent.lost_contact, "lost contact")
-    silent = agent.last_heard_ns
-    wait_for(lambda: time.monotonic_ns() - silent > 3_500_000_000, "the end of the first connection")
+    had, end = size(agent), time.monotonic() + 3.5
+    wait_for(lambda: time.monotonic() > end, "the end of the first connection")
+    assert size(agent) < had + 2000
     gate.run("router", "nft", "flush chain ip gate cut")
-    wait_for(lambda: not agent.lost_contact, "contact again")
+    wait_for(lambda: size(agent) > had + 2000, "contact again")
     agent.finish()
     logged = read_log(agent.local_log)
     assert agent.local_log.read_bytes() == (Path(agent._home) / "probe.log").read_bytes()

@@ -154,14 +154,11 @@ def facts() -> Dict[str, Any]:
     """What this machine is, and what it knows of its default gateway."""
     with open("/proc/sys/kernel/random/boot_id") as file:
         boot_id = file.read().strip()
-    gateway, mac = "", ""
+    gateway = ""
     with open("/proc/net/route") as routes:
         for fields in map(str.split, routes):
             if fields[1] == "00000000" and not gateway:
                 gateway = socket.inet_ntoa(struct.pack("<I", int(fields[2], 16)))
-    with open("/proc/net/arp") as neighbours:
-        for fields in map(str.split, neighbours):
-            mac = fields[3] if fields[0] == gateway else mac
     return {
         "boot_id": boot_id,
         "python": sys.version.split()[0],
@@ -169,7 +166,6 @@ def facts() -> Dict[str, Any]:
         "monotonic_ns": monotonic_ns(),
         "wall_ns": wall_ns(),
         "gateway": gateway,
-        "gateway_mac": mac,
     }
 
 

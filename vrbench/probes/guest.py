@@ -24,7 +24,6 @@ from vrbench.probes.observer import ends_in_order
 from vrbench.remote import CommandFailed, Completed, Remote, RemoteError
 
 IDLE_S = 3.0  # an agent logs at least once a second: after this long the connection is given up
-SILENT_S = 2.0  # after this long without a byte contact counts as lost
 CLOCK_EXCHANGES = 15
 
 # Saves the agent from standard input; prints its directory, then the command that runs Python there: the interpreter
@@ -61,7 +60,6 @@ class GuestFacts:
     monotonic_ns: int
     wall_ns: int
     gateway: str
-    gateway_mac: str  # empty: no neighbour entry
 
 
 class GuestAgent:
@@ -72,7 +70,6 @@ class GuestAgent:
 
     def __init__(self, guest: Guest, connect: Callable[[], Remote], local_log: Path) -> None:
         self.guest, self.local_log = guest, local_log
-        self.last_heard_ns = 0
         self._connect = connect
         self._home = ""
         self._python: list[str] = []
@@ -96,9 +93,9 @@ class GuestAgent:
         return self._ended_early
 
     @property
-    def lost_contact(self) -> bool:
-        """Whether the follower has heard nothing for 2 s: what the live view shows is old then."""
-        return time.monotonic_ns() - self.last_heard_ns > SILENT_S * 1e9
+    def place(self) -> str:
+        """Where the agent writes in the guest; empty before ``deploy`` and after ``remove``."""
+        return self._path("probe.log") if self._home else ""
 
     def deploy(self) -> None:
         """Put the agent into a directory of its own, readable by this user only."""
@@ -106,22 +103,29 @@ class GuestAgent:
             done = remote.run(_DEPLOY.format(id=secrets.token_hex(8)), stdin=agent_bundle())
         if done.code != 0:
             raise self._failed("has no place for the agent", done)
-        self._home, python = done.out.decode().splitlines()
+        *_, self._home, python = done.out.decode().splitlines()  # a login script may have said things first
         self._python = python.split()
 
     def facts(self) -> GuestFacts:
+        """What the guest says of itself."""
         with self._connection() as remote:
             done = remote.run(self._command("facts"))
         if done.code != 0:
             raise self._failed("can't run the agent", done)
-        return GuestFacts(**json.loads(done.out))
+        try:
+            return GuestFacts(**json.loads(done.out.splitlines()[-1]))
+        except (IndexError, TypeError, ValueError) as error:
+            raise self._failed("gave no facts but", done) from error
 
     def measure_clock(self) -> ClockOffset:
         """The offset between the two monotonic clocks, from the fastest of 15 exchanges."""
         with self._connection() as remote:
             answers = remote.exchange(self._command("clock"), CLOCK_EXCHANGES, timeout_s=10.0)
         sent, received, clock = min(answers, key=lambda answer: answer[1] - answer[0])
-        return ClockOffset(int(clock) - (sent + received) // 2, (received - sent + 1) // 2)
+        try:
+            return ClockOffset(int(clock) - (sent + received) // 2, (received - sent + 1) // 2)
+        except ValueError as error:
+            raise ProbeError(f"guest {self.guest.name} tells no time but {clock[:80]!r}") from error
 
     def start(self, streams: Sequence[PhasedStream], max_s: float, lane: tuple[int, int] = (0, 1)) -> None:
         """Start probing, detached; returns when the first probe is out. It ends by itself after ``max_s``.
@@ -144,17 +148,19 @@ class GuestAgent:
 
     def follow(self) -> None:
         """From now on keep ``local_log`` up to date in the background, whatever happens to the connection."""
-        self.last_heard_ns = time.monotonic_ns()
+        self._ended_early = ""
         self._follower = threading.Thread(target=self._follow, name=f"follow {self.guest.name}", daemon=True)
         self._follower.start()
 
     def finish(self, deadline_s: float = 30.0) -> None:
         """Stop the agent and fetch the rest; ProbeError when the local log stays without its end.
 
-        May be called again after a ProbeError: following goes on until ``remove``.
+        May be called again after a ProbeError: following goes on until ``leave`` or ``remove``.
         """
+        if ends_in_order(self.local_log):
+            return
         end = time.monotonic() + deadline_s
-        if self._follower is None:
+        if self._follower is None or not self._follower.is_alive():  # it may have given up too early
             self.follow()
         assert self._follower is not None
         problem = self._stop(end)
@@ -163,9 +169,13 @@ class GuestAgent:
             reason = problem or self._ended_early or f"the rest did not arrive within {deadline_s:g} s"
             raise ProbeError(f"guest {self.guest.name}: its samples end early: {reason}; what arrived is kept")
 
-    def remove(self) -> None:
-        """Stop whatever still runs and delete all that was put into the guest; nothing there is fine."""
+    def leave(self) -> None:
+        """Follow no longer, so that the local log stays as it is; what is in the guest stays there."""
         self._done.set()
+
+    def remove(self) -> None:
+        """Stop whatever still runs and delete all that was put into the guest, its log too; nothing there is fine."""
+        self.leave()
         if not self._home:
             return
         with self._connect() as remote:
@@ -197,7 +207,7 @@ class GuestAgent:
                 self._ended_early = f"can't write {self.local_log}: {error.strerror}"
                 return
             except RemoteError:
-                pass  # the router is away, as expected: lost_contact says so, and we try again
+                pass  # the router is away, as expected: we try again
             if ends_in_order(self.local_log):
                 return
             self._done.wait(random.uniform(0.5, 1.0))
@@ -207,11 +217,10 @@ class GuestAgent:
         with self.local_log.open("ab") as local, self._connect() as remote:
             following = self._command("follow", self._path("probe.log"), str(local.tell()))
             for chunk in remote.stream(following, IDLE_S):
-                local.write(chunk)
-                local.flush()
-                self.last_heard_ns = time.monotonic_ns()
                 if self._done.is_set():
                     return
+                local.write(chunk)
+                local.flush()
 
     @contextmanager
     def _connection(self) -> Iterator[Remote]:

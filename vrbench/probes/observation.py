@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 from vrbench.core.analysis import HARNESS
 from vrbench.core.facts import NodeClock
@@ -17,15 +16,15 @@ from vrbench.core.live import LiveLog, StreamState
 from vrbench.core.model import Environment, Guest, Stream
 from vrbench.core.plan import Plan, control_streams, guest_streams, ingress_streams, short_name
 from vrbench.core.ports import Collected
+from vrbench.core.rawlog import RawLogError
 from vrbench.core.schedule import phases
 from vrbench.probes.config import PhasedStream, ProbeError
 from vrbench.probes.guest import GuestAgent
 from vrbench.probes.observer import Observer, ObserverConfig, start_observer
 from vrbench.probes.reach import reach
+from vrbench.probes.side_by_side import Stop, side_by_side
 from vrbench.remote import HostKeyPins, Remote, RemoteError
 
-T = TypeVar("T")
-R = TypeVar("R")
 RETRY_S = 0.5
 COLLECT_S = 30.0
 REACH_S = 5.0
@@ -48,7 +47,7 @@ class Sensors:
     def await_guests(self, deadline_s: float) -> None:
         """Return when every guest has let us in; raises ProbeError naming those that did not, and the last reason."""
         until = time.monotonic() + deadline_s
-        reasons = side_by_side(self.environment.guests, lambda g: self._await(g, until))
+        reasons = side_by_side(self.environment.guests, lambda guest, stop: self._await(guest, until, stop))
         missing = {g.name: r for g, r in zip(self.environment.guests, reasons, strict=True) if r}
         if missing:
             name, reason = next(iter(missing.items()))
@@ -59,7 +58,7 @@ class Sensors:
                 "cloud sees it"
             )
 
-    def _await(self, guest: Guest, until: float) -> str:
+    def _await(self, guest: Guest, until: float, stop: Stop) -> str:
         """Try until the deadline; returns the last reason, or '' on success."""
         while True:
             try:
@@ -68,7 +67,7 @@ class Sensors:
             except RemoteError as error:
                 if time.monotonic() >= until:
                     return str(error)
-            time.sleep(RETRY_S)
+            stop.sleep(RETRY_S)
 
     def silent_addresses(self) -> tuple[str, ...]:
         """The public addresses that don't answer a ping from here, although a rule lets us in."""
@@ -87,17 +86,25 @@ class _Followed:
     live: LiveLog
     offset_ns: int = 0
     read: int = 0
+    unreadable: bool = False
 
     def states(self) -> Iterator[StreamState]:
         """The log's streams now, times moved to the harness's clock."""
+        if not self.unreadable:
+            self._read_on()
+        for s in self.live.states():
+            moved = replace(s, since_ns=s.since_ns - self.offset_ns, judged_ns=s.judged_ns - self.offset_ns)
+            yield moved
+
+    def _read_on(self) -> None:
         with contextlib.suppress(FileNotFoundError), self.path.open("rb") as file:
             file.seek(self.read)
             chunk = file.read()
             self.read += len(chunk)
-            self.live.feed(chunk)
-        for s in self.live.states():
-            moved = replace(s, since_ns=s.since_ns - self.offset_ns, judged_ns=s.judged_ns - self.offset_ns)
-            yield moved
+            try:
+                self.live.feed(chunk)
+            except RawLogError:
+                self.unreadable = True  # its streams are not seen any more; analysis says what is wrong
 
 
 @dataclass
@@ -119,7 +126,7 @@ class Observation:
         guests = range(len(environment.guests))
         self._agents = [self._agent(g) for g in environment.guests]
         try:
-            side_by_side(guests, lambda i: self._start_agent(i, seed))
+            side_by_side(guests, lambda i, stop: self._start_agent(i, seed, stop))
             streams: dict[Literal["syn", "banner", "icmp"], tuple[Stream, ...]] = {
                 "syn": ingress_streams(plan, environment, "syn"),
                 "banner": ingress_streams(plan, environment, "banner"),
@@ -145,7 +152,7 @@ class Observation:
     def stop(self) -> Collected:
         """End the probers, fetch what the guests wrote, and clean the guests up."""
         failed = [words for o in self._observers if (words := _stop(o))]
-        ends = [end for end in side_by_side(self._agents, self._finish_agent) if end]
+        ends = [end for end in side_by_side(self._agents, lambda agent, _: self._finish_agent(agent)) if end]
         return Collected(
             clocks=dict(self._clocks),
             agents_lost=tuple(end.words for end in ends if not end.rebooted),
@@ -157,16 +164,18 @@ class Observation:
         label = short_name(self.sensors.environment, guest.name)
         return GuestAgent(guest, lambda: self.sensors.connect(guest), self.folder / f"guest-{label}.raw")
 
-    def _start_agent(self, index: int, seed: int) -> None:
+    def _start_agent(self, index: int, seed: int, stop: Stop) -> None:
         plan, agent = self.sensors.plan, self._agents[index]
         streams = guest_streams(plan, self.sensors.environment, index)
         lane = (index, len(self._agents))
         with agent.one_connection():
+            stop.check()
             agent.deploy()
-            self._boots[agent.guest.name] = agent.facts().boot_id
-            clock = agent.measure_clock()
-            self._clocks[agent.guest.name] = NodeClock(clock.offset_ns, clock.error_ns)
+            boot, clock = agent.facts().boot_id, agent.measure_clock()
+            stop.check()
             agent.start(phased(streams, seed + index + 1), _longest_s(plan), lane)
+        self._boots[agent.guest.name] = boot
+        self._clocks[agent.guest.name] = NodeClock(clock.offset_ns, clock.error_ns)
         agent.follow()
         self._logs.append(self._followed(agent.local_log, clock.offset_ns))
 
@@ -180,23 +189,42 @@ class Observation:
         return _Followed(path, LiveLog(round(self.sensors.plan.method.threshold_s * 1e9)), offset_ns)
 
     def _finish_agent(self, agent: GuestAgent) -> _BadEnd | None:
-        """Collect one guest's samples; returns what went wrong, None when all is well."""
+        """Collect one guest's samples, then clean up there; returns what went wrong, None when all is well."""
+        name, until = agent.guest.name, time.monotonic() + COLLECT_S
+        lost, rebooted = "", False
+        if name in self._boots:  # else it never probed
+            try:
+                agent.finish(COLLECT_S)
+            except ProbeError as error:
+                lost = f"{name}: {error}; what is missing may still be in the guest: {agent.place}"
+            rebooted = self._rebooted(agent, until)
+        agent.leave()
+        if not lost:
+            with contextlib.suppress(ProbeError, RemoteError):  # the VM goes after the run, and the agent has ended
+                agent.remove()
+        return _BadEnd(name if rebooted else lost, rebooted) if lost or rebooted else None
+
+    def _rebooted(self, agent: GuestAgent, until: float) -> bool:
+        """Whether the guest was booted since the start; if not, its clock is measured once more.
+
+        Tries until then, at least once. A guest that can't be asked keeps its first clock, and was not seen to reboot.
+        """
         name = agent.guest.name
-        end: _BadEnd | None = None
-        try:
-            if name in self._clocks:
+        while True:
+            try:
                 with agent.one_connection():
                     if agent.facts().boot_id != self._boots[name]:
-                        return _BadEnd(name, rebooted=True)
+                        return True
                     clock = agent.measure_clock()
-                later = NodeClock(clock.offset_ns, clock.error_ns)
-                self._clocks[name] = self._clocks[name].drifting_to(later)
-                agent.finish(COLLECT_S)
-        except (ProbeError, RemoteError) as error:
-            end = _BadEnd(f"{name}: {error}", rebooted=False)
-        with contextlib.suppress(ProbeError, RemoteError):  # the VM is removed after the run, and the agent ends itself
-            agent.remove()
-        return end
+            except RemoteError:
+                if time.monotonic() + RETRY_S > until:
+                    return False
+                time.sleep(RETRY_S)
+            except ProbeError:
+                return False
+            else:
+                self._clocks[name] = self._clocks[name].drifting_to(NodeClock(clock.offset_ns, clock.error_ns))
+                return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,13 +241,6 @@ def phased(streams: Sequence[Stream], seed: int) -> tuple[PhasedStream, ...]:
         return ()
     spread = phases(len(streams), streams[0].interval_s, seed)
     return tuple(PhasedStream(s, p) for s, p in zip(streams, spread, strict=True))
-
-
-def side_by_side(items: Sequence[T], work: Callable[[T], R]) -> list[R]:
-    """Do the work for every item at once; results in order, the first error after all have ended."""
-    with ThreadPoolExecutor(max_workers=max(1, min(16, len(items)))) as pool:
-        futures = [pool.submit(work, item) for item in items]
-    return [f.result() for f in futures]
 
 
 def _stop(observer: Observer) -> str:

@@ -1,0 +1,148 @@
+"""All probers of a trial, and what is left of their samples when the path or the guest fails at the end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.probes.box import Box
+from tests.probes.rig import HARNESS, ROUTER, read_log, wait_for
+from tests.probes.servers import start_sshd, stop_server
+from vrbench.core.model import Endpoint, Environment, Guest
+from vrbench.core.plan import Plan, make_plan
+from vrbench.core.profile import load_profile
+from vrbench.core.rawlog import Kind
+from vrbench.probes import observation as observation_module
+from vrbench.probes.observation import Observation, Sensors
+from vrbench.remote import HostKeyPins, generate_key
+
+pytestmark = pytest.mark.lab
+VM = "vrb-1-vm1"
+
+
+def small_plan() -> Plan:
+    text = f'[lab]\n[environment]\nvms = 1\npublic_ips = 1\n[probes]\negress_target = "{HARNESS}"'
+    return make_plan(load_profile(text, "test"), "run")
+
+
+def one_guest() -> Environment:
+    guest, endpoint = Guest(VM, "id-1", "10.1.1.10", ROUTER, 2200), Endpoint(ROUTER, 2200, VM)
+    return Environment("n", "vrb-1-net", "z", "h", "v", "o", ROUTER, (guest,), (endpoint,))
+
+
+@pytest.fixture
+def sensors(box: Box, tmp_path: Path) -> Iterator[Sensors]:
+    """What reaches guest0 by SSH; the test's thread stands in the harness's network."""
+    server = start_sshd(box, "guest0", tmp_path, generate_key(tmp_path / "id"))
+    with box.inside("harness"):
+        yield Sensors(small_plan(), one_guest(), tmp_path / "id", HostKeyPins(tmp_path / "known_hosts"))
+    stop_server(box, "guest0", server)
+
+
+@pytest.fixture
+def running(sensors: Sensors, tmp_path: Path) -> Iterator[Observation]:
+    """A trial's observation with samples of its guest."""
+    (tmp_path / "trial").mkdir()
+    observation = sensors.observation(tmp_path / "trial")
+    observation.start()
+    wait_for(lambda: guest_log(observation).exists() and guest_log(observation).stat().st_size > 1000, "samples")
+    yield observation
+    for agent in observation._agents:
+        agent.remove()
+
+
+def guest_log(observation: Observation) -> Path:
+    return observation.folder / "guest-vm1.raw"
+
+
+def cut(box: Box) -> None:
+    box.run("router", "nft", "add rule ip gate cut meta l4proto tcp reject with tcp reset")
+
+
+def mend(box: Box) -> None:
+    box.run("router", "nft", "flush chain ip gate cut")
+
+
+def test_all_is_well(running: Observation) -> None:
+    """A quiet trial: whole logs, a clock for the guest, and nothing left in it."""
+    home = Path(running._agents[0].place).parent
+    collected = running.stop()
+    assert (collected.agents_lost, collected.guests_rebooted, collected.probers_failed) == ((), (), ())
+    assert abs(collected.clocks[VM].offset_ns) <= collected.clocks[VM].error_ns
+    assert read_log(guest_log(running)).records[-1].kind is Kind.END
+    assert not home.exists()
+
+
+def test_a_path_that_is_away_when_a_trial_ends_costs_no_samples(running: Observation, gate: Box) -> None:
+    """Every first attempt is reset; two seconds later the path is back, and with it all samples."""
+    cut(gate)
+    back = threading.Timer(2.0, mend, [gate])
+    back.start()
+    collected = running.stop()
+    back.join()
+    assert collected.agents_lost == ()
+    assert read_log(guest_log(running)).records[-1].kind is Kind.END
+
+
+def test_what_did_not_arrive_stays_in_the_guest(
+    running: Observation, gate: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the end of its log the guest is not cleaned, the words say where the log is, and following has ended."""
+    monkeypatch.setattr(observation_module, "COLLECT_S", 3.0)
+    (agent,) = running._agents
+    place = agent.place
+    cut(gate)
+    collected = running.stop()
+    mend(gate)
+    assert place in collected.agents_lost[0]
+    assert collected.guests_rebooted == (), "a boot id that can't be read is no reboot"
+    assert collected.clocks[VM].error_ns > 0
+    assert Path(place).stat().st_size >= guest_log(running).stat().st_size > 1000
+    assert agent._follower is not None
+    agent._follower.join(5.0)
+    assert not agent._follower.is_alive()
+
+
+def test_the_path_may_fail_between_the_samples_and_the_clock(
+    running: Observation, gate: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Samples that have arrived are whole although neither boot id nor clock can be read: the first clock is kept."""
+    monkeypatch.setattr(observation_module, "COLLECT_S", 3.0)
+    (agent,) = running._agents
+    finish, before = agent.finish, running._clocks[VM]
+
+    def finish_and_cut(deadline_s: float) -> None:
+        finish(deadline_s)
+        cut(gate)
+
+    monkeypatch.setattr(agent, "finish", finish_and_cut)
+    collected = running.stop()
+    mend(gate)
+    assert (collected.agents_lost, collected.guests_rebooted) == ((), ())
+    assert collected.clocks[VM] == before
+
+
+def test_a_reboot_is_told_and_its_samples_are_kept(running: Observation) -> None:
+    """Another boot id: the guest is named, its clock is not mixed with the new one, what it wrote is fetched."""
+    before = running._clocks[VM]
+    running._boots[VM] = "another boot"
+    collected = running.stop()
+    assert (collected.guests_rebooted, collected.agents_lost) == ((VM,), ())
+    assert collected.clocks[VM] == before
+    assert read_log(guest_log(running)).records[-1].kind is Kind.END
+    (agent,) = running._agents
+    assert agent._follower is not None
+    assert not agent._follower.is_alive()
+
+
+def test_a_log_that_is_none_ends_no_trial(running: Observation) -> None:
+    """Bytes that are no raw log take their streams out of the live view; the others go on."""
+    garbled = running.folder / "garbled.raw"
+    garbled.write_bytes(b"\xff\x00garbage\n" * 9)
+    running._logs.append(running._followed(garbled, 0))
+    wait_for(lambda: any(s.up for s in running.states()), "states of the others")
+    assert {s.node for s in running.states()} == {"harness", VM}
+    running.stop()

@@ -1,0 +1,101 @@
+"""Work done for every guest at once by daemon threads, so that an interrupt never has to wait for a guest."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+WIDTH = 16  # guests at once
+STEP_S = 0.1
+PATIENCE_S = 5.0  # for work under way when the user interrupts: so that what it began can be cleaned up
+
+
+class Stopped(Exception):
+    """Work gave up because its result is no longer wanted."""
+
+
+class Stop:
+    """Tells work whether its result is still wanted."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    def check(self) -> None:
+        """Raise Stopped once the flag is set."""
+        if self._event.is_set():
+            raise Stopped
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep; raises Stopped as soon as the flag is set."""
+        if self._event.wait(seconds):
+            raise Stopped
+
+
+def side_by_side(items: Sequence[T], work: Callable[[T, Stop], R], patience_s: float = PATIENCE_S) -> list[R]:
+    """Do the work for every item at once; the results in order.
+
+    The first failure stops the others and is raised when none is under way any more. An interrupt of this thread stops
+    them too, gives them ``patience_s`` and goes on its way: work checks its ``Stop`` before each step that it begins.
+    """
+    shift = _Shift(items, work)
+    threads = [threading.Thread(target=shift.take_turns, daemon=True) for _ in range(min(WIDTH, len(items)))]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            # In steps: a signal that comes just before a wait begins is only noticed when that wait ends.
+            while thread.is_alive():
+                thread.join(STEP_S)
+    except BaseException:
+        shift.stop.set()
+        shift.await_idle(patience_s)
+        raise
+    if shift.failures:
+        raise shift.failures[0]
+    return [shift.results[index] for index in range(len(items))]
+
+
+class _Shift(Generic[T, R]):
+    """Items taken in turn by several threads. What is under way is counted, not deduced from the threads: an interrupt
+    may come while those are still being started."""
+
+    def __init__(self, items: Sequence[T], work: Callable[[T, Stop], R]) -> None:
+        self.stop = Stop()
+        self.results: dict[int, R] = {}
+        self.failures: list[BaseException] = []
+        self._work = work
+        self._waiting = iter(list(enumerate(items)))
+        self._under_way = 0
+        self._turn = threading.Condition()
+
+    def take_turns(self) -> None:
+        while (taken := self._take()) is not None:
+            index, item = taken
+            try:
+                self.stop.check()
+                self.results[index] = self._work(item, self.stop)
+            except Stopped:
+                pass
+            except BaseException as failure:  # noqa: BLE001  # it is raised again, in the calling thread
+                self.failures.append(failure)
+                self.stop.set()
+            with self._turn:
+                self._under_way -= 1
+                self._turn.notify_all()
+
+    def _take(self) -> tuple[int, T] | None:
+        with self._turn:
+            taken = next(self._waiting, None)
+            self._under_way += taken is not None
+            return taken
+
+    def await_idle(self, patience_s: float) -> None:
+        with self._turn:
+            self._turn.wait_for(lambda: self._under_way == 0, patience_s)
