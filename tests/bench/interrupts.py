@@ -24,7 +24,7 @@ from tests.cli.zone import PROFILE, ROOT, VRBENCH, running_zone
 from vrbench.lab.status import LabOptions
 
 LAB = PROFILE.replace("[environment]", "[lab]\ntime_scale = 0.05\n[environment]")
-SPAN_S = 18.0  # how long an undisturbed run takes, about: moments are spread over it
+SPAN_S = 15.0  # how long an undisturbed run takes, about: moments are spread over it
 
 
 def host_view() -> dict[str, object]:
