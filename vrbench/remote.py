@@ -1,4 +1,4 @@
-"""SSH to guests, as small as the harness needs it: run, put, stream. The only importer of paramiko."""
+"""SSH to guests, as small as the harness needs it: run, stream, exchange. The only importer of paramiko."""
 
 from __future__ import annotations
 
@@ -54,13 +54,10 @@ class HostKeyPins:
                 self._pins[name] = key
 
     def check(self, host: str, port: int, key_type: str, key: bytes) -> None:
-        """Pin the key of ``host``:``port``, or hold it against the pin; raises RemoteError when it has changed."""
-        name = host if port == 22 else f"[{host}]:{port}"
-        shown = f"{key_type} {base64.b64encode(key).decode()}"
+        """Hold the key of ``host``:``port`` against its pin, if it has one; raises RemoteError when it has changed."""
+        name, shown = _pin(host, port, key_type, key)
         with self._lock:
-            pinned = self._pins.setdefault(name, shown)
-            if pinned is shown:
-                self._append(f"{name} {shown}\n")
+            pinned = self._pins.get(name, shown)
         if pinned != shown:
             raise RemoteError(
                 f"{host} port {port} shows another host key than at first contact: {_fingerprint(shown)}, pinned "
@@ -68,10 +65,30 @@ class HostKeyPins:
                 "purpose, remove that line"
             )
 
+    def keep(self, host: str, port: int, key_type: str, key: bytes) -> None:
+        """Pin the key unless one is pinned already; raises RemoteError when the file can't be written."""
+        name, shown = _pin(host, port, key_type, key)
+        with self._lock:
+            if name not in self._pins:
+                self._append(f"{name} {shown}\n")
+                self._pins[name] = shown
+
     def _append(self, line: str) -> None:
-        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(fd, "w") as file:
-            file.write(line)
+        try:
+            fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            with os.fdopen(fd, "w") as file:
+                file.write(line)
+        except OSError as error:
+            raise RemoteError(
+                f"can't keep a guest's host key in {self._path}: {error.strerror}; is this machine's disk full, or the "
+                "file not yours?"
+            ) from error
+
+
+def _pin(host: str, port: int, key_type: str, key: bytes) -> tuple[str, str]:
+    """Name and key as a known_hosts line has them."""
+    name = host if port == 22 else f"[{host}]:{port}"
+    return name, f"{key_type} {base64.b64encode(key).decode()}"
 
 
 def _fingerprint(key: str) -> str:
@@ -118,6 +135,8 @@ class Remote:
                 shown = transport.get_remote_server_key()
                 pins.check(host, port, shown.get_name(), shown.asbytes())
                 transport.auth_publickey(user, key)
+                # Not before: early in a first boot sshd may show the template's key, and makes its own later.
+                pins.keep(host, port, shown.get_name(), shown.asbytes())
             except BaseException:
                 transport.close()
                 raise
@@ -143,15 +162,6 @@ class Remote:
             channel.settimeout(max(0.01, end - time.monotonic()))
             err = channel.makefile_stderr("rb").read()
             return Completed(self._exit_code(channel, max(0.01, end - time.monotonic())), out, err)
-
-    def put(self, content: bytes, path: str, mode: int = 0o600, timeout_s: float = 30.0) -> None:
-        """Write ``content`` to ``path``, never readable by more than ``mode`` allows."""
-        target = shlex.quote(path)
-        script = f"umask 077 && cat > {target} && chmod {mode:o} {target}"
-        done = self.run(script, timeout_s, content)
-        if done.code != 0:
-            reason = done.err.decode(errors="replace").strip()
-            raise RemoteError(f"{self.name}: can't write {path}: {reason}; is the guest's disk full or read-only?")
 
     def stream(self, command: str | Sequence[str], idle_s: float) -> Iterator[bytes]:
         """The command's output as it comes, to its end; RemoteError when nothing comes for ``idle_s``.

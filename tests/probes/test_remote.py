@@ -61,17 +61,6 @@ def test_a_command_gives_its_code_and_both_outputs(login: Login) -> None:
     assert quoted.out == b"a b'$HOME"
 
 
-def test_put_writes_bytes_with_their_mode(login: Login) -> None:
-    """Any bytes arrive as they are; a directory that is not there is an error that says so."""
-    content = bytes(range(256)) * 1000
-    with login.connect() as remote:
-        remote.put(content, str(login.home / "x y"), 0o640)
-        with pytest.raises(RemoteError, match="can't write"):
-            remote.put(b"", str(login.home / "no" / "where"))
-    assert (login.home / "x y").read_bytes() == content
-    assert stat.S_IMODE((login.home / "x y").stat().st_mode) == 0o640
-
-
 def test_a_stream_comes_in_pieces_and_may_not_fall_silent(login: Login) -> None:
     """Chunks arrive as they are written; silence beyond the deadline is an error."""
     with login.connect() as remote:
@@ -105,6 +94,28 @@ def test_the_first_host_key_is_pinned(login: Login) -> None:
     changed = Login(login.box, login.home, login.key, login.public, HostKeyPins(pins))
     with pytest.raises(RemoteError, match=r"another host key.*SHA256:\S+, pinned SHA256:"):
         changed.connect()
+
+
+def test_a_key_is_pinned_only_once_we_are_let_in(login: Login) -> None:
+    """The key that sshd shows while it refuses us, early in a first boot, does not lock out the one made later."""
+    generate_key(login.home / "stranger")
+    with pytest.raises(RemoteError, match="login refused"):
+        login.connect(key=login.home / "stranger")
+    assert not (login.home / "known_hosts").exists()
+    login.pins.check(ROUTER, 2200, "ssh-ed25519", b"the key made later")
+    login.connect().close()
+    with pytest.raises(RemoteError, match="another host key"):
+        login.pins.check(ROUTER, 2200, "ssh-ed25519", b"the key made later")
+
+
+def test_a_pin_that_can_not_be_written_is_named(login: Login) -> None:
+    """A full disk here is not blamed on the guest, and the pin counts as never made."""
+    pins = HostKeyPins(login.home / "full")
+    (login.home / "full").symlink_to("/dev/full")
+    unlucky = Login(login.box, login.home, login.key, login.public, pins)
+    with pytest.raises(RemoteError, match=r"can't keep a guest's host key.*No space left"):
+        unlucky.connect()
+    pins.check(ROUTER, 2200, "ssh-ed25519", b"any key")
 
 
 def test_each_way_to_fail_has_its_message(login: Login) -> None:
