@@ -21,25 +21,27 @@ from vrbench.core.model import Guest
 from vrbench.probes.bundle import agent_bundle
 from vrbench.probes.config import PhasedStream, ProbeError
 from vrbench.probes.observer import ends_in_order
+from vrbench.probes.readiness import FIND_PYTHON
 from vrbench.remote import CommandFailed, Completed, Remote, RemoteError
 
 IDLE_S = 3.0  # an agent logs at least once a second: after this long the connection is given up
 CLOCK_EXCHANGES = 15
 
-# Saves the agent from standard input; prints its directory, then the command that runs Python there: the interpreter
-# itself, not a wrapper that costs the guest more than the agent does, and with the right to raw sockets if possible.
-_DEPLOY = """
+# Saves the agent from standard input; prints its directory, then the command that runs Python there, with the right to
+# raw sockets if possible.
+_DEPLOY = (
+    """
 umask 077
 d=/tmp/vrbench-{id}; mkdir "$d" 2>/dev/null || {{ d=$HOME/.vrbench-{id}; mkdir "$d" || exit 1; }}
-for p in python3 /usr/libexec/platform-python python3.6; do
-  p=$($p -c 'import sys; print(sys.executable if sys.version_info >= (3, 6) else "")' 2>/dev/null </dev/null)
-  [ -n "$p" ] && break
-done
+"""
+    + FIND_PYTHON
+    + """
 [ -n "$p" ] || {{ echo "no Python 3.6 or later" >&2; rmdir "$d"; exit 1; }}
 cat > "$d/agent.pyz" || exit 1
 echo "$d"
 if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then echo "sudo -n $p"; else echo "$p"; fi
 """
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,14 @@ from vrbench.probes.config import PhasedStream, ProbeError
 from vrbench.probes.guest import GuestAgent
 from vrbench.probes.observer import Observer, ObserverConfig, start_observer
 from vrbench.probes.reach import reach
+from vrbench.probes.readiness import Readiness, look, noted
 from vrbench.probes.side_by_side import Stop, side_by_side
 from vrbench.remote import HostKeyPins, Remote, RemoteError
 
 RETRY_S = 0.5
 COLLECT_S = 30.0
 REACH_S = 5.0
+LOOK_STEP_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +46,42 @@ class Sensors:
         user = self.plan.profile.cloud.ssh_user
         return Remote.connect(guest.public_ip, guest.public_port, user, self.key, self.pins)
 
-    def await_guests(self, deadline_s: float) -> None:
-        """Return when every guest has let us in; raises ProbeError naming those that did not, and the last reason."""
+    def await_guests(self, deadline_s: float) -> tuple[str, ...]:
+        """Return when every guest has let us in and booted to its end, with what may spoil figures, in words.
+
+        Raises ProbeError: a guest did not let us in before the deadline (with the last reason), or can't probe.
+        """
         until = time.monotonic() + deadline_s
-        reasons = side_by_side(self.environment.guests, lambda guest, stop: self._await(guest, until, stop))
-        missing = {g.name: r for g, r in zip(self.environment.guests, reasons, strict=True) if r}
+        seen = side_by_side(self.environment.guests, lambda guest, stop: self._await(guest, until, stop))
+        names = [g.name for g in self.environment.guests]
+        missing = {name: reason for name, reason in zip(names, seen, strict=True) if isinstance(reason, str)}
         if missing:
             name, reason = next(iter(missing.items()))
             raise ProbeError(
-                f"{len(missing)} of {len(reasons)} VMs did not answer on SSH within {deadline_s:.0f} s; "
+                f"{len(missing)} of {len(names)} VMs did not answer on SSH within {deadline_s:.0f} s; "
                 f"{name}: {reason}. Check cloud.ssh_user, that the template has sshd and cloud-init, and "
                 "environment.source_cidr: the firewall lets in only that address, which must be this machine's as the "
                 "cloud sees it"
             )
+        labels = [short_name(self.environment, name) for name in names]
+        return noted({label: r for label, r in zip(labels, seen, strict=True) if isinstance(r, Readiness)})
 
-    def _await(self, guest: Guest, until: float, stop: Stop) -> str:
-        """Try until the deadline; returns the last reason, or '' on success."""
+    def _await(self, guest: Guest, until: float, stop: Stop) -> Readiness | str:
+        """Try until the deadline; returns what the guest was found to be, or the last reason why it was not reached."""
         while True:
             try:
-                self.connect(guest).close()
-                return ""
+                with self.connect(guest) as remote:
+                    stop.check()
+                    # In steps: a guest that reboots while it is being waited for leaves the connection hanging.
+                    rest_s = until - time.monotonic()
+                    over = rest_s <= LOOK_STEP_S
+                    ready = look(remote, min(rest_s, LOOK_STEP_S))
             except RemoteError as error:
                 if time.monotonic() >= until:
                     return str(error)
+            else:
+                if over or not ready.booting:
+                    return _fit(guest, ready)
             stop.sleep(RETRY_S)
 
     def silent_addresses(self) -> tuple[str, ...]:
@@ -76,6 +91,12 @@ class Sensors:
     def observation(self, folder: Path) -> Observation:
         """The probers of one trial, not started yet; raw logs go to ``folder``."""
         return Observation(self, folder)
+
+
+def _fit(guest: Guest, ready: Readiness) -> Readiness:
+    if ready.unfit:
+        raise ProbeError(f"VM {guest.name} {ready.unfit}")
+    return ready
 
 
 @dataclass

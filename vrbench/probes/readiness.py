@@ -1,0 +1,108 @@
+"""Whether a guest that lets us in is ready to probe and be probed: one look, over one connection, in one command."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from vrbench.remote import Remote
+
+ENOUGH_STARTUPS = 100  # connections that sshd must take before it refuses any: below, banner probes may be refused
+TIMED_OUT = "124"  # what timeout(1) exits with
+LOOK_S = 20.0  # what a look may take beside the waiting, many guests sharing a host
+
+# Sets p to the interpreter itself, not to a wrapper that costs the guest more than the agent does; empty without one.
+FIND_PYTHON = """
+for p in python3 /usr/libexec/platform-python python3.6; do
+  p=$($p -c 'import sys; print(sys.executable if sys.version_info >= (3, 6) else "")' 2>/dev/null </dev/null)
+  [ -n "$p" ] && break
+done
+"""
+
+# cloud-init has its directory before sshd runs; without one it was not started, and waiting for it would never end.
+_LOOK = (
+    """
+PATH=$PATH:/usr/sbin:/sbin
+exec 2>/dev/null
+if [ -d /run/cloud-init ] && command -v cloud-init >/dev/null; then
+  timeout {wait_s} cloud-init status --wait >/dev/null </dev/null; echo "vrbench cloud-init $?"
+fi
+[ "$(id -u)" != 0 ] && sudo -n true && s="sudo -n" || s=
+"""
+    + FIND_PYTHON
+    + """
+[ -n "$p" ] && echo "vrbench python $p"
+$s ${{p:-false}} -c '
+import socket
+for kind in socket.SOCK_RAW, socket.SOCK_DGRAM:
+    try:
+        socket.socket(socket.AF_INET, kind, socket.IPPROTO_ICMP)
+        print("vrbench icmp", int(kind))
+        break
+    except OSError:
+        pass
+' </dev/null
+$s sshd -T </dev/null | grep -i -e "^maxstartups " -e "^persourcepenalties " | sed "s/^/vrbench /"
+exit 0
+"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What stands in the way of a trial (``unfit``, empty for nothing), and what may spoil its figures (``doubts``).
+
+    While ``booting`` the guest may still change either.
+    """
+
+    unfit: str = ""
+    doubts: tuple[str, ...] = ()
+    booting: bool = False
+
+
+def look(remote: Remote, wait_s: float) -> Readiness:
+    """Wait for the guest's cloud-init, at most ``wait_s``, then look around. Raises RemoteError."""
+    done = remote.run(_LOOK.format(wait_s=max(1, math.ceil(wait_s))), timeout_s=max(1.0, wait_s) + LOOK_S)
+    found: dict[str, str] = {}
+    for line in done.out.decode(errors="replace").splitlines():
+        mark, _, rest = line.partition(" ")
+        if mark == "vrbench":
+            what, _, value = rest.partition(" ")
+            found[what.lower()] = value.strip().lower()
+    return judge(found)
+
+
+def judge(found: Mapping[str, str]) -> Readiness:
+    """What the answers of a look mean."""
+    booting = found.get("cloud-init") == TIMED_OUT
+    if "python" not in found:
+        return Readiness("has no Python 3.6 or later: choose a template that has", booting=booting)
+    if "icmp" not in found:
+        cure = "log in as root, allow sudo without a password, or set sysctl net.ipv4.ping_group_range='0 2147483647'"
+        return Readiness(f"may not send ICMP: {cure}", booting=booting)
+    return Readiness(doubts=tuple(_doubts(found)), booting=booting)
+
+
+def _doubts(found: Mapping[str, str]) -> Iterable[str]:
+    cloud_init = found.get("cloud-init", "0")
+    if cloud_init == TIMED_OUT:
+        yield "cloud-init had not finished: what it still changes may look like an outage"
+    elif cloud_init != "0":
+        yield "cloud-init reports errors: sshd may not be set up for probing"
+    startups = found.get("maxstartups", "")
+    first = startups.partition(":")[0]
+    if first.isdigit() and int(first) < ENOUGH_STARTUPS:
+        yield f"sshd may refuse banner probes although the network is up (MaxStartups {startups})"
+    penalties = found.get("persourcepenalties", "no")
+    if penalties != "no":
+        yield "sshd may shut this machine out for its banner probes (PerSourcePenalties is on)"
+
+
+def noted(readiness: Mapping[str, Readiness]) -> tuple[str, ...]:
+    """The doubts of all guests, each once, with the guests that it concerns."""
+    concerned: dict[str, list[str]] = {}
+    for guest, ready in readiness.items():
+        for doubt in ready.doubts:
+            concerned.setdefault(doubt, []).append(guest)
+    return tuple(f"{', '.join(guests)}: {doubt}" for doubt, guests in concerned.items())
