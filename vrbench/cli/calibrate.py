@@ -146,13 +146,14 @@ def _measure(
     plan: Plan, series: Sequence[Injection], seed: int, reports: Path, inside: Path, plain: bool, as_json: bool
 ) -> int:
     """Build, inject and probe inside the lab; print what came of it."""
-    from vrbench.cli.run import bytes_needed, conclude
+    from vrbench.cli.run import BYTES_PER_PROBE, conclude
     from vrbench.cli.screen import make_screen
     from vrbench.cli.signals import Signals
     from vrbench.cloud.credentials import load_credentials
 
     credentials = load_credentials(None, {}, [inside / "cloudstack.ini"])
-    store = RunDir.create(reports, plan.run_id, bytes_needed(plan))
+    needed = plan.probes_per_s * plan.profile.trials.observe_at_most * BYTES_PER_PROBE
+    store = RunDir.create(reports, plan.run_id, int(needed))
     screen = make_screen(plain or as_json)
     screen.note(f"{sum(i.direction != NOTHING for i in series)} outages, seed {seed}, method {plan.method.id}")
     with Signals(screen.note) as signals, screen:
