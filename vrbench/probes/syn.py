@@ -38,7 +38,8 @@ from vrbench.probes.engine import (
 
 SYN, RST, SYN_ACK = 0x02, 0x04, 0x12
 REFUSED_RST = 1
-MAX_PORTS = 100  # per target: at less than 1/100 of the threshold, slower answers than 100 intervals go unseen
+MAX_PORTS = 200  # per target: enough for the finest interval, 5 ms, and the longest threshold, just under 1 s
+LOWEST_PORT, HIGHEST_PORT = 10_000, 32_000  # below the ephemeral range
 _SEGMENT = struct.Struct(">HHIIHHHH")
 _MSS_OPTION = struct.pack(">BBH", 2, 4, 1460)  # some filters drop a SYN without options
 
@@ -162,12 +163,15 @@ def reserve_ports(count: int) -> list[socket.socket]:
     if hard < count + 64:
         raise CannotProbe(f"{count} source ports need as many open files, and {hard} are allowed: raise 'ulimit -Hn'")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, count + 64)), hard))
-    for _ in range(100):
-        base = 10_000 + int.from_bytes(os.urandom(2), "big") % (22_000 - count)  # below the ephemeral range
+    for _ in range(100 if count < HIGHEST_PORT - LOWEST_PORT else 0):
+        base = LOWEST_PORT + int.from_bytes(os.urandom(2), "big") % (HIGHEST_PORT - LOWEST_PORT - count)
         bound = _bind_all(range(base, base + count))
         if bound:
             return bound
-    raise CannotProbe(f"no {count} consecutive TCP ports are free between 10000 and 32000: stop what holds them")
+    raise CannotProbe(
+        f"no {count} consecutive TCP ports are free between {LOWEST_PORT} and {HIGHEST_PORT}: stop what holds them, or "
+        "probe fewer addresses or less often"
+    )
 
 
 def _bind_all(ports: range) -> list[socket.socket]:
