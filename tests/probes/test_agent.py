@@ -19,6 +19,8 @@ from vrbench.core import rawlog
 from vrbench.core.rawlog import Kind
 from vrbench.probes import agent as agent_module
 from vrbench.probes import banner, engine, syn
+from vrbench.probes.echo import FRESH_CYCLE_S, fresh_cycle_s
+from vrbench.probes.observer import how_probed
 
 OTHERS = {
     next(map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python")), shutil.which(f"python{version}") or "")
@@ -84,6 +86,34 @@ def test_guests_behind_one_router_share_no_id(box: Box, tmp_path: Path) -> None:
     assert min(map(len, ids)) > 100
     assert not ids[0] & ids[1]
     assert all(len(set(re.findall(r" id=(\d+)", flow))) == 1 for flow in flows)
+
+
+@pytest.mark.parametrize(
+    ("lanes", "interval_s", "rare"), [(11, 0.01, True), (17, 0.01, True), (18, 0.01, False), (9, 0.005, False)]
+)
+def test_fresh_ids_rest_longer_than_a_router_remembers(lanes: int, interval_s: float, rare: bool) -> None:
+    """Egress and control take ids apart, so neither is slowed by the other; where the cycle is short it is known."""
+    streams = [stream(target, "fresh", interval_s).as_json() for target in ("192.0.2.1", "192.0.2.2")]
+    assert (fresh_cycle_s(streams, lanes) >= FRESH_CYCLE_S) is rare
+    assert fresh_cycle_s([*streams, streams[0]], lanes) == pytest.approx(fresh_cycle_s(streams, lanes) / 2)
+
+
+@pytest.mark.lab
+def test_each_target_has_all_fresh_ids_of_its_own(box: Box, tmp_path: Path) -> None:
+    """With 60 ids in a lane two targets get 60 flows each, and the log's header says how soon they come round."""
+    box.run("router", "conntrack", "-F")
+    box.run("harness", "ip", "addr", "replace", "198.51.100.4/24", "dev", "h0")
+    agent = Agent(box, tmp_path, lane=(1, 1024))
+    agent.configure(stream(HARNESS, "fresh", 0.005), stream("198.51.100.4", "fresh", 0.005))
+    agent.start()
+    wait_for(agent.seconds(0.6), "samples")
+    logged = agent.stop()
+    flows = box.run("router", "conntrack", "-L", "-p", "icmp").splitlines()
+    for index, target in enumerate((HARNESS, "198.51.100.4")):
+        assert logged.unanswered(index) == []
+        ids = [int(re.findall(r" id=(\d+)", f)[0]) for f in flows if f"src=10.1.1.10 dst={target} " in f]
+        assert sorted(ids) == list(range(60, 120))
+    assert how_probed(agent.log)[0].startswith("fresh ICMP ids come round after 0.3 s")
 
 
 @pytest.mark.lab

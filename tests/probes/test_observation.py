@@ -138,6 +138,16 @@ def test_a_reboot_is_told_and_its_samples_are_kept(running: Observation) -> None
     assert not agent._follower.is_alive()
 
 
+def test_what_is_out_of_the_ordinary_is_noted_once(running: Observation) -> None:
+    """Two logs made without raw sockets give one line of words."""
+    syn = (running.folder / "harness-syn.raw").read_bytes().replace(b'"method": "raw"', b'"method": "connect"', 1)
+    for name in ("one.raw", "two.raw"):
+        (running.folder / name).write_bytes(syn)
+        running._logs.append(running._followed(running.folder / name, 0))
+    assert running.notes() == ("no raw sockets: TCP connects instead of SYN probes",)
+    running.stop()
+
+
 def test_a_log_that_is_none_ends_no_trial(running: Observation) -> None:
     """Bytes that are no raw log take their streams out of the live view; the others go on."""
     garbled = running.folder / "garbled.raw"
@@ -145,4 +155,5 @@ def test_a_log_that_is_none_ends_no_trial(running: Observation) -> None:
     running._logs.append(running._followed(garbled, 0))
     wait_for(lambda: any(s.up for s in running.states()), "states of the others")
     assert {s.node for s in running.states()} == {"harness", VM}
+    assert running.notes() == ()
     running.stop()

@@ -22,7 +22,7 @@ from tests.probes.rig import AS_USER, ROUTER, Logged, read_log, stream, wait_for
 from tests.probes.servers import start_speaker, start_sshd, stop_server
 from vrbench.core.rawlog import Kind, Refusal
 from vrbench.probes.config import ProbeError
-from vrbench.probes.observer import Observer, ObserverConfig, start_observer
+from vrbench.probes.observer import Observer, ObserverConfig, how_probed, start_observer
 
 pytestmark = pytest.mark.lab
 GUEST, OTHER = f"{ROUTER}:2201", f"{ROUTER}:2202"  # forwarded to the SSH ports of guest1 and guest2
@@ -90,6 +90,36 @@ def test_banner_probes_read_a_real_sshd(box: Box, tmp_path: Path) -> None:
     assert len(logged.slots(Kind.SENT)) >= 9
     assert logged.unanswered() == []
     assert logged.slots(Kind.CONNECTED) == logged.slots(Kind.SENT)
+    assert how_probed(tmp_path / "log") == (), "banners are always read over connections"
+
+
+_COUNT_RESETS = """
+table ip seen {
+  chain resets { type filter hook prerouting priority -300; tcp dport 2201 tcp flags & (rst | syn) == rst counter; }
+}
+"""
+
+
+def test_at_the_finest_interval_no_port_comes_round_within_the_threshold(gate: Box, tmp_path: Path) -> None:
+    """5 ms and 0.99 s: no unanswered SYN is reset to make way for another before its time is over."""
+    gate.run("router", "nft", "add rule ip gate cut drop")
+    gate.run("router", "nft", "-f", "-", stdin=_COUNT_RESETS)
+    with gate.inside("harness"):
+        streams = (stream(GUEST, "syn", 0.005, "ssh"),)
+        observer = start_observer(ObserverConfig("syn", "harness", tmp_path / "log", streams, threshold_s=0.99))
+    wait_for(lambda: len(read_log(tmp_path / "log").slots(Kind.SENT)) > 150, "probes")
+    resets = int(re.findall(r"packets (\d+)", gate.run("router", "nft", "list table ip seen"))[0])
+    observer.stop()
+    gate.run("router", "nft", "delete table ip seen")
+    last = max(read_log(tmp_path / "log").slots(Kind.SENT))
+    assert resets <= max(0, last - 198)
+
+
+def test_more_ports_than_there_are_is_told(box: Box, tmp_path: Path) -> None:
+    """A hundred and forty addresses at 5 ms want more source ports than lie below the ephemeral ones."""
+    targets = tuple(stream(GUEST, "syn", 0.005, "ssh") for _ in range(140))
+    with box.inside("harness"), pytest.raises(ProbeError, match=r"TCP ports are free|many open files"):
+        start_observer(ObserverConfig("syn", "harness", tmp_path / "log", targets))
 
 
 @pytest.mark.parametrize("kind", ["syn", "banner"])
@@ -281,4 +311,5 @@ def test_without_raw_sockets_syn_falls_back_to_connecting(box: Box, tmp_path: Pa
     assert logged.unanswered() == []
     assert len(logged.slots(Kind.SENT)) >= 4
     assert b'"method": "connect"' in (tmp_path / "coarse").read_bytes()
+    assert how_probed(tmp_path / "coarse") == ("no raw sockets: TCP connects instead of SYN probes",)
     assert "need raw sockets" in refused.stderr

@@ -35,6 +35,18 @@ from vrbench.probes.engine import (
     receive,
 )
 
+FRESH_IDS = 0xF000
+FRESH_CYCLE_S = 35.0  # a router's tracking forgets an ICMP flow after 30 s: sooner used again, its id is of an old flow
+
+
+def fresh_cycle_s(streams: List[Dict[str, Any]], lanes: int) -> float:
+    """Seconds until a fresh stream's ids come round, of the stream where that is soonest; infinite without one."""
+    rates = collections.defaultdict(float)  # type: Dict[str, float]
+    for stream in streams:
+        if stream["flow"] == "fresh":
+            rates[stream["target"]] += 1e9 / stream["interval_ns"]
+    return FRESH_IDS // lanes / max(rates.values()) if rates else float("inf")
+
 
 class Echo(Prober):
     """ICMP echo: what its raw and its datagram form share. 56 bytes of payload, as ping sends."""
@@ -90,13 +102,13 @@ class Echo(Prober):
 
 
 class RawEcho(Echo):
-    """On one raw socket: a persistent stream keeps its id, a fresh one takes the next id for every probe.
+    """On one raw socket: a persistent stream keeps its id, a fresh one takes its next id for every probe.
 
-    Fresh ids come round after FRESH_IDS / lanes probes; a router's tracking forgets an ICMP flow after 30 s.
+    Towards each target the fresh ids come round after FRESH_IDS / lanes probes (all streams to one target take turns).
     """
 
     method = "raw"
-    FRESH_IDS, PERSISTENT_IDS = 0xF000, 0x1000  # the lower ids and the upper ones, shared out among the lanes
+    PERSISTENT_IDS = 0x1000  # the ids above the fresh ones; both are shared out among the lanes
 
     def __init__(self, streams: List[Dict[str, Any]], log: Log, lane: Tuple[int, int]) -> None:
         super().__init__(streams, log)
@@ -106,11 +118,17 @@ class RawEcho(Echo):
         attach_filter(self.sock, self._filter())
         number, lanes = lane
         share = self.PERSISTENT_IDS // lanes
-        kept = range(self.FRESH_IDS + number * share, self.FRESH_IDS + (number + 1) * share)
+        kept = range(FRESH_IDS + number * share, FRESH_IDS + (number + 1) * share)
         self.kept = {i: self._reserve(kept) for i, fresh in enumerate(self.fresh) if not fresh}
-        self.fresh_ids = range(number * (self.FRESH_IDS // lanes), (number + 1) * (self.FRESH_IDS // lanes))
-        self.recent = array.array("q", [-1]) * len(self.fresh_ids)  # stream << 32 | slot that had the id last
-        self.turn = int.from_bytes(os.urandom(2), "big") % len(self.fresh_ids)
+        self.fresh_ids = range(number * (FRESH_IDS // lanes), (number + 1) * (FRESH_IDS // lanes))
+        targets = {stream["target"] for stream in streams if stream["flow"] == "fresh"}
+        # Per target, by id: stream << 32 | slot that had the id last. And the id whose turn it was.
+        self.recent = {target: array.array("q", [-1]) * len(self.fresh_ids) for target in targets}
+        self.turn = {target: int.from_bytes(os.urandom(2), "big") % len(self.fresh_ids) for target in targets}
+        self.cycle_s = fresh_cycle_s(streams, lanes)
+
+    def remarks(self) -> Dict[str, float]:
+        return {"fresh_cycle_s": round(self.cycle_s, 1)} if self.cycle_s < FRESH_CYCLE_S else {}
 
     def _filter(self) -> List[Tuple[int, int, int, int]]:
         """Accept our own echo replies, and errors (types 3, 11, 12) about anybody's ICMP; drop all else."""
@@ -149,9 +167,10 @@ class RawEcho(Echo):
 
     def send(self, stream: int, slot: int) -> None:
         if self.fresh[stream]:
-            self.turn = (self.turn + 1) % len(self.fresh_ids)
-            self.recent[self.turn] = stream << 32 | slot
-            identity = self.fresh_ids[self.turn]
+            target = self.streams[stream]["target"]
+            turn = self.turn[target] = (self.turn[target] + 1) % len(self.fresh_ids)
+            self.recent[target][turn] = stream << 32 | slot
+            identity = self.fresh_ids[turn]
         else:
             identity = self.kept[stream][0]
         self.sent(stream, slot, self.sock, self.packet(stream, slot, identity))
@@ -171,16 +190,18 @@ class RawEcho(Echo):
         if len(message) < inner + 8 or message[inner] != 8:
             return
         identity, sequence = struct.unpack_from(">HH", message, inner + 4)
-        found = self._origin(identity, sequence)
-        if found and socket.inet_ntoa(message[24:28]) == self.streams[found[0]]["target"]:
+        found = self._origin(socket.inet_ntoa(message[24:28]), identity, sequence)
+        if found:
             self.heard(REFUSED, found[0], message[0] << 8 | message[1], found[1], t_ns)
 
-    def _origin(self, identity: int, sequence: int) -> Optional[Tuple[int, int]]:
+    def _origin(self, target: str, identity: int, sequence: int) -> Optional[Tuple[int, int]]:
+        """Stream and slot of our probe to ``target`` with this id and sequence number; None when it is not ours."""
         if identity in self.fresh_ids:
-            owner = self.recent[identity - self.fresh_ids[0]]
+            recent = self.recent.get(target)
+            owner = recent[identity - self.fresh_ids[0]] if recent else -1
             return (owner >> 32, owner & 0xFFFFFFFF) if owner >= 0 and owner & 0xFFFF == sequence else None
         for stream, (kept, _) in self.kept.items():
-            if kept == identity:
+            if kept == identity and self.streams[stream]["target"] == target:
                 return stream, self.slot_of(stream, sequence)
         return None
 

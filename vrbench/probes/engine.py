@@ -61,7 +61,7 @@ class Log:
         self.started_ns = 0
         self.buffer = bytearray()
 
-    def create(self, node: str, started_ns: int, streams: List[Dict[str, Any]], extra: Dict[str, str]) -> None:
+    def create(self, node: str, started_ns: int, streams: List[Dict[str, Any]], extra: Dict[str, Any]) -> None:
         """Make the file and write its header; ``extra`` says how the probing is done."""
         self.started_ns = started_ns
         self.fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
@@ -142,6 +142,10 @@ class Prober:
     def drain(self) -> None:
         """Log every answer that is there, without waiting."""
         raise NotImplementedError
+
+    def remarks(self) -> Dict[str, float]:
+        """What the header of the log is to say beside the method."""
+        return {}
 
     def settled(self) -> bool:
         """Whether the last probe of every stream has been answered."""
@@ -259,7 +263,8 @@ def probe(
     gc.disable()  # nothing here makes cycles; a collection would delay a probe
     started_ns = monotonic_ns()
     schedule = [(started_ns + stream["phase_ns"], stream["interval_ns"]) for stream in streams]
-    log.create(config["node"], started_ns, streams, {"method": prober.method, "priority": priority})
+    how = dict(prober.remarks(), method=prober.method, priority=priority)  # type: Dict[str, Any]
+    log.create(config["node"], started_ns, streams, how)
     pace(prober, schedule, log, stopping, ready)
     linger(prober)
     log.record(END, 0, 0, 0, monotonic_ns())

@@ -20,7 +20,7 @@ from vrbench.core.rawlog import RawLogError
 from vrbench.core.schedule import phases
 from vrbench.probes.config import PhasedStream, ProbeError
 from vrbench.probes.guest import GuestAgent
-from vrbench.probes.observer import Observer, ObserverConfig, start_observer
+from vrbench.probes.observer import Observer, ObserverConfig, how_probed, start_observer
 from vrbench.probes.reach import reach
 from vrbench.probes.readiness import Readiness, look, noted
 from vrbench.probes.side_by_side import Stop, side_by_side
@@ -169,6 +169,10 @@ class Observation:
 
     def failed(self) -> Sequence[str]:
         return [o.config.kind for o in self._observers if not o.alive()]
+
+    def notes(self) -> tuple[str, ...]:
+        """What people should know of how it is probed, from what the logs that are here by now say of themselves."""
+        return tuple(dict.fromkeys(words for log in self._logs for words in how_probed(log.path)))
 
     def stop(self) -> Collected:
         """End the probers, fetch what the guests wrote, and clean the guests up."""

@@ -102,6 +102,21 @@ def ends_in_order(log: Path) -> bool:
         return False
 
 
+def how_probed(log: Path) -> tuple[str, ...]:
+    """What its header says is out of the ordinary in the way ``log`` is made, in words; none before it has a header."""
+    words = []
+    with contextlib.suppress(FileNotFoundError, ValueError), log.open("rb") as file:  # unreadable: analysis says so
+        header = json.loads(file.readline(1 << 20))
+        if header.get("method") == "connect" and any(s["flow"] == "syn" for s in header["streams"]):
+            words.append("no raw sockets: TCP connects instead of SYN probes")
+        if "fresh_cycle_s" in header:
+            words.append(
+                f"fresh ICMP ids come round after {header['fresh_cycle_s']} s, and a router forgets a flow after 30 s: "
+                "not all of these flows are new; probe less often or with fewer VMs"
+            )
+    return tuple(words)
+
+
 def _as_json(config: ObserverConfig) -> bytes:
     line = {
         "kind": config.kind,
