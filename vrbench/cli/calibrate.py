@@ -22,7 +22,7 @@ from vrbench.cli.options import json_option, reports_option
 from vrbench.cli.session import Session, SystemClock
 from vrbench.core.calibration import NOTHING, Calibration, Injection, KnownOutage, calibrate, draw_series
 from vrbench.core.model import Environment, Verdict
-from vrbench.core.plan import Plan, make_plan, short_name
+from vrbench.core.plan import Plan, expected_streams, make_plan, short_name
 from vrbench.core.ports import JobState
 from vrbench.core.profile import load_profile
 from vrbench.core.results import TrialResult
@@ -192,7 +192,7 @@ class CalibrationSession(Session):
         self.known = tuple(operation.done)
         truth = [{"guest": i.guest, "refuse": i.refuse, **outage.to_json()} for i, outage in self.known]
         replace_json(self.store.trial(number) / "truth.json", truth)
-        self.store.write_facts(replace(facts, lab=True))
+        self.store.write_facts(replace(facts, lab=True, expected=expected_streams(self.plan, environment)))
         if facts.job_error or not facts.job_finished:
             raise OperationFailed(f"the outages could not all be injected: {facts.job_error or 'out of time'}")
 
