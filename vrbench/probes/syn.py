@@ -19,6 +19,7 @@ import os
 import resource
 import socket
 import struct
+from contextlib import suppress
 from typing import Any
 
 from vrbench.probes.engine import (
@@ -64,6 +65,7 @@ class HalfOpen(Prober):
         self.base = self.ports[0].getsockname()[1]
         self.salt = int.from_bytes(os.urandom(4), "big")
         self.waiting = [-1] * len(self.ports)  # per port: the slot that is not answered yet
+        self.asked_again = [-1] * len(self.ports)  # per port: the slot whose SYN was repeated after a RST
         self.last_sent, self.last_heard = [-1] * len(streams), [-1] * len(streams)
         attach_filter(self.segments, _segment_filter(self.base, len(self.ports)))
         attach_filter(self.errors, _error_filter(self.base, len(self.ports)))
@@ -113,7 +115,22 @@ class HalfOpen(Prober):
         if flags & SYN_ACK == SYN_ACK:
             self._heard(REPLY, index, 0, acknowledged - 1, t_ns)
         elif flags & RST:
-            self._heard(REFUSED, index, REFUSED_RST, acknowledged - 1, t_ns)
+            self._refused(index, acknowledged - 1, t_ns)
+
+    def _refused(self, index: int, sequence: int, t_ns: int) -> None:
+        """A RST is asked about once more: it may be the end of an older handshake instead of a refusal.
+
+        Where an outage begins between our SYN and the RST with which our kernel closes the handshake, the guest keeps
+        half a connection that the router's connection tracking has forgotten: no RST of ours reaches it any more, and
+        it answers the next SYN from that port with a RST of its own, once. The repeated SYN tells the two apart.
+        """
+        if not self._heard(REFUSED, index, REFUSED_RST, sequence, t_ns):
+            return
+        slot = (sequence - self.salt) & 0xFFFFFFFF
+        if self.asked_again[index] != slot:
+            self.asked_again[index] = slot
+            with suppress(OSError):
+                self._transmit(index // self.each, index, sequence, SYN)
 
     def _unreachable(self, packet: bytes, at: int, t_ns: int) -> None:
         if len(packet) < at + 36:
@@ -126,16 +143,17 @@ class HalfOpen(Prober):
     def _ours(self, index: int) -> bool:
         return 0 <= index < len(self.ports)
 
-    def _heard(self, kind: int, index: int, detail: int, sequence: int, t_ns: int) -> None:
-        """Log what was heard about the probe with ``sequence`` on port ``index``, if that probe was ever sent."""
+    def _heard(self, kind: int, index: int, detail: int, sequence: int, t_ns: int) -> bool:
+        """Log what was heard about the probe with ``sequence`` on port ``index``; whether that probe was ever sent."""
         stream = index // self.each
         slot = (sequence - self.salt) & 0xFFFFFFFF
         if slot > self.last_sent[stream] or slot % self.each != index % self.each:
-            return
+            return False
         self.log.record(kind, stream, detail, slot, t_ns)
         self.last_heard[stream] = max(self.last_heard[stream], slot)
         if self.waiting[index] == slot:
             self.waiting[index] = -1
+        return True
 
 
 def split_target(target: str) -> tuple[str, int]:
