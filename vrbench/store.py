@@ -2,6 +2,7 @@
 
     <reports>/<run_id>/
         run.json            profile, context, method, state (building, measuring, done, failed), versions
+        run.lock            held by the process that works on the run
         journal.jsonl       what was created in the cloud and what of it is gone (room ``cloud``)
         key, known_hosts    the run's SSH key (0600, deleted at the end) and the host keys pinned
         environment.json    the network, guests and addresses
@@ -14,11 +15,13 @@ A file is replaced whole or not at all. Nothing computed is kept: figures come f
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +40,14 @@ FORMAT = "vrbench-run/1"
 
 class StoreError(RuntimeError):
     """A run directory can't be written or read; says which, why and what to do."""
+
+
+class NoSuchRun(StoreError):
+    """There is no run of that name, or more than one."""
+
+
+class RunInUse(StoreError):
+    """Another process works on this run right now."""
 
 
 def new_run_id(now: datetime, name: str) -> str:
@@ -89,6 +100,23 @@ class RunDir:
         path.mkdir(mode=0o700, exist_ok=True)
         return path
 
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """While the block lasts, this process (and what it starts) is the one that works on the run.
+
+        Raises RunInUse when another one does; the kernel ends it with the process, however that ends.
+        """
+        fd = os.open(self.path / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            raise RunInUse(f"{self.path.name} is still going on (or being cleaned up): left alone") from None
+        try:
+            yield
+        finally:
+            os.close(fd)
+
     def write_run(self, state: str, context: Context, method: Method, profile: object) -> None:
         """Note what the run is and how far it has come."""
         replace_json(
@@ -111,15 +139,27 @@ class RunDir:
 
     def in_lab(self) -> bool:
         """Whether the run was measured on an embedded lab of its own."""
-        return bool(_read_json(self.path / "run.json")["context"]["lab"])
+        if self.lab.is_dir():
+            return True
+        try:
+            return bool(_read_json(self.path / "run.json")["context"]["lab"])
+        except (StoreError, KeyError, TypeError):
+            return False
 
     def endpoint(self) -> str:
-        """The API address that the run's profile named; '' when it named none."""
-        return str(_read_json(self.path / "run.json")["profile"]["cloud"]["endpoint"])
+        """The API address that the run's profile named; '' when it named none, or can't be read any more."""
+        try:
+            return str(_read_json(self.path / "run.json")["profile"]["cloud"]["endpoint"])
+        except (StoreError, KeyError, TypeError):
+            return ""
 
     def write_environment(self, environment: Environment) -> None:
         """Note what was built, so that a kept environment can be measured again."""
         replace_json(self.path / "environment.json", asdict(environment))
+
+    def has_environment(self) -> bool:
+        """Whether the build got as far as an environment that can be measured."""
+        return (self.path / "environment.json").is_file()
 
     def read_environment(self) -> Environment:
         """What ``write_environment`` noted. Raises StoreError."""
@@ -152,22 +192,35 @@ def replace_json(path: Path, value: object) -> None:
 
 
 def find_run(reports: Path, name: str) -> Path:
-    """The directory of a run given by path, by id, or by a unique beginning of its id. Raises StoreError."""
+    """The directory of a run given by path, by id, or by a unique beginning of its id. Raises NoSuchRun."""
     direct = Path(name)
-    if (direct / "run.json").is_file():
+    if is_run(direct):
         return direct
     matching = [p for p in run_paths(reports) if p.name.startswith(name)]
     if len(matching) == 1:
         return matching[0]
     if matching:
-        raise StoreError(f"{name!r} could be any of: {', '.join(p.name for p in matching)}; write more of it")
+        raise NoSuchRun(f"{name!r} could be any of: {', '.join(p.name for p in matching)}; write more of it")
     known = ", ".join(p.name for p in run_paths(reports)[-3:]) or "none"
-    raise StoreError(f"no run {name!r} under {reports}; the newest there: {known}")
+    raise NoSuchRun(f"no run {name!r} under {reports}; the newest there: {known}")
 
 
 def run_paths(reports: Path) -> list[Path]:
     """All run directories under ``reports``, oldest first."""
-    return sorted(p for p in reports.glob("*/") if (p / "run.json").is_file())
+    return sorted(p for p in reports.glob("*/") if is_run(p))
+
+
+def is_run(path: Path) -> bool:
+    """Whether that is a run's directory; its journal alone makes it one."""
+    return any((path / name).is_file() for name in ("run.json", "journal.jsonl"))
+
+
+def state_of(path: Path) -> str:
+    """How far a run came, '' where that can't be read."""
+    try:
+        return str(_read_json(path / "run.json").get("state", ""))
+    except StoreError:
+        return ""
 
 
 def load_run(path: Path) -> Run:
@@ -175,17 +228,13 @@ def load_run(path: Path) -> Run:
     header = _read_json(path / "run.json")
     if header.get("format") != FORMAT:
         raise StoreError(f"{path} has format {header.get('format')!r}; this version reads {FORMAT!r}")
-    method = Method(**header["method"])
+    try:
+        method, context = Method(**header["method"]), Context(**header["context"])
+        run_id, state = str(header["run_id"]), str(header["state"])
+    except (KeyError, TypeError) as error:
+        raise StoreError(f"{path / 'run.json'} is not whole ({error!r}): the run can't be analysed") from error
     trials, unreadable = _load_trials(path, method)
-    return Run(
-        run_id=header["run_id"],
-        path=str(path),
-        context=Context(**header["context"]),
-        method=method,
-        state=header["state"],
-        trials=trials,
-        unreadable=unreadable,
-    )
+    return Run(run_id, str(path), context, method, state, trials, unreadable)
 
 
 def _load_trials(path: Path, method: Method) -> tuple[tuple[TrialResult, ...], tuple[str, ...]]:

@@ -13,7 +13,13 @@ from dataclasses import dataclass, replace
 
 from vrbench.core.facts import TrialFacts
 from vrbench.core.live import StreamState
+from vrbench.core.model import Direction
 from vrbench.core.ports import Clock, JobState, Observation, Operation, Screen
+
+
+class NothingAnswers(RuntimeError):
+    """A whole direction can't be probed, so the operation was not asked for."""
+
 
 STEP_S = 0.25
 FRESH_S = 3.0  # news of a stream older than this are no news
@@ -108,9 +114,23 @@ def _baseline(number: int, limits: TrialLimits, observation: Observation, screen
         if all_up and answered is not None and (now - answered) / 1e9 >= limits.baseline_s:
             return
         if waited_s >= limits.first_answers_s + limits.baseline_s:
+            _check_answers(number, states)
             screen.note("some streams do not answer although nothing was restarted yet: the trial will say so")
             return
         clock.sleep(STEP_S)
+
+
+ADVICE = {
+    Direction.EGRESS: "probes.egress_target must answer a ping from the VMs",
+    Direction.INGRESS: "the public addresses must be reachable from here, see environment.source_cidr",
+}
+
+
+def _check_answers(number: int, states: Sequence[StreamState]) -> None:
+    """Restarting a router is no use when one direction can't be measured at all. Raises NothingAnswers."""
+    for direction, advice in ADVICE.items():
+        if not any(s.up for s in states if s.stream.direction is direction):
+            raise NothingAnswers(f"trial {number}: no {direction} probe is answered; nothing was restarted. {advice}")
 
 
 def _request(

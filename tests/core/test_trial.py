@@ -1,15 +1,16 @@
 """The main path on ports that do nothing but play a script: phases, recovery, and what is noted."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from tests.core.logs import MS, stream
 from vrbench.core.facts import NodeClock, TrialFacts
 from vrbench.core.live import StreamState
+from vrbench.core.model import Direction
 from vrbench.core.ports import Collected, JobState
-from vrbench.trial import TrialLimits, recovered, run_trial
+from vrbench.trial import NothingAnswers, TrialLimits, recovered, run_trial
 
 LIMITS = TrialLimits(baseline_s=5, validation_s=3, observe_at_most_s=60, job_timeout_s=30)
 SECOND = 1000 * MS
@@ -25,6 +26,7 @@ class World:
     job_error: str = ""
     dies_at: float = 1e9
     dead_stream: bool = False
+    dead_direction: bool = False
     now_ns: int = 0
     requested_ns: int | None = None
     started: bool = False
@@ -65,7 +67,8 @@ class World:
         since = self.now_ns - round((t - since_s) * SECOND)
         alive = StreamState("vm1", stream("a"), up, since, self.now_ns, 99, 0, 0)
         dead = StreamState("vm1", stream("dead"), False, 0, self.now_ns, 99, 1, 0)
-        return (alive, dead) if self.dead_stream else (alive,)
+        inward = replace(alive, stream=stream("i", Direction.INGRESS, "syn"), up=up and not self.dead_direction)
+        return (alive, inward, dead) if self.dead_stream else (alive, inward)
 
     def failed(self) -> Sequence[str]:
         return ("syn",) if self._elapsed() >= self.dies_at else ()
@@ -162,6 +165,15 @@ def test_what_was_asked_for_is_noted_at_once() -> None:
     assert noted[0].requested_ns == facts.requested_ns
     assert not facts.interrupted
     assert facts.observed_ns > facts.requested_ns
+
+
+def test_nothing_is_restarted_when_a_direction_does_not_answer() -> None:
+    """A target that never answers is found before the router is touched."""
+    world = World(dead_direction=True)
+    with pytest.raises(NothingAnswers, match="no ingress probe is answered; nothing was restarted"):
+        run(world)
+    assert world.requested_ns is None
+    assert world.stopped == 1
 
 
 def test_probers_are_stopped_when_the_operation_fails() -> None:

@@ -13,12 +13,14 @@ from vrbench.cli.options import json_option, reports_option
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @json_option
 @reports_option
-def command(runs: tuple[str, ...], as_json: bool, reports: Path) -> None:
+def command(runs: tuple[str, ...], as_json: bool, reports: Path) -> int:
     """Recompute and show windows, trials and summary (RUN: directory, id, or the beginning of an id).
 
     The same samples under the same rules give the same tables; a run cut short shows the trials it completed.
     """
-    from vrbench.cli.results import show_runs
+    from vrbench.cli.results import exit_code, show_runs
     from vrbench.store import find_run, load_run
 
-    show_runs([load_run(find_run(reports, name)) for name in runs], as_json)
+    loaded = [load_run(find_run(reports, name)) for name in runs]
+    show_runs(loaded, as_json)
+    return max(exit_code(run, None, len(run.trials) + len(run.unreadable)) for run in loaded)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vrbench.cli.exits import Exit, UsageProblem
+from vrbench.cli.faults import describe
 from vrbench.cli.options import reports_option
-from vrbench.store import RunDir, find_run, run_paths
+from vrbench.store import RunDir, RunInUse, find_run, run_paths
+
+if TYPE_CHECKING:
+    from vrbench.cloud.journal import Journal
 
 
 @click.command("cleanup", epilog="Example: vrbench cleanup --all")
@@ -25,35 +30,43 @@ def command(run: str | None, everything: bool, reports: Path) -> int:
     if bool(run) == everything:
         raise UsageProblem("name a run, or say --all")
     paths = run_paths(reports) if everything else [find_run(reports, run or "")]
-    codes = [_clean(RunDir(path)) for path in paths]
+    codes = [_clean_one(RunDir(path), fatal=not everything) for path in paths]
     if not paths:
         click.echo(f"no runs under {reports}")
     return max(codes, default=Exit.OK)
 
 
+def _clean_one(store: RunDir, fatal: bool) -> int:
+    """One run; what is wrong with it keeps no other from being cleaned. ``fatal``: a run in use is a failure."""
+    try:
+        with store.owned():
+            return _clean(store)
+    except RunInUse as error:
+        click.echo(str(error), err=True)
+        return Exit.FAILED if fatal else Exit.OK
+    except Exception as error:  # noqa: BLE001  reported with its code; the other runs still want cleaning
+        code, text = describe(error)
+        click.echo(f"{store.path.name}: {text}", err=True)
+        return code
+
+
 def _clean(store: RunDir) -> int:
-    """One run: its embedded lab, if it had one, and what its journal has pending."""
-    from vrbench.cloud.journal import Journal, JournalError
+    """Its embedded lab, if it had one, and what its journal has pending."""
+    from vrbench.cloud.journal import Journal
 
     name = store.path.name
     had_lab = _end_lab(store)
-    if not store.journal.exists():
-        store.forget_secrets()
-        click.echo(f"{name}: nothing was built")
-        return Exit.OK
-    try:
+    left: tuple[str, ...] = ()
+    if store.journal.exists():
         with Journal.open(store.journal) as journal:
-            pending = journal.pending()
             if had_lab:
                 # The zone went with its lab, and everything in it.
-                for entry in pending:
+                for entry in journal.pending():
                     journal.destroyed(entry.key)
-                pending = []
-    except JournalError as error:
-        click.echo(f"{name}: {error}", err=True)
+            left = _remove(store, journal)
+    if left:
+        click.echo(f"{name}: still there: {', '.join(left)}", err=True)
         return Exit.FAILED
-    if pending:
-        return _remove(store)
     store.forget_secrets()
     click.echo(f"{name}: nothing left")
     return Exit.OK
@@ -70,18 +83,17 @@ def _end_lab(store: RunDir) -> bool:
     return True
 
 
-def _remove(store: RunDir) -> int:
+def _remove(store: RunDir, journal: Journal) -> tuple[str, ...]:
+    """What is pending goes; returns what could not."""
+    if not journal.pending():
+        return ()
     from vrbench.cli.session import remove
     from vrbench.cloud.credentials import default_files, load_credentials
     from vrbench.cloud.facade import Cloud
 
     files = default_files(os.environ, Path.home(), Path.cwd())
     cloud = Cloud(load_credentials(store.endpoint() or None, os.environ, files))
-    left, problems = remove(cloud, store, lambda text: click.echo(f"  {text}", err=True))
+    left, problems = remove(cloud, journal, lambda text: click.echo(f"  {text}", err=True))
     for problem in problems:
         click.echo(f"{store.path.name}: {problem}", err=True)
-    if left:
-        click.echo(f"{store.path.name}: still there: {', '.join(left)}", err=True)
-        return Exit.FAILED
-    click.echo(f"{store.path.name}: removed")
-    return Exit.OK
+    return left

@@ -36,7 +36,7 @@ def command(trials: int, install_missing: bool, as_json: bool, plain: bool, repo
     from vrbench.cli.profiles import open_profile
     from vrbench.cli.run import boxed
     from vrbench.core.plan import make_plan
-    from vrbench.store import new_run_id
+    from vrbench.store import new_run_id, state_of
 
     make_ready(install_missing)
     begun, run_ids, worst = time.monotonic(), [], int(Exit.OK)
@@ -48,7 +48,7 @@ def command(trials: int, install_missing: bool, as_json: bool, plain: bool, repo
         arguments = ["run", name, "--set", settings[0], "--reports", str(reports), "--run-id", run_id, "--no-tables"]
         code = boxed(plan, reports, [*arguments, "--plain"] if plain or as_json else arguments)
         worst = max(worst, code)
-        if code >= Exit.FAILED:
+        if code >= Exit.FAILED or state_of(reports / run_id) == "interrupted":
             return code
         run_ids.append(run_id)
     _conclude(reports, run_ids, as_json)
@@ -67,7 +67,7 @@ def _conclude(reports: Path, run_ids: list[str], as_json: bool) -> None:
     show_comparison(runs[0], runs[1], WORDS, as_json)
     click.echo(f"CSV              {csv}", err=True)
     for run_id in run_ids:
-        click.echo(f"run directory    {reports / run_id}   (vrbench analyze {run_id[:25]})", err=True)
+        click.echo(f"run directory    {reports / run_id}   (vrbench analyze {reports / run_id})", err=True)
 
 
 def _write_csv(runs: list[Run], path: Path) -> None:

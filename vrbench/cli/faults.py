@@ -15,10 +15,13 @@ FAMILIES = {
     "vrbench.cloud.errors.UnknownOperation": Exit.USAGE,
     "vrbench.report.frames.ExportError": Exit.USAGE,
     "vrbench.cloud.errors.CloudError": Exit.FAILED,
+    "vrbench.trial.NothingAnswers": Exit.FAILED,
     "vrbench.remote.RemoteError": Exit.FAILED,
     "vrbench.lab.status.LabError": Exit.FAILED,
     "vrbench.probes.config.ProbeError": Exit.FAILED,
+    "vrbench.store.NoSuchRun": Exit.USAGE,
     "vrbench.store.StoreError": Exit.NOT_VALID,
+    "builtins.OSError": Exit.NOT_VALID,
     "vrbench.cloud.journal.JournalError": Exit.NOT_VALID,
 }
 

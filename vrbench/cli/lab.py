@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from vrbench.cli.exits import Exit
+from vrbench.cli.exits import Exit, UsageProblem
 from vrbench.core.profile import STRATEGIES
 
 state_option = click.option(
@@ -69,6 +69,9 @@ def exec_(state: Path, node: str, argv: tuple[str, ...]) -> int:
     """Run a command inside a node (upstream is the outside world); exits with its code."""
     from vrbench.lab import lifecycle
 
+    nodes = [n.name for n in lifecycle.status(state).nodes]
+    if node not in nodes:
+        raise UsageProblem(f"no node {node!r} in this lab; there are: {', '.join(nodes)}")
     return lifecycle.exec_(state, node, argv)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,11 +86,12 @@ def boxed(plan: Plan, reports: Path, arguments: list[str]) -> int:
     store = RunDir.create(reports, plan.run_id, bytes_needed(plan))
     context = Context(profile.name, "unknown", "unknown", profile.operation.kind, lab=True)
     store.write_run("starting", context, plan.method, asdict(profile))
-    try:
-        return run_boxed(profile.lab, store.lab, arguments)
-    finally:
-        shutil.rmtree(store.lab, ignore_errors=True)
-        store.forget_secrets()
+    with store.owned():
+        try:
+            return run_boxed(profile.lab, store.lab, arguments)
+        finally:
+            shutil.rmtree(store.lab, ignore_errors=True)
+            store.forget_secrets()
 
 
 def measure(
@@ -105,17 +107,32 @@ def measure(
     environ = {} if inside else dict(os.environ)
     files = [inside / "cloudstack.ini"] if inside else default_files(environ, Path.home(), Path.cwd())
     credentials = load_credentials(plan.profile.cloud.endpoint or None, environ, files)
-    store = RunDir.create(reports, plan.run_id, bytes_needed(plan))
     kept = RunDir(find_run(reports, reuse)) if reuse else None
+    store = RunDir.create(reports, plan.run_id, bytes_needed(plan))
     screen = make_screen(plain or show == "json")
     for what, how in plan.lines:
-        screen.note(f"{what:10} {how}")
+        screen.note(f"{what:10} {otherwise(what, keep, reuse) or how}")
     screen.note(f"{'endpoint':10} {credentials.endpoint} ({credentials.source})")
-    with Signals(screen.note) as signals, screen:
+    with ExitStack() as held:
+        if not inside:  # else the process around the lab holds it
+            held.enter_context(store.owned())
+        if kept:
+            held.enter_context(kept.owned())
+        signals = held.enter_context(Signals(screen.note))
+        held.enter_context(screen)
         ended = Session(plan, store, credentials, screen, bool(inside), keep, kept).carry_out(signals)
     if show != "none":
         show_runs([ended.run], as_json=show == "json")
     return conclude(plan, store, ended)
+
+
+def otherwise(what: str, keep: bool, reuse: str | None) -> str:
+    """How a line of the plan reads with --keep or --reuse; '' as ever."""
+    if reuse and what in ("builds", "opens"):
+        return f"nothing: measures what {reuse} kept"
+    if what == "removes" and (keep or reuse):
+        return "nothing" if reuse else "nothing, unless the build fails"
+    return ""
 
 
 def conclude(plan: Plan, store: RunDir, ended: Ended) -> int:
@@ -130,14 +147,17 @@ def conclude(plan: Plan, store: RunDir, ended: Ended) -> int:
         code, text = describe(ended.error)
         click.echo(f"vrbench: {text}", err=True)
     if ended.interrupted:
-        click.echo("interrupted; the trials that were complete are kept", err=True)
+        click.echo("interrupted; what was measured is kept", err=True)
     for problem in ended.problems:
         click.echo(f"while removing: {problem}", err=True)
     if ended.left:
         code = Exit.FAILED
         click.echo(f"still in the cloud: {', '.join(ended.left)}", err=True)
-        click.echo(f"remove it with: vrbench cleanup {plan.run_id}", err=True)
-    click.echo(f"run directory: {store.path}  (vrbench export {plan.run_id} --table trials)", err=True)
+        click.echo(f"remove it with: vrbench cleanup {store.path}", err=True)
+    if ended.run.trials:
+        click.echo(f"figures: vrbench export {store.path} --table trials", err=True)
+    else:
+        click.echo(f"run directory: {store.path}", err=True)
     return code
 
 

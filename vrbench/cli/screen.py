@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -47,7 +48,40 @@ def make_screen(plain: bool) -> RunScreen:
     from rich.console import Console
 
     console = Console(stderr=True)
-    return PlainScreen(console) if plain or not console.is_terminal else LiveScreen(console)
+    return Unfailing(PlainScreen(console) if plain or not console.is_terminal else LiveScreen(console))
+
+
+class Unfailing:
+    """Passes everything on; a terminal that is gone or a pipe that is closed must not end what goes on behind it."""
+
+    def __init__(self, screen: RunScreen) -> None:
+        self._screen = screen
+
+    def __enter__(self) -> Self:
+        self._try(self._screen.__enter__)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._try(self._screen.__exit__, kind, error, tb)
+
+    def label(self, rows: Mapping[str, str]) -> None:
+        self._try(self._screen.label, rows)
+
+    def phase(self, name: str, following: str) -> None:
+        self._try(self._screen.phase, name, following)
+
+    def watch(self, states: Sequence[StreamState], now_ns: int, job: str) -> None:
+        self._try(self._screen.watch, states, now_ns, job)
+
+    def doing(self, text: str) -> None:
+        self._try(self._screen.doing, text)
+
+    def note(self, text: str) -> None:
+        self._try(self._screen.note, text)
+
+    def _try(self, show: Callable[..., object], *arguments: object) -> None:
+        with contextlib.suppress(OSError):
+            show(*arguments)
 
 
 class PlainScreen:
@@ -88,7 +122,10 @@ class PlainScreen:
 
 
 class LiveScreen:
-    """Phase, elapsed time and what comes next; per VM and stream: up or down now, and for how long in all."""
+    """Phase, elapsed time and what comes next; per VM and stream: up or down now, and for how long in all.
+
+    Words from outside (a server's errors, names) are never read as markup.
+    """
 
     def __init__(self, console: Console) -> None:
         from rich.live import Live
@@ -112,9 +149,12 @@ class LiveScreen:
         self._rows = rows
 
     def phase(self, name: str, following: str) -> None:
+        from rich.text import Text
+
         now = time.monotonic()
         if self._phase != "starting":
-            self._console.print(f"[green]✓[/] {self._phase} [dim]{now - self._phase_begun:.1f} s[/]", highlight=False)
+            took = f" {now - self._phase_begun:.1f} s"
+            self._console.print(Text.assemble(("✓ ", "green"), self._phase, (took, "dim")))
         self._phase, self._following, self._phase_begun = name, following, now
         self._states, self._doing = (), ""
 
@@ -129,15 +169,17 @@ class LiveScreen:
 
     def _view(self) -> Table:
         from rich.table import Table
+        from rich.text import Text
 
         now = time.monotonic()
+        following = f"; next: {self._following}" if self._following else ""
+        run = f"  (run {now - self._begun:.0f} s{following})"
         outer = Table.grid(padding=(0, 1))
-        head = f"[bold]{self._phase}[/]  {now - self._phase_begun:.0f} s  [dim](run {now - self._begun:.0f} s"
-        outer.add_row(head + (f"; next: {self._following})[/]" if self._following else ")[/]"))
+        outer.add_row(Text.assemble((self._phase, "bold"), f"  {now - self._phase_begun:.0f} s", (run, "dim")))
         if self._doing:
-            outer.add_row(f"  {self._doing}")
+            outer.add_row(Text(f"  {self._doing}"))
         if self._states:
-            outer.add_row(f"job: {self._job}   {summary_words(self._states, self._now_ns)}")
+            outer.add_row(Text(f"job: {self._job}   {summary_words(self._states, self._now_ns)}"))
             outer.add_row(self._streams())
         return outer
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
-from vrbench.cli.exits import Interrupted, OperationFailed
+from vrbench.cli.exits import Interrupted, OperationFailed, UsageProblem
 from vrbench.cli.screen import RunScreen
 from vrbench.cli.signals import Signals
 from vrbench.cloud.credentials import Credentials
@@ -21,14 +21,16 @@ from vrbench.cloud.journal import Head, Journal
 from vrbench.cloud.operations import RunningOperation
 from vrbench.cloud.preflight import Resolved, preflight
 from vrbench.cloud.teardown import teardown
-from vrbench.core.facts import Context
+from vrbench.core.facts import Context, TrialFacts
 from vrbench.core.model import Environment
-from vrbench.core.plan import EnvironmentPlan, Plan, short_name, user_data
+from vrbench.core.plan import EnvironmentPlan, Plan, expected_streams, short_name, user_data
 from vrbench.core.results import Run
 from vrbench.probes.observation import Sensors
 from vrbench.remote import HostKeyPins, generate_key
 from vrbench.store import RunDir, StoreError, load_run
 from vrbench.trial import TrialLimits, run_trial
+
+JOB_LOOK_S = 0.5
 
 
 class SystemClock:
@@ -66,6 +68,7 @@ class Session:
     in_lab: bool = False
     keep: bool = False
     reuse: RunDir | None = None
+    _journal: Journal | None = None
     _left: tuple[str, ...] = ()
     _problems: tuple[str, ...] = ()
 
@@ -75,29 +78,53 @@ class Session:
         self._context = Context(p.name, "unknown", "unknown", p.operation.kind, self.in_lab)
 
     def carry_out(self, signals: Signals) -> Ended:
-        """Run it. Whatever happens, what was built is removed and what was measured is read back."""
+        """Run it. Whatever happens, what was built is removed and what was measured is read back.
+
+        The first interrupt ends the measuring, a second one everything: then the journal says what is left.
+        """
         error: Exception | None = None
         interrupted = False
         try:
-            self._note("preflight")
-            environment = self._kept() if self.reuse else self._built()
-            self._note("measuring")
-            self._trials(environment)
-            self._note("done")
+            try:
+                self._measure()
+            finally:
+                signals.tear_down()
         except Interrupted:
             interrupted = True
+            self.screen.note("interrupted: removing what was built; once more leaves it (the journal is kept)")
         except Exception as failure:  # noqa: BLE001  carried to the caller in Ended, after the teardown
             error = failure
-        signals.tear_down()
         try:
-            self._tear_down()
+            if signals.leaving:
+                raise Interrupted
+            self._tear_down(failed=interrupted or error is not None)
         except Interrupted:
             interrupted = True
-            self._left = pending(self.store)
+            self._left = pending(self._journal)
             self._problems += ("the removal was interrupted",)
+        except Exception as failure:  # noqa: BLE001  a failed removal must not hide why the run failed
+            self._left = pending(self._journal)
+            self._problems += (f"{type(failure).__name__}: {failure}",)
+        if self._journal is not None:
+            self._journal.close()
         if error or interrupted:
             self._note_end("interrupted" if interrupted else "failed")
-        return Ended(load_run(self.store.path), self._left, self._problems, error, interrupted)
+        return Ended(self._read_back(), self._left, self._problems, error, interrupted)
+
+    def _measure(self) -> None:
+        self._note("preflight")
+        environment = self._kept() if self.reuse else self._built()
+        self._note("measuring")
+        self._trials(environment)
+        self._note("done")
+
+    def _read_back(self) -> Run:
+        """The run as it lies on disk; where even that can't be read, a run without trials."""
+        try:
+            return load_run(self.store.path)
+        except StoreError as error:
+            self._problems += (str(error),)
+            return Run(self.plan.run_id, str(self.store.path), self._context, self.plan.method, "failed", ())
 
     def _built(self) -> Environment:
         self.screen.phase("checking the cloud", "building")
@@ -108,9 +135,9 @@ class Session:
             self.screen.note(note)
         self._context = replace(self._context, cloud_version=resolved.version, hypervisor=resolved.hypervisor)
         self._note("building")
-        with Journal.create(self.store.journal, self._head(resolved)) as journal:
-            self.screen.phase("building", "SSH on every VM, then trial 1")
-            environment = build(self._cloud, plan, resolved, journal, self.screen.doing)
+        self._journal = Journal.create(self.store.journal, self._head(resolved))
+        self.screen.phase("building", "SSH on every VM, then trial 1")
+        environment = build(self._cloud, plan, resolved, self._journal, self.screen.doing)
         self.store.write_environment(environment)
         return environment
 
@@ -118,6 +145,15 @@ class Session:
         """The environment of a run that ended with --keep."""
         assert self.reuse is not None
         environment = self.reuse.read_environment()
+        wanted, p = (len(environment.guests), len({e.public_ip for e in environment.endpoints})), self.plan.profile
+        if (p.environment.vms, p.environment.public_ips) != wanted:
+            raise UsageProblem(
+                f"{self.reuse.path.name} kept {wanted[0]} VMs and {wanted[1]} addresses, the profile says "
+                f"{p.environment.vms} and {p.environment.public_ips}: make them equal"
+            )
+        with Journal.open(self.reuse.journal) as journal:
+            if not journal.pending():
+                raise UsageProblem(f"the environment of {self.reuse.path.name} has been removed; measure a new one")
         self._context = replace(
             self._context, cloud_version=environment.cloud_version, hypervisor=environment.hypervisor
         )
@@ -130,7 +166,8 @@ class Session:
         keys = self.reuse or self.store
         sensors = Sensors(self.plan, environment, keys.key, HostKeyPins(keys.known_hosts))
         self.screen.phase(f"waiting for SSH on {len(environment.guests)} VMs", "trial 1")
-        sensors.await_guests(p.environment.boot_timeout)
+        for words in sensors.await_guests(p.environment.boot_timeout):
+            self.screen.note(words)
         silent = sensors.silent_addresses()
         if silent:
             self.screen.note(f"no answer to ping from: {', '.join(silent)} (SSH works; the figures don't need it)")
@@ -143,21 +180,43 @@ class Session:
     def _trial(self, number: int, limits: TrialLimits, sensors: Sensors, environment: Environment) -> None:
         observation = sensors.observation(self.store.trial(number))
         kind = self.plan.profile.operation.kind
-        operation = RunningOperation(self._cloud, kind, environment, limits.job_timeout_s)
-        facts = run_trial(number, limits, observation, operation, self.screen, SystemClock())
-        self.store.write_facts(replace(facts, lab=self.in_lab))
+        # Watched for longer than the trial does: what comes next has to wait for it.
+        operation = RunningOperation(self._cloud, kind, environment, 2 * limits.job_timeout_s)
+        expected = expected_streams(self.plan, environment)
+
+        def note(facts: TrialFacts) -> None:
+            self.store.write_facts(replace(facts, lab=self.in_lab, expected=expected))
+
+        facts = run_trial(number, limits, observation, operation, self.screen, SystemClock(), note)
+        note(facts)
+        for words in observation.notes():
+            self.screen.note(words)
         if facts.job_error:
             raise OperationFailed(f"trial {number}: {facts.job_error}")
+        if not facts.job_finished:
+            self._await_job(number, operation, limits.job_timeout_s)
 
-    def _tear_down(self) -> None:
-        """Remove what the journal has; with --keep, only say how to."""
-        if self.reuse or not self.store.journal.exists():
+    def _await_job(self, number: int, operation: RunningOperation, timeout_s: float) -> None:
+        """No further trial may begin, nor anything be removed, while the cloud still works on this one."""
+        self.screen.phase(f"trial {number}: waiting for the operation's job", "the next trial, or removal")
+        until = time.monotonic() + timeout_s
+        while not operation.poll().done:
+            if time.monotonic() >= until:
+                raise OperationFailed(f"trial {number}: its job has not ended in {timeout_s:.0f} s more")
+            time.sleep(JOB_LOOK_S)
+
+    def _tear_down(self, failed: bool) -> None:
+        """Remove what the journal has; with --keep, only say how to, unless there is nothing worth keeping."""
+        if self._journal is None:
+            self.store.forget_secrets()
             return
-        if self.keep:
-            self.screen.note(f"kept; remove it with: vrbench cleanup {self.plan.run_id}")
+        if self.keep and not (failed and not self.store.has_environment()):
+            self.screen.note(f"kept; remove it with: vrbench cleanup {self.store.path}")
             return
         self.screen.phase("removing what was built", "")
-        self._left, self._problems = remove(self._cloud, self.store, self.screen.doing)
+        self._left, self._problems = remove(self._cloud, self._journal, self.screen.doing)
+        if not self._left:
+            self.store.forget_secrets()
 
     def _head(self, resolved: Resolved) -> Head:
         return Head(self.plan.run_id, self._cloud.endpoint, resolved.account, resolved.domain_id)
@@ -193,10 +252,9 @@ class Session:
         )
 
 
-def pending(store: RunDir) -> tuple[str, ...]:
+def pending(journal: Journal | None) -> tuple[str, ...]:
     """What the run's journal has not seen go, in words."""
-    with Journal.open(store.journal) as journal:
-        return tuple(f"{e.kind} {e.key}" for e in journal.pending())
+    return tuple(f"{e.kind} {e.key}" for e in journal.pending()) if journal else ()
 
 
 def rows(environment: Environment) -> dict[str, str]:
@@ -209,13 +267,10 @@ def rows(environment: Environment) -> dict[str, str]:
     }
 
 
-def remove(cloud: Cloud, store: RunDir, say: Callable[[str], None]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Tear down from a run's journal; its secrets go only when nothing is left. Returns what is left, and why."""
+def remove(cloud: Cloud, journal: Journal, say: Callable[[str], None]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Tear down from a run's journal. Returns what is left, and why."""
     try:
-        with Journal.open(store.journal) as journal:
-            report = teardown(cloud, journal, say)
+        report = teardown(cloud, journal, say)
     except CloudError as error:
-        return ("everything that was built",), (str(error),)
-    if not report.left:
-        store.forget_secrets()
+        return pending(journal), (str(error),)
     return tuple(map(str, report.left)), tuple(map(str, report.problems))

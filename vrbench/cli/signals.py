@@ -35,6 +35,11 @@ class Signals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @property
+    def leaving(self) -> bool:
+        """Whether somebody has pressed twice: nothing may be begun any more."""
+        return self._presses > 1
+
     def tear_down(self) -> None:
         """From now on everything is being removed."""
         self._tearing_down = True

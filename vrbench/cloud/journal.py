@@ -53,6 +53,7 @@ class Journal:
     head: Head
     _fd: int = field(repr=False)
     _entries: dict[str, Entry] = field(default_factory=dict, repr=False)
+    _intended: dict[str, Entry] = field(default_factory=dict, repr=False)  # an answer may come after we gave up on it
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
@@ -60,7 +61,12 @@ class Journal:
         """Start a journal; the file must not exist yet. Raises JournalError."""
         fd = _open(path, os.O_CREAT | os.O_EXCL)
         journal = cls(path, head, fd)
-        journal._write({"event": "opened", "format": FORMAT, **asdict(head), "at": datetime.now(UTC).isoformat()})
+        try:
+            journal._write({"event": "opened", "format": FORMAT, **asdict(head), "at": datetime.now(UTC).isoformat()})
+        except JournalError:
+            journal.close()
+            path.unlink()  # nothing was made yet; an empty journal would only be in the way
+            raise
         _sync_directory(path.parent)
         return journal
 
@@ -69,11 +75,11 @@ class Journal:
         """Go on with an existing journal; a torn last line is cut off. Raises JournalError, also when it is in use."""
         fd = _open(path, 0)
         try:
-            head, entries = _replay(path, _whole_lines(fd))
+            head, entries, intended = _replay(path, _whole_lines(fd))
         except JournalError:
             os.close(fd)
             raise
-        return cls(path, head, fd, entries)
+        return cls(path, head, fd, entries, intended)
 
     def __enter__(self) -> Journal:
         return self
@@ -82,7 +88,11 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        os.close(self._fd)
+        """Let go of the file; whoever writes later is told so, even if its number has become another file's."""
+        with self._lock:
+            fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     def intend(self, kind: str, key: str, params: Mapping[str, str]) -> None:
         """About to make ``key``, which is new to this journal; on disk when this returns. Raises JournalError."""
@@ -91,13 +101,13 @@ class Journal:
             if key in self._entries:
                 raise JournalError(f"{self.path}: {key} is already in the journal")
             self._append("intended", key, entry.intended_at, kind=kind, params=dict(params))
-            self._entries[key] = entry
+            self._entries[key] = self._intended[key] = entry
 
     def created(self, key: str, object_id: str) -> None:
         """The server named the object; it may not be finished, or have failed, and must go all the same."""
         with self._lock:
             self._append("created", key, datetime.now(UTC), id=object_id)
-            self._entries[key] = replace(self._entries[key], id=object_id)
+            self._entries[key] = replace(self._intended[key], id=object_id)
 
     def destroyed(self, key: str) -> None:
         """The object is gone, or never came to be."""
@@ -114,6 +124,8 @@ class Journal:
         self._write({"event": event, "key": key, **more, "at": at.isoformat()})
 
     def _write(self, record: Mapping[str, object]) -> None:
+        if self._fd < 0:
+            raise JournalError(f"{self.path}: closed; what was to be noted came too late")
         line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
         end = os.lseek(self._fd, 0, os.SEEK_END)
         try:
@@ -169,7 +181,8 @@ def _read_all(fd: int) -> bytes:
     return b"".join(parts)
 
 
-def _replay(path: Path, lines: list[bytes]) -> tuple[Head, dict[str, Entry]]:
+def _replay(path: Path, lines: list[bytes]) -> tuple[Head, dict[str, Entry], dict[str, Entry]]:
+    """The head, what is pending, and everything that was ever intended."""
     try:
         first = json.loads(lines[0])
         if first["format"] != FORMAT:
@@ -178,23 +191,24 @@ def _replay(path: Path, lines: list[bytes]) -> tuple[Head, dict[str, Entry]]:
     except (IndexError, KeyError, TypeError, ValueError):
         raise JournalError(f"{path}: the first line is no head; if the file is empty, nothing was built") from None
     entries: dict[str, Entry] = {}
+    intended: dict[str, Entry] = {}
     for number, line in enumerate(lines[1:], start=2):
         try:
-            _apply(entries, json.loads(line))
+            _apply(entries, intended, json.loads(line))
         except (KeyError, TypeError, ValueError) as error:
             raise JournalError(f"{path}, line {number}: not a record: {error!r}") from None
-    return head, entries
+    return head, entries, intended
 
 
-def _apply(entries: dict[str, Entry], record: Mapping[str, str]) -> None:
+def _apply(entries: dict[str, Entry], intended: dict[str, Entry], record: Mapping[str, str]) -> None:
     key = record["key"]
     if record["event"] == "intended":
         params = record["params"]
         if not isinstance(params, dict):
             raise TypeError("params must be an object")
         at = datetime.fromisoformat(record["at"])
-        entries[key] = Entry(key, record["kind"], MappingProxyType(params), None, at)
+        entries[key] = intended[key] = Entry(key, record["kind"], MappingProxyType(params), None, at)
     elif record["event"] == "created":
-        entries[key] = replace(entries[key], id=record["id"])
+        entries[key] = replace(intended[key], id=record["id"])  # also when we had given up on it: it is there after all
     else:
         entries.pop(key, None)

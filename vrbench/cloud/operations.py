@@ -114,6 +114,8 @@ class RunningOperation:
             return  # not done is what it is: the trial has a deadline of its own
         except CloudError as error:
             state = JobState(done=True, error=str(error))
+        except Exception as error:  # noqa: BLE001  a thread that dies in silence leaves its job running for ever
+            state = JobState(done=True, error=f"{type(error).__name__}: {error}")
         if self._job is job:  # else it is the late news of an earlier request
             self._state = state
 

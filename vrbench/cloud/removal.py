@@ -16,11 +16,14 @@ from vrbench.cloud.side_by_side import Stop
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Deadlines in seconds. ``settle_s``: how long after its intent a call without an answer may still take effect."""
+    """Deadlines in seconds. ``settle_s``: how long after its intent a call without an answer may still take effect.
+
+    A call may hang for the facade's 60 s before it is given up, and be carried out a little later.
+    """
 
     job_s: float = 600.0
     network_s: float = 300.0
-    settle_s: float = 15.0
+    settle_s: float = 75.0
     poll_s: float = 0.5
 
 

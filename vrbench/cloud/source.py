@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 
+from vrbench.cloud.errors import CloudError
+
 AUTO = "auto"
 
 
@@ -16,5 +18,10 @@ def allowed_source(configured: str, towards: str) -> str:
     if configured != AUTO:
         return configured
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect((towards, 9))
+        try:
+            probe.connect((towards, 9))
+        except OSError as error:
+            raise CloudError(
+                f"no route from here to {towards} ({error.strerror}): set environment.source_cidr"
+            ) from None
         return f"{probe.getsockname()[0]}/32"
