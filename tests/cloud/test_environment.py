@@ -270,3 +270,20 @@ def test_the_build_of_ten_and_ten_is_quick(tmp_path: Path) -> None:
         begun = time.monotonic()
         built(lab, tmp_path / "j", planned(vms=10, public_ips=10))
         assert time.monotonic() - begun < 15
+
+
+class NoStaticNat(Cloud):
+    """A cloud that answers a static NAT with a plain "no" in an otherwise good answer, as real servers may."""
+
+    def call(self, command: str, /, **params: Param) -> Answer:
+        if command == "enableStaticNat":
+            return {"success": "false", "displaytext": "it can't be programmed"}
+        return super().call(command, **params)
+
+
+def test_a_static_nat_that_is_answered_with_no_fails_the_build(lab: Lab, tmp_path: Path) -> None:
+    """Else the run would wait for guests that nothing leads to."""
+    cloud = NoStaticNat(lab.cloud()._credentials)
+    plan = planned(access="static-nat")
+    with lab.journal(tmp_path / "j") as journal, pytest.raises(CloudError, match="it can't be programmed"):
+        build(cloud, plan, lab.resolve(plan), journal, silent)

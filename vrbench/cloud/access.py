@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from vrbench.cloud.errors import CloudError
 from vrbench.cloud.facade import Answer, Param
 from vrbench.cloud.offerings import STATIC_NAT
 from vrbench.cloud.site import Address, Site, Vm, call_journaled, job_journaled
@@ -82,7 +83,7 @@ def _port_forward(site: Site, network_id: str, address: Address, forward: Forwar
 
 def _static_nat(site: Site, network_id: str, address: Address, forward: Forward, vm: Vm) -> None:
     key = site.named(f"ip{forward.address + 1}-static-nat-to-vm{forward.vm + 1}")
-    call_journaled(
+    answer = call_journaled(
         site,
         "static-nat",
         key,
@@ -92,6 +93,9 @@ def _static_nat(site: Site, network_id: str, address: Address, forward: Forward,
         virtualmachineid=vm.id,
         networkid=network_id,
     )
+    if str(answer.get("success", "true")).lower() == "false":
+        reason = answer.get("displaytext") or "without a reason"
+        raise CloudError(f"enableStaticNat: refused for {address.ip}: {reason}", command="enableStaticNat")
 
 
 def _open_egress(site: Site, network: Answer) -> None:
