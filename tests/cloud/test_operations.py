@@ -10,6 +10,7 @@ import pytest
 from tests.cloud.lab import PLAN, Lab, silent
 from vrbench.cloud.environment import build
 from vrbench.cloud.errors import NotPermitted, UnknownOperation
+from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.operations import OPERATIONS, RunningOperation, find_operation, request, routers
 from vrbench.core.model import Environment
 from vrbench.core.ports import JobState
@@ -69,3 +70,23 @@ def test_a_running_operation_is_polled_without_waiting(lab: Lab, environment: En
         assert time.monotonic() < until
         time.sleep(0.01)
     assert state == JobState(done=True)
+
+
+class Counting(Cloud):
+    """A cloud that remembers what it was asked."""
+
+    asked: list[str]
+
+    def call(self, command: str, /, **params: Param) -> Answer:
+        self.asked.append(command)
+        return super().call(command, **params)
+
+
+def test_the_router_to_reboot_is_looked_up_before_the_clock_runs(lab: Lab, environment: Environment) -> None:
+    """Between the moment of the request and its call there is no other call."""
+    cloud = Counting(lab.cloud("root")._credentials)
+    cloud.asked = []
+    operation = RunningOperation(cloud, "reboot-router", environment, 20, poll_s=0.02)
+    assert cloud.asked == ["listRouters"]
+    operation.request()
+    assert cloud.asked == ["listRouters", "rebootRouter"]

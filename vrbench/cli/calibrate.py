@@ -293,7 +293,7 @@ def _show(measured: Calibration, store: RunDir, seed: int, as_json: bool) -> Non
     if as_json:
         click.echo(json.dumps({"seed": seed, "csv": str(path), **as_object(measured)}, indent=1, allow_nan=False))
     else:
-        from rich.console import Console
+        from vrbench.cli.console import PatientConsole
 
-        Console().print(calibration_report(measured))
+        PatientConsole().print(calibration_report(measured))
     click.echo(f"seed {seed}; every comparison: {path}", err=True)

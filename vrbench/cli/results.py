@@ -19,11 +19,10 @@ def show_runs(runs: Sequence[Run], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(as_object(runs), indent=1, allow_nan=False))
         return
-    from rich.console import Console
-
+    from vrbench.cli.console import PatientConsole
     from vrbench.report.tables import run_report
 
-    console = Console()
+    console = PatientConsole()
     for run in runs:
         console.print(run_report(run))
 
@@ -33,11 +32,10 @@ def show_comparison(before: Run, after: Run, words: tuple[str, str], as_json: bo
     if as_json:
         click.echo(json.dumps(as_object([before, after]), indent=1, allow_nan=False))
         return
-    from rich.console import Console
-
+    from vrbench.cli.console import PatientConsole
     from vrbench.report.tables import caveat_lines, flows_table, reduction_table
 
-    console = Console()
+    console = PatientConsole()
     for word, run in zip(words, (before, after), strict=True):
         console.print(f"\n[bold]{word}[/]")
         console.print(flows_table(run))

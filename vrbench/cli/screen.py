@@ -45,9 +45,9 @@ class RunScreen(Protocol):
 
 def make_screen(plain: bool) -> RunScreen:
     """The live view where stderr is a terminal, plain lines otherwise."""
-    from rich.console import Console
+    from vrbench.cli.console import PatientConsole
 
-    console = Console(stderr=True)
+    console = PatientConsole(stderr=True)
     return Unfailing(PlainScreen(console) if plain or not console.is_terminal else LiveScreen(console))
 
 

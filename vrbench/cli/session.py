@@ -94,6 +94,8 @@ class Session:
             self.screen.note("interrupted: removing what was built; once more leaves it (the journal is kept)")
         except Exception as failure:  # noqa: BLE001  carried to the caller in Ended, after the teardown
             error = failure
+        except BaseException:  # noqa: BLE001  whatever wants this process to end: what was built goes first
+            interrupted = True
         try:
             if signals.leaving:
                 raise Interrupted

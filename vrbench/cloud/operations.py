@@ -6,6 +6,7 @@ import difflib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 from vrbench.cloud.errors import CloudError, JobTimeout, NotPermitted, UnknownOperation, UnsafeNetwork
@@ -16,11 +17,14 @@ from vrbench.core.ports import JobState
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Something asked of the cloud that takes the router away for a while; ``summary`` is for people."""
+    """Something asked of the cloud that takes the router away for a while; ``summary`` is for people.
+
+    ``prepare`` looks up what has to be known and returns the one call that asks for it: only that call is timed.
+    """
 
     name: str
     summary: str
-    start: Callable[[Cloud, Environment], Job]
+    prepare: Callable[[Cloud, Environment], Callable[[], Job]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +44,22 @@ class Router:
     public_ip: str
 
 
-def _restart(cleanup: bool) -> Callable[[Cloud, Environment], Job]:
-    def start(cloud: Cloud, environment: Environment) -> Job:
+def _restart(cleanup: bool) -> Callable[[Cloud, Environment], Callable[[], Job]]:
+    def prepare(cloud: Cloud, environment: Environment) -> Callable[[], Job]:
         # Sent explicitly in both cases: 4.9 takes a missing cleanup for true, later servers for false.
-        return cloud.submit("restartNetwork", id=environment.network_id, cleanup=cleanup)
+        return lambda: cloud.submit("restartNetwork", id=environment.network_id, cleanup=cleanup)
 
-    return start
+    return prepare
 
 
-def _reboot_router(cloud: Cloud, environment: Environment) -> Job:
+def _reboot_router(cloud: Cloud, environment: Environment) -> Callable[[], Job]:
     rows = cloud.list("listRouters", "router", networkid=environment.network_id, listall=True)
     running = [router for router in map(_router, rows) if router.state == "Running"]
     active = [router for router in running if router.redundant_state in ("MASTER", "PRIMARY")]
     chosen = next(iter(active or running), None)
     if chosen is None:
         raise UnsafeNetwork(f"network {environment.network_name}: no router runs that could be rebooted")
-    return cloud.submit("rebootRouter", id=chosen.id)
+    return partial(cloud.submit, "rebootRouter", id=chosen.id)
 
 
 OPERATIONS: Mapping[str, Operation] = MappingProxyType(
@@ -80,7 +84,7 @@ def find_operation(name: str) -> Operation:
 
 def request(cloud: Cloud, operation: str, environment: Environment) -> Job:
     """Ask the cloud for the operation; returns as soon as its job is accepted."""
-    return find_operation(operation).start(cloud, environment)
+    return find_operation(operation).prepare(cloud, environment)()
 
 
 class RunningOperation:
@@ -90,8 +94,7 @@ class RunningOperation:
         self, cloud: Cloud, operation: str, environment: Environment, deadline_s: float, poll_s: float = 0.5
     ) -> None:
         self._cloud = cloud
-        self._operation = find_operation(operation)
-        self._environment = environment
+        self._send = find_operation(operation).prepare(cloud, environment)
         self._deadline_s = deadline_s
         self._poll_s = poll_s
         self._state = JobState(done=False)
@@ -100,7 +103,7 @@ class RunningOperation:
     def request(self) -> None:
         """Ask the cloud; returns when the job is accepted. Raises CloudError when it is not."""
         self._state = JobState(done=False)
-        self._job = job = self._operation.start(self._cloud, self._environment)
+        self._job = job = self._send()
         threading.Thread(target=self._watch, args=(job,), daemon=True).start()
 
     def poll(self) -> JobState:
