@@ -42,13 +42,14 @@ def build(cloud: Cloud, plan: EnvironmentPlan, resolved: Resolved, journal: Jour
     vms = side_by_side([partial(_deploy, site, network["id"], number) for number in range(plan.vms)], site.stop)
     _tag(site, "UserVm", [vm.id for vm in vms])
     source_nat = await_source_nat(cloud, network["id"], plan.job_timeout_s, plan.poll_s)
+    source = allowed_source(plan.source_cidr, source_nat)  # before more addresses are taken: it may be hopeless
     progress(f"acquiring {plan.public_ips} public addresses side by side")
     addresses = side_by_side(
         [partial(_acquire, site, network["id"], number) for number in range(plan.public_ips)], site.stop
     )
     forwards = assign(plan.vms, plan.public_ips)
     rules = access_rules(site, network, forwards, addresses, vms)
-    progress(f"creating {len(rules)} rules: SSH and ICMP from {allowed_source(plan.source_cidr, source_nat)} only")
+    progress(f"creating {len(rules)} rules: SSH and ICMP from {source} only")
     side_by_side(rules, site.stop)
     return _environment(site, network, source_nat, forwards, addresses, vms)
 

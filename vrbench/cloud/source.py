@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 
 from vrbench.cloud.errors import CloudError
 
 AUTO = "auto"
+_PRIVATE = [ipaddress.ip_network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")]
 
 
 def allowed_source(configured: str, towards: str) -> str:
@@ -24,4 +26,16 @@ def allowed_source(configured: str, towards: str) -> str:
             raise CloudError(
                 f"no route from here to {towards} ({error.strerror}): set environment.source_cidr"
             ) from None
-        return f"{probe.getsockname()[0]}/32"
+        source = str(probe.getsockname()[0])
+    check_source(source, towards)
+    return f"{source}/32"
+
+
+def check_source(source: str, towards: str) -> None:
+    """Raise CloudError when ``source`` is private and ``towards`` is not: an address translation lies between."""
+    address = ipaddress.ip_address(source)
+    if any(address in network for network in _PRIVATE) and ipaddress.ip_address(towards).is_global:
+        raise CloudError(
+            f"this machine reaches {towards} from the private address {source}, so the cloud sees another one: "
+            "set environment.source_cidr to the address that the outside sees, as a.b.c.d/32"
+        )
