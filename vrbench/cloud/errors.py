@@ -12,7 +12,6 @@ from collections.abc import Sequence
 # The server's own words for "there is no such thing (any more)"; it has no code for it: 431 covers every bad value.
 _GONE = re.compile(r"entity does not exist|does(n't| not) exist|unable to find|could not find", re.IGNORECASE)
 _NOT_PERMITTED = re.compile(r"does not exist or is not available|does not exist, is not available", re.IGNORECASE)
-_EXTRA_SOURCE_NAT = "Multiple generic source NAT IPs"
 
 INTERNAL = 530
 RATE_LIMIT = 429
@@ -110,11 +109,6 @@ class JobFailed(CloudError):
     def means_gone(self) -> bool:
         """The thing acted on does not exist (any more)."""
         return self.code == 431 and bool(_GONE.search(self.text))
-
-    @property
-    def means_extra_source_nat(self) -> bool:
-        """The network has several source-NAT addresses, and no API call can do anything with it any more."""
-        return _EXTRA_SOURCE_NAT in self.text
 
 
 class JobTimeout(CloudError):
