@@ -85,8 +85,8 @@ def boxed(plan: Plan, reports: Path, arguments: list[str]) -> int:
     assert profile.lab is not None
     store = RunDir.create(reports, plan.run_id, bytes_needed(plan))
     context = Context(profile.name, "unknown", "unknown", profile.operation.kind, lab=True)
-    store.write_run("starting", context, plan.method, asdict(profile))
     with store.owned():
+        store.write_run("starting", context, plan.method, asdict(profile))
         try:
             return run_boxed(profile.lab, store.lab, arguments)
         finally:

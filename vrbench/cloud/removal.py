@@ -107,10 +107,11 @@ class Removal:
     def look_for(self, entries: list[Entry], look: Callable[[], list[str]]) -> list[str]:
         """Look until all ``entries`` can be told apart, or are too old for a call under way to take effect any more."""
         newest = max(entry.intended_at for entry in entries)
+        age_s = max(0.0, (datetime.now(UTC) - newest).total_seconds())  # a stepped clock must not cut the wait short
+        until = time.monotonic() + self.patience.settle_s - age_s
         while True:
             ids = look()
-            age_s = (datetime.now(UTC) - newest).total_seconds()
-            if len(ids) >= len(entries) or not 0 <= age_s < self.patience.settle_s:
+            if len(ids) >= len(entries) or time.monotonic() >= until:
                 return ids
             time.sleep(self.patience.poll_s)
 
