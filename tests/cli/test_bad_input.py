@@ -178,14 +178,14 @@ def test_a_job_that_fails(own_zone: Zone) -> None:
 def test_a_job_that_never_ends(own_zone: Zone) -> None:
     """A restart that never ends is given up: the trial is unknown, its samples stay, everything is removed."""
     zone = own_zone
-    process = zone.start("run", zone.profile(PROFILE.replace('"30s"', '"4s"')), "--plain")
+    process = zone.start("run", zone.profile(PROFILE.replace('"30s"', '"12s"')), "--plain")
     assert process.stderr is not None
     zone_id = zone.rows("listZones", "zone")[0]["id"]
     for line in process.stderr:
         if "trial 1: baseline" in line:
-            zone.cloud.call("configureSimulator", zoneid=zone_id, name="StartCommand", value="wait:20000")
+            zone.cloud.call("configureSimulator", zoneid=zone_id, name="StartCommand", value="wait:60000")
             break
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=150)
     fails(Done(process.returncode, out, err), 3, "has not ended")
     assert "job-unfinished" in zone.vrbench("export", only(zone), "--table", "trials").out
     assert zone.left() == []

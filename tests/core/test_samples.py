@@ -65,3 +65,9 @@ def test_two_streams_keep_apart() -> None:
     a, b = read_log(log, START, 0.8).streams
     assert [s.outcome for s in a.samples[:2]] == [Outcome.REPLIED, Outcome.LOST]
     assert [s.outcome for s in b.samples[:2]] == [Outcome.LOST, Outcome.REPLIED]
+
+
+def test_answers_that_contradict_each_other_are_a_gap() -> None:
+    """A reset, and then the repeated probe accepted: the slot is neither up nor down."""
+    log = header() + line("RFR") + record(Kind.AMBIGUOUS, 1, START + 120 * MS) + end(3)
+    assert outcomes(log) == "RuR"

@@ -38,6 +38,7 @@ class Kind(IntEnum):
     CONNECTED = 5  # banner probes: the TCP connection stood, the banner was still to come
     WALL = 6  # once a second: t_ns = wall clock minus monotonic clock, slot = whole seconds since started_ns
     END = 7  # the prober stopped in good order at t_ns; after this, silence is not loss
+    AMBIGUOUS = 8  # a reset came for the slot, and its repeated probe was accepted: neither up nor down
 
 
 class Refusal(IntEnum):

@@ -2,7 +2,7 @@
 
 Rules (measurement method, section 2): a probe is REPLIED only if its answer arrived within the threshold (Tmax,
 RFC 7680) of its own send time; a refusal counts under the same rule; a slot that was never sent is SKIPPED; a slot
-whose answer could still have come when the log ends is UNKNOWN.
+whose answer could still have come when the log ends is UNKNOWN, and so is one whose answers contradict each other.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class _Slots:
     sent: dict[int, int] = field(default_factory=dict)
     replied: dict[int, int] = field(default_factory=dict)
     refused: dict[int, int] = field(default_factory=dict)
+    ambiguous: set[int] = field(default_factory=set)
     last: int = -1  # the last slot that was sent or tried
 
 
@@ -77,6 +78,8 @@ def _note(slots: _Slots, record: Record) -> None:
         slots.replied.setdefault(record.slot, record.t_ns)
     elif record.kind is Kind.REFUSED:
         slots.refused.setdefault(record.slot, record.t_ns)
+    elif record.kind is Kind.AMBIGUOUS:
+        slots.ambiguous.add(record.slot)
 
 
 def _judge(header: StreamHeader, slots: _Slots, end_ns: int, zero_ns: int, threshold_ns: int) -> StreamSamples:
@@ -91,6 +94,8 @@ def _sample(header: StreamHeader, slots: _Slots, slot: int, end_ns: int, zero_ns
     if sent_ns is None:
         return Sample(slot, due_s, None, Outcome.SKIPPED)
     sent_s = (sent_ns - zero_ns) / 1e9
+    if slot in slots.ambiguous:
+        return Sample(slot, due_s, sent_s, Outcome.UNKNOWN)
     for answers, outcome in ((slots.replied, Outcome.REPLIED), (slots.refused, Outcome.REFUSED)):
         answered_ns = answers.get(slot)
         if answered_ns is not None and answered_ns - sent_ns <= threshold_ns:

@@ -27,7 +27,7 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 FORMAT = "vrbench-raw/1"
 RECORD = struct.Struct("<BBHIq")
-SENT, REPLY, REFUSED, FAILED, CONNECTED, WALL, END = 1, 2, 3, 4, 5, 6, 7
+SENT, REPLY, REFUSED, FAILED, CONNECTED, WALL, END, AMBIGUOUS = 1, 2, 3, 4, 5, 6, 7, 8
 
 TICK_NS = 50_000_000  # look at the sockets and write the log at least this often
 MAX_UNREAD = 64  # probes after which the sockets are looked at before the tick: their buffers hold a few hundred

@@ -23,6 +23,7 @@ from contextlib import suppress
 from typing import Any
 
 from vrbench.probes.engine import (
+    AMBIGUOUS,
     FAILED,
     REFUSED,
     REPLY,
@@ -66,6 +67,7 @@ class HalfOpen(Prober):
         self.salt = int.from_bytes(os.urandom(4), "big")
         self.waiting = [-1] * len(self.ports)  # per port: the slot that is not answered yet
         self.asked_again = [-1] * len(self.ports)  # per port: the slot whose SYN was repeated after a RST
+        self.last_reset = [-2] * len(streams)  # the newest slot that a RST answered
         self.last_sent, self.last_heard = [-1] * len(streams), [-1] * len(streams)
         attach_filter(self.segments, _segment_filter(self.base, len(self.ports)))
         attach_filter(self.errors, _error_filter(self.base, len(self.ports)))
@@ -113,24 +115,31 @@ class HalfOpen(Prober):
         if not self._ours(index) or (socket.inet_ntoa(packet[12:16]), source_port) != self.targets[stream]:
             return
         if flags & SYN_ACK == SYN_ACK:
-            self._heard(REPLY, index, 0, acknowledged - 1, t_ns)
+            self._accepted(index, acknowledged - 1, t_ns)
         elif flags & RST:
             self._refused(index, acknowledged - 1, t_ns)
 
     def _refused(self, index: int, sequence: int, t_ns: int) -> None:
-        """A RST is asked about once more: it may be the end of an older handshake instead of a refusal.
+        """The first RST of a row is asked about once more: it may be the end of an older handshake, not a refusal.
 
         Where an outage begins between our SYN and the RST with which our kernel closes the handshake, the guest keeps
         half a connection that the router's connection tracking has forgotten: no RST of ours reaches it any more, and
-        it answers the next SYN from that port with a RST of its own, once. The repeated SYN tells the two apart.
+        it answers the next SYN from that port with a RST of its own, once. When the repeated SYN is accepted, nobody
+        can say what the first answer meant: the slot is noted as ambiguous, a gap.
         """
+        slot, stream = (sequence - self.salt) & 0xFFFFFFFF, index // self.each
         if not self._heard(REFUSED, index, REFUSED_RST, sequence, t_ns):
             return
-        slot = (sequence - self.salt) & 0xFFFFFFFF
-        if self.asked_again[index] != slot:
+        first_of_a_row = slot - 1 != self.last_reset[stream]
+        self.last_reset[stream] = max(self.last_reset[stream], slot)
+        if first_of_a_row and self.asked_again[index] != slot:
             self.asked_again[index] = slot
             with suppress(OSError):
-                self._transmit(index // self.each, index, sequence, SYN)
+                self._transmit(stream, index, sequence, SYN)
+
+    def _accepted(self, index: int, sequence: int, t_ns: int) -> None:
+        again = self.asked_again[index] == (sequence - self.salt) & 0xFFFFFFFF
+        self._heard(AMBIGUOUS if again else REPLY, index, 0, sequence, t_ns)
 
     def _unreachable(self, packet: bytes, at: int, t_ns: int) -> None:
         if len(packet) < at + 36:
