@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from vrbench.lab import box, control
-from vrbench.lab.processes import python_command, start_time
+from vrbench.lab.processes import python_command
 from vrbench.lab.status import LabError, LabOptions, LabStatus, Outage
 from vrbench.lab.strategies import STRATEGIES
 
@@ -104,9 +104,10 @@ def _start(state: Path, options: LabOptions, lifeline: bool) -> LabStatus:
         finally:
             os.close(say_ready)
         box.record(state, holder)
+        until = time.monotonic() + options.ready_s
         line = _read_line(listen.fileno(), options.ready_s)
     if not line.endswith(b"\n"):
-        late = start_time(holder) is not None
+        late = time.monotonic() >= until  # its last process may outlive the closed pipe for a moment
         what = f"was not ready within {options.ready_s:g} s" if late else "ended before it was ready"
         raise LabError(f"the lab in {state} {what}.\n{_log_tail(state)}")
     return LabStatus.from_json({**json.loads(line), "pid": holder})
