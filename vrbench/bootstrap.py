@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -86,13 +87,15 @@ def commands(what: str, arguments: list[str]) -> list[list[str]]:
     """The command lines for one word."""
     python = str(VENV / "bin" / "python")
     test = [python, "-m", "pytest", *arguments]
+    # Most tests wait for packets and daemons rather than compute; those that measure ("slow") run one at a time.
+    many = [*test, "--numprocesses", str((os.cpu_count() or 1) + 1), "--dist", "loadfile", "-m", "not slow"]
     if what == "demo":
         return [[str(VENV / "bin" / "vrbench"), "demo", *arguments]]
     if what == "test":
-        return [[*test, "-m", "not slow"]]
+        return [many]
     if what == "check":
         ruff = [python, "-m", "ruff"]
-        return [[*ruff, "format", "--check"], [*ruff, "check"], [python, "-m", "mypy"], test]
+        return [[*ruff, "format", "--check"], [*ruff, "check"], [python, "-m", "mypy"], many, [*test, "-m", "slow"]]
     return []
 
 

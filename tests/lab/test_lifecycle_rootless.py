@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -39,18 +41,17 @@ def python() -> str:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """The user's own directory with a copy of the package and the scene; all on the way to it may be entered."""
-    if os.geteuid() == 0:
-        for directory in (tmp_path, *tmp_path.parents[:2]):
-            directory.chmod(directory.stat().st_mode | 0o011)
-    shutil.copytree(_ROOT / "vrbench", tmp_path / "vrbench", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "scene.py").write_text(_SCENE)
-    make_key(tmp_path)
-    if os.geteuid() == 0:
-        for path in (tmp_path, *tmp_path.rglob("*")):
-            os.chown(path, _STRANGER, _STRANGER)
-    return tmp_path
+def home() -> Iterator[Path]:
+    """The user's own directory with a copy of the package and the scene (pytest's own keeps other users out)."""
+    with TemporaryDirectory() as name:
+        place = Path(name)
+        shutil.copytree(_ROOT / "vrbench", place / "vrbench", ignore=shutil.ignore_patterns("__pycache__"))
+        (place / "scene.py").write_text(_SCENE)
+        make_key(place)
+        if os.geteuid() == 0:
+            for path in (place, *place.rglob("*")):
+                os.chown(path, _STRANGER, _STRANGER)
+        yield place
 
 
 # Standard library only: the interpreter at hand may have nothing else.
