@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from ipaddress import IPv4Network
 
 from vrbench.lab.api import errors, events, keys
 from vrbench.lab.api.accounts import check_limit
@@ -135,17 +134,10 @@ def _refuse_taken_name(zone: Zone, network: Network, name: str | None) -> None:
 
 def _guest_ip(call: Call, network: Network) -> str:
     """The address asked for, or any free one of the network, at random as the server picks it."""
-    zone = call.zone
-    taken = {machine.nic.ip for machine in zone.machines_in(network)} | {network.gateway}
-    wanted = call.text("ipaddress")
-    if wanted is not None:
-        if wanted in taken:
-            raise ApiError(533, f"Unable to acquire Guest IP address for network {network.name}")
-        return wanted
-    free = [ip for ip in map(str, IPv4Network(network.cidr).hosts()) if ip not in taken]
-    if not free:
-        raise ApiError(533, "Unable to acquire Guest IP address for network " + network.name)
-    return zone.random.choice(free)
+    wanted = call.text("ipaddress") or call.zone.free_guest_ip(network)
+    if wanted is None or wanted in call.zone.taken_guest_ips(network):
+        raise ApiError(533, f"Unable to acquire Guest IP address for network {network.name}")
+    return wanted
 
 
 COMMANDS = {"deployVirtualMachine": deploy}

@@ -73,29 +73,85 @@ class Owned(Entity):
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Network(Owned):
+class Served(Owned):
+    """What virtual routers serve: an isolated network, or a VPC with all its tiers."""
+
     name: str
     displaytext: str
     offering: BuiltIn
     cidr: str
-    gateway: str
-    netmask: str
-    prefix: int
-    vlan: int
     domain_name: str
-    state: str = "Allocated"
+    redundant: bool = False  # two routers instead of one
     restart_required: bool = False
-    macs: int = 0  # MACs given out so far
     implement_tried: bool = False  # from then on a network with two source-NAT addresses can't be removed
     restarts: Turns = field(default_factory=Turns)
     implementing: Lock = field(default_factory=Lock)  # one implementation, restart or deletion at a time
     programming: Lock = field(default_factory=Lock)  # the last rules built are the last rules applied
+
+    @property
+    def home(self) -> Served:
+        """What its routers serve: itself, unless it is a tier."""
+        return self
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Vpc(Served):
+    state: str = "Inactive"  # Enabled once its router runs
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Network(Served):
+    """An isolated network with routers of its own, or a tier, served by the routers of its VPC."""
+
+    gateway: str
+    netmask: str
+    prefix: int
+    vlan: int
+    vpc: Vpc | None = None
+    acl: AclList | None = None
+    state: str = "Allocated"
+    macs: int = 0  # MACs given out so far
+
+    @property
+    def home(self) -> Served:
+        return self.vpc or self
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class AclList(Entity):
+    """Rules for the tiers of one VPC; the two built-in lists serve every VPC."""
+
+    name: str
+    description: str
+    vpc: Vpc | None = None
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class AclRule(Entity):
+    acl: AclList
+    place: int  # rules are looked at in this order
+    protocol: str
+    traffic: str  # Ingress, Egress
+    action: str  # Allow, Deny
+    cidrs: tuple[str, ...]
+    ports: tuple[int, int] | None = None
+    icmp: tuple[int, int] | None = None
+    reason: str = ""
+    state: str = "Add"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Nic(Entity):
     ip: str
     mac: str
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class GuestNic(Nic):
+    """A router's leg in a guest network. Of a redundant router it has an address beside the gateway's."""
+
+    network: Network
+    plugged_late: bool = False  # into a router that ran already
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -122,8 +178,8 @@ class Machine(Owned):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Router(Owned):
-    network: Network
-    guest: Nic
+    home: Served
+    guests: list[GuestNic]  # one for each network that it is plugged into; a VPC's router may have none
     control: Nic  # its address is empty while the router is down
     public: Nic
     source_nat: str
@@ -133,10 +189,17 @@ class Router(Owned):
     version: str = "UNKNOWN"
     scripts_version: str | None = None
     volume: str = ""
+    redundant: bool = False
+    redundant_state: str = "UNKNOWN"  # as the server saw it last: it looks every half minute
 
     @property
     def name(self) -> str:
         return f"r-{self.number}-VM"
+
+    @property
+    def guest(self) -> GuestNic | None:
+        """The leg that stands for all in short views: the first."""
+        return self.guests[0] if self.guests else None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -147,6 +210,7 @@ class Address(Entity):
     state: str = "Free"  # Free, Allocating, Allocated, Releasing
     account: Account | None = None
     network: Network | None = None
+    vpc: Vpc | None = None
     source_nat: bool = False
     static_nat: Machine | None = None
     allocated: float = 0.0

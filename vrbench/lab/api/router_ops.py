@@ -6,7 +6,7 @@ import json
 
 from vrbench.lab.api import events, simulator
 from vrbench.lab.api.errors import ApiError, internal
-from vrbench.lab.api.records import Account, Network, Router
+from vrbench.lab.api.records import Account, GuestNic, Network, Router, Served
 from vrbench.lab.api.router_view import fixed, link_local
 from vrbench.lab.api.ruleset import build
 from vrbench.lab.api.zone import Zone, new_id
@@ -21,11 +21,11 @@ STOP_FAILURE = (
 
 
 class NetworkRouters:
-    """RouterOps for one network, on behalf of ``caller`` (whose name the events carry)."""
+    """RouterOps for one network or VPC, on behalf of ``caller`` (whose name the events carry)."""
 
-    def __init__(self, zone: Zone, network: Network, caller: Account) -> None:
+    def __init__(self, zone: Zone, home: Served, caller: Account) -> None:
         self._zone = zone
-        self._network = network
+        self._home = home
         self._caller = caller
 
     @property
@@ -34,55 +34,60 @@ class NetworkRouters:
 
     def routers(self) -> tuple[str, ...]:
         with self._zone.lock:
-            return tuple(router.name for router in self._zone.routers_of(self._network))
+            return tuple(router.name for router in self._zone.routers_of(self._home))
 
     def expendable(self) -> tuple[str, ...]:
         with self._zone.lock:
-            return tuple(r.name for r in self._zone.routers_of(self._network) if r.state in EXPENDABLE)
+            return tuple(r.name for r in self._zone.routers_of(self._home) if r.state in EXPENDABLE)
 
     def rules(self) -> RuleSet:
         with self._zone.lock:
-            return build(self._zone, self._network)
+            return build(self._zone, self._home)
 
     def create(self, seconds: float) -> str:
         with self._zone.lock:
             router = self._zone.add(self._new_record())
-            spec = self._spec(router)
         self._diary(events.VOLUME_CREATE, "Created", self._volume(router))
-        self._zone.ground.place_router(spec)
+        self._place(router)
         self._zone.pause(seconds)
         return router.name
 
     def _new_record(self) -> Router:
         """A router with its addresses; a second one beside a first takes over its public MAC."""
-        zone, network = self._zone, self._network
-        source_nat = zone.source_nats(network)[0]
-        peers = zone.routers_of(network)
+        zone, home = self._zone, self._home
+        source_nat = zone.source_nats(home)[0]
+        peers = zone.routers_of(home)
         public_mac = peers[0].public.mac if peers else zone.new_public_mac(source_nat)
+        plugged = [network for network in zone.networks_of(home) if network is home or network.state != "Allocated"]
         return Router(
             uuid=new_id(),
-            account=network.account,
-            network=network,
-            guest=zone.new_nic(network.gateway, zone.new_mac(network)),
+            account=home.account,
+            home=home,
+            guests=[new_guest_nic(zone, network) for network in plugged],
             control=zone.new_nic("", ""),
             public=zone.new_nic(source_nat.ip, public_mac),
             source_nat=source_nat.ip,
             volume=new_id(),
+            redundant=home.redundant,
         )
 
-    def _spec(self, router: Router) -> RouterSpec:
+    def _place(self, router: Router) -> None:
+        guest = router.guest
+        if not isinstance(self._home, Network) or guest is None:
+            return
         settings = self._zone.settings
-        return RouterSpec(
+        spec = RouterSpec(
             name=router.name,
-            network=self._network.uuid,
-            guest_ip=router.guest.ip,
-            guest_prefix=self._network.prefix,
-            guest_mac=router.guest.mac,
+            network=self._home.uuid,
+            guest_ip=guest.ip,
+            guest_prefix=self._home.prefix,
+            guest_mac=guest.mac,
             public_ip=router.public.ip,
             public_prefix=settings.public_cidr.prefixlen,
             public_gateway=str(settings.public_gateway),
             public_mac=router.public.mac,
         )
+        self._zone.ground_for(self._home).place_router(spec)
 
     def boot(self, router: str, seconds: float) -> None:
         record = self._record(router)
@@ -93,12 +98,12 @@ class NetworkRouters:
         with self._zone.lock:
             record.control.ip, record.control.mac = link_local(self._zone)
         self._zone.pause(seconds + simulator.extra_s(self._zone, simulator.START))
-        self._zone.ground.start_router(router)
+        self._zone.ground_for(self._home).start_router(router)
 
     def _refuse_stuck_peers(self) -> None:
         """A peer that hangs in Stopping makes the server give up: it would start that one as well."""
         with self._zone.lock:
-            stuck = [peer for peer in self._zone.routers_of(self._network) if peer.state == "Stopping"]
+            stuck = [peer for peer in self._zone.routers_of(self._home) if peer.state == "Stopping"]
         if stuck:
             instance = json.dumps({"instanceName": stuck[0].name, "uuid": stuck[0].uuid}, separators=(",", ":"))
             raise internal(f"Unable to orchestrate the start of VM instance {instance}.")
@@ -118,8 +123,8 @@ class NetworkRouters:
 
     def program(self, router: str, rules: RuleSet, seconds: float) -> None:
         self._zone.pause(seconds)
-        with self._network.programming:
-            self._zone.ground.program_router(router, rules)
+        with self._home.programming:
+            self._zone.ground_for(self._home).program_router(router, rules)
 
     def mark_running(self, router: str) -> None:
         record = self._record(router)
@@ -127,36 +132,36 @@ class NetworkRouters:
             record.state, record.version, record.scripts_version = "Running", fixed()["version"], new_id()
 
     def announce(self, router: str) -> None:
-        self._zone.ground.announce_router(router)
+        self._zone.ground_for(self._home).announce_router(router)
 
     def stop(self, router: str, seconds: float, forced: bool) -> None:
         record = self._record(router)
         if record.state in EXPENDABLE:
             return
-        parent = self._diary(events.ROUTER_STOP, "Started", self._network, new_id())
+        parent = self._diary(events.ROUTER_STOP, "Started", self._home, new_id())
         with self._zone.lock:
             record.state = "Stopping"
         if simulator.fails(self._zone, simulator.STOP):
             raise internal(STOP_FAILURE)
         if forced:
-            self._zone.ground.stop_router(router)
+            self._zone.ground_for(self._home).stop_router(router)
         self._zone.pause(seconds + simulator.extra_s(self._zone, simulator.STOP))
         if not forced:
-            self._zone.ground.stop_router(router)
+            self._zone.ground_for(self._home).stop_router(router)
         with self._zone.lock:
             record.state, record.host, record.control.ip = "Stopped", None, ""
-        self._diary(events.ROUTER_STOP, "Completed", self._network, parent)
+        self._diary(events.ROUTER_STOP, "Completed", self._home, parent)
 
     def destroy(self, router: str, seconds: float) -> None:
         record = self._record(router)
         self._zone.pause(seconds)
-        self._zone.ground.remove_router(router)
+        self._zone.ground_for(self._home).remove_router(router)
         with self._zone.lock:
             self._zone.remove(record)
         self._diary(events.VOLUME_DESTROY, "Completed", self._volume(record), new_id())
 
     def _diary(
-        self, kind: events.EventKind, state: str, about: Network | events.Resource, parent: str | None = None
+        self, kind: events.EventKind, state: str, about: Served | events.Resource, parent: str | None = None
     ) -> str:
         return events.record(self._zone, self._caller, kind, state, about, parent)
 
@@ -166,10 +171,18 @@ class NetworkRouters:
 
     def _record(self, name: str) -> Router:
         with self._zone.lock:
-            record = next((r for r in self._zone.routers_of(self._network) if r.name == name), None)
+            record = next((r for r in self._zone.routers_of(self._home) if r.name == name), None)
         if record is None:
             raise ApiError(431, f"Unable to find router by id {name.split('-')[1]}.", 4350)
         return record
+
+
+def new_guest_nic(zone: Zone, network: Network) -> GuestNic:
+    """A router's leg in a network: with the gateway's address, or one of its own beside a peer; lock held."""
+    ip = zone.free_guest_ip(network) if network.home.redundant else network.gateway
+    if ip is None:
+        raise ApiError(533, f"Unable to acquire Guest IP address for network {network.name}")
+    return GuestNic(uuid=new_id(), ip=ip, mac=zone.new_mac(network), network=network)
 
 
 def _describe(router: Router) -> str:

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from vrbench.lab.api.fixtures import load
-from vrbench.lab.api.records import Json, Router
+from vrbench.lab.api.records import GuestNic, Json, Router, Vpc
 from vrbench.lab.api.responses import VERSION, owner_fields, stamp
 from vrbench.lab.api.zone import Zone
 
@@ -19,8 +19,10 @@ def router_view(zone: Zone, router: Router, as_root: bool) -> Json:
     """The body of one router; call with the lock held."""
     body = _placed(zone, router, as_root) | _control(router)
     if not router.removed:
-        body |= _public(zone, router) | (_guest(router) if as_root else {})
-    body |= _software(router) | {"nic": _nics(zone, router, as_root)}
+        body |= _public(zone, router)
+        if as_root and router.guest is not None:
+            body |= _guest(router.guest)
+    body |= _software(router) | _vpc(router) | {"nic": _nics(zone, router, as_root)}
     return body | {"healthchecksfailed": False, "arch": fixed()["arch"], "hasannotations": False}
 
 
@@ -31,7 +33,7 @@ def fixed() -> dict[str, Any]:
 
 
 def _placed(zone: Zone, router: Router, as_root: bool) -> Json:
-    common, network = fixed(), router.network
+    common = fixed()
     site = zone.built_ins["zone"][0].body
     body: Json = {
         "id": router.uuid,
@@ -41,7 +43,7 @@ def _placed(zone: Zone, router: Router, as_root: bool) -> Json:
         "name": router.name,
     }
     if as_root and not router.removed:
-        body["networkdomain"] = network.domain_name
+        body["networkdomain"] = router.home.domain_name
     if as_root and router.pod_known:
         body |= {"podid": common["podid"], "podname": common["podname"]}
     if router.host is not None:
@@ -75,15 +77,20 @@ def _public(zone: Zone, router: Router) -> Json:
     }
 
 
-def _guest(router: Router) -> Json:
-    network = router.network
+def _guest(nic: GuestNic) -> Json:
+    network = nic.network
     return {
-        "guestipaddress": router.guest.ip,
-        "guestmacaddress": router.guest.mac,
+        "guestipaddress": nic.ip,
+        "guestmacaddress": nic.mac,
         "guestnetmask": network.netmask,
         "guestnetworkid": network.uuid,
         "guestnetworkname": network.name,
     }
+
+
+def _vpc(router: Router) -> Json:
+    home = router.home
+    return {"vpcid": home.uuid, "vpcname": home.name} if isinstance(home, Vpc) else {}
 
 
 def _software(router: Router) -> Json:
@@ -95,8 +102,8 @@ def _software(router: Router) -> Json:
         **owner_fields(router.account),
         "serviceofferingid": common["serviceofferingid"],
         "serviceofferingname": common["serviceofferingname"],
-        "isredundantrouter": False,
-        "redundantstate": "UNKNOWN",
+        "isredundantrouter": router.redundant,
+        "redundantstate": router.redundant_state,
         "version": router.version,
         "role": "VIRTUAL_ROUTER",
         "requiresupgrade": router.scripts_version is None,
@@ -109,26 +116,28 @@ def _software(router: Router) -> Json:
 def _nics(zone: Zone, router: Router, as_root: bool) -> list[Json]:
     if router.removed:
         return []
-    guest = [_guest_nic(router)] if as_root else []
-    return [*guest, _control_nic(router), _public_nic(zone, router)]
+    guests = [_guest_nic(router, nic) for nic in router.guests] if as_root else []
+    others = [_control_nic(router), _public_nic(zone, router)]
+    return [*others, *guests] if isinstance(router.home, Vpc) else [*guests, *others]
 
 
-def _guest_nic(router: Router) -> Json:
-    network = router.network
+def _guest_nic(router: Router, nic: GuestNic) -> Json:
+    network = nic.network
     # A router that was stopped has given its place on the VLAN back; one that never started still holds it.
     held = router.host is not None or not router.pod_known
     vlan = {"isolationuri": f"vlan://{network.vlan}", "broadcasturi": f"vlan://{network.vlan}"} if held else {}
     return {
-        "id": router.guest.uuid,
+        "id": nic.uuid,
         "networkid": network.uuid,
         "networkname": network.name,
         "netmask": network.netmask,
-        "ipaddress": router.guest.ip,
+        **({"gateway": network.gateway} if nic.plugged_late else {}),
+        "ipaddress": nic.ip,
         **vlan,
         "traffictype": "Guest",
         "type": "Isolated",
         "isdefault": False,
-        "macaddress": router.guest.mac,
+        "macaddress": nic.mac,
         "mtu": MTU,
     }
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from vrbench.lab.api import errors
 from vrbench.lab.api.call import Call, Task
-from vrbench.lab.api.records import BuiltIn, Json, Router
+from vrbench.lab.api.records import BuiltIn, Json, Router, Vpc
 from vrbench.lab.api.router_ops import NetworkRouters
 from vrbench.lab.api.router_view import router_view
 
@@ -31,17 +31,19 @@ def list_routers(call: Call) -> Json:
 def _matches(call: Call, router: Router) -> bool:
     fields = {
         "id": router.uuid,
-        "networkid": router.network.uuid,
         "name": router.name,
         "state": router.state,
         "version": router.version,
         "hostid": router.host.uuid if router.host else "",
-        "vpcid": None,
+        "vpcid": router.home.uuid if isinstance(router.home, Vpc) else None,
     }
     keyword = call.text("keyword")
     if keyword is not None and keyword not in router.name:
         return False
-    if call.flag("forvpc"):
+    network = call.text("networkid")
+    if network and network not in {nic.network.uuid for nic in router.guests}:
+        return False
+    if call.text("forvpc") is not None and call.flag("forvpc") != isinstance(router.home, Vpc):
         return False
     return all(call.text(name) in (None, "", value) for name, value in fields.items())
 
@@ -53,8 +55,8 @@ def _operation(step: Step) -> Callable[[Call], Task]:
         router = call.target("id", Router, GONE)
 
         def run() -> Json:
-            with router.network.implementing:
-                step(NetworkRouters(call.zone, router.network, call.caller), router)
+            with router.home.implementing:
+                step(NetworkRouters(call.zone, router.home, call.caller), router)
             with call.zone.lock:
                 return {"router": router_view(call.zone, router, call.caller.is_root)}
 

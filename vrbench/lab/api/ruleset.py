@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vrbench.lab.api.errors import internal
-from vrbench.lab.api.records import Address, Network, Rule
+from vrbench.lab.api.records import Address, Rule, Served
 from vrbench.lab.api.zone import Zone
 from vrbench.lab.ground import FirewallRule, PortForward, RuleSet
 
@@ -11,10 +11,10 @@ APPLIED = ("Add", "Active")
 ANYWHERE = ("0.0.0.0/0",)
 
 
-def build(zone: Zone, network: Network) -> RuleSet:
-    """The rule set of one network's router; call with the lock held."""
-    addresses = sorted(zone.addresses_of(network), key=lambda address: (not address.source_nat, address.number))
-    applied = zone.rules_where(lambda rule: rule.network is network and rule.state in APPLIED)
+def build(zone: Zone, home: Served) -> RuleSet:
+    """The rule set of the routers of one network or VPC; call with the lock held."""
+    addresses = sorted(zone.addresses_of(home), key=lambda address: (not address.source_nat, address.number))
+    applied = zone.rules_where(lambda rule: rule.network.home is home and rule.state in APPLIED)
     return RuleSet(
         public_ips=tuple(address.ip for address in addresses),
         source_nat=next((address.ip for address in addresses if address.source_nat), None),
@@ -22,7 +22,7 @@ def build(zone: Zone, network: Network) -> RuleSet:
         port_forwards=tuple(_forward(rule) for rule in applied if rule.purpose == "PortForwarding"),
         firewall=tuple(_firewall(rule) for rule in applied if rule.purpose == "Firewall"),
         egress=tuple(_firewall(rule) for rule in applied if rule.purpose == "Egress"),
-        egress_allowed_by_default=bool(network.offering.body["egressdefaultpolicy"]),
+        egress_allowed_by_default=bool(home.offering.body.get("egressdefaultpolicy")),
     )
 
 
@@ -56,19 +56,20 @@ def _firewall(rule: Rule) -> FirewallRule:
     )
 
 
-def check_source_nat(zone: Zone, network: Network) -> None:
+def check_source_nat(zone: Zone, served: Served) -> None:
     """Refuse to touch a network that a race gave several source-NAT addresses; call with the lock held."""
-    if len(zone.source_nats(network)) > 1:
+    if len(zone.source_nats(served.home)) > 1:
         raise internal("Multiple generic source NAT IPs provided for network")
 
 
-def reprogram(zone: Zone, network: Network) -> None:
-    """Bring the network's running routers up to date; what was built last is applied last."""
+def reprogram(zone: Zone, served: Served) -> None:
+    """Bring the running routers of a network, a tier or a VPC up to date; what was built last is applied last."""
+    home = served.home
     zone.pause(zone.settings.api_step_s)
-    with network.programming:
+    with home.programming:
         with zone.lock:
-            check_source_nat(zone, network)
-            names = [router.name for router in zone.routers_of(network) if router.state == "Running"]
-            rules = build(zone, network)
+            check_source_nat(zone, home)
+            names = [router.name for router in zone.routers_of(home) if router.state == "Running"]
+            rules = build(zone, home)
         for name in names:
-            zone.ground.program_router(name, rules)
+            zone.ground_for(home).program_router(name, rules)

@@ -9,6 +9,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterable
+from ipaddress import IPv4Network
 from itertools import count
 from threading import Event as Flag
 from threading import RLock
@@ -17,6 +18,8 @@ from typing import TypeVar
 from vrbench.lab.api import errors, fixtures
 from vrbench.lab.api.records import (
     Account,
+    AclList,
+    AclRule,
     Address,
     BuiltIn,
     Domain,
@@ -29,10 +32,12 @@ from vrbench.lab.api.records import (
     Nic,
     Router,
     Rule,
+    Served,
     Tag,
+    Vpc,
 )
 from vrbench.lab.api.settings import ZoneSettings
-from vrbench.lab.ground import Ground
+from vrbench.lab.ground import Ground, NoGround
 
 E = TypeVar("E", bound=Entity)
 
@@ -48,6 +53,7 @@ class Zone:
 
     def __init__(self, ground: Ground, settings: ZoneSettings) -> None:
         self.ground = ground
+        self._paper = NoGround()
         self.settings = settings
         self.lock = RLock()
         self.stopping = Flag()
@@ -56,6 +62,9 @@ class Zone:
         self.accounts = fixtures.accounts(settings, self.domains)
         self.built_ins = {kind: fixtures.built_ins(kind) for kind in BUILT_IN_KINDS}
         self.networks: list[Network] = []
+        self.vpcs: list[Vpc] = []
+        self.acl_lists: list[AclList] = []
+        self.acl_rules: list[AclRule] = []
         self.machines: list[Machine] = []
         self.routers: list[Router] = []
         self.rules: list[Rule] = []
@@ -69,7 +78,7 @@ class Zone:
         self.configurations["network.rolling.restart"]["value"] = str(settings.strategy != "serial").lower()
         self._known: dict[str, Entity] = {}
         self._instances = count(3)  # 1 and 2 are the system VMs
-        self._numbers = {Network: count(204), Rule: count(1)}
+        self._numbers = {Network: count(204), Rule: count(1), Vpc: count(1)}
         for entity in (*self.domains, *self.accounts, *self.addresses, *self._all_built_ins()):
             self._known[entity.uuid] = entity
 
@@ -84,6 +93,10 @@ class Zone:
         for address in pool[:2]:
             address.state = "Allocated"
         return pool
+
+    def ground_for(self, home: Served) -> Ground:
+        """Where the routers of a network are real; those of a VPC exist on paper only."""
+        return self.ground if isinstance(home, Network) else self._paper
 
     def pause(self, seconds: float) -> None:
         """Wait as the zone's machines do; raises Stopping when the lab goes down meanwhile."""
@@ -121,6 +134,9 @@ class Zone:
     def _list_of(self, entity: Entity) -> list[Entity]:
         lists: dict[type[Entity], object] = {
             Network: self.networks,
+            Vpc: self.vpcs,
+            AclList: self.acl_lists,
+            AclRule: self.acl_rules,
             Machine: self.machines,
             Router: self.routers,
             Rule: self.rules,
@@ -145,14 +161,19 @@ class Zone:
     def machines_in(self, network: Network) -> list[Machine]:
         return [machine for machine in self.machines if machine.network is network]
 
-    def routers_of(self, network: Network) -> list[Router]:
-        return [router for router in self.routers if router.network is network]
+    def routers_of(self, home: Served) -> list[Router]:
+        return [router for router in self.routers if router.home is home]
 
-    def addresses_of(self, network: Network) -> list[Address]:
-        return [address for address in self.addresses if address.network is network]
+    def networks_of(self, home: Served) -> list[Network]:
+        """The tiers of a VPC, or the network itself."""
+        return [network for network in self.networks if network.home is home]
 
-    def source_nats(self, network: Network) -> list[Address]:
-        return [address for address in self.addresses_of(network) if address.source_nat]
+    def addresses_of(self, home: Served) -> list[Address]:
+        """An isolated network's addresses, or a VPC's, in use for a tier or not."""
+        return [address for address in self.addresses if home in (address.network, address.vpc)]
+
+    def source_nats(self, home: Served) -> list[Address]:
+        return [address for address in self.addresses_of(home) if address.source_nat]
 
     def rules_where(self, holds: Callable[[Rule], bool]) -> list[Rule]:
         return [rule for rule in self.rules if holds(rule)]
@@ -170,8 +191,19 @@ class Zone:
 
     def release_address(self, address: Address) -> None:
         """Back into the pool, with the same id."""
-        address.state, address.account, address.network = "Free", None, None
+        address.state, address.account = "Free", None
+        address.network, address.vpc = None, None
         address.source_nat, address.static_nat = False, None
+
+    def taken_guest_ips(self, network: Network) -> set[str]:
+        routers = (nic.ip for router in self.routers for nic in router.guests if nic.network is network)
+        return {network.gateway, *routers, *(machine.nic.ip for machine in self.machines_in(network))}
+
+    def free_guest_ip(self, network: Network) -> str | None:
+        """Any free address, at random as the server picks it; None when there is none."""
+        taken = self.taken_guest_ips(network)
+        free = [ip for ip in map(str, IPv4Network(network.cidr).hosts()) if ip not in taken]
+        return self.random.choice(free) if free else None
 
     def new_mac(self, network: Network) -> str:
         """The next guest MAC of the network, as the server counts them."""
