@@ -44,11 +44,15 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
+BESIDE = ("tcp-ingress", "dns")  # probes whose streams are reported beside the headline figures
+
+
 @dataclass(frozen=True, slots=True)
 class Stream:
     """One probed direction, flow and target.
 
-    ``flow`` is the ICMP id's life (fresh, persistent) or the layer of an ingress probe (syn, banner).
+    ``flow`` is the ICMP id's life (fresh, persistent), the layer of an ingress probe (syn, banner, auth), "established"
+    for a session (probe tcp-ingress) or "resolver" for names (probe dns).
     """
 
     name: str
@@ -57,6 +61,16 @@ class Stream:
     flow: str
     target: str
     interval_s: float
+
+    @property
+    def counts(self) -> bool:
+        """Whether it goes into the headline figures; the other streams of a direction are reported beside them."""
+        return self.direction is not Direction.CONTROL and self.probe not in BESIDE and self.flow != "auth"
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a trial waits for it to recover: a session that was cut never does, and that is a result."""
+        return self.probe != "tcp-ingress"
 
 
 @dataclass(frozen=True, slots=True)

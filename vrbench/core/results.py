@@ -75,9 +75,12 @@ class TrialResult:
         )
 
     def figures(self, direction: Direction | None, flow: str | None = None) -> DirectionFigures:
-        """The figures of one direction; None: of egress and ingress together (each stream weighs the same)."""
+        """The figures of one direction; None: of egress and ingress together (each stream weighs the same).
+
+        Without a flow, of the streams that count; with one, of whatever has it.
+        """
         chosen = [s for d in MEASURED if direction in (None, d) for s in self.of(d, flow)]
-        return _figures(chosen)
+        return _figures([s for s in chosen if s.stream.counts or flow is not None])
 
 
 @dataclass(frozen=True, slots=True)

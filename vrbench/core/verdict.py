@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from vrbench.core.facts import Caveat, CaveatKind, TrialFacts
 from vrbench.core.method import Method
 from vrbench.core.model import Direction, OutageWindow, Verdict
-from vrbench.core.results import MEASURED, StreamResult
+from vrbench.core.results import StreamResult
 from vrbench.core.samples import NodeLog
 
 RFC6201_BASELINE_S = 15.0
@@ -40,7 +40,7 @@ def judge(
 ) -> tuple[Verdict, tuple[Caveat, ...]]:
     """The trial's verdict and every caveat that applies, worst first."""
     found = [*_of_the_run(facts, method), *_of_the_clocks(facts, nodes), *_of_the_streams(streams, method)]
-    shares = {s.stream.name: _gap_share(s) for s in streams if s.samples}
+    shares = {s.stream.name: _gap_share(s) for s in streams if s.samples and not _beside(s)}
     gappy = [f"{name} {share:.2%}" for name, share in shares.items() if share > SKIPPED_TOLERATED]
     if gappy:
         found.append(Caveat(CaveatKind.SLOTS_SKIPPED, _names(gappy)))
@@ -85,17 +85,19 @@ def _of_the_clocks(facts: TrialFacts, nodes: Sequence[NodeLog]) -> Iterator[Cave
 
 
 def _of_the_streams(streams: Sequence[StreamResult], method: Method) -> Iterator[Caveat]:
-    measured = [s for s in streams if s.stream.direction in MEASURED]
+    measured = [s for s in streams if s.stream.counts]
+    beside = [s for s in streams if _beside(s) and s.seen_up]
     unseen = [s.stream.name for s in measured if not s.seen_up]
     if unseen or not measured:
         yield Caveat(CaveatKind.NO_SAMPLES, _names(unseen) or "no stream at all")
-    open_ended = [s.stream.name for s in measured if s.seen_up and any(w.censored for w in s.windows)]
+    awaited = [s for s in (*measured, *beside) if s.seen_up and s.stream.awaited]
+    open_ended = [s.stream.name for s in awaited if any(w.censored for w in s.windows)]
     if open_ended:
         yield Caveat(CaveatKind.NO_RECOVERY_SEEN, _names(open_ended))
     spanning = [s.stream.name for s in measured if s.seen_up and any(w.start_s <= 0 for w in s.outages)]
     if spanning:
         yield Caveat(CaveatKind.DOWN_AT_REQUEST, _names(spanning))
-    lossy = [s.stream.name for s in measured if any(not w.blind for w in s.baseline_windows)]
+    lossy = [s.stream.name for s in (*measured, *beside) if any(not w.blind for w in s.baseline_windows)]
     if lossy:
         yield Caveat(CaveatKind.BASELINE_LOSSY, _names(lossy))
     yield from _of_the_controls(streams, measured)
@@ -116,6 +118,11 @@ def _of_the_controls(streams: Sequence[StreamResult], measured: Sequence[StreamR
     lossy = [s.stream.name for s in controls if s.stream.name not in down and _lost_any(s)]
     if lossy:
         yield Caveat(CaveatKind.CONTROL_LOSSY, _names(lossy))
+
+
+def _beside(stream: StreamResult) -> bool:
+    """Whether it is reported beside the figures (sessions, names, logins), not in them."""
+    return not stream.stream.counts and stream.stream.direction is not Direction.CONTROL
 
 
 def _lost_any(stream: StreamResult) -> bool:
