@@ -1,9 +1,10 @@
-"""The prober inside guests, as commands. With ``engine`` and ``echo`` it travels as one file, see ``bundle``.
+"""The prober inside guests, as commands. With the modules that ``bundle`` names it travels as one file.
 
     start CONFIG | run CONFIG | stop CONFIG | follow LOG OFFSET [SECONDS] | clock | facts | remove DIR
 
 CONFIG is JSON: ``{"log", "node", "max_s", "lane": [number, of how many], "streams": [{"name", "direction", "probe",
-"flow": "fresh"|"persistent", "target", "interval_ns", "phase_ns"}]}``. Standard library, Python 3.6 or later.
+"flow": "fresh"|"persistent", "target", "interval_ns", "phase_ns"}]}``; "gateway" as a target is the default gateway,
+whose neighbour entry is logged in any case. Standard library, Python 3.6 or later.
 """
 
 # Runs in guests on Python 3.6 as well: what pyupgrade would rewrite does not exist there.
@@ -13,14 +14,13 @@ import json
 import os
 import shutil
 import signal
-import socket
-import struct
 import sys
 import time
 from typing import Any, Callable, Dict, List, TextIO
 
 from vrbench.probes.echo import open_echo
-from vrbench.probes.engine import END, RECORD, CannotProbe, monotonic_ns, on_signal, probe, wall_ns
+from vrbench.probes.engine import END, RECORD, CannotProbe, Log, Prober, monotonic_ns, on_signal, probe, wall_ns
+from vrbench.probes.neighbours import default_gateway, resolved, watch
 
 
 def run(path: str, ready: Callable[[], None]) -> None:
@@ -32,8 +32,14 @@ def run(path: str, ready: Callable[[], None]) -> None:
     asked = on_signal(signal.SIGTERM, signal.SIGINT)
     end = monotonic_ns() + int(config["max_s"] * 1e9)
     write_pid(config["log"] + ".pid")
-    lane = (config["lane"][0], config["lane"][1])
-    probe(config, lambda streams, log: open_echo(streams, log, lane), lambda: asked() or monotonic_ns() >= end, ready)
+    lane, gateway = (config["lane"][0], config["lane"][1]), default_gateway()
+    config["streams"] = resolved(config["streams"], gateway)
+
+    def open_prober(streams: List[Dict[str, Any]], log: Log) -> Prober:
+        watch(log, [gateway] if gateway else [])
+        return open_echo(streams, log, lane)
+
+    probe(config, open_prober, lambda: asked() or monotonic_ns() >= end, ready)
 
 
 def start(path: str) -> int:
@@ -154,18 +160,13 @@ def facts() -> Dict[str, Any]:
     """What this machine is, and what it knows of its default gateway."""
     with open("/proc/sys/kernel/random/boot_id") as file:
         boot_id = file.read().strip()
-    gateway = ""
-    with open("/proc/net/route") as routes:
-        for fields in map(str.split, routes):
-            if fields[1] == "00000000" and not gateway:
-                gateway = socket.inet_ntoa(struct.pack("<I", int(fields[2], 16)))
     return {
         "boot_id": boot_id,
         "python": sys.version.split()[0],
         "kernel": os.uname().release,
         "monotonic_ns": monotonic_ns(),
         "wall_ns": wall_ns(),
-        "gateway": gateway,
+        "gateway": default_gateway(),
     }
 
 

@@ -28,6 +28,7 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 FORMAT = "vrbench-raw/1"
 RECORD = struct.Struct("<BBHIq")
 SENT, REPLY, REFUSED, FAILED, CONNECTED, WALL, END, AMBIGUOUS = 1, 2, 3, 4, 5, 6, 7, 8
+NEIGHBOUR_MAC, NEIGHBOUR = 16, 17
 
 TICK_NS = 50_000_000  # look at the sockets and write the log at least this often
 MAX_UNREAD = 64  # probes after which the sockets are looked at before the tick: their buffers hold a few hundred
@@ -62,6 +63,7 @@ class Log:
         self.buffer = bytearray()
 
     def create(self, node: str, started_ns: int, streams: List[Dict[str, Any]], extra: Dict[str, Any]) -> None:
+        self.sources = []  # type: List[Callable[[Log], None]]  # what is asked for its records before each write
         """Make the file and write its header; ``extra`` says how the probing is done."""
         self.started_ns = started_ns
         self.fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
@@ -251,6 +253,8 @@ def linger(prober: Prober) -> None:
 def probe(
     config: Dict[str, Any],
     open_prober: Callable[[List[Dict[str, Any]], Log], Prober],
+        for source in log.sources:
+            source(log)
     stopping: Callable[[], bool],
     ready: Callable[[], None],
 ) -> None:
