@@ -61,9 +61,9 @@ class Log:
         self.fd = -1
         self.started_ns = 0
         self.buffer = bytearray()
+        self.sources = []  # type: List[Callable[[Log], None]]  # what is asked for its records before each write
 
     def create(self, node: str, started_ns: int, streams: List[Dict[str, Any]], extra: Dict[str, Any]) -> None:
-        self.sources = []  # type: List[Callable[[Log], None]]  # what is asked for its records before each write
         """Make the file and write its header; ``extra`` says how the probing is done."""
         self.started_ns = started_ns
         self.fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
@@ -236,6 +236,8 @@ def pace(
             second = (now - log.started_ns) // 1_000_000_000
             log.record(WALL, 0, 0, second, Arrivals.measure()[0])
             next_wall = log.started_ns + (second + 1) * 1_000_000_000
+        for source in log.sources:
+            source(log)
         log.flush()
         if first and queue[0][0] > first:
             first = 0
@@ -253,8 +255,6 @@ def linger(prober: Prober) -> None:
 def probe(
     config: Dict[str, Any],
     open_prober: Callable[[List[Dict[str, Any]], Log], Prober],
-        for source in log.sources:
-            source(log)
     stopping: Callable[[], bool],
     ready: Callable[[], None],
 ) -> None:
