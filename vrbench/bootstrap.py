@@ -37,7 +37,7 @@ def main() -> int:
     if problem:
         print(problem, file=sys.stderr)
         return USAGE
-    make_venv()
+    make_venv("" if asked.what == "demo" else "[test,clients]")
     for command in commands(asked.what, asked.arguments):
         code = subprocess.call(command, cwd=ROOT)
         if code:
@@ -69,18 +69,19 @@ def find_missing(tests: bool) -> requirements.Missing:
     return requirements.Missing((*lab.commands, *more), (*lab.packages, *more.values()))
 
 
-def make_venv() -> None:
-    """A virtual environment with vrbench in it, made anew when what it depends on has changed."""
+def make_venv(extras: str) -> None:
+    """A virtual environment with vrbench and its ``extras``, made anew when what it depends on has changed."""
     stamp = VENV / "installed"
     wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + sys.version.encode()).hexdigest()
-    if stamp.is_file() and stamp.read_text() == wanted:
+    have = stamp.read_text().splitlines() if stamp.is_file() else []
+    if have[:1] == [wanted] and extras in ("", *have[1:]):
         return
     print("setting up " + str(VENV), file=sys.stderr)
     shutil.rmtree(VENV, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--editable", str(ROOT) + "[test]"], check=True)
-    stamp.write_text(wanted)
+    subprocess.run([*pip, "--editable", str(ROOT) + extras], check=True)
+    stamp.write_text(wanted + "\n" + extras)
 
 
 def commands(what: str, arguments: list[str]) -> list[list[str]]:
