@@ -53,7 +53,9 @@ def test_json(rewrite: bool) -> None:
     check("run.json", json.dumps(as_object([fixed_run()]), indent=1) + "\n", rewrite)
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS, *(f"lab {c}" for c in ("up", "status", "exec", "outage", "down"))])
+@pytest.mark.parametrize(
+    "command", ["", *COMMANDS, *(f"lab {c}" for c in ("up", "status", "exec", "outage", "phases", "down"))]
+)
 def test_help(command: str, rewrite: bool) -> None:
     """Every --help fits a screen of 80 by 40 and shows an example."""
     done = CliRunner().invoke(cli, [*command.split(), "--help"], prog_name="vrbench", terminal_width=80)

@@ -98,6 +98,27 @@ def outage(seconds: float, direction: str, target: str, state: Path, as_json: bo
     return Exit.OK
 
 
+@command.command(epilog="Example: vrbench lab phases --state /tmp/zone")
+@state_option
+@json_option
+def phases(state: Path, as_json: bool) -> int:
+    """What was done to the routers, and when nothing could pass, by CLOCK_MONOTONIC."""
+    from vrbench.lab import lifecycle
+
+    told = lifecycle.phases(state)
+    if as_json:
+        click.echo(json.dumps(told))
+        return Exit.OK
+    for deed in told["deeds"]:
+        lasted_ms = (deed["after_ns"] - deed["before_ns"]) / 1e6
+        click.echo(f"{deed['before_ns'] / 1e9:16.6f} s  {deed['what']} {deed['router']}, {lasted_ms:.1f} ms")
+    for phase in told["phases"]:
+        seconds = (phase["end_ns"] - phase["start_ns"]) / 1e9
+        where = f"{phase['direction']} {phase['target']}".rstrip()
+        click.echo(f"{phase['start_ns'] / 1e9:16.6f} s  {where}: {phase['cause']} for {seconds:.3f} s")
+    return Exit.OK
+
+
 @command.command(epilog="Example: vrbench lab down --state /tmp/zone")
 @state_option
 def down(state: Path) -> int:

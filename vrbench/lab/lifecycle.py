@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from vrbench.lab import box, control
 from vrbench.lab.processes import python_command
@@ -61,6 +62,12 @@ def outage(state: Path, seconds: float, direction: str = "both", target: str = "
     _running(state)
     question = {"ask": "outage", "seconds": seconds, "direction": direction, "target": target}
     return Outage.from_json(control.ask(state, question, seconds + _STATUS_TIMEOUT_S))
+
+
+def phases(state: Path) -> dict[str, Any]:
+    """What was done to the lab's routers, and what did not work meanwhile, as ``phases.Notes`` tells it."""
+    _running(state)
+    return control.ask(state, {"ask": "phases"}, _STATUS_TIMEOUT_S)
 
 
 def enter(state: Path, node: str, argv: Sequence[str]) -> list[str]:

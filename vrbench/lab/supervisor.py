@@ -25,6 +25,7 @@ from vrbench.lab.api.server import ApiServer
 from vrbench.lab.api.settings import ZoneSettings
 from vrbench.lab.ground import GroundError
 from vrbench.lab.namespaces import inside, prepare_box
+from vrbench.lab.phases import Notes, noted
 from vrbench.lab.status import Keys, LabOptions, LabStatus
 from vrbench.lab.truth import DIRECTIONS, Truth, describe
 from vrbench.lab.zone import CONTROL_TARGET, EGRESS_TARGET, UPSTREAM, Zone
@@ -67,8 +68,10 @@ class _Supervisor:
         self._host_api = socket.socket(fileno=order["api"])
         self._zone = Zone(self._rootless)
         self._truth = Truth()
+        self._deeds = Notes()
         timing = self._options.timing.scaled(self._options.time_scale)
-        self._api = ApiServer(self._zone, ZoneSettings(strategy=self._options.strategy, timing=timing))
+        settings = ZoneSettings(strategy=self._options.strategy, timing=timing)
+        self._api = ApiServer(noted(self._zone, self._deeds), settings)
 
     def run(self) -> None:
         """Build, serve, say so, wait for the end."""
@@ -99,6 +102,8 @@ class _Supervisor:
     def _answer(self, question: dict[str, Any], line: socket.socket) -> dict[str, Any]:
         if question["ask"] == "status":
             return self._status().to_json()
+        if question["ask"] == "phases":
+            return self._deeds.to_json()
         if question["ask"] == "outage":
             return self._outage(question, line)
         raise ValueError(f"unknown question {question['ask']!r}")

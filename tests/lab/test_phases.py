@@ -1,0 +1,85 @@
+"""What the lab did to its routers, and what did not work meanwhile."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from tests.lab.box import open_rules, router
+from vrbench.lab.ground import Ground, GroundError, NoGround, RouterSpec
+from vrbench.lab.phases import Deed, Notes, TruePhase, noted, true_phases
+
+OPEN, END = open_rules(), "198.51.100.20:22"
+
+
+def deeds(*lines: str) -> tuple[Deed, ...]:
+    """Deeds from "start r-1" lines, a second apart and 0.1 s long; "open r-1" programs all rules, "egress r-1" one."""
+    made = [Deed("place_router", name, 0, 0, "net") for name in dict.fromkeys(line.split()[1] for line in lines)]
+    for second, line in enumerate(lines, 1):
+        what, name = line.split()
+        times = (second * 10, second * 10 + 1)
+        if what in ("open", "egress"):
+            made.append(Deed("program_router", name, *times, "", True, (END,) if what == "open" else ()))
+        else:
+            made.append(Deed(f"{what}_router", name, *times))
+    return tuple(made)
+
+
+def told(direction: str, phases: tuple[TruePhase, ...]) -> list[tuple[str, int, int]]:
+    return [(p.cause, p.start_ns, p.end_ns) for p in phases if p.direction == direction]
+
+
+def test_a_router_replaced_serially_is_gone_then_bare() -> None:
+    """Between the routers nobody is there; then each direction waits for its own rules."""
+    phases = true_phases(deeds("start r-1", "open r-1", "stop r-1", "start r-2", "egress r-2", "open r-2"))
+    assert told("egress", phases) == [("router gone", 30, 41), ("NAT missing", 40, 51)]
+    assert told("ingress", phases) == [("router gone", 30, 41), ("firewall missing", 40, 61)]
+
+
+def test_a_router_that_comes_up_beside_another_takes_its_traffic() -> None:
+    """The new one announced itself, so what it lacks is lacking; that the old one goes changes nothing."""
+    phases = true_phases(deeds("start r-1", "open r-1", "start r-2", "open r-2", "stop r-1"))
+    assert told("egress", phases) == [("NAT missing", 30, 41)]
+    assert told("ingress", phases) == [("firewall missing", 30, 41)]
+
+
+def test_what_never_worked_and_what_has_not_ended_is_no_phase() -> None:
+    """The first boot is no outage, and an open end has no length."""
+    assert true_phases(deeds("start r-1", "open r-1", "stop r-1")) == ()
+
+
+def test_networks_do_not_mix() -> None:
+    """A second network's router changes nothing for the first."""
+    first = deeds("start r-1", "open r-1")
+    second = tuple(Deed(d.what, "r-9", d.before_ns, d.after_ns, "other" if d.network else "") for d in first)
+    assert true_phases((*first, *second)) == ()
+
+
+def test_calls_are_passed_on_and_written_down() -> None:
+    """What changes a router is noted with its times and what it opens; what is not of routers is only passed on."""
+    ground, notes = NoGround(), Notes()
+    wrapped = noted(ground, notes)
+    wrapped.add_network("net")
+    wrapped.place_router(router())
+    wrapped.start_router("r-1-VM")
+    wrapped.program_router("r-1-VM", OPEN)
+    assert [what for what, _ in ground.asked] == ["add_network", "place_router", "start_router", "program_router"]
+    placed, started, programmed = notes.deeds()
+    assert (placed.router, placed.network, started.router) == ("r-1-VM", "net", "r-1-VM")
+    assert (programmed.egress, set(programmed.ingress)) == (True, {END, "198.51.100.30:22"})
+    assert placed.before_ns <= placed.after_ns <= started.before_ns
+    assert [Deed.from_json(d) for d in notes.to_json()["deeds"]] == list(notes.deeds())
+
+
+class _Broken(NoGround):
+    def place_router(self, router: RouterSpec) -> None:
+        raise GroundError(f"no room for {router.name}")
+
+
+def test_what_failed_was_not_done() -> None:
+    """The caller gets the ground's error, and no deed is noted."""
+    notes = Notes()
+    with pytest.raises(GroundError):
+        noted(cast(Ground, _Broken()), notes).place_router(router())
+    assert notes.deeds() == ()
