@@ -22,7 +22,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -234,7 +234,9 @@ def load_run(path: Path) -> Run:
     except (KeyError, TypeError) as error:
         raise StoreError(f"{path / 'run.json'} is not whole ({error!r}): the run can't be analysed") from error
     trials, unreadable = _load_trials(path, method)
-    return Run(run_id, str(path), context, method, state, trials, unreadable)
+    ways = sorted({way for trial in trials for way in trial.without_python})
+    seen = replace(method, without_python="+".join(ways))
+    return Run(run_id, str(path), context, seen, state, trials, unreadable)
 
 
 def _load_trials(path: Path, method: Method) -> tuple[tuple[TrialResult, ...], tuple[str, ...]]:

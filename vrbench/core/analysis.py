@@ -35,7 +35,9 @@ def analyze_trial(facts: TrialFacts, logs: Sequence[bytes], method: Method) -> T
         verdict,
         caveats,
         punctual_harness=_punctual((n for n in nodes if n.node == HARNESS), 0.002),
-        punctual_guests=_punctual((n for n in nodes if n.node != HARNESS), 0.005),
+        # Ping keeps no schedule of ours that it could be held to.
+        punctual_guests=_punctual((n for n in nodes if n.node != HARNESS and not n.grain_s), 0.005),
+        without_python=tuple(sorted({n.method for n in nodes if n.grain_s})),
     )
 
 
@@ -53,7 +55,8 @@ def _punctual(nodes: Iterable[NodeLog], within_s: float) -> float:
 def _stream_result(node: NodeLog, stream: StreamSamples, facts: TrialFacts, method: Method) -> StreamResult:
     baseline_rtts = [s.rtt_s for s in stream.samples if s.rtt_s is not None and s.due_s < 0]
     rtt_s = percentile(baseline_rtts, 0.99)
-    windows = find_windows(stream.samples, method.merge, rtt_s, node.ended and _reaches_the_end(stream, facts))
+    whole = node.ended and _reaches_the_end(stream, facts)
+    windows = find_windows(stream.samples, method.merge, rtt_s, whole, stream.grain_s)
     # A window that was open when the operation was requested belongs to the trial: nobody can divide it.
     after = tuple(w for w in windows if w.censored or w.start_s + max(w.estimate_s, _finite(w.at_most_s)) > 0)
     return StreamResult(

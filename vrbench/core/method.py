@@ -19,6 +19,7 @@ class Method:
     baseline_s: float
     validation_s: float
     estimator: str = ESTIMATOR
+    without_python: str = ""  # how guests without Python were probed, known from the logs: "iputils-20ms"
 
     @property
     def id(self) -> str:
@@ -31,5 +32,6 @@ class Method:
             f"m{self.merge}",
             f"v{show_duration(self.validation_s)}",
             "icmp.fresh+icmp.persistent+ssh.syn+ssh.banner",
+            *([self.without_python] if self.without_python else []),
         ]
         return "/".join(parts)

@@ -5,9 +5,10 @@ A log is one line of JSON (the header), then fixed records of 16 bytes, little e
     kind u8 | stream u8 | detail u16 | slot u32 | t_ns i64
 
 Header: ``{"format": "vrbench-raw/1", "node": str, "started_ns": int, "streams": [{"name": str, "direction": str,
-"probe": str, "flow": str, "target": str, "start_ns": int, "interval_ns": int}, ...]}``. A record's ``stream`` is an
-index into ``streams``; slot k of a stream is due at ``start_ns + k * interval_ns``. All ``t_ns`` are CLOCK_MONOTONIC of
-the machine that probes, except where a kind says otherwise.
+"probe": str, "flow": str, "target": str, "start_ns": int, "interval_ns": int}, ...]}``; it may say "method", how the
+prober probes, and per stream "grain_ns", how far a send time may be off (0 but where ``pinglog`` made the log). A
+record's ``stream`` is an index into ``streams``; slot k of a stream is due at ``start_ns + k * interval_ns``. All
+``t_ns`` are CLOCK_MONOTONIC of the machine that probes, except where a kind says otherwise.
 
 Facts only: whether an answer came in time is decided when the log is read, so that a log can be judged again under
 another threshold. A slot without a SENT or FAILED record was never sent. The agent that runs inside guests carries its
@@ -66,20 +67,22 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class StreamHeader:
-    """A stream and its schedule: slot k is due at ``start_ns + k * interval_ns``."""
+    """A stream and its schedule: slot k is due at ``start_ns + k * interval_ns``; a send time is known to the grain."""
 
     stream: Stream
     start_ns: int
     interval_ns: int
+    grain_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The first line of a raw log."""
+    """The first line of a raw log; ``method`` says how the prober probes."""
 
     node: str
     started_ns: int
     streams: tuple[StreamHeader, ...]
+    method: str = ""
 
 
 class RawLogError(ValueError):
@@ -114,7 +117,7 @@ def decode_header(log: bytes) -> tuple[Header, int]:
         if line["format"] != FORMAT:
             raise RawLogError(f"format {line['format']!r}; this version reads {FORMAT!r}")
         streams = tuple(_stream_header(s) for s in line["streams"])
-        return Header(line["node"], line["started_ns"], streams), end + 1
+        return Header(line["node"], line["started_ns"], streams, str(line.get("method", ""))), end + 1
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, RawLogError):
             raise
@@ -122,9 +125,11 @@ def decode_header(log: bytes) -> tuple[Header, int]:
 
 
 def _stream_header(fields: dict[str, object]) -> StreamHeader:
-    interval_ns, start_ns = fields["interval_ns"], fields["start_ns"]
-    if not isinstance(interval_ns, int) or not isinstance(start_ns, int) or interval_ns <= 0:
-        raise RawLogError("a stream's interval_ns and start_ns must be whole nanoseconds")
+    interval_ns, start_ns, grain_ns = fields["interval_ns"], fields["start_ns"], fields.get("grain_ns", 0)
+    if not (isinstance(interval_ns, int) and isinstance(start_ns, int) and isinstance(grain_ns, int)):
+        raise RawLogError("a stream's interval_ns, start_ns and grain_ns must be whole nanoseconds")
+    if interval_ns <= 0:
+        raise RawLogError("a stream's interval_ns must be more than 0")
     stream = Stream(
         name=str(fields["name"]),
         direction=Direction(str(fields["direction"])),
@@ -133,7 +138,7 @@ def _stream_header(fields: dict[str, object]) -> StreamHeader:
         target=str(fields["target"]),
         interval_s=interval_ns / 1e9,
     )
-    return StreamHeader(stream, start_ns, interval_ns)
+    return StreamHeader(stream, start_ns, interval_ns, grain_ns)
 
 
 _KINDS = frozenset(Kind)

@@ -67,6 +67,7 @@ class TrialResult:
     caveats: tuple[Caveat, ...]
     punctual_harness: float
     punctual_guests: float
+    without_python: tuple[str, ...] = ()  # how guests without Python were probed
 
     def of(self, direction: Direction, flow: str | None = None) -> tuple[StreamResult, ...]:
         """The streams of a direction, or of one flow of it."""

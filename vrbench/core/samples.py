@@ -17,10 +17,11 @@ from vrbench.core.rawlog import Kind, Record, StreamHeader, decode_header, decod
 
 @dataclass(frozen=True, slots=True)
 class StreamSamples:
-    """All slots of one stream, in order, without holes."""
+    """All slots of one stream, in order, without holes; send times may be off by the grain."""
 
     stream: Stream
     samples: tuple[Sample, ...]
+    grain_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -43,6 +44,12 @@ class NodeLog:
     streams: tuple[StreamSamples, ...]
     ended: bool
     wall_ns: tuple[int, ...]
+    method: str = ""
+
+    @property
+    def grain_s(self) -> float:
+        """How far a send time of it may be off, at worst; 0 for a prober of our own."""
+        return max((s.grain_s for s in self.streams), default=0.0)
 
 
 def read_log(log: bytes, zero_ns: int, threshold_s: float) -> NodeLog:
@@ -65,7 +72,7 @@ def read_log(log: bytes, zero_ns: int, threshold_s: float) -> NodeLog:
     judged = tuple(
         _judge(h, slots[i], end_ns or last_ns, zero_ns, round(threshold_s * 1e9)) for i, h in enumerate(header.streams)
     )
-    return NodeLog(header.node, header.started_ns, judged, bool(end_ns), tuple(wall))
+    return NodeLog(header.node, header.started_ns, judged, bool(end_ns), tuple(wall), header.method)
 
 
 def _note(slots: _Slots, record: Record) -> None:
@@ -85,7 +92,7 @@ def _note(slots: _Slots, record: Record) -> None:
 def _judge(header: StreamHeader, slots: _Slots, end_ns: int, zero_ns: int, threshold_ns: int) -> StreamSamples:
     # A prober stops sending some time before it writes END, to wait for the last answers: the last send is the end.
     samples = tuple(_sample(header, slots, slot, end_ns, zero_ns, threshold_ns) for slot in range(slots.last + 1))
-    return StreamSamples(header.stream, samples)
+    return StreamSamples(header.stream, samples, header.grain_ns / 1e9)
 
 
 def _sample(header: StreamHeader, slots: _Slots, slot: int, end_ns: int, zero_ns: int, threshold_ns: int) -> Sample:

@@ -40,6 +40,7 @@ def judge(
 ) -> tuple[Verdict, tuple[Caveat, ...]]:
     """The trial's verdict and every caveat that applies, worst first."""
     found = [*_of_the_run(facts, method), *_of_the_clocks(facts, nodes), *_of_the_streams(streams, method)]
+    found += _of_the_probers(nodes)
     shares = {s.stream.name: _gap_share(s) for s in streams if s.samples and not _beside(s)}
     gappy = [f"{name} {share:.2%}" for name, share in shares.items() if share > SKIPPED_TOLERATED]
     if gappy:
@@ -73,6 +74,13 @@ def _of_the_run(facts: TrialFacts, method: Method) -> Iterator[Caveat]:
         yield Caveat(CaveatKind.LAB)
     if method.baseline_s < RFC6201_BASELINE_S:
         yield Caveat(CaveatKind.BASELINE_SHORT, f"{method.baseline_s:g} s")
+
+
+def _of_the_probers(nodes: Sequence[NodeLog]) -> Iterator[Caveat]:
+    """How guests without Python were probed: each way once, with the grain of its send times."""
+    ways = sorted({f"{n.method}, to {n.grain_s * 1000:.0f} ms" for n in nodes if n.grain_s})
+    if ways:
+        yield Caveat(CaveatKind.WITHOUT_PYTHON, "; ".join(ways))
 
 
 def _of_the_clocks(facts: TrialFacts, nodes: Sequence[NodeLog]) -> Iterator[Caveat]:

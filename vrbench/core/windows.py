@@ -11,8 +11,9 @@ its last down sample, v the first up sample after it; x is also the time that x 
 Why these hold. u crossed the router twice after it was sent, and v's answer crossed it before it arrived: the outage
 lies between the two moments. (v's own arrival counts, not its send time: a probe that waited in the sender's queue
 for the gateway's address is answered late, and was sent while the path was still down.) A probe can be lost on its way
-back, one round trip after it was sent: each run's part of at_least shrinks by the round trip, not below 0. Time covered
-by gaps or by successes proves nothing, so it is no part of at_least. One assumption is made: between two down samples
+back, one round trip after it was sent: each run's part of at_least shrinks by the round trip, not below 0. Where send
+times are known only to a grain, either end may be off by it: both bounds widen by twice the grain. Time covered by gaps
+or by successes proves nothing, so it is no part of at_least. One assumption is made: between two down samples
 next to each other the path was down.
 
 The estimate of an outage that begins at a random phase is off by the difference of two phases, each uniform over one
@@ -55,12 +56,14 @@ class _Run:
 
 
 def find_windows(
-    samples: Iterable[Sample], merge: int = 1, rtt_s: float = 0.0, whole: bool = True
+    samples: Iterable[Sample], merge: int = 1, rtt_s: float = 0.0, whole: bool = True, grain_s: float = 0.0
 ) -> tuple[OutageWindow, ...]:
     """All outage windows of one stream's samples, in order of slots; ``rtt_s`` is what a round trip usually takes.
 
-    ``whole`` is False for a log that was cut short: what came after its last sample was not seen.
+    ``whole`` is False for a log that was cut short: what came after its last sample was not seen. ``grain_s`` is how
+    far a send time may be off.
     """
+    slack = _Slack(rtt_s, 2 * grain_s)
     found: list[OutageWindow] = []
     last_up: Sample | None = None
     run: _Run | None = None
@@ -82,30 +85,38 @@ def find_windows(
                 run.ups.append(sample)
                 run.broken = True
                 if len(run.ups) >= merge:
-                    found.append(_window(run, rtt_s))
+                    found.append(_window(run, slack))
                     run = None
             elif gaps >= BLIND_GAPS and last_up is not None:
-                found.append(_blind(last_up, sample, gaps))
+                found.append(_blind(last_up, sample, gaps, slack))
             last_up = sample
         gaps = 0
     if run is not None:
-        found.append(_window(run, rtt_s))
+        found.append(_window(run, slack))
     elif last_up is not None and (gaps >= BLIND_GAPS or not whole):
-        found.append(_blind(last_up, None, gaps))
+        found.append(_blind(last_up, None, gaps, slack))
     return tuple(found)
 
 
-def _window(run: _Run, rtt_s: float) -> OutageWindow:
+@dataclass(frozen=True, slots=True)
+class _Slack:
+    """What bounds have to allow for: the usual round trip, and how far two send times may be off together."""
+
+    rtt_s: float
+    grains_s: float
+
+
+def _window(run: _Run, slack: _Slack) -> OutageWindow:
     down = [s for r in run.runs for s in r]
     first, last = _sent(down[0]), _sent(down[-1])
     end = run.ups[0] if run.ups else None
-    later = 0.0 if end is None else max(0.0, (end.rtt_s or 0.0) - rtt_s)
-    at_least = sum(max(0.0, _sent(r[-1]) - _sent(r[0]) - rtt_s) for r in run.runs)
+    later = 0.0 if end is None else max(0.0, (end.rtt_s or 0.0) - slack.rtt_s)
+    at_least = sum(max(0.0, _sent(r[-1]) - _sent(r[0]) - slack.rtt_s - slack.grains_s) for r in run.runs)
     return OutageWindow(
         start_s=first,
         at_least_s=at_least,
         estimate_s=max(at_least, (last if end is None else _sent(end) + later) - first),
-        at_most_s=_between(run.last_up, end),
+        at_most_s=_between(run.last_up, end, slack),
         lost=sum(s.outcome is Outcome.LOST for s in down),
         refused=sum(s.outcome is Outcome.REFUSED for s in down),
         gaps=run.gaps,
@@ -113,15 +124,15 @@ def _window(run: _Run, rtt_s: float) -> OutageWindow:
     )
 
 
-def _blind(last_up: Sample, end: Sample | None, gaps: int) -> OutageWindow:
-    return OutageWindow(_sent(last_up), 0.0, 0.0, _between(last_up, end), 0, 0, gaps, censored=end is None)
+def _blind(last_up: Sample, end: Sample | None, gaps: int, slack: _Slack) -> OutageWindow:
+    return OutageWindow(_sent(last_up), 0.0, 0.0, _between(last_up, end, slack), 0, 0, gaps, censored=end is None)
 
 
-def _between(last_up: Sample | None, end: Sample | None) -> float:
+def _between(last_up: Sample | None, end: Sample | None, slack: _Slack) -> float:
     """From one success being sent to the next one's answer; infinite where one of them is missing."""
     if last_up is None or end is None:
         return math.inf
-    return _sent(end) + (end.rtt_s or 0.0) - _sent(last_up)
+    return _sent(end) + (end.rtt_s or 0.0) - _sent(last_up) + slack.grains_s
 
 
 def _sent(sample: Sample) -> float:
