@@ -19,13 +19,16 @@ while True:
 """
 
 
-def start_sshd(box: Box, node: str, home: Path, public_key: str = "") -> subprocess.Popen[bytes]:
-    """An OpenSSH server of ``node`` with a host key of its own; ``public_key`` may log in as root."""
+def start_sshd(box: Box, node: str, home: Path, public_key: str = "", *settings: str) -> subprocess.Popen[bytes]:
+    """An OpenSSH server of ``node`` with a host key of its own; ``public_key`` may log in as root.
+
+    ``settings`` are lines of its configuration, which win over the usual ones.
+    """
     key, config, keys = home / f"{node}_key", home / f"{node}_config", home / f"{node}_authorized"
     if not key.exists():
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     keys.write_text(public_key + "\n")
-    lines = [f"HostKey {key}", f"AuthorizedKeysFile {keys}", "PasswordAuthentication no", "UsePAM no"]
+    lines = [*settings, f"HostKey {key}", f"AuthorizedKeysFile {keys}", "PasswordAuthentication no", "UsePAM no"]
     config.write_text("\n".join([*lines, "StrictModes no", "PidFile none", "MaxStartups 100:30:200", ""]))
     server = box.spawn(node, "/usr/sbin/sshd", "-D", "-f", str(config))
     wait_for(lambda: listening(box, node), "sshd listening")

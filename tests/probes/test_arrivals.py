@@ -55,7 +55,9 @@ def test_a_stepped_wall_clock_moves_no_arrival(clocks: Clocks, step: int, steppe
         clocks.offset += step
     clocks.now += 2_000_000
     arrivals.look()
-    assert abs(arrivals.time(stamp) - arrived) <= 3_000_000
+    told = arrivals.time(stamp)
+    assert told is not None
+    assert abs(told - arrived) <= 3_000_000
     clocks.now += 10_000_000
     later, stamp = clocks.now, clocks.stamp()
     arrivals.look()
@@ -65,3 +67,33 @@ def test_a_stepped_wall_clock_moves_no_arrival(clocks: Clocks, step: int, steppe
 def test_without_a_stamp_it_is_now(clocks: Clocks) -> None:
     """A kernel that stamps nothing leaves the time of reading."""
     assert engine.Arrivals().time([]) == clocks.now
+
+
+def test_a_packet_of_a_stall_keeps_its_stamp(clocks: Clocks) -> None:
+    """However late it is found: a prober that was stopped for two seconds knows when its answers came."""
+    arrivals = engine.Arrivals()
+    clocks.now += 1_000_000
+    arrived, stamp = clocks.now, clocks.stamp()
+    clocks.now += 2_000_000_000
+    arrivals.look()
+    assert arrivals.time(stamp) == arrived
+
+
+@pytest.mark.parametrize("step", [-3600_000_000_000, -1_000_000_000, 1_000_000_000, 3600_000_000_000])
+def test_a_stall_and_a_step_leave_no_time_but_a_right_one(clocks: Clocks, step: int) -> None:
+    """Where the step is shorter than the stall, either time is possible: then none is told."""
+    arrivals = engine.Arrivals()
+    clocks.now += 1_000_000_000
+    arrived, stamp = clocks.now, clocks.stamp()
+    clocks.now += 1_000_000_000
+    clocks.offset += step
+    arrivals.look()
+    assert arrivals.time(stamp) in ((arrived,) if abs(step) > 2_000_000_000 else (arrived, None))
+
+
+def test_what_a_stall_brought_without_a_stamp_has_no_time(clocks: Clocks) -> None:
+    """Found after two seconds without a look, it may have come in time or too late."""
+    arrivals = engine.Arrivals()
+    clocks.now += 2_000_000_000
+    arrivals.look()
+    assert arrivals.time([]) is None

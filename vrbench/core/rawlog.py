@@ -39,7 +39,7 @@ class Kind(IntEnum):
     CONNECTED = 5  # banner probes: the TCP connection stood, the banner was still to come
     WALL = 6  # once a second: t_ns = wall clock minus monotonic clock, slot = whole seconds since started_ns
     END = 7  # the prober stopped in good order at t_ns; after this, silence is not loss
-    AMBIGUOUS = 8  # a reset came for the slot, and its repeated probe was accepted: neither up nor down
+    AMBIGUOUS = 8  # neither up nor down: a reset was contradicted by the repeated probe, or the prober was held up
     # A neighbour entry of the machine that probes (of no stream) is like this from t_ns on: its MAC address, where it
     # has one (detail = the upper 16 bits, slot = the lower 32), and right after it the entry itself.
     NEIGHBOUR_MAC = 16

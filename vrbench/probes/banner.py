@@ -2,7 +2,8 @@
 
 Attempts of several slots run side by side, since sending never waits. Each is closed with a reset when it has its
 answer, and abandoned at the threshold: the kernel would send a lost SYN again after 1 s, and a late success must not
-count. So there are never more than threshold / interval + 1 open per target.
+count. So there are never more than threshold / interval + 1 open per target. The kernel notes no time for us: what is
+found after a long time without a look (this process was stopped, or starved) came nobody knows when, and is AMBIGUOUS.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import struct
 from typing import Any
 
 from vrbench.probes.engine import (
+    AMBIGUOUS,
     CONNECTED,
     FAILED,
     IP_RECVERR,
     REFUSED,
     REPLY,
     SENT,
+    STALLED_NS,
     Log,
     Prober,
     icmp_error,
@@ -57,6 +60,7 @@ class Connect(Prober):
         self.poller = select.epoll()
         self.open: dict[int, Attempt] = {}
         self.oldest: collections.deque[Attempt] = collections.deque()
+        self.before = self.now = monotonic_ns()  # the last two looks
 
     def settled(self) -> bool:
         return not self.open
@@ -80,23 +84,24 @@ class Connect(Prober):
             sock.close()
             return
         self.log.record(SENT, stream, 0, slot, at)
+        if code == errno.ECONNREFUSED:
+            self.log.record(REFUSED, stream, REFUSED_RST, slot, monotonic_ns())
+            sock.close()
+            return
         attempt = Attempt(sock, stream, slot, at + self.threshold_ns)
         self.open[sock.fileno()] = attempt
         self.oldest.append(attempt)
-        if code == errno.ECONNREFUSED:
-            self._finish(attempt, REFUSED, REFUSED_RST)
-        else:
-            self.poller.register(sock.fileno(), select.EPOLLOUT)
+        self.poller.register(sock.fileno(), select.EPOLLOUT)
 
     def drain(self) -> None:
+        self.before, self.now = self.now, monotonic_ns()
         for fd, _ in self.poller.poll(0):
             attempt = self.open[fd]
             if attempt.greeting is None:
                 self._connected(attempt)
             else:
                 self._read(attempt)
-        now = monotonic_ns()
-        while self.oldest and (self.oldest[0].deadline_ns <= now or self.oldest[0].sock.fileno() < 0):
+        while self.oldest and (self.oldest[0].deadline_ns <= self.now or self.oldest[0].sock.fileno() < 0):
             self._close(self.oldest.popleft())
 
     def _connected(self, attempt: Attempt) -> None:
@@ -109,6 +114,7 @@ class Connect(Prober):
         if self.greeted:
             attempt.greeting = b""
             self.poller.modify(attempt.sock.fileno(), select.EPOLLIN)
+            self._read(attempt)  # after a stall it may be the last look at it
         else:
             self._finish(attempt, REPLY, 0)
 
@@ -134,7 +140,9 @@ class Connect(Prober):
             self._finish(attempt, REFUSED, REFUSED_NOT_SSH if attempt.greeting else REFUSED_CLOSED)
 
     def _finish(self, attempt: Attempt, kind: int, detail: int) -> None:
-        self.log.record(kind, attempt.stream, detail, attempt.slot, monotonic_ns())
+        now = monotonic_ns()
+        stalled = attempt.deadline_ns < now or now - self.before > STALLED_NS
+        self.log.record(AMBIGUOUS if stalled else kind, attempt.stream, detail, attempt.slot, now)
         self._close(attempt)
 
     def _close(self, attempt: Attempt) -> None:

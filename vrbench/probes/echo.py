@@ -19,6 +19,7 @@ import struct
 from typing import Any, Dict, List, Optional, Tuple
 
 from vrbench.probes.engine import (
+    AMBIGUOUS,
     FAILED,
     IP_RECVERR,
     REFUSED,
@@ -76,11 +77,14 @@ class Echo(Prober):
         check = ~(total + (total >> 16)) & 0xFFFF
         return self.HEADER.pack(8, 0, check, identity, sequence) + self.PAYLOAD.pack(self.token, stream, slot)
 
-    def heard(self, kind: int, stream: int, detail: int, slot: int, t_ns: int) -> None:
+    def heard(self, kind: int, stream: int, detail: int, slot: int, t_ns: Optional[int]) -> None:
+        """Log what was heard of a slot, and at what time; None: nobody can say when it came."""
+        if t_ns is None:
+            kind, t_ns = AMBIGUOUS, self.arrivals.now
         self.log.record(kind, stream, detail, slot, t_ns)
         self.last_heard[stream] = max(self.last_heard[stream], slot)
 
-    def echoed(self, message: bytes, t_ns: int) -> None:
+    def echoed(self, message: bytes, t_ns: Optional[int]) -> None:
         """Log the reply in ``message`` (payload of an echo reply) if it answers one of our probes."""
         if len(message) >= 20 and message[:8] == self.token:
             _, stream, slot = struct.unpack_from(">8sIQ", message)
@@ -184,7 +188,7 @@ class RawEcho(Echo):
             else:
                 self._refused(packet[at:], self.arrivals.time(ancillary))
 
-    def _refused(self, message: bytes, t_ns: int) -> None:
+    def _refused(self, message: bytes, t_ns: Optional[int]) -> None:
         """Log the ICMP error ``message`` if the packet it quotes is one of our probes."""
         inner = 8 + (message[8] & 15) * 4 if len(message) > 8 else 0
         if len(message) < inner + 8 or message[inner] != 8:

@@ -8,11 +8,11 @@ without a record (gaps), never a burst of stale probes and never losses. The log
 Answers are not waited for: the loop sleeps until the next slot and sends; every 50 ms it empties the sockets and writes
 the log. The kernel has stamped each arrival, so the late look costs no precision and saves half of the wake-ups. The
 stamps are wall clock: ``Arrivals`` turns them into monotonic time and believes none from outside the time between two
-looks.
+looks. Where nobody can say when something happened, because the prober was held up meanwhile, the slot is AMBIGUOUS.
 """
 
 # Runs in guests on Python 3.6 as well: what pyupgrade would rewrite does not exist there.
-# ruff: noqa: UP006, UP035
+# ruff: noqa: UP006, UP035, UP045
 
 import array
 import gc
@@ -23,7 +23,7 @@ import signal
 import socket
 import struct
 import time
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 FORMAT = "vrbench-raw/1"
 RECORD = struct.Struct("<BBHIq")
@@ -31,6 +31,8 @@ SENT, REPLY, REFUSED, FAILED, CONNECTED, WALL, END, AMBIGUOUS = 1, 2, 3, 4, 5, 6
 NEIGHBOUR_MAC, NEIGHBOUR = 16, 17
 
 TICK_NS = 50_000_000  # look at the sockets and write the log at least this often
+STALLED_NS = 2 * TICK_NS  # after this long without a look, what came meanwhile came nobody knows when
+HELD_NS = 1_000_000  # a send that takes longer was interrupted: nobody knows when the probe left
 MAX_UNREAD = 64  # probes after which the sockets are looked at before the tick: their buffers hold a few hundred
 LINGER_NS = 1_000_000_000  # after the last slot, how long answers are waited for
 SO_TIMESTAMPNS = 35  # Linux; neither this nor the next two are named by the socket module
@@ -86,7 +88,8 @@ class Arrivals:
 
     Wall minus monotonic is constant but for steps of the wall clock (slewing moves both), so it is measured at each
     look and a new value taken only when it differs by more than the measuring could err. A packet found at a look came
-    after the look before: a stamp that fits that under neither the new nor the old difference is not believed.
+    after the look before: a stamp that fits that under neither the new nor the old difference is not believed, and one
+    that fits it under both may mean either.
     """
 
     SLACK_NS = 1_000_000
@@ -111,19 +114,27 @@ class Arrivals:
         if abs(offset - self.offset) > error + 10_000:
             self.offset = offset
 
-    def time(self, ancillary: List[Tuple[int, int, bytes]]) -> int:
+    def time(self, ancillary: List[Tuple[int, int, bytes]]) -> Optional[int]:
+        """When the packet arrived; None where nobody can say so to STALLED_NS."""
         for level, kind, content in ancillary:
             if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS and len(content) >= self.STAMP.size:
                 seconds, nanoseconds = self.STAMP.unpack_from(content)
                 return self._believe(seconds * 1_000_000_000 + nanoseconds)
-        return monotonic_ns()
+        return self._found()
 
-    def _believe(self, stamp: int) -> int:
+    def _believe(self, stamp: int) -> Optional[int]:
         now = monotonic_ns()
-        for offset in (self.offset, self.old_offset):
-            if self.before - self.SLACK_NS <= stamp - offset <= now + self.SLACK_NS:
-                return min(stamp - offset, now)
-        return now
+        low, high = self.before - self.SLACK_NS, now + self.SLACK_NS
+        newer, older = stamp - self.offset, stamp - self.old_offset
+        if low <= newer <= high:
+            either = low <= older <= high and abs(newer - older) > STALLED_NS
+            return None if either else min(newer, now)
+        return min(older, now) if low <= older <= high else self._found()
+
+    def _found(self) -> Optional[int]:
+        """The time of a packet that was just found and has no stamp to believe: it came since the look before."""
+        now = monotonic_ns()
+        return now if now - self.before <= STALLED_NS else None
 
 
 def attach_filter(sock: socket.socket, program: List[Tuple[int, int, int, int]]) -> None:
@@ -135,6 +146,7 @@ def attach_filter(sock: socket.socket, program: List[Tuple[int, int, int, int]])
 class Prober:
     """What ``pace`` drives: sends a slot of a stream and logs what comes back."""
 
+    log: Log
     method = ""
     stamped = True  # the kernel notes when answers arrive, so reading them may wait
 
@@ -201,7 +213,10 @@ def take_priority() -> str:
 
 
 def send_due(prober: Prober, schedule: List[Tuple[int, int]], queue: List[Tuple[int, int]]) -> int:
-    """Send what is due in ``queue`` (due_ns, stream), skip what is too late, queue the next; returns how many."""
+    """Send what is due in ``queue`` (due_ns, stream), skip what is too late, queue the next; returns how many.
+
+    A probe whose sending was interrupted left later than it was noted, nobody knows when: its slot is AMBIGUOUS.
+    """
     now, count = monotonic_ns(), 0
     while queue[0][0] <= now:
         stream = queue[0][1]
@@ -211,7 +226,9 @@ def send_due(prober: Prober, schedule: List[Tuple[int, int]], queue: List[Tuple[
             prober.send(stream, slot)
             count += 1
         heapq.heapreplace(queue, (start + (slot + 1) * interval, stream))
-        now = monotonic_ns()
+        begun, now = now, monotonic_ns()
+        if now - begun > HELD_NS and late <= interval // 2:
+            prober.log.record(AMBIGUOUS, stream, 0, slot, now)
     return count
 
 

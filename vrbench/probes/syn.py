@@ -107,7 +107,7 @@ class HalfOpen(Prober):
             for packet, ancillary in receive(sock, 0):
                 take(packet, (packet[0] & 15) * 4, self.arrivals.time(ancillary))
 
-    def _answered(self, packet: bytes, at: int, t_ns: int) -> None:
+    def _answered(self, packet: bytes, at: int, t_ns: int | None) -> None:
         source_port, port, _, acknowledged = struct.unpack_from(">HHII", packet, at)
         index, flags = port - self.base, packet[at + 13]
         stream = index // self.each
@@ -119,7 +119,7 @@ class HalfOpen(Prober):
         elif flags & RST:
             self._refused(index, acknowledged - 1, t_ns)
 
-    def _refused(self, index: int, sequence: int, t_ns: int) -> None:
+    def _refused(self, index: int, sequence: int, t_ns: int | None) -> None:
         """The first RST of a row is asked about once more: it may be the end of an older handshake, not a refusal.
 
         Where an outage begins between our SYN and the RST with which our kernel closes the handshake, the guest keeps
@@ -137,11 +137,11 @@ class HalfOpen(Prober):
             with suppress(OSError):
                 self._transmit(stream, index, sequence, SYN)
 
-    def _accepted(self, index: int, sequence: int, t_ns: int) -> None:
+    def _accepted(self, index: int, sequence: int, t_ns: int | None) -> None:
         again = self.asked_again[index] == (sequence - self.salt) & 0xFFFFFFFF
         self._heard(AMBIGUOUS if again else REPLY, index, 0, sequence, t_ns)
 
-    def _unreachable(self, packet: bytes, at: int, t_ns: int) -> None:
+    def _unreachable(self, packet: bytes, at: int, t_ns: int | None) -> None:
         if len(packet) < at + 36:
             return
         port, _, sequence = struct.unpack_from(">HHI", packet, at + 28)
@@ -152,12 +152,17 @@ class HalfOpen(Prober):
     def _ours(self, index: int) -> bool:
         return 0 <= index < len(self.ports)
 
-    def _heard(self, kind: int, index: int, detail: int, sequence: int, t_ns: int) -> bool:
-        """Log what was heard about the probe with ``sequence`` on port ``index``; whether that probe was ever sent."""
+    def _heard(self, kind: int, index: int, detail: int, sequence: int, t_ns: int | None) -> bool:
+        """Log what was heard about the probe with ``sequence`` on port ``index``; whether that probe was ever sent.
+
+        ``t_ns`` None: nobody can say when it came.
+        """
         stream = index // self.each
         slot = (sequence - self.salt) & 0xFFFFFFFF
         if slot > self.last_sent[stream] or slot % self.each != index % self.each:
             return False
+        if t_ns is None:
+            kind, t_ns = AMBIGUOUS, self.arrivals.now
         self.log.record(kind, stream, detail, slot, t_ns)
         self.last_heard[stream] = max(self.last_heard[stream], slot)
         if self.waiting[index] == slot:

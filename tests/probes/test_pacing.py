@@ -1,0 +1,84 @@
+"""The open loop on a clock of the test's own: when slots are sent, and which are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from vrbench.core.rawlog import Kind, Record, decode_records
+from vrbench.probes import engine
+
+MS = 1_000_000
+START = 7_000 * MS
+INTERVAL = 10 * MS
+
+
+class Slow(engine.Prober):
+    """Its sends take time: ``costs`` by slot, else ``cost``. Time passes in nothing else but waiting."""
+
+    def __init__(self, cost_ns: int, costs: dict[int, int]) -> None:
+        self.log = engine.Log("nowhere")
+        self.now, self.cost, self.costs = START, cost_ns, costs
+        self.sent: list[tuple[int, int]] = []  # slot, when
+
+    def send(self, stream: int, slot: int) -> None:
+        self.sent.append((slot, self.now - START))
+        self.now += self.costs.get(slot, self.cost)
+
+    def drain(self) -> None:
+        pass
+
+    def wait(self, until_ns: int) -> None:
+        self.now = max(self.now, until_ns)
+
+    @property
+    def records(self) -> list[Record]:
+        return list(decode_records(bytes(self.log.buffer), 0))
+
+
+Runs = Callable[[Slow, int], Slow]
+
+
+@pytest.fixture
+def paced(monkeypatch: pytest.MonkeyPatch) -> Runs:
+    """Runs a prober for some slots of one stream at 10 ms."""
+
+    def run(prober: Slow, slots: int) -> Slow:
+        monkeypatch.setattr(engine, "monotonic_ns", lambda: prober.now)
+        monkeypatch.setattr(prober.log, "flush", lambda: None)
+        prober.log.started_ns = START
+
+        def all_sent() -> bool:
+            return bool(prober.sent) and prober.sent[-1][0] >= slots - 1
+
+        engine.pace(prober, [(START, INTERVAL)], prober.log, all_sent, lambda: None)
+        return prober
+
+    return run
+
+
+def test_every_slot_is_sent_when_it_is_due(paced: Runs) -> None:
+    """Sends that take a tenth of the interval delay none that follows: no drift, no slot missed."""
+    prober = paced(Slow(MS // 2, {}), 500)
+    assert prober.sent == [(k, k * INTERVAL) for k in range(500)]
+    assert {r.kind for r in prober.records} == {Kind.WALL}
+
+
+def test_what_is_too_late_is_not_sent(paced: Runs) -> None:
+    """A hold-up of 4.6 intervals costs the slots that it covers; the next has its own time, and no burst comes."""
+    prober = paced(Slow(0, {3: 46 * MS}), 12)
+    assert prober.sent == [(0, 0), (1, 10 * MS), (2, 20 * MS), (3, 30 * MS), *((k, k * 10 * MS) for k in range(8, 12))]
+
+
+def test_a_slot_is_sent_late_by_half_an_interval_at_most(paced: Runs) -> None:
+    """Late by less it is sent at once, with the time at which it left; the next keeps its own."""
+    prober = paced(Slow(0, {3: 44 * MS}), 10)
+    assert prober.sent[3:6] == [(3, 30 * MS), (7, 74 * MS), (8, 80 * MS)]
+
+
+@pytest.mark.parametrize(("took_ms", "ambiguous"), [(0.9, []), (1.1, [3])])
+def test_a_send_that_was_interrupted_has_no_time(paced: Runs, took_ms: float, ambiguous: list[int]) -> None:
+    """Nobody knows when the probe of an interrupted send left: its slot is neither up nor down."""
+    prober = paced(Slow(0, {3: round(took_ms * MS)}), 6)
+    assert [r.slot for r in prober.records if r.kind is Kind.AMBIGUOUS] == ambiguous

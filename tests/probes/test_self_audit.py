@@ -1,0 +1,140 @@
+"""The instrument watches itself: stopped or starved it sees gaps, never an outage and never a path that was up."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.probes.box import Box, routed_box
+from tests.probes.rig import ROUTER, read_log, stream, wait_for
+from tests.probes.servers import stop_server
+from tests.probes.trials import Cut, Trial, check_truth, reachable, stopped, trial
+from vrbench.core.facts import CaveatKind
+from vrbench.core.model import Outcome
+from vrbench.core.rawlog import Kind
+from vrbench.core.results import StreamResult, TrialResult
+from vrbench.probes.observation import Sensors
+from vrbench.probes.observer import ObserverConfig, start_observer
+
+pytestmark = pytest.mark.lab
+STOP_S = 1.5  # longer than the threshold and than the second after which the kernel repeats a SYN
+
+
+@pytest.fixture(scope="module")
+def box(_lab_machine: None) -> Iterator[Box]:
+    made = routed_box(guests=2)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def sensors(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sensors]:
+    with reachable(box, tmp_path_factory.mktemp("guests")) as made:
+        yield made
+
+
+@pytest.fixture
+def under_way(sensors: Sensors, box: Box, tmp_path: Path) -> Iterator[Trial]:
+    """A trial that has been requested after its baseline."""
+    with trial(sensors, box, tmp_path / "trial") as begun:
+        yield begun
+
+
+def of_nodes(result: TrialResult, harness: bool) -> list[StreamResult]:
+    return [s for s in result.streams if (s.node == "harness") is harness]
+
+
+def kinds(result: TrialResult) -> set[CaveatKind]:
+    return {c.kind for c in result.caveats}
+
+
+@pytest.mark.parametrize("who", ["harness", "guests"])
+def test_stopped_probers_see_neither_up_nor_down(under_way: Trial, who: str) -> None:
+    """SIGSTOP for 1.5 s: their streams are blind for that long, the others see a path that was up all the time."""
+    with stopped(under_way.harness_pids() if who == "harness" else under_way.agent_pids()):
+        under_way.spend(STOP_S)
+    under_way.spend(0.5)
+    result = under_way.end()
+    assert [w for s in result.streams for w in s.outages] == []
+    assert CaveatKind.SLOTS_SKIPPED in kinds(result)
+    for s in of_nodes(result, harness=who == "harness"):
+        assert max((w.at_most_s for w in s.windows), default=0) >= STOP_S, (s.stream.name, s.windows)
+        assert s.downtime.at_least_s == s.downtime.estimate_s == 0
+        assert s.count(Outcome.SKIPPED) >= 0.9 * STOP_S / s.stream.interval_s
+    for s in of_nodes(result, harness=who != "harness"):
+        assert s.count(Outcome.REPLIED) >= 0.8 * len(s.samples)
+
+
+# (when the outage begins and ends, when the probers are stopped and go on), seconds
+SCENES = ((0.5, 1.2, 0.2, 1.7), (0.6, 1.6, 0.2, 1.2), (0.2, 1.2, 0.7, 1.8), (0.2, 2.2, 0.6, 1.7))
+
+
+def play(under_way: Trial, scene: tuple[float, float, float, float]) -> Cut:
+    """Cut and mend the path, stop all probers and let them go on, at the moments of the scene."""
+    cut, stop = ExitStack(), ExitStack()
+    pids = under_way.harness_pids() + under_way.agent_pids()
+    steps = {
+        scene[0]: lambda: cut.enter_context(under_way.cut()),
+        scene[1]: cut.close,
+        scene[2]: lambda: stop.enter_context(stopped(pids)),
+        scene[3]: stop.close,
+    }
+    done = 0.0
+    for at, step in sorted(steps.items()):
+        under_way.spend(at - done)
+        step()
+        done = at
+    return under_way.cuts[-1]
+
+
+def test_an_outage_that_nobody_looked_at_stays_within_its_bounds(under_way: Trial) -> None:
+    """A stop of all probers within an outage, around it, over its begin or its end: the bounds hold the true length."""
+    for scene in SCENES:
+        play(under_way, scene)
+        under_way.spend(1.2)
+    result = under_way.end()
+    check_truth(result, under_way.cuts)
+    for s in result.streams:
+        unseen = s.count(Outcome.SKIPPED) * s.stream.interval_s
+        assert unseen >= 0.8 * sum(go_on - stop for _, _, stop, go_on in SCENES), (s.stream.name, unseen)
+
+
+_SLOW_SSHD = """
+import socket, sys, threading
+def greet(connection):
+    threading.Event().wait(0.3)
+    connection.sendall(b"SSH-2.0-slow\\r\\n")
+server = socket.create_server(("0.0.0.0", 22), backlog=128)
+while True:
+    threading.Thread(target=greet, args=server.accept()[:1], daemon=True).start()
+"""
+
+
+@pytest.mark.usefixtures("_lab_machine")
+def test_connections_that_were_open_during_a_stop_prove_nothing(tmp_path: Path) -> None:
+    """Banners that came while the prober was stopped are found later than the threshold, and are no losses."""
+    box = routed_box(guests=1)
+    server = box.spawn("guest0", sys.executable, "-c", _SLOW_SSHD)
+    wait_for(lambda: ":22 " in box.run("guest0", "ss", "-Hltn"), "the slow server")
+    with box.inside("harness"):
+        streams = (stream(f"{ROUTER}:2200", "banner", 0.05, "ssh"),)
+        observer = start_observer(ObserverConfig("banner", "harness", tmp_path / "log", streams))
+    wait_for(lambda: len(read_log(tmp_path / "log").slots(Kind.REPLY)) > 3, "answers")
+    with stopped([observer.pid]):
+        time.sleep(STOP_S)  # the very thing under test, not a wait for a result
+    wait_for(lambda: read_log(tmp_path / "log").records[-1].kind is Kind.REPLY, "answers again")
+    observer.stop()
+    stop_server(box, "guest0", server)
+    box.close()
+    logged = read_log(tmp_path / "log")
+    unsure = logged.slots(Kind.AMBIGUOUS)
+    assert len(unsure) >= 4, "about six were waiting for their banner"
+    threshold_ns = 800_000_000
+    sent, replied = logged.sent_ns(), {r.slot: r.t_ns for r in logged.records if r.kind is Kind.REPLY}
+    late = [slot for slot, at in sent.items() if slot not in unsure and replied.get(slot, 1 << 62) - at > threshold_ns]
+    assert late == []

@@ -1,0 +1,207 @@
+"""All probers of a trial in the box, all real: guests with sshd and agent, the harness's own; outages of known time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tests.probes.box import Box
+from tests.probes.rig import HARNESS, ROUTER, wait_for
+from tests.probes.servers import start_sshd, stop_server
+from vrbench.core.analysis import analyze_trial
+from vrbench.core.facts import TrialFacts
+from vrbench.core.model import Direction, Endpoint, Environment, Guest
+from vrbench.core.plan import make_plan
+from vrbench.core.profile import load_profile
+from vrbench.core.results import StreamResult, TrialResult
+from vrbench.core.windows import Downtime
+from vrbench.probes.observation import Observation, Sensors
+from vrbench.remote import HostKeyPins, generate_key
+
+GUESTS = 2
+PROFILE = f"""
+[lab]
+[environment]
+vms = {GUESTS}
+public_ips = {GUESTS}
+[probes]
+interval = "20ms"
+banner_interval = "100ms"
+egress_target = "{HARNESS}"
+control_target = "{ROUTER}"
+"""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """An outage: when the path was surely down, and when it may have been (monotonic ns, before and after commits)."""
+
+    began: tuple[int, int]
+    ended: tuple[int, int]
+
+    @property
+    def at_least_s(self) -> float:
+        return (self.ended[0] - self.began[1]) / 1e9
+
+    @property
+    def at_most_s(self) -> float:
+        return (self.ended[1] - self.began[0]) / 1e9
+
+
+@dataclass
+class Trial:
+    """One trial under way, without an operation: a test makes the outages itself."""
+
+    box: Box
+    observation: Observation
+    requested_ns: int = 0
+    cuts: list[Cut] = field(default_factory=list)
+
+    def request(self) -> None:
+        """Everything that was probed until now is the baseline."""
+        self.requested_ns = time.monotonic_ns()
+
+    def spend(self, seconds: float) -> None:
+        """Let the probers work, or stand still, for a while: the thing under test, not a wait for a result."""
+        time.sleep(seconds)
+
+    @contextmanager
+    def cut(self, rule: str = "add rule ip gate cut drop", node: str = "router", mend: str = "") -> Iterator[None]:
+        """The path is down for the length of the block; remembered in ``cuts``."""
+        moments = [time.monotonic_ns()]
+        self.box.run(node, "nft", rule)
+        moments.append(time.monotonic_ns())
+        try:
+            yield
+        finally:
+            moments.append(time.monotonic_ns())
+            self.box.run(node, "nft", mend or "flush chain ip gate cut")
+            moments.append(time.monotonic_ns())
+        self.cuts.append(Cut((moments[0], moments[1]), (moments[2], moments[3])))
+
+    def harness_pids(self) -> list[int]:
+        """The harness's own probers."""
+        return [o.pid for o in self.observation._observers]
+
+    def agent_pids(self, guest: str = "") -> list[int]:
+        """The probers in the guests, or in the one of that name."""
+        homes = [a.place.rpartition("/")[0] for a in self.observation._agents if guest in ("", a.guest.name)]
+        return [pid for home in homes for pid in processes(home, "start")]
+
+    def end(self) -> TrialResult:
+        """Stop all probers, collect, analyse."""
+        observed_ns = time.monotonic_ns()
+        collected = self.observation.stop()
+        self.facts = TrialFacts(
+            number=1,
+            requested_utc="2026-11-24T12:00:00.000Z",
+            requested_ns=self.requested_ns,
+            baseline_s=15.0,
+            clocks=dict(collected.clocks),
+            agents_lost=collected.agents_lost,
+            probers_failed=collected.probers_failed,
+            observed_ns=observed_ns,
+        )
+        return self.analyze(self.logs())
+
+    def logs(self) -> list[bytes]:
+        return [path.read_bytes() for path in sorted(self.observation.folder.glob("*.raw"))]
+
+    def analyze(self, logs: Sequence[bytes]) -> TrialResult:
+        method = replace(self.observation.sensors.plan.method, baseline_s=15.0)
+        return analyze_trial(self.facts, logs, method)
+
+
+def processes(*words: str) -> list[int]:
+    """Processes with every word somewhere in their command line, by the host's numbers; not what enters the box."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if all(word in line for word in words) and "nsenter" not in line:
+                found.append(int(path.parent.name))
+    return found
+
+
+@contextmanager
+def stopped(pids: Sequence[int]) -> Iterator[None]:
+    """SIGSTOP, and SIGCONT at the end of the block."""
+    assert pids
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def guests() -> tuple[Guest, ...]:
+    return tuple(Guest(f"vrb-1-vm{i + 1}", f"id-{i}", f"10.1.1.{10 + i}", ROUTER, 2200 + i) for i in range(GUESTS))
+
+
+@contextmanager
+def reachable(box: Box, home: Path, *settings: str, profile: str = PROFILE) -> Iterator[Sensors]:
+    """Guests with an sshd, started with more ``settings``; this thread stands in the harness's network."""
+    key = generate_key(home / "id")
+    servers = [start_sshd(box, f"guest{i}", home, key, *settings) for i in range(GUESTS)]
+    endpoints = tuple(Endpoint(g.public_ip, g.public_port, g.name) for g in guests())
+    environment = Environment("n", "vrb-1-net", "z", "h", "v", "o", ROUTER, guests(), endpoints)
+    plan = make_plan(load_profile(profile, "test"), "run")
+    try:
+        with box.inside("harness"):
+            yield Sensors(plan, environment, home / "id", HostKeyPins(home / "known_hosts"))
+    finally:
+        for i, server in enumerate(servers):
+            stop_server(box, f"guest{i}", server)
+
+
+@contextmanager
+def trial(sensors: Sensors, box: Box, folder: Path, baseline_s: float = 1.0) -> Iterator[Trial]:
+    """A trial whose streams are all up, requested after the baseline; what is in the guests goes with it."""
+    folder.mkdir()
+    observation = sensors.observation(folder)
+    observation.start()
+    try:
+        begun = Trial(box, observation)
+        wait_for(lambda: all(s.up for s in observation.states()), "every stream up")
+        begun.spend(baseline_s)
+        begun.request()
+        yield begun
+    finally:
+        for agent in observation._agents:
+            agent.remove()
+        for observer in observation._observers:
+            with suppress(Exception):
+                observer.stop()
+
+
+def measured(result: TrialResult) -> list[StreamResult]:
+    """The streams that cross the router."""
+    return [s for s in result.streams if s.stream.direction is not Direction.CONTROL]
+
+
+def check_truth(result: TrialResult, cuts: Sequence[Cut], streams: Sequence[StreamResult] | None = None) -> None:
+    """Of each of the streams: every cut's length lies within the bounds of what was seen of it, and nothing else was.
+
+    Cuts must lie a second apart from each other; a window belongs to the cut that was the last to begin before it, or
+    that began within a second after it (a blind stretch begins before what it hides).
+    """
+    zero_s = result.facts.requested_ns / 1e9
+    for s in measured(result) if streams is None else streams:
+        for cut, following in zip(cuts, [*cuts[1:], None], strict=True):
+            first = cut.began[0] / 1e9 - 1.0 - zero_s
+            last = following.began[0] / 1e9 - 1.0 - zero_s if following else float("inf")
+            windows = [w for w in s.windows if first <= w.start_s < last]
+            seen = Downtime.total(windows)
+            assert seen.at_least_s <= cut.at_most_s, (s.stream.name, windows)
+            assert seen.at_most_s >= cut.at_least_s, (s.stream.name, windows)
+        for w in s.outages:
+            began_ns = result.facts.requested_ns + w.start_s * 1e9
+            inside = any(c.began[0] - 50e6 <= began_ns <= c.ended[1] + 10e6 for c in cuts)
+            assert inside, f"{s.stream.name}: a window at {w.start_s:.3f} s, where nothing was cut"
