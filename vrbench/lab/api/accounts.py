@@ -36,6 +36,7 @@ def used(zone: Zone, account: Account) -> dict[str, int]:
         "public_ip": sum(address.account is account for address in zone.addresses),
         "volume": len(machines),
         "network": sum(network.account is account for network in zone.networks),
+        "vpc": sum(vpc.account is account for vpc in zone.vpcs),
         "cpu": sum(machine.offering.body["cpunumber"] for machine in counted),
         "memory": sum(machine.offering.body["memory"] for machine in counted),
         "primary_storage": len(machines) * ROOT_DISK_GIB,

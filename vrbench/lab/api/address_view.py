@@ -35,6 +35,8 @@ def address_view(zone: Zone, address: Address, as_root: bool) -> Json:
     }
     if network is not None:
         body |= {"associatednetworkid": network.uuid, "associatednetworkname": network.name}
+    if address.vpc is not None:
+        body |= {"vpcid": address.vpc.uuid, "vpcname": address.vpc.name}
     return body | (_static_nat_fields(machine) if machine else {}) | (_root_fields() if as_root else {})
 
 

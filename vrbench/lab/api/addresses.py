@@ -10,7 +10,7 @@ from vrbench.lab.api.errors import ApiError
 from vrbench.lab.api.fixtures import UNLIMITED
 from vrbench.lab.api.implement import assign
 from vrbench.lab.api.networks import GONE as NETWORK_GONE
-from vrbench.lab.api.records import Account, Address, Json, Machine, Network
+from vrbench.lab.api.records import Account, Address, Json, Machine, Network, Vpc
 from vrbench.lab.api.router_view import fixed
 from vrbench.lab.api.ruleset import reprogram
 from vrbench.lab.api.zone import Zone
@@ -18,21 +18,24 @@ from vrbench.lab.api.zone import Zone
 
 def associate(call: Call) -> Task:
     zone, owner = call.zone, call.owner()
-    network = _network(call, owner)
+    home = _home(call, owner)
     with zone.lock:
-        check_address_limit(zone, network.account)
+        check_address_limit(zone, home.account)
     # The server looks at the limit first and takes the address later: callers side by side all get past the limit.
     zone.pause(zone.settings.api_step_s / 5)
     with zone.lock:
-        address = zone.take_address(network.account, call.text("ipaddress"))
+        address = zone.take_address(home.account, call.text("ipaddress"))
 
     def run() -> Json:
-        _refuse_excess(zone, address, network)
-        _assign(zone, address, network)
-        if network.state != "Allocated":
-            reprogram(zone, network)
+        _refuse_excess(zone, address, home)
+        if isinstance(home, Network):
+            _assign(zone, address, home)
+            if home.state != "Allocated":
+                reprogram(zone, home)
+        else:
+            _give_to_vpc(zone, address, home)
         with zone.lock:
-            # Still Allocating: the server words the result too early.
+            # A network's is still Allocating: the server words the result too early.
             view = address_view(zone, address, call.caller.is_root)
             address.state = "Allocated"
         return {"ipaddress": view}
@@ -40,11 +43,13 @@ def associate(call: Call) -> Task:
     return Task(run, address, "IpAddress", creates=True)
 
 
-def _network(call: Call, owner: Account) -> Network:
-    """The network named, or the owner's only one in the zone."""
+def _home(call: Call, owner: Account) -> Network | Vpc:
+    """The VPC or network named, or the owner's only isolated network in the zone."""
+    if call.text("vpcid") is not None:
+        return call.target("vpcid", Vpc, "Unable to find VPC by id {id}")
     if call.text("networkid") is not None:
         return call.target("networkid", Network, NETWORK_GONE)
-    mine = [network for network in call.zone.networks if network.account is owner]
+    mine = [network for network in call.zone.networks if network.account is owner and network.vpc is None]
     if len(mine) > 1:
         raise errors.invalid("Account has more than one isolated network in the zone")
     if not mine:
@@ -52,16 +57,27 @@ def _network(call: Call, owner: Account) -> Network:
     return mine[0]
 
 
-def _refuse_excess(zone: Zone, address: Address, network: Network) -> None:
+def _give_to_vpc(zone: Zone, address: Address, vpc: Vpc) -> None:
+    """The router hears of the address only when a rule uses it."""
+    zone.pause(zone.settings.api_step_s)
+    with zone.lock:
+        if vpc.removed:
+            zone.release_address(address)
+            raise errors.internal("Failed to associate IP address, its VPC is gone")
+        assign(address, vpc, source_nat=False)
+        address.state = "Allocated"
+
+
+def _refuse_excess(zone: Zone, address: Address, home: Network | Vpc) -> None:
     """Give the address back when others reached the limit between submission and now; the text hides the cause."""
-    account = network.account
+    account = home.account
     with zone.lock:
         limit = account.limits["public_ip"]
         if limit == UNLIMITED or used(zone, account)["public_ip"] <= limit:
             return
         zone.release_address(address)
     raise errors.internal(
-        f"Failed to associate IP address [{_describe(address)}] to network [{_describe_network(network)}]"
+        f"Failed to associate IP address [{_describe(address)}] to network [{_describe_network(home)}]"
     )
 
 
@@ -72,7 +88,7 @@ def _assign(zone: Zone, address: Address, network: Network) -> None:
     without source NAT, more than one can become its source-NAT address, and then nobody can use or delete it.
     """
     with zone.lock:
-        is_first = not zone.source_nats(network)
+        is_first = not zone.source_nats(network.home)
     zone.pause(zone.settings.api_step_s)
     with zone.lock:
         if network.removed:
@@ -85,7 +101,7 @@ def _describe(address: Address) -> str:
     return f'IPAddress {{"address":"{address.ip}","dataCenterId":1,"id":{address.number},"uuid":"{address.uuid}"}}'
 
 
-def _describe_network(network: Network) -> str:
+def _describe_network(network: Network | Vpc) -> str:
     return (
         f'Network {{"id": {network.number}, "name": "{network.name}", "uuid": "{network.uuid}", '
         f'"networkofferingid": {network.offering.number}}}'
@@ -104,7 +120,12 @@ def own_address(call: Call, name: str) -> Address:
     return address
 
 
-def network_of(address: Address) -> Network:
+def network_of(address: Address, tier: Network | None = None) -> Network:
+    """Where the address leads; one of a VPC goes where its first rule says, to ``tier``."""
+    if address.network is None and address.vpc is not None and tier is not None:
+        if tier.vpc is not address.vpc:
+            raise errors.invalid(f"The network is not of the VPC that ip address {address.ip} belongs to")
+        return tier
     if address.network is None:
         raise errors.invalid(f"Ip address {address.ip} is not associated with any network")
     return address.network
@@ -115,7 +136,8 @@ def disassociate(call: Call) -> Task:
 
     def run() -> Json:
         zone, network = call.zone, address.network
-        if address.source_nat and network is not None and network.state != "Allocated":
+        in_use = address.vpc is not None or (network is not None and network.state != "Allocated")
+        if address.source_nat and in_use:
             raise errors.internal("ip address is used for source nat purposes and can not be disassociated.")
         with zone.lock:
             address.state = "Releasing"
@@ -152,6 +174,13 @@ def _drop(zone: Zone, address: Address, network: Network | None) -> None:
         reprogram(zone, network)
 
 
+def free_unused(zone: Zone, address: Address) -> None:
+    """An address of a VPC that nothing uses any more belongs to no tier; call with the lock held."""
+    used = address.static_nat is not None or zone.rules_where(lambda rule: rule.address is address)
+    if address.vpc is not None and not used:
+        address.network = None
+
+
 def list_addresses(call: Call) -> Json:
     """listPublicIpAddresses: the caller's; with allocatedonly=false those that anybody may take as well."""
     mine = call.scope()
@@ -170,7 +199,7 @@ def _matches(call: Call, address: Address) -> bool:
         "networkid": fixed()["publicnetworkid"],
         "state": address.state,
         "zoneid": call.zone.built_ins["zone"][0].uuid,
-        "vpcid": None,
+        "vpcid": address.vpc.uuid if address.vpc else None,
     }
     for name, value in (("issourcenat", address.source_nat), ("isstaticnat", address.static_nat is not None)):
         if call.text(name) is not None and call.flag(name) != value:
@@ -186,22 +215,22 @@ def enable_static_nat(call: Call) -> Json:
     zone = call.zone
     address = own_address(call, "ipaddressid")
     machine = call.target("virtualmachineid", Machine, "Can't enable static nat for the address id, invalid vm id {id}")
-    network = network_of(address)
+    network = network_of(address, call.entity("networkid", Network) or machine.network)
     if call.entity("networkid", Network) not in (None, network):
         text = f"Invalid network Id={call.text('networkid')}. IP is associated with a different network than passed"
         raise errors.invalid(f"{text} network id")
     with zone.lock:
-        _check_static_nat(zone, address, machine)
-        address.static_nat = machine
+        _check_static_nat(zone, address, machine, network)
+        address.network, address.static_nat = network, machine
     reprogram(zone, network)
     events.record(zone, call.caller, events.KINDS[call.shape.name], "Completed", machine)
     return {"success": True}
 
 
-def _check_static_nat(zone: Zone, address: Address, machine: Machine) -> None:
+def _check_static_nat(zone: Zone, address: Address, machine: Machine, network: Network) -> None:
     if address.source_nat:
         raise errors.invalid(f"Can't enable static, ip address {_describe(address)} is a sourceNat ip address")
-    if machine.network is not address.network:
+    if machine.network is not network:
         raise errors.invalid("Vm doesn't belong to the network with specified id")
     if zone.rules_where(lambda rule: rule.address is address and rule.purpose == "PortForwarding"):
         raise ApiError(
@@ -231,9 +260,11 @@ def disable_static_nat(call: Call) -> Task:
         if address.static_nat is None:
             raise errors.invalid(f"Specified IP address id is not associated with any vm Id: {address.uuid}")
         call.zone.pause(call.zone.settings.api_step_s)
+        network = network_of(address)
         with call.zone.lock:
             address.static_nat = None
-        reprogram(call.zone, network_of(address))
+            free_unused(call.zone, address)
+        reprogram(call.zone, network)
         return {"success": True}
 
     return Task(run)

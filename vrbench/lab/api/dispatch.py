@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from vrbench.lab.api import (
     accounts,
+    acls,
     addresses,
     catalog,
     errors,
@@ -21,6 +22,7 @@ from vrbench.lab.api import (
     rules,
     simulator,
     tags,
+    vpcs,
 )
 from vrbench.lab.api.call import Call, Task, check
 from vrbench.lab.api.errors import ApiError
@@ -37,6 +39,7 @@ Handler = Callable[[Call], Json | Task]
 
 FAMILIES = (
     accounts,
+    acls,
     addresses,
     catalog,
     events,
@@ -49,6 +52,7 @@ FAMILIES = (
     rules,
     simulator,
     tags,
+    vpcs,
 )
 WRAPPERS = {"configuresimulator": "simulatormock"}
 

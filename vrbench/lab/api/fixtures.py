@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
+from uuid import uuid4
 
-from vrbench.lab.api.records import Account, BuiltIn, Domain
+from vrbench.lab.api.records import Account, AclList, AclRule, BuiltIn, Domain
 from vrbench.lab.api.settings import ZoneSettings
 
 UNLIMITED = -1
@@ -69,6 +70,32 @@ def built_ins(kind: str) -> list[BuiltIn]:
 
 def domains() -> list[Domain]:
     return [Domain(uuid=row["id"], number=row["number"], body=row) for row in load("zone.json")["domain"]]
+
+
+def acl_lists() -> list[AclList]:
+    """The two lists that every VPC may use."""
+    return [
+        AclList(uuid=str(uuid4()), number=1, name="default_deny", description="Default Network ACL Deny All"),
+        AclList(uuid=str(uuid4()), number=2, name="default_allow", description="Default Network ACL Allow All"),
+    ]
+
+
+def acl_rules(lists: list[AclList]) -> list[AclRule]:
+    """The rules in them: everything, both ways."""
+    return [
+        AclRule(
+            uuid=str(uuid4()),
+            acl=acl,
+            place=place,
+            protocol="all",
+            traffic=traffic,
+            action="Deny" if acl.name == "default_deny" else "Allow",
+            cidrs=("0.0.0.0/0",),
+            state="Active",
+        )
+        for acl in lists
+        for place, traffic in enumerate(("Ingress", "Egress"), 1)
+    ]
 
 
 def accounts(settings: ZoneSettings, known: list[Domain]) -> list[Account]:

@@ -8,45 +8,55 @@ import time
 from vrbench.lab.api import errors, events
 from vrbench.lab.api.accounts import check_address_limit
 from vrbench.lab.api.errors import ApiError
-from vrbench.lab.api.records import Account, Address, Network
-from vrbench.lab.api.router_ops import NetworkRouters
+from vrbench.lab.api.records import Account, Address, Network, Served, Vpc
+from vrbench.lab.api.router_ops import NetworkRouters, new_guest_nic
 from vrbench.lab.api.ruleset import check_source_nat, reprogram
 from vrbench.lab.api.zone import Zone
 from vrbench.lab.ground import GroundError
-from vrbench.lab.strategies import STRATEGIES, Strategy
+from vrbench.lab.strategies import REDUNDANT, STRATEGIES, Strategy
 
 log = logging.getLogger(__name__)
 
 
-def strategy(zone: Zone) -> Strategy:
-    """The way routers come and go now, by the global setting network.rolling.restart."""
-    return STRATEGIES["parallel" if zone.rolling() else "serial"]
+def strategy(zone: Zone, home: Served) -> Strategy:
+    """The way routers come and go now: by their number, and by the global setting network.rolling.restart."""
+    kind = "parallel" if zone.rolling() else "serial"
+    return (REDUNDANT if home.redundant else STRATEGIES)[kind]
 
 
 def implement(zone: Zone, network: Network, caller: Account) -> None:
     """Bring an Allocated network to Implemented; later callers wait for the first and find it done."""
-    with network.implementing:
+    with network.home.implementing:
         if network.state != "Allocated":
-            replace_lost_router(zone, network, caller)
+            bring_up_lost_routers(zone, network.home, caller)
             return
         with zone.lock:
             if network.removed:
                 raise errors.internal("Unable to find network")
             network.implement_tried = True
             check_source_nat(zone, network)
-            _take_source_nat(zone, network)
+            take_source_nat(zone, network.home)
             network.state = "Implementing"
         events.record(zone, caller, events.VLAN_ASSIGN, "Completed", network)
         events.record(zone, caller, events.DEFAULT_FIREWALL, "Created")
         try:
             zone.ground.add_network(network.uuid)
-            strategy(zone).bring_up(NetworkRouters(zone, network, caller))
-            reprogram(zone, network)
+            _give_routers(zone, network, caller)
         except (ApiError, GroundError):
             _undo(zone, network, caller)
             raise
         with zone.lock:
             network.state = "Implemented"
+
+
+def _give_routers(zone: Zone, network: Network, caller: Account) -> None:
+    """Routers of its own for a network; a tier is plugged into those that its VPC has."""
+    home = network.home
+    if zone.routers_of(home):
+        plug(zone, network)
+    else:
+        strategy(zone, home).bring_up(NetworkRouters(zone, home, caller))
+    reprogram(zone, home)
 
 
 def _undo(zone: Zone, network: Network, caller: Account) -> None:
@@ -59,42 +69,72 @@ def _undo(zone: Zone, network: Network, caller: Account) -> None:
         network.state = "Allocated"
 
 
-def replace_lost_router(zone: Zone, network: Network, caller: Account) -> None:
-    """Bring up a router where somebody destroyed the last; call with ``network.implementing`` held."""
-    routers = NetworkRouters(zone, network, caller)
+def bring_up_lost_routers(zone: Zone, home: Served, caller: Account) -> None:
+    """Bring up routers where somebody destroyed the last; call with ``home.implementing`` held."""
+    routers = NetworkRouters(zone, home, caller)
     if not routers.routers():
-        strategy(zone).bring_up(routers)
-        reprogram(zone, network)
+        strategy(zone, home).bring_up(routers)
+        reprogram(zone, home)
 
 
-def _take_source_nat(zone: Zone, network: Network) -> None:
-    """Give the network its source-NAT address unless an earlier associateIpAddress has."""
-    if zone.source_nats(network):
+def take_source_nat(zone: Zone, home: Served) -> None:
+    """Give a network or VPC its source-NAT address unless it has one; call with the lock held."""
+    if zone.source_nats(home):
         return
-    check_address_limit(zone, network.account)
-    address = zone.take_address(network.account)
-    assign(address, network, source_nat=True)
+    check_address_limit(zone, home.account)
+    address = zone.take_address(home.account)
+    assign(address, home, source_nat=True)
     address.state = "Allocated"
 
 
-def assign(address: Address, network: Network, source_nat: bool) -> None:
-    """Tie an address to a network; call with the lock held."""
-    address.network, address.source_nat, address.allocated = network, source_nat, time.time()
+def assign(address: Address, home: Served, source_nat: bool) -> None:
+    """Tie an address to a network or VPC; call with the lock held."""
+    if isinstance(home, Vpc):
+        address.vpc = home
+    elif isinstance(home, Network):
+        address.network, address.vpc = home, home.vpc
+    address.source_nat, address.allocated = source_nat, time.time()
+
+
+def plug(zone: Zone, network: Network) -> None:
+    """Give every router of the tier's VPC a leg in it."""
+    with zone.lock:
+        for router in zone.routers_of(network.home):
+            nic = new_guest_nic(zone, network)
+            nic.plugged_late = not router.redundant
+            router.guests.append(nic)
+
+
+def _unplug(zone: Zone, network: Network) -> None:
+    with zone.lock:
+        for router in zone.routers_of(network.home):
+            router.guests[:] = [nic for nic in router.guests if nic.network is not network]
 
 
 def _take_down(zone: Zone, network: Network, caller: Account) -> None:
-    routers = NetworkRouters(zone, network, caller)
-    for name in routers.routers():
-        routers.stop(name, zone.settings.timing.router_force_stop_s, forced=True)
-        routers.destroy(name, zone.settings.timing.router_destroy_s)
+    if network.vpc is not None:
+        _unplug(zone, network)
+    else:
+        remove_routers(zone, network, caller)
     zone.ground.remove_network(network.uuid)
 
 
+def remove_routers(zone: Zone, home: Served, caller: Account) -> None:
+    """Force off and destroy every router that it has."""
+    routers = NetworkRouters(zone, home, caller)
+    for name in routers.routers():
+        routers.stop(name, zone.settings.timing.router_force_stop_s, forced=True)
+        routers.destroy(name, zone.settings.timing.router_destroy_s)
+
+
 def clear(zone: Zone, network: Network, caller: Account) -> None:
-    """Take down everything that a network without VMs still has; call with ``network.implementing`` held."""
+    """Take down everything that a network without VMs still has; call with ``network.home.implementing`` held."""
     _take_down(zone, network, caller)
     with zone.lock:
         for rule in zone.rules_where(lambda rule: rule.network is network):
             zone.remove(rule)
-        for address in zone.addresses_of(network):
-            zone.release_address(address)
+        for address in [address for address in zone.addresses if address.network is network]:
+            if address.vpc is None:
+                zone.release_address(address)
+            else:
+                address.network, address.static_nat = None, None  # it stays with the VPC

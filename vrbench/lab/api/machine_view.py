@@ -120,6 +120,7 @@ def nic_view(machine: Machine) -> Json:
         "macaddress": nic.mac,
         "extradhcpoption": [],
         "deviceid": "0",
+        **({"vpcid": network.vpc.uuid, "vpcname": network.vpc.name} if network.vpc else {}),
     }
 
 

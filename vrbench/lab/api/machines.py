@@ -42,7 +42,7 @@ def _matches(call: Call, machine: Machine) -> bool:
         "zoneid": call.zone.built_ins["zone"][0].uuid,
         "hostid": machine.host.uuid if machine.host else "",
         "keypair": machine.keypairs[0] if machine.keypairs else "",
-        "vpcid": None,
+        "vpcid": machine.network.vpc.uuid if machine.network.vpc else None,
     }
     ids = call.items("ids")
     if ids and machine.uuid not in ids:

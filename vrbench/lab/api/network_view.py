@@ -54,23 +54,43 @@ def _fields(zone: Zone, network: Network) -> Json:
         "restartrequired": network.restart_required,
         "specifyvlan": offering["specifyvlan"],
         "specifyipranges": offering["specifyipranges"],
+        **_vpc(network),
         "canusefordeploy": True,
         "ispersistent": offering["ispersistent"],
         "tags": tags.shown(zone, network.uuid),
+        **_acl(network),
         "strechedl2subnet": False,
-        "redundantrouter": False,
+        "redundantrouter": network.redundant,
         "supportsvmautoscaling": offering["isdefault"],
         "created": stamp(network.created),
         "receivedbytes": 0,
         "sentbytes": 0,
-        "egressdefaultpolicy": offering["egressdefaultpolicy"],
+        **({"egressdefaultpolicy": offering["egressdefaultpolicy"]} if network.vpc is None else {}),
         "publicmtu": 1500,
         "privatemtu": 1500,
         "hasannotations": False,
     }
 
 
+def _vpc(network: Network) -> Json:
+    return {"vpcid": network.vpc.uuid, "vpcname": network.vpc.name} if network.vpc else {}
+
+
+def _acl(network: Network) -> Json:
+    return {"aclid": network.acl.uuid, "aclname": network.acl.name} if network.acl else {}
+
+
 def _services(offering: BuiltIn) -> list[Json]:
     """The offering's services with what the virtual router can do for each."""
-    details = load("zone.json")["networkservice"]
-    return [details.get(service["name"], service) for service in offering.body["service"]]
+    details = load("zone.json")["vpcnetworkservice" if offering.body["forvpc"] else "networkservice"]
+    return [_service(details, service) for service in offering.body["service"]]
+
+
+def _service(details: Json, service: Json) -> Json:
+    """One service in full; of source NAT, redundancy is as the offering has it."""
+    full: Json = details.get(service["name"], service)
+    if service["name"] != "SourceNat":
+        return full
+    own = {row["name"]: row["value"] for row in service.get("capability", ())}
+    capability = [row | {"value": own.get(row["name"], row["value"])} for row in full.get("capability", ())]
+    return full | {"capability": capability}

@@ -8,11 +8,12 @@ from vrbench.lab.api import errors, events, tags
 from vrbench.lab.api.accounts import check_limit
 from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.errors import ApiError
-from vrbench.lab.api.implement import clear, replace_lost_router, strategy
+from vrbench.lab.api.implement import bring_up_lost_routers, clear, strategy
 from vrbench.lab.api.network_view import network_view
-from vrbench.lab.api.records import Account, BuiltIn, Json, Network, Router
+from vrbench.lab.api.records import Account, BuiltIn, Json, Network, Router, Vpc
 from vrbench.lab.api.router_ops import NetworkRouters
 from vrbench.lab.api.ruleset import check_source_nat, reprogram
+from vrbench.lab.api.tiers import tier_acl, tier_addresses
 from vrbench.lab.api.zone import Zone, new_id
 
 GONE = "Networkd ID={id} doesn't exist"
@@ -23,8 +24,9 @@ VLANS = range(100, 1000)
 
 def create_network(call: Call) -> Json:
     zone, owner = call.zone, call.owner()
-    offering = _usable_offering(call)
-    cidr, gateway = _addresses(call)
+    offering, vpc = _usable_offering(call), _vpc(call)
+    _refuse_mismatch(offering, vpc)
+    cidr, gateway = _addresses(call) if vpc is None else tier_addresses(call, vpc)
     with zone.lock:
         check_limit(zone, owner, "network", 1)
         network = zone.add(
@@ -40,6 +42,9 @@ def create_network(call: Call) -> Json:
                 prefix=cidr.prefixlen,
                 vlan=_free_vlan(zone),
                 domain_name=call.text("networkdomain") or f"cs{owner.number:x}sandbox.simulator",
+                redundant=vpc is None and _is_redundant(offering),
+                vpc=vpc,
+                acl=tier_acl(call, vpc) if vpc else None,
             )
         )
     events.record(zone, call.caller, events.KINDS[call.shape.name], "Completed", network)
@@ -53,9 +58,22 @@ def _usable_offering(call: Call) -> BuiltIn:
         raise errors.unknown_entity(call.shape.name, "networkofferingid", offering.uuid)
     if offering.body["state"] != "Enabled":
         raise errors.invalid("Can't use specified network offering id as its state is not Enabled")
-    if offering.body["forvpc"] or offering.body["specifyvlan"] or _is_redundant(offering):
-        raise errors.invalid("This lab builds isolated networks with source NAT and one router only")
+    if offering.body["specifyvlan"] or "SourceNat" not in {service["name"] for service in offering.body["service"]}:
+        raise errors.invalid("This lab builds isolated networks with source NAT only")
     return offering
+
+
+def _vpc(call: Call) -> Vpc | None:
+    return call.target("vpcid", Vpc, "Unable to find VPC by id {id}") if call.text("vpcid") else None
+
+
+def _refuse_mismatch(offering: BuiltIn, vpc: Vpc | None) -> None:
+    if offering.body["forvpc"] and vpc is None:
+        raise errors.invalid("Network offering can be used for VPC networks only")
+    if vpc is not None and not offering.body["forvpc"]:
+        raise errors.invalid(
+            f"Cannot create a network with offering {offering.body['name']} in a VPC: the offering is not for VPC"
+        )
 
 
 def _is_redundant(offering: BuiltIn) -> bool:
@@ -107,14 +125,15 @@ def _matches(call: Call, network: Network) -> bool:
         "state": network.state,
         "networkofferingid": network.offering.uuid,
         "zoneid": call.zone.built_ins["zone"][0].uuid,
-        "vpcid": None,
+        "vpcid": network.vpc.uuid if network.vpc else None,
+        "aclid": network.acl.uuid if network.acl else None,
     }
     keyword = (call.text("keyword") or "").lower()
     if keyword not in f"{network.name} {network.displaytext}".lower():
         return False
     if call.text("restartrequired") is not None and call.flag("restartrequired") != network.restart_required:
         return False
-    if call.flag("forvpc") or call.flag("issystem"):
+    if call.flag("issystem") or (call.text("forvpc") is not None and call.flag("forvpc") != (network.vpc is not None)):
         return False
     wanted = {name: call.text(name) for name in fields}
     same = all(wanted[name] in (None, "") or wanted[name] == value for name, value in fields.items())
@@ -140,7 +159,7 @@ def delete_network(call: Call) -> Task:
 
     def run() -> Json:
         zone = call.zone
-        with network.implementing:
+        with network.home.implementing:
             _check_deletable(zone, network)
             clear(zone, network, call.caller)
             with zone.lock:
@@ -164,26 +183,32 @@ def _check_deletable(zone: Zone, network: Network) -> None:
 def restart_network(call: Call) -> Task:
     """restartNetwork: with cleanup the routers are replaced, without it they get their rules again."""
     network = call.target("id", Network, GONE)
-    cleanup = call.flag("cleanup")
-    if call.flag("makeredundant"):
-        raise errors.invalid("This lab has no redundant routers")
-
     with call.zone.lock:
-        seen, ticket = call.zone.routers_of(network), network.restarts.draw()
+        seen, ticket = call.zone.routers_of(network.home), network.restarts.draw()
 
     def run() -> Json:
         with network.restarts.serve(ticket):
             _check_restartable(call.zone, network)
-            with network.implementing:
+            with network.home.implementing:
                 _check_restartable(call.zone, network)
-                if cleanup:
-                    _replace(call.zone, network, call.caller, seen)
-                else:
-                    replace_lost_router(call.zone, network, call.caller)
+                _restart(call, network, seen)
                 reprogram(call.zone, network)
         return {"success": True}
 
     return Task(run, network, "Network", shows_instance=False)
+
+
+def _restart(call: Call, network: Network, seen: list[Router]) -> None:
+    cleanup = call.flag("cleanup")
+    if cleanup and network.vpc is not None:
+        raise errors.invalid("Cannot restart a VPC tier with cleanup, please restart the whole VPC.")
+    if call.flag("makeredundant"):
+        with call.zone.lock:
+            network.redundant = True
+    if cleanup:
+        _replace(call.zone, network, call.caller, seen)
+    else:
+        bring_up_lost_routers(call.zone, network.home, call.caller)
 
 
 def _check_restartable(zone: Zone, network: Network) -> None:
@@ -197,7 +222,7 @@ def _replace(zone: Zone, network: Network, caller: Account, seen: list[Router]) 
     """Restart with cleanup; fails when another restart replaced the routers while this one waited its turn."""
     if any(router.removed for router in seen):
         raise errors.internal("Command failed due to Internal Server Error")
-    strategy(zone).replace(NetworkRouters(zone, network, caller))
+    strategy(zone, network).replace(NetworkRouters(zone, network, caller))
 
 
 COMMANDS = {

@@ -11,6 +11,7 @@ from vrbench.lab.api.router_view import fixed, link_local
 from vrbench.lab.api.ruleset import build
 from vrbench.lab.api.zone import Zone, new_id
 from vrbench.lab.ground import RouterSpec, RuleSet
+from vrbench.lab.strategies import StartFailed
 from vrbench.lab.timing import Timing
 
 EXPENDABLE = ("Stopped", "Error", "Shutdown", "Unknown")
@@ -18,6 +19,10 @@ STOP_FAILURE = (
     "Unable to stop the virtual machine due to java.lang.ArrayIndexOutOfBoundsException: "
     "Index 1 out of bounds for length 1"
 )
+
+
+class RouterStartFailed(ApiError, StartFailed):
+    """The job that wanted the router fails with this."""
 
 
 class NetworkRouters:
@@ -39,6 +44,14 @@ class NetworkRouters:
     def expendable(self) -> tuple[str, ...]:
         with self._zone.lock:
             return tuple(r.name for r in self._zone.routers_of(self._home) if r.state in EXPENDABLE)
+
+    def backup(self) -> str:
+        with self._zone.lock:
+            routers = self._zone.routers_of(self._home)
+            return [*routers[-1:], *(r for r in routers if r.redundant_state == "BACKUP")][-1].name
+
+    def wait(self, seconds: float) -> None:
+        self._zone.pause(seconds)
 
     def rules(self) -> RuleSet:
         with self._zone.lock:
@@ -119,7 +132,7 @@ class NetworkRouters:
             self._zone.pause(self.timing.router_place_s)
         with self._zone.lock:
             record.state, record.host = "Stopped", None
-        raise internal(f"Unable to create a deployment for VM instance {_describe(record)}")
+        raise RouterStartFailed(530, f"Unable to create a deployment for VM instance {_describe(record)}")
 
     def program(self, router: str, rules: RuleSet, seconds: float) -> None:
         self._zone.pause(seconds)

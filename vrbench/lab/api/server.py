@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from vrbench.lab.api.dispatch import Dispatcher
 from vrbench.lab.api.expunge import Expunger
 from vrbench.lab.api.jobs import Jobs
+from vrbench.lab.api.redundancy_watch import RedundancyWatch
 from vrbench.lab.api.settings import ZoneSettings
 from vrbench.lab.api.web import Web
 from vrbench.lab.api.zone import Zone
@@ -31,11 +32,13 @@ class ApiServer:
         self._zone = Zone(ground, settings)
         self._jobs = Jobs(self._zone)
         self._expunger = Expunger(self._zone)
+        self._redundancy = RedundancyWatch(self._zone)
         self._web = Web(Dispatcher(self._zone, self._jobs).answer)
 
     def start(self, listeners: Sequence[socket.socket]) -> None:
         """Serve /client/api on sockets that are bound and listening already."""
         self._expunger.start()
+        self._redundancy.start()
         self._web.start(listeners)
 
     def stop(self) -> None:
@@ -43,6 +46,7 @@ class ApiServer:
         self._zone.stopping.set()
         self._web.stop()
         self._expunger.join()
+        self._redundancy.join()
         self._jobs.close()
 
     def callers(self) -> dict[str, Caller]:

@@ -63,8 +63,8 @@ class Zone:
         self.built_ins = {kind: fixtures.built_ins(kind) for kind in BUILT_IN_KINDS}
         self.networks: list[Network] = []
         self.vpcs: list[Vpc] = []
-        self.acl_lists: list[AclList] = []
-        self.acl_rules: list[AclRule] = []
+        self.acl_lists = fixtures.acl_lists()
+        self.acl_rules = fixtures.acl_rules(self.acl_lists)
         self.machines: list[Machine] = []
         self.routers: list[Router] = []
         self.rules: list[Rule] = []
@@ -79,7 +79,8 @@ class Zone:
         self._known: dict[str, Entity] = {}
         self._instances = count(3)  # 1 and 2 are the system VMs
         self._numbers = {Network: count(204), Rule: count(1), Vpc: count(1)}
-        for entity in (*self.domains, *self.accounts, *self.addresses, *self._all_built_ins()):
+        fixed = (*self.domains, *self.accounts, *self.acl_lists, *self.acl_rules, *self._all_built_ins())
+        for entity in (*fixed, *self.addresses):
             self._known[entity.uuid] = entity
 
     def _all_built_ins(self) -> Iterable[BuiltIn]:

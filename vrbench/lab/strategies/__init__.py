@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from vrbench.lab.strategies import parallel, serial
-from vrbench.lab.strategies.ports import RouterOps, Strategy
+from vrbench.lab.strategies import parallel, redundant, serial
+from vrbench.lab.strategies.ports import RouterOps, StartFailed, Strategy
 
 STRATEGIES = {strategy.name: strategy for strategy in (serial.STRATEGY, parallel.STRATEGY)}
+REDUNDANT = {"parallel": redundant.ROLLING, "serial": redundant.SERIAL}  # the same for networks with two routers
 
-__all__ = ["STRATEGIES", "RouterOps", "Strategy"]
+__all__ = ["REDUNDANT", "STRATEGIES", "RouterOps", "StartFailed", "Strategy"]

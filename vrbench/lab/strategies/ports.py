@@ -10,6 +10,10 @@ from vrbench.lab.ground import RuleSet
 from vrbench.lab.timing import Timing
 
 
+class StartFailed(Exception):
+    """A router could not be started on any host."""
+
+
 class RouterOps(Protocol):
     """Operations on the routers of one network.
 
@@ -32,8 +36,14 @@ class RouterOps(Protocol):
     def create(self, seconds: float) -> str:
         """A new router, Stopped, plugged in with its links down."""
 
+    def backup(self) -> str:
+        """Of several routers, the one that the server last saw as backup; else the youngest."""
+
+    def wait(self, seconds: float) -> None:
+        """Nothing happens for so long."""
+
     def boot(self, router: str, seconds: float) -> None:
-        """Starting; at the end of the time its links and addresses come up, unprogrammed."""
+        """Starting; at the end of the time its links and addresses come up, unprogrammed; raises StartFailed."""
 
     def program(self, router: str, rules: RuleSet, seconds: float) -> None:
         """After the time, the router follows exactly these rules."""
