@@ -10,9 +10,10 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "vrbench"
 MAY_IMPORT = {
     "core": {"core"},
+    "side_by_side": {"side_by_side"},
     "remote": {"core", "remote"},
-    "cloud": {"core", "cloud", "remote"},
-    "probes": {"core", "probes", "remote"},
+    "cloud": {"core", "cloud", "remote", "side_by_side"},
+    "probes": {"core", "probes", "remote", "side_by_side"},
     "lab": {"core", "lab"},
     "store": {"core", "store", ""},
     "report": {"core", "report"},

@@ -17,12 +17,12 @@ from vrbench.cloud.environment import TAG, await_source_nat, build
 from vrbench.cloud.errors import CloudError, JobFailed, QuotaExceeded, UnsafeNetwork
 from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.journal import Journal
-from vrbench.cloud.side_by_side import Stop, side_by_side
 from vrbench.cloud.teardown import teardown
 from vrbench.core.model import Environment
 from vrbench.core.plan import EnvironmentPlan
 from vrbench.lab.api.settings import ZoneSettings
 from vrbench.lab.timing import Timing
+from vrbench.side_by_side import side_by_side
 
 
 def built(lab: Lab, path: Path, plan: EnvironmentPlan = PLAN, role: str = "domadmin") -> Environment:
@@ -176,7 +176,7 @@ def naive(lab: Lab, cloud: Cloud) -> str:
         except CloudError:
             return
 
-    side_by_side([partial(tolerant, call) for call in (*[associate] * 10, *[deploy] * 10)], Stop(), width=20)
+    side_by_side([*[associate] * 10, *[deploy] * 10], lambda call, _: tolerant(call), width=20)
     return str(network)
 
 

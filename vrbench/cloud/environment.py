@@ -17,11 +17,11 @@ from functools import partial
 
 from vrbench.cloud import operations
 from vrbench.cloud.access import Forward, access_rules, assign
+from vrbench.cloud.calls import all_answers
 from vrbench.cloud.errors import CloudError, UnsafeNetwork
 from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.preflight import Resolved
-from vrbench.cloud.side_by_side import side_by_side
 from vrbench.cloud.site import Address, Progress, Site, Vm, call_journaled, job_journaled, part
 from vrbench.cloud.source import allowed_source
 from vrbench.core.model import Endpoint, Environment, Guest
@@ -39,18 +39,18 @@ def build(cloud: Cloud, plan: EnvironmentPlan, resolved: Resolved, journal: Jour
     network = _create_network(site)
     _tag(site, "Network", [network["id"]])
     progress(f"deploying {plan.vms} VMs side by side; the first one starts the network's router")
-    vms = side_by_side([partial(_deploy, site, network["id"], number) for number in range(plan.vms)], site.stop)
+    vms = all_answers([partial(_deploy, site, network["id"], number) for number in range(plan.vms)], site.stop)
     _tag(site, "UserVm", [vm.id for vm in vms])
     source_nat = await_source_nat(cloud, network["id"], plan.job_timeout_s, plan.poll_s)
     source = allowed_source(plan.source_cidr, source_nat)  # before more addresses are taken: it may be hopeless
     progress(f"acquiring {plan.public_ips} public addresses side by side")
-    addresses = side_by_side(
+    addresses = all_answers(
         [partial(_acquire, site, network["id"], number) for number in range(plan.public_ips)], site.stop
     )
     forwards = assign(plan.vms, plan.public_ips)
     rules = access_rules(site, network, forwards, addresses, vms)
     progress(f"creating {len(rules)} rules: SSH and ICMP from {source} only")
-    side_by_side(rules, site.stop)
+    all_answers(rules, site.stop)
     return _environment(site, network, source_nat, forwards, addresses, vms)
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from vrbench.cloud.errors import CloudError, CloudRefused
 from vrbench.cloud.facade import Answer, Cloud
 from vrbench.cloud.journal import Entry, Journal, JournalError
-from vrbench.cloud.side_by_side import Stop
+from vrbench.side_by_side import Stop
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from vrbench.cloud.errors import CloudError, CloudRefused
 from vrbench.cloud.facade import Answer, Cloud, Job, Param
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.preflight import Resolved
-from vrbench.cloud.side_by_side import Stop
 from vrbench.core.plan import EnvironmentPlan
+from vrbench.side_by_side import Stop
 
 Progress = Callable[[str], None]
 R = TypeVar("R")

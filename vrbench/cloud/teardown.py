@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from vrbench.cloud.calls import all_answers
 from vrbench.cloud.errors import CloudError, CloudRefused, JobFailed
 from vrbench.cloud.facade import Answer, Cloud
 from vrbench.cloud.journal import Entry, Journal
 from vrbench.cloud.preflight import EXPUNGE_WAIT, own_account
 from vrbench.cloud.removal import Patience, Removal, TeardownReport, listed
-from vrbench.cloud.side_by_side import side_by_side
 
 _RULES = ("firewall", "port-forward", "static-nat")  # what hangs on an address
 _UNSETTLED = ("Starting", "Stopping", "Migrating")
@@ -131,7 +131,7 @@ def _destroy_vms(removal: Removal, network: Entry) -> None:
     if entries:
         removal.progress(f"destroying {len(entries)} VMs side by side")
         destroy = partial(_destroy_vm, removal, network)
-        side_by_side([partial(removal.attempt, entry, destroy) for entry in entries], removal.stop)
+        all_answers([partial(removal.attempt, entry, destroy) for entry in entries], removal.stop)
 
 
 def _destroy_vm(removal: Removal, network: Entry, entry: Entry) -> None:
@@ -196,7 +196,7 @@ def _release_addresses(removal: Removal, network: Entry) -> None:
     if entries:
         removal.progress(f"releasing {len(entries)} public addresses side by side")
         release = partial(_release, removal, network)
-        side_by_side([partial(removal.attempt, entry, release) for entry in entries], removal.stop)
+        all_answers([partial(removal.attempt, entry, release) for entry in entries], removal.stop)
 
 
 def _with_ids(removal: Removal, network: Entry, entries: Sequence[Entry]) -> list[Entry]:

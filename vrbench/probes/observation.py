@@ -23,8 +23,8 @@ from vrbench.probes.guest import GuestAgent
 from vrbench.probes.observer import Observer, ObserverConfig, how_probed, start_observer
 from vrbench.probes.reach import reach
 from vrbench.probes.readiness import Readiness, look, noted
-from vrbench.probes.side_by_side import Stop, side_by_side
 from vrbench.remote import HostKeyPins, Remote, RemoteError
+from vrbench.side_by_side import Stop, side_by_side
 
 RETRY_S = 0.5
 COLLECT_S = 30.0

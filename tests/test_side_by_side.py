@@ -5,29 +5,29 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from functools import partial
 
 import pytest
 
-from vrbench.cloud.side_by_side import Stop, side_by_side
+from tests.probes.rig import wait_for
+from vrbench.side_by_side import Stop, side_by_side
 
 
 def test_results_come_in_the_order_of_the_calls() -> None:
     """Whichever ends first."""
     delays = [0.05, 0.0, 0.02, 0.01]
 
-    def call(number: int) -> int:
+    def call(number: int, _: Stop) -> int:
         time.sleep(delays[number])
         return number
 
-    assert side_by_side([partial(call, number) for number in range(4)], Stop()) == [0, 1, 2, 3]
+    assert side_by_side(range(4), call) == [0, 1, 2, 3]
 
 
 def test_no_more_calls_at_once_than_asked() -> None:
     """The width is kept, and used."""
     now, most, lock = 0, 0, threading.Lock()
 
-    def call() -> None:
+    def call(_: int, __: Stop) -> None:
         nonlocal now, most
         with lock:
             now += 1
@@ -36,7 +36,7 @@ def test_no_more_calls_at_once_than_asked() -> None:
         with lock:
             now -= 1
 
-    side_by_side([call] * 12, Stop(), width=3)
+    side_by_side(range(12), call, width=3)
     assert most == 3
 
 
@@ -58,7 +58,7 @@ def test_the_first_failure_is_raised_after_all_have_ended() -> None:
         ended.append("late")
 
     with pytest.raises(ValueError, match="the reason"):
-        side_by_side([slow, failing, late], Stop(), width=2)
+        side_by_side([slow, failing, late], lambda work, _: work(), width=2)
     assert ended == ["slow"]
 
 
@@ -75,7 +75,7 @@ def test_a_failure_ends_the_waits_of_the_others() -> None:
         raise ValueError
 
     with pytest.raises(ValueError):  # noqa: PT011  # the type is all there is
-        side_by_side([waits, waits, fails], stop)
+        side_by_side([waits, waits, fails], lambda work, _: work(), stop=stop)
 
 
 def test_an_interrupt_lets_calls_under_way_end_and_goes_on_its_way() -> None:
@@ -83,7 +83,7 @@ def test_an_interrupt_lets_calls_under_way_end_and_goes_on_its_way() -> None:
     done: list[int] = []
     started = threading.Semaphore(0)
 
-    def call(number: int) -> None:
+    def call(number: int, _: Stop) -> None:
         started.release()
         time.sleep(0.2)
         done.append(number)
@@ -95,5 +95,41 @@ def test_an_interrupt_lets_calls_under_way_end_and_goes_on_its_way() -> None:
 
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
-        side_by_side([partial(call, number) for number in range(6)], Stop(), width=2)
+        side_by_side(range(6), call, width=2)
     assert sorted(done) == [0, 1]
+
+
+def test_the_first_failure_ends_the_others() -> None:
+    """Those that wait give up, those that have not begun never do, and the failure is raised."""
+    begun = []
+
+    def work(number: int, stop: Stop) -> None:
+        begun.append(number)
+        if number == 15:
+            raise ValueError("no place")
+        while True:
+            stop.sleep(0.05)
+
+    with pytest.raises(ValueError, match="no place"):
+        side_by_side(range(40), work)
+    assert max(begun) == 15
+
+
+def test_an_interrupt_lets_nobody_take_another_step() -> None:
+    """What is between two steps when the user interrupts never takes the second."""
+    steps, resume, main = [], threading.Event(), threading.main_thread().ident
+    assert main is not None
+
+    def work(number: int, stop: Stop) -> None:
+        steps.append((number, "deploy"))
+        if len(steps) == 3:
+            signal.pthread_kill(main, signal.SIGINT)
+        resume.wait(10)
+        stop.check()
+        steps.append((number, "start"))
+
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side(range(3), work, patience_s=0.1)
+    resume.set()
+    wait_for(lambda: not [t for t in threading.enumerate() if "take_turns" in t.name], "the end of the threads")
+    assert {step for _, step in steps} == {"deploy"}

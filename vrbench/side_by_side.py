@@ -1,4 +1,4 @@
-"""Work done for every guest at once by daemon threads, so that an interrupt never has to wait for a guest."""
+"""Work done for several things at once by a few threads, with an end to it when one fails or the user interrupts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-WIDTH = 16  # guests at once
+WIDTH = 16  # at once
 STEP_S = 0.1
 PATIENCE_S = 5.0  # for work under way when the user interrupts: so that what it began can be cleaned up
 
@@ -27,8 +27,11 @@ class Stop:
     def set(self) -> None:
         self._event.set()
 
-    def check(self) -> None:
-        """Raise Stopped once the flag is set."""
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+    def check(self, _news: object = None) -> None:
+        """Raise Stopped once the flag is set; takes and ignores news, so that it can stand where news are told."""
         if self._event.is_set():
             raise Stopped
 
@@ -38,14 +41,23 @@ class Stop:
             raise Stopped
 
 
-def side_by_side(items: Sequence[T], work: Callable[[T, Stop], R], patience_s: float = PATIENCE_S) -> list[R]:
-    """Do the work for every item at once; the results in order.
+def side_by_side(
+    items: Sequence[T],
+    work: Callable[[T, Stop], R],
+    *,
+    stop: Stop | None = None,
+    width: int = WIDTH,
+    patience_s: float = PATIENCE_S,
+) -> list[R]:
+    """Do the work for every item, ``width`` at once; the results in order.
 
-    The first failure stops the others and is raised when none is under way any more. An interrupt of this thread stops
-    them too, gives them ``patience_s`` and goes on its way: work checks its ``Stop`` before each step that it begins.
+    The first failure sets ``stop`` and is raised when none is under way any more. An interrupt (any BaseException in
+    the calling thread) sets it too, gives work under way ``patience_s`` to end and goes on its way: work checks its
+    ``Stop`` before each step that it begins.
     """
-    shift = _Shift(items, work)
-    threads = [threading.Thread(target=shift.take_turns, daemon=True) for _ in range(min(WIDTH, len(items)))]
+    shift = _Shift(items, work, stop or Stop())
+    # Daemons: a second interrupt must be able to end the process while one still waits for an answer.
+    threads = [threading.Thread(target=shift.take_turns, daemon=True) for _ in range(min(width, len(items)))]
     try:
         for thread in threads:
             thread.start()
@@ -59,6 +71,7 @@ def side_by_side(items: Sequence[T], work: Callable[[T, Stop], R], patience_s: f
         raise
     if shift.failures:
         raise shift.failures[0]
+    shift.stop.check()
     return [shift.results[index] for index in range(len(items))]
 
 
@@ -66,8 +79,8 @@ class _Shift(Generic[T, R]):
     """Items taken in turn by several threads. What is under way is counted, not deduced from the threads: an interrupt
     may come while those are still being started."""
 
-    def __init__(self, items: Sequence[T], work: Callable[[T, Stop], R]) -> None:
-        self.stop = Stop()
+    def __init__(self, items: Sequence[T], work: Callable[[T, Stop], R], stop: Stop) -> None:
+        self.stop = stop
         self.results: dict[int, R] = {}
         self.failures: list[BaseException] = []
         self._work = work
@@ -79,7 +92,6 @@ class _Shift(Generic[T, R]):
         while (taken := self._take()) is not None:
             index, item = taken
             try:
-                self.stop.check()
                 self.results[index] = self._work(item, self.stop)
             except Stopped:
                 pass
@@ -92,7 +104,7 @@ class _Shift(Generic[T, R]):
 
     def _take(self) -> tuple[int, T] | None:
         with self._turn:
-            taken = next(self._waiting, None)
+            taken = None if self.stop.is_set() else next(self._waiting, None)
             self._under_way += taken is not None
             return taken
 
