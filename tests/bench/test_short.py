@@ -9,14 +9,22 @@ import pytest
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 
+CALIBRATION = ("--outages", "66", "--quick", "--seed", "5", "--clean", "20s", "--streams", "6", "--labs", "2")
+
+
 @pytest.mark.parametrize(
     ("bench", "arguments"),
-    [("agreement", ("--trials", "2")), ("interrupts", ("--moments", "1")), ("quality", ("--baseline", "15s"))],
+    [
+        ("agreement", ("--trials", "2")),
+        ("interrupts", ("--moments", "1")),
+        ("quality", ("--baseline", "15s")),
+        ("calibration", (*CALIBRATION, "--parts", "{tmp}")),
+    ],
 )
-def test_bench(bench: str, arguments: tuple[str, ...]) -> None:
+def test_bench(bench: str, arguments: tuple[str, ...], tmp_path: Path) -> None:
     """The bench runs and holds its figures."""
     done = subprocess.run(
-        [sys.executable, "-m", f"tests.bench.{bench}", *arguments],
+        [sys.executable, "-m", f"tests.bench.{bench}", *(a.format(tmp=tmp_path) for a in arguments)],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,

@@ -13,15 +13,8 @@ from itertools import pairwise
 import pytest
 from rich.console import Console
 
-from vrbench.core.calibration import (
-    DIRECTIONS,
-    NOTHING,
-    SHORTEST_S,
-    Calibration,
-    KnownOutage,
-    calibrate,
-    draw_series,
-)
+from vrbench.core.calibration import Calibration, calibrate
+from vrbench.core.injections import CASES, NOTHING, SHORTEST_S, Fault, KnownOutage, Piece, draw_series
 from vrbench.core.model import Direction, OutageWindow, Outcome, Sample, Stream
 from vrbench.core.results import StreamResult
 from vrbench.core.windows import Downtime, find_windows
@@ -42,14 +35,30 @@ def stream(direction: str = "egress", guest: str = "vm1", interval_s: float = 0.
     return Stream(f"{direction}/{guest}/{flow}", Direction(direction), "icmp-egress", flow, "203.0.113.1", interval_s)
 
 
+def outage(*pieces: tuple[float, float], number: int = 1, fault: Fault = Fault.BURST) -> KnownOutage:
+    """Times down, known to 0.2 ms."""
+    return KnownOutage(number, fault, "both", "", tuple(Piece(start, end, 0.0002) for start, end in pieces))
+
+
 def outages(lengths: Sequence[float], direction: str = "both", guest: str = "") -> list[KnownOutage]:
     """Outages of these lengths, at random moments, a second or so apart."""
     draw, at, found = random.Random(4), 2.0, []
     for number, length in enumerate(lengths, 1):
         at += 1 + draw.random()
-        found.append(KnownOutage(number, direction, guest, False, at, at + length, 0.0002))
+        made = outage((at, at + length), number=number, fault=Fault.SILENCE)
+        found.append(replace(made, direction=direction, guest=guest))
         at += length
     return found
+
+
+def flapping(times: int, seed: int) -> KnownOutage:
+    """Down and up again so many times, each for 2 to 6 ms."""
+    draw, at, pieces = random.Random(seed), 2.0 + seed, []
+    for _ in range(times):
+        down, up = draw.uniform(0.002, 0.006), draw.uniform(0.002, 0.006)
+        pieces.append((at, at + down))
+        at += down + up
+    return outage(*pieces, number=seed + 1, fault=Fault.FLAPPING)
 
 
 def probed(of: Stream, seen: Sequence[KnownOutage], phase: float, skipped: range = range(0)) -> list[Sample]:
@@ -57,8 +66,8 @@ def probed(of: Stream, seen: Sequence[KnownOutage], phase: float, skipped: range
     count = int((max((o.end_s for o in seen), default=0.0) + 5) / of.interval_s)
     dues = [-2 + (slot + phase) * of.interval_s for slot in range(count)]
     down: set[int] = set()
-    for o in seen:
-        down.update(range(bisect_left(dues, o.start_s - REPLY_S), bisect_right(dues, o.end_s - REQUEST_S)))
+    for p in (p for o in seen for p in o.seen_by(of).pieces):
+        down.update(range(bisect_left(dues, p.start_s - REPLY_S), bisect_right(dues, p.end_s - REQUEST_S)))
     return [
         Sample(slot, due, None, Outcome.SKIPPED)
         if slot in skipped
@@ -90,7 +99,8 @@ def test_a_true_estimator_is_good() -> None:
     made = calibrated(stream(), outages(LENGTHS))
     (kind,) = made.kinds
     assert made.good
-    assert (kind.outages, kind.seen, kind.held, kind.missed, kind.false) == (400, 400, 400, 0, 0)
+    assert (kind.figures.outages, kind.figures.seen, kind.figures.held) == (400, 400, 400)
+    assert (kind.figures.missed, kind.figures.over, kind.false) == (0, 0, 0)
     assert abs(made.bias_s) < 0.001
     assert made.worst_s <= 0.01 + RTT_S
     assert "bounds held the truth in 400 of 400; missed 0, false 0" in verdict(made)
@@ -116,12 +126,12 @@ def test_broken_bounds_are_seen(broken: Windows) -> None:
     """An estimator whose one bound is taken from the wrong sample holds the truth no longer."""
     made = calibrated(stream(), outages(LENGTHS), broken)
     assert not made.good
-    assert made.held < made.seen
+    assert made.total.held < made.total.seen
 
 
 def test_bounds_that_forget_the_round_trip_are_seen() -> None:
     """An outage of exactly k intervals less a little is over-stated by losses on the way back."""
-    known = [replace(o, end_s=o.start_s + 0.0999, uncertainty_s=0.0) for o in outages([0.1] * 60)]
+    known = [replace(o, pieces=(Piece(o.start_s, o.start_s + 0.0999, 0.0),)) for o in outages([0.1] * 60)]
     assert calibrated(stream(), known).good
     assert not calibrated(stream(), known, no_round_trip).good
 
@@ -138,10 +148,10 @@ def test_a_biased_estimate_shows() -> None:
 def test_unseen_short_outages_balance_the_seen_ones() -> None:
     """At 100 ms, outages of 20 ms are seen one time in five, as 100 ms: no bias, none missed, no bound to hold."""
     made = calibrated(stream("ingress", interval_s=0.1, flow="banner"), outages([0.02] * 100, "ingress"))
-    (kind,) = made.kinds
-    assert kind.seen == pytest.approx(200, abs=60)
-    assert abs(kind.bias_s) < 0.006
-    assert (kind.missed, kind.held) == (0, kind.seen)
+    figures = made.kinds[0].figures
+    assert figures.seen == pytest.approx(200, abs=60)
+    assert abs(figures.bias_s) < 0.006
+    assert (figures.missed, figures.held) == (0, figures.seen)
     assert made.good
 
 
@@ -150,7 +160,7 @@ def test_an_outage_that_a_stream_stepped_over_is_missed() -> None:
     of, known = stream(), outages([0.05])
     made = calibrate([result(of, probed(of, [], 0.5))], known, {of.name: "vm1"}, 0.0)
     assert not made.good
-    assert (made.kinds[0].missed, made.kinds[0].seen) == (1, 0)
+    assert (made.total.missed, made.total.seen) == (1, 0)
 
 
 def test_an_outage_that_a_stream_slept_through_is_unknown() -> None:
@@ -163,7 +173,7 @@ def test_an_outage_that_a_stream_slept_through_is_unknown() -> None:
     elsewhere = replace(over, start_s=begun - 1)
     made = calibrate([result(of, samples, lambda _: (elsewhere, over))], known, {of.name: "vm1"}, 0.0)
     assert made.good
-    assert (made.kinds[0].unknown, made.kinds[0].held, made.kinds[0].worst_s) == (1, 1, 0)
+    assert (made.total.unknown, made.total.held, made.total.worst_s) == (1, 1, 0)
     assert made.comparisons[0].unsent >= 4
     assert "1 unknown (prober held up)" in verdict(made)
 
@@ -187,7 +197,7 @@ def test_only_touched_streams_may_see_it(direction: str, guest: str, touched: se
     assert {f.stream.name.rpartition("/")[0] for f in made.false_windows} == {
         s.name.rpartition("/")[0] for s in every
     } - touched
-    assert made.held == len(touched)
+    assert made.total.held == len(touched)
     assert not made.good
 
 
@@ -202,8 +212,91 @@ def test_a_window_in_quiet_time_is_false() -> None:
     assert not made.good
 
 
-def test_a_success_within_an_outage_breaks_the_bounds() -> None:
-    """Two windows for one outage are summed, and what lies between them is missing."""
+def bursts(interval_s: float) -> Calibration:
+    """Three times down close behind each other, probed at an interval."""
+    return calibrated(stream(interval_s=interval_s), [outage((2.0, 2.15), (2.25, 2.31), (2.40, 2.70))])
+
+
+def test_times_down_close_to_each_other_are_compared_one_by_one() -> None:
+    """A stream that has a success in between tells them apart; each has bounds and an error of its own."""
+    made = bursts(0.01)
+    assert [len(c.outage.pieces) for c in made.comparisons] == [1] * 30
+    assert made.good
+    assert made.worst_s <= 0.011
+
+
+def test_times_down_that_a_stream_can_not_tell_apart_are_one() -> None:
+    """Where no success lies between, at_most holds all time down, at_least the whole span, and there is no error."""
+    made = bursts(0.2)
+    joined = [c for c in made.comparisons if not c.resolved]
+    assert joined
+    assert made.good
+    assert any(c.over for c in joined)
+    assert made.total.over == sum(c.over for c in joined)
+    assert made.worst_s <= 0.2 + RTT_S
+
+
+def test_flapping_is_held_by_what_bounds_can_mean_there() -> None:
+    """at_most holds all time down, at_least is within the span, and the estimate is unbiased over many."""
+    made = calibrated(stream(), [flapping(12, n) for n in range(60)])
+    (fault,) = made.faults
+    assert fault.fault is Fault.FLAPPING
+    assert made.good
+    assert fault.figures.held == fault.figures.seen > 1000
+    assert fault.figures.over > 0
+    assert abs(fault.figures.bias_s) < 0.0006  # a probe is lost from the request's crossing to the answer's, 0.2 ms
+    assert made.kinds[0].figures.outages == 0
+    assert made.fine == ()
+
+
+def test_a_lower_bound_beyond_the_flapping_is_seen() -> None:
+    """An estimator that claims more than from the first moment down to the last breaks even that bound."""
+
+    def more(samples: Sequence[Sample]) -> list[OutageWindow]:
+        return [replace(w, at_least_s=w.at_most_s) for w in true_windows(samples)]
+
+    assert not calibrated(stream(), [flapping(12, 1)], more).good
+
+
+def test_an_upper_bound_below_the_time_down_is_seen_when_flapping() -> None:
+    """An estimator that forgets its upper bound breaks."""
+
+    def less(samples: Sequence[Sample]) -> list[OutageWindow]:
+        return [replace(w, at_least_s=0.0, estimate_s=0.0, at_most_s=0.0) for w in true_windows(samples)]
+
+    assert not calibrated(stream(), [flapping(12, 1)], less).good
+
+
+def test_a_flow_bound_without_nat_is_down_for_longer() -> None:
+    """New flows are held against the rule's return, the persistent one against when it was forgotten."""
+    known = [replace(outage((2.0, 2.5), fault=Fault.NO_NAT), direction="egress", freed=Piece(2.0, 3.2, 0.0002))]
+    fresh = calibrated(stream(), known)
+    persistent = calibrated(stream(flow="persistent"), known)
+    assert {c.outage.duration_s for c in fresh.comparisons} == {0.5}
+    assert [c.outage.duration_s for c in persistent.comparisons] == [pytest.approx(1.2)] * 10
+    assert fresh.good
+    assert persistent.good
+
+
+def test_streams_whose_truth_is_not_known_are_left_out() -> None:
+    """An established connection retransmits: an injected outage does not tell how long it must be down."""
+    of = stream("ingress", flow="established")
+    assert calibrate([result(of, probed(of, [], 0.5))], outages([0.5]), {of.name: "vm1"}, 0.0).kinds == ()
+
+
+def test_a_clean_stretch_is_good_by_itself() -> None:
+    """Without any outage there is nothing to hold, but something to look at; one window there is false."""
+    of = stream()
+    samples = probed(of, [], 0.5)
+    quiet = calibrate([result(of, samples)], [], {}, 0.0)
+    assert quiet.good
+    assert "0 false windows" in verdict(quiet)
+    samples[20] = replace(samples[20], outcome=Outcome.LOST)
+    assert not calibrate([result(of, samples)], [], {}, 0.0).good
+
+
+def test_a_probe_answered_during_an_outage_is_not_taken_for_its_end() -> None:
+    """Two windows for one outage are summed, and what lies between them is missing from the bounds."""
     of, known = stream(), outages([1.0])
     samples = probed(of, known, 0.5)
     middle = next(s.slot for s in samples if s.due_s > known[0].start_s + 0.4)
@@ -218,7 +311,7 @@ def test_a_window_without_end_is_bounded_by_nothing() -> None:
     of, known = stream(), outages([1.0])
     samples = [s for s in probed(of, known, 0.5) if s.due_s < known[0].start_s + 0.5]
     made = calibrate([result(of, samples)], known, {of.name: "vm1"}, 0.0)
-    assert made.held == 1
+    assert made.total.held == 1
     (row,) = comparison_rows(made)
     assert tuple(row) == COLUMNS
     assert row["at_most_s"] is None
@@ -231,16 +324,21 @@ def test_nothing_compared_is_not_good() -> None:
 
 def test_the_series_follows_from_its_seed() -> None:
     """Same seed, same series; every case equally often; lengths and pauses within their limits, and one quiet time."""
-    series = draw_series(60, 30.0, GUESTS, 0.5, 12.0, seed=3)
-    assert series == draw_series(60, 30.0, GUESTS, 0.5, 12.0, seed=3)
-    assert series != draw_series(60, 30.0, GUESTS, 0.5, 12.0, seed=4)
+    count = 2 * len(CASES)
+    series = draw_series(count, 30.0, GUESTS, 0.5, 12.0, seed=3)
+    assert series == draw_series(count, 30.0, GUESTS, 0.5, 12.0, seed=3)
+    assert series != draw_series(count, 30.0, GUESTS, 0.5, 12.0, seed=4)
     real = [i for i in series if i.direction != NOTHING]
-    cases = [(i.direction, bool(i.guest)) for i in real]
-    assert {cases.count((d, one)) for d in DIRECTIONS for one in (False, True)} == {10}
-    assert all(SHORTEST_S <= i.seconds <= 30 and 0.5 <= i.pause_s <= 0.75 for i in real)
-    assert sum(i.refuse for i in real) == pytest.approx(20, abs=4)
+    cases = [(i.fault, i.direction, bool(i.guest)) for i in real]
+    assert sorted(cases) == sorted(2 * CASES)
+    assert {f for f, _, _ in cases} == set(Fault)
+    assert all(0.5 <= i.pause_s <= 0.75 for i in real)
+    assert all(SHORTEST_S <= i.seconds <= 30.9 for i in real if i.fault is not Fault.FLAPPING)
+    assert all(max(i.beats) < 0.01 and len(i.beats) % 2 for i in real if i.fault is Fault.FLAPPING)
+    assert all(bool(i.held_s) == (i.fault is Fault.NO_NAT) for i in real)
     assert [i.seconds for i in series if i.direction == NOTHING] == [12.0]
     assert any(a != b for a, b in pairwise(cases))
+    assert draw_series(0, 30.0, GUESTS, 0.5, 0.0, seed=3) == ()
 
 
 def test_the_report_fits_80_columns() -> None:
@@ -252,5 +350,6 @@ def test_the_report_fits_80_columns() -> None:
     text = out.getvalue()
     assert max(map(len, text.splitlines())) <= 80
     assert "egress fresh" in text
+    assert "By fault" in text
     assert "more: see the CSV" in text
     assert "on this machine: bias" in text

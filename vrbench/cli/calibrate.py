@@ -20,7 +20,8 @@ import click
 from vrbench.cli.exits import Exit, OperationFailed, UsageProblem
 from vrbench.cli.options import json_option, reports_option
 from vrbench.cli.session import Session, SystemClock
-from vrbench.core.calibration import NOTHING, Calibration, Injection, KnownOutage, calibrate, draw_series
+from vrbench.core.calibration import Calibration, calibrate
+from vrbench.core.injections import NOTHING, Fault, Injection, KnownOutage, Piece, draw_series
 from vrbench.core.model import Environment, Verdict
 from vrbench.core.plan import Plan, expected_streams, make_plan, short_name
 from vrbench.core.ports import JobState
@@ -28,7 +29,7 @@ from vrbench.core.profile import load_profile
 from vrbench.core.results import TrialResult
 from vrbench.core.values import duration, show_duration
 from vrbench.lab import control
-from vrbench.lab.status import LabError, Outage
+from vrbench.lab.status import LabError, Moment, Outage
 from vrbench.probes.observation import Sensors
 from vrbench.store import RunDir, new_run_id, replace_json
 from vrbench.trial import TrialLimits, run_trial
@@ -38,8 +39,8 @@ name = "calibrate"
 [lab]
 time_scale = 0.05
 [environment]
-vms = 2
-public_ips = 2
+vms = {vms}
+public_ips = {vms}
 boot_timeout = "60s"
 [operation]
 job_timeout = "{longest_s:.0f}s"
@@ -55,10 +56,12 @@ banner_interval = "{banner}"
 egress_target = "203.0.113.1"
 control_target = "198.51.100.2"
 """
-VMS = ("vm1", "vm2")
+VMS = 2
 BANNER_S = 0.1  # the finest there is: every banner costs a guest's sshd a process
 RECOVERY_INTERVALS = 3.5  # of the coarsest stream, between two outages: it must have seen the network up
 ANSWER_S = 10.0  # beyond an outage's length, until the lab must have told of it
+LATER_S = 0.4  # beyond the threshold, for answers that must be late
+OVERHEAD_S = 1.3  # an outage takes this much longer than it lasts, at most: late answers must arrive, flows be marked
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,61 +75,81 @@ class Size:
     baseline_s: int
 
 
-FULL = Size(outages=60, longest_s=30.0, recovery_s=1.0, clean_s=30.0, baseline_s=5)
-QUICK = Size(outages=40, longest_s=2.0, recovery_s=0.35, clean_s=3.0, baseline_s=2)
+FULL = Size(outages=66, longest_s=30.0, recovery_s=0.6, clean_s=30.0, baseline_s=5)
+QUICK = Size(outages=33, longest_s=1.0, recovery_s=0.35, clean_s=3.0, baseline_s=2)
 
 
 @click.command("calibrate", epilog="Example: vrbench calibrate --quick")
-@click.option("--quick", is_flag=True, help="Outages up to 2 s, a minute in all.")
-@click.option("--outages", type=click.IntRange(1), help="How many outages.  [default: 60; 40 with --quick]")
+@click.option("--quick", is_flag=True, help="Outages up to 1 s, a minute in all.")
+@click.option("--outages", type=click.IntRange(0), help="How many outages.  [default: 66; 33 with --quick]")
+@click.option(
+    "--clean", metavar="DURATION", hidden=True, help="Time without any outage.  [default: 30s; 3s with --quick]"
+)
 @click.option("--interval", default="10ms", show_default=True, help="Between probes of a stream.")
 @click.option("--seed", type=click.IntRange(0), help="The series of an earlier calibration.  [default: random]")
 @json_option
 @click.option("--plain", is_flag=True, help="Lines instead of the live view.")
 @reports_option
+@click.option("--vms", type=click.IntRange(1, 50), default=VMS, hidden=True, help="Five streams each.")
 @click.option("--run-id", hidden=True)
 @click.option("--inside", type=click.Path(path_type=Path), hidden=True, help="State of the lab we run in.")
 @click.option("--set", "settings", multiple=True, hidden=True, help="What the lab decides of the profile.")
 def command(
     quick: bool,
     outages: int | None,
+    clean: str | None,
     interval: str,
     seed: int | None,
     as_json: bool,
     plain: bool,
     reports: Path,
+    vms: int,
     run_id: str | None,
     inside: Path | None,
     settings: tuple[str, ...],
 ) -> int:
     """Inject outages of known length on the embedded lab, and show measured beside true.
 
-    Packets are dropped or refused in the data path of the lab's router: egress, ingress or both, of all VMs or of one,
-    20 ms to 30 s, at random moments. Shows how far off vrbench is on this machine, whether its bounds held the truth,
-    and what it missed or made up. Exit code 0 when all bounds held and nothing was missed or made up, else 2.
+    In the data path of the lab's router packets are dropped, refused or answered late, its source NAT goes missing, or
+    it flaps: egress, ingress or both, of all VMs or of one, 20 ms to 30 s, at random moments. Shows how far off vrbench
+    is on this machine, whether its bounds held the truth, and what it missed or made up. Exit code 0 when all bounds
+    held and nothing was missed or made up, else 2.
     """
-    size = replace(QUICK if quick else FULL, **({"outages": outages} if outages else {}))
+    size = _size(quick, outages, clean)
     run_id = run_id or new_run_id(datetime.now(UTC), "calibrate")
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
-    banner_s = max(BANNER_S, _seconds(interval))
+    banner_s = max(BANNER_S, _seconds("--interval", interval))
     recovery_s = max(size.recovery_s, RECOVERY_INTERVALS * banner_s)
-    series = draw_series(size.outages, size.longest_s, VMS, recovery_s, size.clean_s, seed)
-    plan = make_plan(load_profile(_profile(size, interval, banner_s, series), "calibrate", settings), run_id)
+    guests = [f"vm{n + 1}" for n in range(vms)]
+    series = draw_series(size.outages, size.longest_s, guests, recovery_s, size.clean_s, seed)
+    if not series:
+        raise UsageProblem("--outages 0 and --clean 0s leave nothing to do")
+    plan = make_plan(load_profile(_profile(size, interval, banner_s, series, vms), "calibrate", settings), run_id)
     if inside:
         return _measure(plan, series, seed, reports, inside, plain, as_json)
     return _boxed(plan, reports, [*sys.argv[1:], "--run-id", run_id, "--seed", str(seed)])
 
 
-def _seconds(interval: str) -> float:
+def _size(quick: bool, outages: int | None, clean: str | None) -> Size:
+    size = QUICK if quick else FULL
+    return replace(
+        size,
+        outages=size.outages if outages is None else outages,
+        clean_s=size.clean_s if clean is None else _seconds("--clean", clean),
+    )
+
+
+def _seconds(option: str, value: str) -> float:
     try:
-        return duration(interval)
+        return duration(value)
     except ValueError as error:
-        raise UsageProblem(f"--interval: {error}") from None
+        raise UsageProblem(f"{option}: {error}") from None
 
 
-def _profile(size: Size, interval: str, banner_s: float, series: Sequence[Injection]) -> str:
-    planned_s = sum(i.seconds + i.pause_s + 0.1 for i in series)
+def _profile(size: Size, interval: str, banner_s: float, series: Sequence[Injection], vms: int) -> str:
+    planned_s = sum(i.seconds + i.pause_s + OVERHEAD_S for i in series)
     return PROFILE.format(
+        vms=vms,
         longest_s=planned_s * 1.5 + 60,
         baseline_s=size.baseline_s,
         interval=interval,
@@ -186,11 +209,12 @@ class CalibrationSession(Session):
     def _trial(self, number: int, limits: TrialLimits, sensors: Sensors, environment: Environment) -> None:
         self.environment = environment
         nodes = _lab_names(self.lab, environment)
-        with InjectedOutages(self.series, lambda i: inject(self.lab, i, nodes), self.screen.doing) as operation:
+        late_s = self.plan.profile.probes.threshold + LATER_S
+        with InjectedOutages(self.series, lambda i: inject(self.lab, i, nodes, late_s), self.screen.doing) as operation:
             observation = sensors.observation(self.store.trial(number))
             facts = run_trial(number, limits, observation, operation, self.screen, SystemClock())
         self.known = tuple(operation.done)
-        truth = [{"guest": i.guest, "refuse": i.refuse, **outage.to_json()} for i, outage in self.known]
+        truth = [{"guest": i.guest, "fault": i.fault, **outage.to_json()} for i, outage in self.known]
         replace_json(self.store.trial(number) / "truth.json", truth)
         self.store.write_facts(replace(facts, lab=True, expected=expected_streams(self.plan, environment)))
         if facts.job_error or not facts.job_finished:
@@ -240,8 +264,7 @@ class InjectedOutages:
 def _words(injection: Injection) -> str:
     if injection.direction == NOTHING:
         return f"no outage for {injection.seconds:g} s"
-    how = "refused" if injection.refuse else "out"
-    return f"{injection.direction} of {injection.guest or 'all VMs'} {how} for {injection.seconds:.3f} s"
+    return f"{injection.fault}: {injection.direction} of {injection.guest or 'all VMs'} for {injection.seconds:.3f} s"
 
 
 def _lab_names(lab: Path, environment: Environment) -> Mapping[str, str]:
@@ -251,36 +274,47 @@ def _lab_names(lab: Path, environment: Environment) -> Mapping[str, str]:
     return {short_name(environment, g.name): by_address[g.ip] for g in environment.guests}
 
 
-def inject(lab: Path, injection: Injection, nodes: Mapping[str, str]) -> Outage:
+def inject(lab: Path, injection: Injection, nodes: Mapping[str, str], late_s: float) -> Outage:
     """One outage, from inside the lab; returns when it is over. Raises LabError.
 
     The lab's processes can't be looked up from in here, so its socket is asked without a look whether it runs.
     """
     target = nodes[injection.guest] if injection.guest else ""
-    what = {"direction": injection.direction, "target": target, "refuse": injection.refuse}
-    question = {"ask": "outage", "seconds": injection.seconds, **what}
-    return Outage.from_json(control.ask(lab, question, injection.seconds + ANSWER_S))
+    packets = Fault.SILENCE if injection.fault in (Fault.FLAPPING, Fault.BURST) else injection.fault
+    question = {
+        "ask": "outage",
+        "fault": packets.value,
+        "direction": injection.direction,
+        "target": target,
+        "beats": injection.beats,
+        "delay_s": late_s,
+        "held_s": injection.held_s,
+    }
+    return Outage.from_json(control.ask(lab, question, injection.seconds + late_s + ANSWER_S))
 
 
 def _compare(trial: TrialResult, known: Sequence[tuple[Injection, Outage]], environment: Environment) -> Calibration:
     """The trial's windows beside the outages."""
     zero = trial.facts.requested_ns
-    outages = [
-        KnownOutage(
-            number,
-            injection.direction,
-            injection.guest,
-            injection.refuse,
-            (outage.start.monotonic_ns - zero) / 1e9,
-            (outage.end.monotonic_ns - zero) / 1e9,
-            (outage.start.uncertainty_ns + outage.end.uncertainty_ns) / 1e9,
-        )
-        for number, (injection, outage) in enumerate(known, 1)
-    ]
+    outages = [_known(number, i, outage, zero) for number, (i, outage) in enumerate(known, 1)]
     behind = {f"{e.public_ip}:{e.port}": short_name(environment, e.guest) for e in environment.endpoints}
     guests = {s.stream.name: behind.get(s.stream.target, short_name(environment, s.node)) for s in trial.streams}
     clock_error_s = max((c.error_ns for c in trial.facts.clocks.values()), default=0) / 1e9
     return calibrate(trial.streams, outages, guests, clock_error_s)
+
+
+def _known(number: int, injection: Injection, outage: Outage, zero_ns: int) -> KnownOutage:
+    freed = _piece(outage.start, outage.freed, zero_ns) if outage.freed else None
+    pieces = tuple(_piece(start, end, zero_ns) for start, end in outage.pieces)
+    return KnownOutage(number, injection.fault, injection.direction, injection.guest, pieces, freed)
+
+
+def _piece(start: Moment, end: Moment, zero_ns: int) -> Piece:
+    return Piece(
+        (start.monotonic_ns - zero_ns) / 1e9,
+        (end.monotonic_ns - zero_ns) / 1e9,
+        (start.uncertainty_ns + end.uncertainty_ns) / 1e9,
+    )
 
 
 def _show(measured: Calibration, store: RunDir, seed: int, as_json: bool) -> None:

@@ -1,8 +1,21 @@
 """Known outages beside what was measured of them: how wrong the instrument is, from values alone.
 
-A series of outages is drawn from a seed; each is injected, and its true start and end noted with their uncertainty.
-Afterwards every stream's windows are matched with the outages that it must have seen, by time. What is left over is
-false: a window at another time, or in a stream that the outage did not touch (another direction, another guest).
+A series of faults (``core.injections``) is injected, and the true start and end of each time down noted with their
+uncertainty. Afterwards every stream's windows are matched with the outages that it must have seen, by time. What is
+left over is false: a window at another time, or in a stream that the outage did not touch (another direction, another
+guest).
+
+*Truth per stream.* Late answers: a slot whose answer crosses the router while answers are held back is answered after
+the threshold, so it must be LOST; the outage lasts as long as answers are held back. Missing source NAT: new flows are
+down until the rule is back; the persistent flow is bound without translation, and down until connection tracking has
+forgotten it. Only what pings from inside is touched.
+
+*What a stream resolves.* Two outages are apart in a stream that has a success between them; else they are one
+comparison, whose truth is the time down in both. Where the network flaps faster than the interval that happens all the
+time, and then the bounds say less: ``at_most`` still holds all time down, but ``at_least`` rests on the estimator's
+assumption (between two lost probes next to each other the path was down), so it is held against the time from the first
+moment down to the last. How often it claims more than was down is counted (``over``). The estimate stays unbiased: each
+probe samples whether the path is down at its moment.
 
 An outage that a stream did not see counts as measured with 0 s: one of 20 ms is seen by one in five of the streams
 that probe every 100 ms, as 100 ms, and the mean error of such a stream is still none. It is *missed* when it lasted
@@ -12,61 +25,18 @@ held up is reported as blind, with what it may hide: an outage in it was neither
 
 from __future__ import annotations
 
-import math
-import random
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
-from vrbench.core.model import Direction, OutageWindow, Stream
+from vrbench.core.injections import Fault, KnownOutage
+from vrbench.core.model import Direction, OutageWindow, Outcome, Stream
 from vrbench.core.results import StreamResult
 from vrbench.core.windows import Downtime
 
-SHORTEST_S = 0.02
-DIRECTIONS = ("egress", "ingress", "both")
-NOTHING = "none"  # an injection of nothing: time in which every window is false
 ALIGNMENT_S = 0.001  # two clocks of one machine are read this far apart at most, beside their measured error
-
-
-@dataclass(frozen=True, slots=True)
-class Injection:
-    """One outage to inject, after a pause of ``pause_s``; in silence, or with ``refuse`` by resets and ICMP errors.
-
-    ``guest`` is a guest's name, or empty for all traffic.
-    """
-
-    direction: str
-    guest: str
-    refuse: bool
-    seconds: float
-    pause_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class KnownOutage:
-    """An outage as it truly was, in seconds on the harness's clock from the trial's request.
-
-    ``uncertainty_s`` is how far its duration may be off: the uncertainties of its two commits together.
-    """
-
-    number: int
-    direction: str
-    guest: str
-    refuse: bool
-    start_s: float
-    end_s: float
-    uncertainty_s: float
-
-    @property
-    def duration_s(self) -> float:
-        return self.end_s - self.start_s
-
-    def touches(self, stream: Stream, guest: str) -> bool:
-        """Whether a stream from or to ``guest`` must see it."""
-        if stream.direction is Direction.CONTROL or self.guest not in ("", guest):
-            return False
-        return self.direction in ("both", stream.direction.value)
+COMPARED = ("fresh", "persistent", "syn", "banner")  # flows and layers whose truth is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +68,42 @@ class Comparison:
         return 0 < self.windows == self.blind
 
     @property
+    def resolved(self) -> bool:
+        """Whether it is one time down, with a success of the stream on either side."""
+        return len(self.outage.pieces) == 1
+
+    @property
     def held(self) -> bool:
-        """Whether the bounds hold the truth, as far as the truth itself is known; False when nothing was seen."""
-        true, slack = self.outage.duration_s, self.outage.uncertainty_s
-        return bool(self.windows) and self.measured.at_least_s - slack <= true <= self.measured.at_most_s + slack
+        """Whether the bounds hold the truth, as far as the truth itself is known; False when nothing was seen.
+
+        An outage that went up in between, unseen, is held by at_least when that is within its whole span.
+        """
+        slack = self.outage.uncertainty_s
+        low, high = self.measured.at_least_s - slack, self.measured.at_most_s + slack
+        return bool(self.windows) and low <= self.outage.span_s and self.outage.duration_s <= high
+
+    @property
+    def over(self) -> bool:
+        """Whether at_least claims more than was down: possible only where the estimator's assumption does not hold."""
+        return self.measured.at_least_s - self.outage.uncertainty_s > self.outage.duration_s
 
     @property
     def missed(self) -> bool:
         """Not seen although it lasted two intervals or more."""
-        return not self.windows and self.outage.duration_s >= 2 * self.stream.interval_s
+        return not self.windows and self.outage.longest_s >= 2 * self.stream.interval_s
+
+    @property
+    def fine(self) -> bool:
+        """Whether its error says how wrong the instrument is: of one time down, probed on the network itself.
+
+        Banners are coarser, and as slow as sshd.
+        """
+        return self.stream.flow != "banner" and self.resolved and self.of_its_own and not self.unknown
+
+    @property
+    def of_its_own(self) -> bool:
+        """Whether the fault is longer than any interval: flapping is judged for itself."""
+        return self.outage.fault is not Fault.FLAPPING
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,71 +119,92 @@ class FalseWindow:
 
 
 @dataclass(frozen=True, slots=True)
-class KindFigures:
-    """All streams of one kind together. Times in seconds; ``clean_s`` is stream time without any outage.
+class Figures:
+    """Many comparisons together. Times in seconds.
 
     ``seen`` are the outages of which a stream says something, so has bounds that hold or not; of ``unknown`` ones it
-    says that it could not see. The errors are those of all others.
+    says that it could not see. The errors are those of all others. ``over``: at_least claims more than was down.
     """
 
-    kind: str
-    interval_s: float
     outages: int
     seen: int
     unknown: int
     held: int
+    over: int
     bias_s: float
     worst_s: float
     missed: int
+
+
+@dataclass(frozen=True, slots=True)
+class KindFigures:
+    """All streams of one kind together; ``clean_s`` is stream time without any outage. Flapping is not among them."""
+
+    kind: str
+    interval_s: float
+    figures: Figures
     false: int
     clean_s: float
 
 
 @dataclass(frozen=True, slots=True)
+class FaultFigures:
+    """One fault as the streams of one layer saw it: those that probe the network at the interval, or banners."""
+
+    fault: Fault
+    banner: bool
+    figures: Figures
+
+
+@dataclass(frozen=True, slots=True)
 class Calibration:
-    """Every comparison of one series, every false window, and the figures per kind of stream."""
+    """Every comparison of one series, every false window, and the figures per kind of stream and per fault."""
 
     comparisons: tuple[Comparison, ...]
     false_windows: tuple[FalseWindow, ...]
     kinds: tuple[KindFigures, ...]
+    faults: tuple[FaultFigures, ...]
 
     @property
-    def seen(self) -> int:
-        return sum(k.seen for k in self.kinds)
+    def total(self) -> Figures:
+        """Everything together."""
+        return figures(self.comparisons)
 
     @property
-    def held(self) -> int:
-        return sum(k.held for k in self.kinds)
+    def false(self) -> int:
+        return len(self.false_windows)
 
     @property
     def good(self) -> bool:
-        """Bounds held everywhere, nothing of two intervals or more was missed, and no window was false."""
-        return self.seen == self.held > 0 and not any(k.missed or k.false for k in self.kinds)
+        """Bounds held everywhere, nothing of two intervals or more was missed, no window was false; and it looked."""
+        total = self.total
+        looked = total.seen or (not self.comparisons and any(k.clean_s > 0 for k in self.kinds))
+        return bool(looked) and total.seen == total.held and not total.missed and not self.false
 
     @property
     def worst_uncertainty_s(self) -> float:
         """The largest uncertainty of a true duration."""
-        return max((c.outage.uncertainty_s for c in self.comparisons), default=0.0)
+        return max((c.outage.uncertainty_s for c in self.comparisons if c.resolved), default=0.0)
 
     @property
     def fine(self) -> tuple[Comparison, ...]:
-        """What the streams saw that probe the network itself; banners are coarser, and as slow as sshd."""
-        return tuple(c for c in self.comparisons if c.stream.flow != "banner" and not c.unknown)
+        """What says how wrong the instrument is."""
+        return tuple(c for c in self.comparisons if c.fine)
 
     @property
     def bias_s(self) -> float:
-        """Mean error of the fine streams."""
+        """Mean error of the fine comparisons."""
         return _mean(c.error_s for c in self.fine)
 
     @property
     def worst_s(self) -> float:
-        """Largest error of the fine streams, either way."""
+        """Largest error of the fine comparisons, either way."""
         return max((abs(c.error_s) for c in self.fine), default=0.0)
 
     @property
     def interval_s(self) -> float:
         """Interval of the fine streams."""
-        return max((c.stream.interval_s for c in self.fine), default=0.0)
+        return max((k.interval_s for k in self.kinds if not k.kind.endswith("banner")), default=0.0)
 
 
 def kind_of(stream: Stream) -> str:
@@ -196,82 +214,76 @@ def kind_of(stream: Stream) -> str:
     return f"{stream.direction.value} {stream.flow}"
 
 
-def draw_series(
-    outages: int, longest_s: float, guests: Sequence[str], recovery_s: float, clean_s: float, seed: int
-) -> tuple[Injection, ...]:
-    """The series that ``seed`` stands for: lengths log-uniform from 20 ms to ``longest_s``, every case equally often.
-
-    A case is a direction, for all traffic or for one of ``guests``, in silence or refusing (one in three). Each outage
-    comes ``recovery_s`` and up to half as much again after the one before, so at any phase of the probes. In the middle
-    nothing happens for ``clean_s``.
-    """
-    draw = random.Random(seed)
-    cases = [(d, one, refuse) for refuse in (False, True, False) for d in DIRECTIONS for one in (False, True)]
-    turns = [cases[i % len(cases)] for i in range(outages)]
-    draw.shuffle(turns)
-    series = [
-        Injection(
-            direction,
-            draw.choice(guests) if one else "",
-            refuse,
-            math.exp(draw.uniform(math.log(SHORTEST_S), math.log(longest_s))),
-            recovery_s * draw.uniform(1.0, 1.5),
-        )
-        for direction, one, refuse in turns
-    ]
-    series.insert(outages // 2, Injection(NOTHING, "", False, clean_s, 0.0))
-    return tuple(series)
-
-
 def calibrate(
     streams: Sequence[StreamResult], outages: Sequence[KnownOutage], guests: Mapping[str, str], clock_error_s: float
 ) -> Calibration:
-    """Match and count. ``guests`` gives the guest of each stream by its name; control streams need none."""
+    """Match and count. ``guests`` gives the guest of each stream by its name; control streams need none.
+
+    Streams whose truth the injections don't tell (they retransmit, or don't cross the router) are left out.
+    """
     comparisons: list[Comparison] = []
     false: list[FalseWindow] = []
     clean: dict[str, float] = {}
-    for result in streams:
-        due = [o for o in outages if o.touches(result.stream, guests.get(result.stream.name, ""))]
-        compared, left = match(result, due, clock_error_s + ALIGNMENT_S)
+    intervals: dict[str, float] = {}
+    for result in (r for r in streams if r.stream.flow in COMPARED):
+        stream, guest = result.stream, guests.get(result.stream.name, "")
+        due = [o.seen_by(stream) for o in outages if o.touches(stream, guest)]
+        compared, left = match(result, resolve(result, due), clock_error_s + ALIGNMENT_S)
         comparisons += compared
-        false += [FalseWindow(result.stream, w) for w in left]
-        kind = kind_of(result.stream)
+        false += [FalseWindow(stream, w) for w in left]
+        kind = kind_of(stream)
         clean[kind] = clean.get(kind, 0.0) + _clean_s(result, due)
-    kinds = [_figures(k, s, comparisons, false) for k, s in clean.items()]
-    return Calibration(tuple(comparisons), tuple(false), tuple(sorted(kinds, key=lambda k: _rank(k.kind))))
+        intervals[kind] = min(intervals.get(kind, stream.interval_s), stream.interval_s)
+    kinds = [_kind_figures(k, intervals[k], s, comparisons, false) for k, s in clean.items()]
+    return Calibration(
+        tuple(comparisons),
+        tuple(false),
+        tuple(sorted(kinds, key=lambda k: _rank(k.kind))),
+        tuple(_fault_figures(comparisons)),
+    )
+
+
+def resolve(result: StreamResult, outages: Sequence[KnownOutage]) -> list[KnownOutage]:
+    """The outages as one stream can tell them apart: cut where it has a success between two times down, else joined."""
+    replied = [s.sent_s for s in result.samples if s.outcome is Outcome.REPLIED and s.sent_s is not None]
+    found: list[KnownOutage] = []
+    for outage in outages:
+        for piece in outage.pieces:
+            here = replace(outage, pieces=(piece,))
+            if found and not bisect_right(replied, piece.start_s) > bisect_left(replied, found[-1].end_s):
+                found[-1] = replace(found[-1], pieces=(*found[-1].pieces, piece))
+            else:
+                found.append(here)
+    return found
 
 
 def match(
     result: StreamResult, outages: Sequence[KnownOutage], alignment_s: float
 ) -> tuple[list[Comparison], list[OutageWindow]]:
     """Each outage with the sum of the windows that it explains, and the windows that none explains."""
-    explained: dict[int, list[OutageWindow]] = {o.number: [] for o in outages}
+    explained: dict[int, list[OutageWindow]] = {n: [] for n in range(len(outages))}
     left = []
     for window in (*result.baseline_windows, *result.windows):
         begin, end = window.start_s - alignment_s, window.start_s + _length_s(window) + alignment_s
-        near = [o for o in outages if begin <= o.end_s and o.start_s <= end]
+        near = [n for n, o in enumerate(outages) if begin <= o.end_s and o.start_s <= end]
         if near:
-            longest = max(near, key=lambda o: min(end, o.end_s) - max(begin, o.start_s))
-            explained[longest.number].append(window)
-        elif not _is_blind(window):
+            longest = max(near, key=lambda n: min(end, outages[n].end_s) - max(begin, outages[n].start_s))
+            explained[longest].append(window)
+        elif not window.blind:
             left.append(window)
     gaps = [s.due_s for s in result.samples if s.sent_s is None]
-    return [_compare(o, result.stream, explained[o.number], gaps) for o in outages], left
+    return [_compare(o, result.stream, explained[n], gaps) for n, o in enumerate(outages)], left
 
 
 def _compare(outage: KnownOutage, stream: Stream, windows: Sequence[OutageWindow], gaps: Sequence[float]) -> Comparison:
-    blind = sum(map(_is_blind, windows))
+    blind = sum(w.blind for w in windows)
     unsent = bisect_right(gaps, outage.end_s) - bisect_left(gaps, outage.start_s)
     return Comparison(outage, stream, len(windows), blind, Downtime.total(windows), unsent)
 
 
-def _is_blind(window: OutageWindow) -> bool:
-    return not (window.lost or window.refused)
-
-
 def _length_s(window: OutageWindow) -> float:
     """How far a window reaches from its start: by its estimate, or where it saw nothing by what it may hide."""
-    return window.at_most_s if _is_blind(window) else window.estimate_s
+    return window.at_most_s if window.blind else window.estimate_s
 
 
 def _clean_s(result: StreamResult, outages: Iterable[KnownOutage]) -> float:
@@ -280,22 +292,35 @@ def _clean_s(result: StreamResult, outages: Iterable[KnownOutage]) -> float:
     return result.samples[-1].due_s - result.samples[0].due_s - sum(o.duration_s for o in outages)
 
 
-def _figures(kind: str, clean_s: float, comparisons: Iterable[Comparison], false: Iterable[FalseWindow]) -> KindFigures:
-    mine = [c for c in comparisons if c.kind == kind]
-    errors = [c.error_s for c in mine if not c.unknown]
-    return KindFigures(
-        kind=kind,
-        interval_s=min((c.stream.interval_s for c in mine), default=0.0),
+def figures(comparisons: Iterable[Comparison]) -> Figures:
+    """Count them, and the errors of those that were resolved (of flapping, of all: its mean error is none)."""
+    mine = list(comparisons)
+    errors = [c.error_s for c in mine if not c.unknown and (c.resolved or not c.of_its_own)]
+    return Figures(
         outages=len(mine),
         seen=sum(c.windows > 0 for c in mine),
         unknown=sum(c.unknown for c in mine),
         held=sum(c.held for c in mine),
+        over=sum(c.over for c in mine),
         bias_s=_mean(errors),
         worst_s=max(map(abs, errors), default=0.0),
         missed=sum(c.missed for c in mine),
-        false=sum(f.kind == kind for f in false),
-        clean_s=clean_s,
     )
+
+
+def _kind_figures(
+    kind: str, interval_s: float, clean_s: float, comparisons: Iterable[Comparison], false: Iterable[FalseWindow]
+) -> KindFigures:
+    mine = figures(c for c in comparisons if c.kind == kind and c.of_its_own)
+    return KindFigures(kind, interval_s, mine, sum(f.kind == kind for f in false), clean_s)
+
+
+def _fault_figures(comparisons: Sequence[Comparison]) -> Iterator[FaultFigures]:
+    for fault in Fault:
+        for banner in (False, True):
+            mine = [c for c in comparisons if c.outage.fault is fault and (c.stream.flow == "banner") == banner]
+            if mine:
+                yield FaultFigures(fault, banner, figures(mine))
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -95,13 +95,18 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """An injected outage as it truly was. ``target`` is a VM's name, or empty for all traffic."""
+    """An injected outage as it truly was. ``target`` is a VM's name, or empty for all traffic.
+
+    ``pieces`` are the times down within it; ``freed`` is when flows that it left without translation were forgotten.
+    """
 
     direction: str
     target: str
     routers: tuple[str, ...]
     start: Moment
     end: Moment
+    pieces: tuple[tuple[Moment, Moment], ...] = ()
+    freed: Moment | None = None
 
     @property
     def duration_s(self) -> float:
@@ -116,9 +121,13 @@ class Outage:
             "start": self.start.to_json(),
             "end": self.end.to_json(),
             "duration_s": self.duration_s,
+            "pieces": [{"start": start.to_json(), "end": end.to_json()} for start, end in self.pieces],
+            "freed": self.freed and self.freed.to_json(),
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Outage:
         start, end = Moment.from_json(data["start"]), Moment.from_json(data["end"])
-        return cls(data["direction"], data["target"], tuple(data["routers"]), start, end)
+        pieces = tuple((Moment.from_json(p["start"]), Moment.from_json(p["end"])) for p in data["pieces"])
+        freed = Moment.from_json(data["freed"]) if data["freed"] else None
+        return cls(data["direction"], data["target"], tuple(data["routers"]), start, end, pieces, freed)

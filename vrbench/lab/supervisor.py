@@ -27,7 +27,7 @@ from vrbench.lab.ground import GroundError
 from vrbench.lab.namespaces import inside, prepare_box
 from vrbench.lab.phases import Notes, noted
 from vrbench.lab.status import Keys, LabOptions, LabStatus
-from vrbench.lab.truth import DIRECTIONS, Truth, describe
+from vrbench.lab.truth import DIRECTIONS, FAULTS, Order, Truth, describe
 from vrbench.lab.zone import CONTROL_TARGET, EGRESS_TARGET, UPSTREAM, Zone
 
 _ADMIN_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
@@ -109,35 +109,33 @@ class _Supervisor:
         raise ValueError(f"unknown question {question['ask']!r}")
 
     def _outage(self, question: dict[str, Any], line: socket.socket) -> dict[str, Any]:
-        seconds, direction, target = float(question["seconds"]), question["direction"], question["target"]
-        if direction not in DIRECTIONS or not 0 < seconds < 86_400:
+        target, fault, direction = question["target"], question.get("fault", "silence"), question["direction"]
+        beats = tuple(map(float, question.get("beats") or (question["seconds"],)))
+        if direction not in DIRECTIONS or fault not in FAULTS or not all(0 < beat < 86_400 for beat in beats):
             raise ValueError(f"an outage has a direction ({', '.join(DIRECTIONS)}) and lasts up to a day")
         vm = self._zone.vm(target) if target else None
         routers = self._zone.running_routers(vm.network if vm else None)
         if not routers:
             raise GroundError("no router is running: there is nothing to interrupt")
-        moments = self._truth.outage(
-            routers,
-            direction,
-            vm.ip if vm else None,
-            lambda: _wait_while_connected(line, seconds),
-            refuse=bool(question.get("refuse", False)),
-        )
-        return describe(direction, target, routers, moments).to_json()
+        late_s, held_s = (float(question.get(name, 0)) for name in ("delay_s", "held_s"))
+        order = Order(routers, direction, vm.ip if vm else None, fault, beats, late_s, held_s)
+        injected = self._truth.inject(order, lambda seconds: _wait_while_connected(line, seconds))
+        return describe(order, target, injected).to_json()
 
 
 def _listen(port: int) -> socket.socket:
     return socket.create_server(("127.0.0.1", port))
 
 
-def _wait_while_connected(line: socket.socket, seconds: float) -> None:
-    """Until the time is over, or whoever asked has gone."""
+def _wait_while_connected(line: socket.socket, seconds: float) -> bool:
+    """Until the time is over, or whoever asked has gone; whether it was the time."""
     deadline = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
         selector.register(line, selectors.EVENT_READ)
         while (left := deadline - time.monotonic()) > 0:
             if selector.select(left):
-                return
+                return False
+    return True
 
 
 def _wait_for_end(lifeline: int | None) -> None:

@@ -10,7 +10,10 @@ answers to pings of a public address as well. For one VM it stands in the forwar
 where a packet bears the guest's own address in either direction.
 
 An outage is silent, or it refuses: what opens or continues a flow is answered by the router with a reset (TCP) or with
-"administratively prohibited" (all else; the kernel sends few of those a second), and the answers are still dropped.
+"administratively prohibited" (all else; the kernel sends few of those a second), and the answers are still dropped. Or
+answers come late (``late``), or source NAT is missing while the router forwards: its rules are taken out and all echo
+flows are forgotten. Flows that go on meanwhile are bound without translation, as connection tracking does it, and stay
+dead when the rules are back; they are forgotten ``held_s`` later, so that this end is known too.
 
 The rules are committed by libnftables over a netlink socket opened beforehand, so that a commit takes a millisecond or
 two; the moment given is the middle between the clock readings before and after it.
@@ -21,17 +24,23 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from itertools import count
 from types import TracebackType
 
+from vrbench.lab.conntrack import ConnectionTable
 from vrbench.lab.ground import GroundError
+from vrbench.lab.late import GROUP, MARK, Delayer
 from vrbench.lab.namespaces import inside
-from vrbench.lab.nftables import GUEST_IF
+from vrbench.lab.nftables import GUEST_IF, PUBLIC_IF, TABLE
 from vrbench.lab.status import Moment, Outage
 
 DIRECTIONS = ("egress", "ingress", "both")
+FAULTS = ("silence", "refusal", "late", "no-nat")
+MARKING_S = 1.0  # until every flow of a stream, whatever its interval, has sent a packet
+Wait = Callable[[float], bool]
 
 
 class PacketFilter:
@@ -42,6 +51,7 @@ class PacketFilter:
         # The socket within belongs to the namespace of the thread that opens it.
         self._context = ctypes.c_void_p(inside(netns, lambda: library.nft_ctx_new(0)))
         library.nft_ctx_buffer_error(self._context)
+        library.nft_ctx_buffer_output(self._context)
 
     def __enter__(self) -> PacketFilter:
         return self
@@ -49,11 +59,12 @@ class PacketFilter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._library.nft_ctx_free(self._context)
 
-    def commit(self, script: str) -> None:
-        """Apply a script as one transaction; GroundError with nft's words when it is refused."""
+    def commit(self, script: str) -> str:
+        """Apply a script as one transaction; what it lists. GroundError with nft's words when it is refused."""
         if self._library.nft_run_cmd_from_buffer(self._context, script.encode()) != 0:
             said = self._library.nft_ctx_get_error_buffer(self._context)
             raise GroundError(f"nftables refused: {(said or b'').decode(errors='replace').strip()}")
+        return (self._library.nft_ctx_get_output_buffer(self._context) or b"").decode()
 
 
 def load_library() -> ctypes.CDLL:
@@ -64,6 +75,7 @@ def load_library() -> ctypes.CDLL:
         raise GroundError(f"libnftables is missing ({error}): install the package libnftables1") from error
     library.nft_ctx_new.restype = ctypes.c_void_p
     library.nft_ctx_get_error_buffer.restype = ctypes.c_char_p
+    library.nft_ctx_get_output_buffer.restype = ctypes.c_char_p
     return library
 
 
@@ -91,8 +103,52 @@ def outage_script(table: str, direction: str, address: str | None, refuse: bool)
     return "; ".join(f"add rule ip {table} drops {rule}" for rule in rules)
 
 
+def late_script(table: str, direction: str, address: str | None) -> str:
+    """What starts holding back the answers of a direction's flows, as one transaction."""
+    sides = {"egress": (GUEST_IF, "ct original ip saddr"), "ingress": (PUBLIC_IF, "ct reply ip saddr")}
+    rules = [
+        f'oifname "{interface}" {f"{guest} {address} " if address else ""}ct direction reply meta mark != {MARK}'
+        for name, (interface, guest) in sides.items()
+        if direction in (name, "both")
+    ]
+    return "; ".join(f"add rule ip {table} drops {rule} log group {GROUP} drop" for rule in rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to inject into ``routers``: a fault in a direction, for the guest at ``address`` or (None) for all traffic.
+
+    ``beats``: down, up, down, … seconds. ``delay_s``: by how much answers are late. ``held_s``: how long flows stay
+    bound without translation when source NAT is back.
+    """
+
+    routers: tuple[str, ...]
+    direction: str
+    address: str | None
+    fault: str
+    beats: tuple[float, ...]
+    delay_s: float = 0.0
+    held_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Injected:
+    """When each time down truly began and ended, and when flows bound without translation were forgotten."""
+
+    pieces: tuple[tuple[Moment, Moment], ...]
+    freed: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """One router's packet filter and connection tracking."""
+
+    filter: PacketFilter
+    table: ConnectionTable
+
+
 class Truth:
-    """Injects outages into running routers. Several at once are kept apart by the names of their tables."""
+    """Injects faults into running routers. Several at once are kept apart by the names of their tables."""
 
     def __init__(self) -> None:
         self._library = load_library()
@@ -108,33 +164,119 @@ class Truth:
         refuse: bool = False,
     ) -> tuple[Moment, Moment]:
         """Drop or refuse from now until ``wait`` returns (or raises), in all ``routers``; the true start and end."""
-        table = f"outage{next(self._numbers)}"
-        hook = "prerouting priority -199" if address is None else "forward priority -300"
-        with ExitStack() as stack:
-            with self._lock:
-                filters = [stack.enter_context(PacketFilter(self._library, router)) for router in routers]
-                for each in filters:
-                    each.commit(f"add table ip {table}; add chain ip {table} drops {{ type filter hook {hook}; }}")
-            start = self._commit(filters, outage_script(table, direction, address, refuse))
-            try:
-                wait()
-            finally:
-                end = self._commit(filters, f"flush chain ip {table} drops")
-                with self._lock:
-                    for each in filters:
-                        each.commit(f"delete table ip {table}")
-        return start, end
 
-    def _commit(self, filters: Sequence[PacketFilter], script: str) -> Moment:
+        def once(_seconds: float) -> bool:
+            wait()
+            return False
+
+        order = Order(tuple(routers), direction, address, "refusal" if refuse else "silence", (0.0,))
+        return self.inject(order, once).pieces[0]
+
+    def inject(self, order: Order, wait: Wait) -> Injected:
+        """Carry an order out. ``wait`` waits so many seconds, and is False when the rest is not wanted any more."""
+        number = next(self._numbers)
+        with ExitStack() as stack:
+            nodes = [self._node(stack, router) for router in order.routers]
+            if order.fault == "no-nat":
+                return self._without_nat(nodes, number, order, wait)
+            if order.fault == "late":
+                return self._late(nodes, number, order, wait)
+            hook = "prerouting priority -199" if order.address is None else "forward priority -300"
+            with self._table(nodes, f"outage{number}", hook) as table:
+                script = outage_script(table, order.direction, order.address, order.fault == "refusal")
+                return Injected(self._beats(nodes, script, f"flush chain ip {table} drops", order.beats, wait))
+
+    def _node(self, stack: ExitStack, router: str) -> _Node:
+        with self._lock:
+            opened = stack.enter_context(PacketFilter(self._library, router))
+        return _Node(opened, stack.enter_context(ConnectionTable(router)))
+
+    @contextmanager
+    def _table(self, nodes: Sequence[_Node], name: str, hook: str) -> Iterator[str]:
+        """A table with an empty chain ``drops`` in every router, for as long as the block lasts."""
+        self._commit(nodes, f"add table ip {name}; add chain ip {name} drops {{ type filter hook {hook}; }}")
+        try:
+            yield name
+        finally:
+            self._commit(nodes, f"delete table ip {name}")
+
+    def _beats(
+        self, nodes: Sequence[_Node], begin: str, end: str, beats: Sequence[float], wait: Wait
+    ) -> tuple[tuple[Moment, Moment], ...]:
+        """Begin and end again and again, ending with an end whatever happens."""
+        pieces = []
+        for down, up in zip(beats[::2], (*beats[1::2], 0.0), strict=True):
+            start = self._commit(nodes, begin)
+            try:
+                going = wait(down)
+            finally:
+                stop = self._commit(nodes, end)
+            pieces.append((start, stop))
+            if not going or (up and not wait(up)):
+                break
+        return tuple(pieces)
+
+    def _late(self, nodes: Sequence[_Node], number: int, order: Order, wait: Wait) -> Injected:
+        """Hold answers back, and return when the last one has been sent on."""
+        with self._table(nodes, f"outage{number}", "postrouting priority 300") as table:
+            self._commit(
+                nodes,
+                f"add chain ip {table} own {{ type filter hook output priority -300; }}; "
+                f"add rule ip {table} own meta mark {MARK} notrack",
+            )
+            script = late_script(table, order.direction, order.address)
+            with ExitStack() as stack:
+                for router in order.routers:
+                    stack.enter_context(Delayer(router, order.delay_s))
+                return Injected(self._beats(nodes, script, f"flush chain ip {table} drops", order.beats, wait))
+
+    def _without_nat(self, nodes: Sequence[_Node], number: int, order: Order, wait: Wait) -> Injected:
+        """Take source NAT out and forget every echo flow; later put it back; later forget what was bound meanwhile."""
+        before, meanwhile = (0x76720000 + 2 * number + n for n in (0, 1))
+        with self._table(nodes, f"outage{number}", "prerouting priority -150") as table:
+            mark = f'add rule ip {table} drops iifname "{GUEST_IF}" meta l4proto icmp'
+            self._commit(nodes, f"{mark} ct mark set {before}")
+            going = wait(MARKING_S)
+            with self._lock:
+                rules = [node.filter.commit(f"list chain {TABLE} translate_out") for node in nodes]
+            # What was marked before is not marked again: it is what has to be forgotten.
+            remark = f"flush chain ip {table} drops; {mark} ct mark 0 ct mark set {meanwhile}"
+            begin = f"flush chain {TABLE} translate_out; {remark}"
+            start = self._at_once(nodes, [begin] * len(nodes), forget=before)
+            try:
+                going = going and wait(order.beats[0])
+            finally:
+                end = self._at_once(nodes, [f"{rule}\nflush chain ip {table} drops" for rule in rules])
+            if going:
+                wait(order.held_s)
+            freed = self._at_once(nodes, [""] * len(nodes), forget=meanwhile)
+        return Injected(((start, end),), freed)
+
+    def _commit(self, nodes: Sequence[_Node], script: str) -> Moment:
+        return self._at_once(nodes, [script] * len(nodes))
+
+    def _at_once(self, nodes: Sequence[_Node], scripts: Sequence[str], forget: int = 0) -> Moment:
+        """Commit each node's script, then have it forget the connections of a mark; when that was."""
         with self._lock:
             before, utc = time.monotonic_ns(), time.time_ns()
-            for each in filters:
-                each.commit(script)
+            for node, script in zip(nodes, scripts, strict=True):
+                if script:
+                    node.filter.commit(script)
+                if forget:
+                    node.table.forget(forget)
             after = time.monotonic_ns()
         half = (after - before + 1) // 2
         return Moment(before + half, utc + half, half)
 
 
-def describe(direction: str, target: str, routers: Sequence[str], moments: tuple[Moment, Moment]) -> Outage:
+def describe(order: Order, target: str, injected: Injected) -> Outage:
     """The outage as it is told to whoever asked for it."""
-    return Outage(direction, target, tuple(routers), *moments)
+    return Outage(
+        order.direction,
+        target,
+        order.routers,
+        injected.pieces[0][0],
+        injected.pieces[-1][1],
+        injected.pieces,
+        injected.freed,
+    )

@@ -13,53 +13,80 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from vrbench.core.calibration import Calibration, Comparison, FalseWindow, wrong_ones
+from vrbench.core.calibration import (
+    Calibration,
+    Comparison,
+    FalseWindow,
+    FaultFigures,
+    Figures,
+    KindFigures,
+    wrong_ones,
+)
 from vrbench.report.rows import Row
 
 MAX_WRONG = 12
 COLUMNS = tuple(
-    "outage direction guest refuse stream kind interval_s true_start_s true_s uncertainty_s windows blind at_least_s "
-    "estimate_s at_most_s error_s unsent result".split()
+    "outage fault direction guest stream kind interval_s true_start_s true_s span_s uncertainty_s pieces windows blind "
+    "at_least_s estimate_s at_most_s error_s unsent result".split()
 )
 
 
 def calibration_report(calibration: Calibration) -> RenderableType:
     """Figures per kind of stream, what is wrong, and the verdict in one line; fits 80 columns."""
-    parts: list[RenderableType] = [_kinds(calibration), *map(Text, _wrong(calibration))]
+    parts: list[RenderableType] = [_kinds(calibration)]
+    if calibration.faults:
+        parts.append(_faults(calibration))
+    parts += map(Text, _wrong(calibration))
     style = "bold green" if calibration.good else "bold red"
     return Group(*parts, Text(verdict(calibration), style=style))
 
 
 def verdict(calibration: Calibration) -> str:
     """What this machine's figures are worth, in one line."""
-    missed = sum(k.missed for k in calibration.kinds)
-    false = sum(k.false for k in calibration.kinds)
-    unknown = sum(k.unknown for k in calibration.kinds)
-    held_up = f", {unknown} unknown (prober held up)" if unknown else ""
+    total = calibration.total
+    if not total.outages:
+        return f"on this machine: {calibration.false} false windows in {_clean(calibration)} without any outage"
+    held_up = f", {total.unknown} unknown (prober held up)" if total.unknown else ""
     return (
         f"on this machine: bias {calibration.bias_s * 1000:+.1f} ms, worst {calibration.worst_s * 1000:.1f} ms at "
         f"{calibration.interval_s * 1000:g} ms; "
-        f"bounds held the truth in {calibration.held} of {calibration.seen}; missed {missed}, false {false}{held_up} "
-        f"(truth known to ± {calibration.worst_uncertainty_s * 1000:.1f} ms)"
+        f"bounds held the truth in {total.held} of {total.seen}; missed {total.missed}, false {calibration.false}"
+        f"{held_up} (truth known to ± {calibration.worst_uncertainty_s * 1000:.1f} ms)"
     )
+
+
+def _clean(calibration: Calibration) -> str:
+    return f"{sum(k.clean_s for k in calibration.kinds) / 3600:.1f} stream hours"
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
+    for column in columns:
+        table.add_column(column, justify="left" if column in ("stream", "fault") else "right", no_wrap=True)
+    return table
 
 
 def _kinds(calibration: Calibration) -> Table:
-    table = Table(
-        title="Known outages and what was measured of them (ms)",
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=0,
-    )
-    for column in ("stream", "every", "outages", "seen", "held %", "bias", "worst", "missed", "false", "clean"):
-        table.add_column(column, justify="left" if column == "stream" else "right", no_wrap=True)
+    columns = ("stream", "every", "outages", "seen", "held %", "bias", "worst", "missed", "false", "clean")
+    table = _table("Known outages and what was measured of them (ms)", *columns)
     for k in calibration.kinds:
-        every, bias, worst = (f"{k.interval_s * 1000:g}", f"{k.bias_s * 1000:+.1f}", f"{k.worst_s * 1000:.1f}")
-        cells = (every, str(k.outages), str(k.seen), _share(k.held, k.seen), bias, worst, str(k.missed))
-        table.add_row(k.kind, *(cells if k.outages else ("–",) * 7), str(k.false), f"{k.clean_s:.0f} s")
+        cells = (f"{k.interval_s * 1000:g}", *_cells(k.figures)) if k.figures.outages else ("–",) * 7
+        table.add_row(k.kind, *cells, str(k.false), f"{k.clean_s:.0f} s")
     return table
+
+
+def _faults(calibration: Calibration) -> Table:
+    """The same by fault, banners apart; flapping is only here, as its parts are shorter than the interval."""
+    columns = ("fault", "outages", "seen", "held %", "bias", "worst", "missed", "over")
+    table = _table("By fault (over: at_least claims more than was down)", *columns)
+    for f in calibration.faults:
+        table.add_row(f"{f.fault}{', banner' if f.banner else ''}", *_cells(f.figures), str(f.figures.over))
+    return table
+
+
+def _cells(f: Figures) -> tuple[str, ...]:
+    bias, worst = f"{f.bias_s * 1000:+.1f}", f"{f.worst_s * 1000:.1f}"
+    return str(f.outages), str(f.seen), _share(f.held, f.seen), bias, worst, str(f.missed)
 
 
 def _share(part: int, whole: int) -> str:
@@ -77,7 +104,7 @@ def _wrong(calibration: Calibration) -> Iterator[str]:
 
 def _words(c: Comparison) -> str:
     o, m = c.outage, c.measured
-    which = ", ".join(filter(None, (o.direction, o.guest, "refused" if o.refuse else "")))
+    which = ", ".join(filter(None, (o.fault, o.direction, o.guest)))
     what = f"outage {o.number} ({which}) of {o.duration_s * 1000:.1f} ms"
     unsent = f", {c.unsent} slots unsent" if c.unsent else ""
     if not c.windows:
@@ -109,13 +136,15 @@ def comparison_rows(calibration: Calibration) -> Iterator[Row]:
         o, m = c.outage, c.measured
         yield {
             "outage": o.number,
+            "fault": o.fault.value,
             "direction": o.direction,
             "guest": o.guest,
-            "refuse": o.refuse,
             **_stream_cells(c),
             "true_start_s": o.start_s,
             "true_s": o.duration_s,
+            "span_s": o.span_s,
             "uncertainty_s": o.uncertainty_s,
+            "pieces": len(o.pieces),
             "windows": c.windows,
             "blind": c.blind,
             "at_least_s": m.at_least_s,
@@ -158,6 +187,13 @@ def as_object(calibration: Calibration) -> dict[str, object]:
         "bias_s": calibration.bias_s,
         "worst_s": calibration.worst_s,
         "uncertainty_s": calibration.worst_uncertainty_s,
-        "kinds": [asdict(k) for k in calibration.kinds],
+        "kinds": [_flat(k) for k in calibration.kinds],
+        "faults": [_flat(f) for f in calibration.faults],
         "comparisons": list(comparison_rows(calibration)),
     }
+
+
+def _flat(row: KindFigures | FaultFigures) -> dict[str, object]:
+    """A row of figures as one object."""
+    cells = asdict(row)
+    return {**cells, **cells.pop("figures")}

@@ -1,0 +1,164 @@
+"""Injected faults beyond silence: late answers, missing source NAT (with real connection tracking), beats."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+
+import pytest
+
+from tests.lab.box import STATIC, answers, build, in_box, vm
+from vrbench.lab.late import whole
+from vrbench.lab.namespaces import inside, run
+from vrbench.lab.truth import Order, Truth
+from vrbench.lab.zone import EGRESS_TARGET, Zone
+
+pytestmark = pytest.mark.lab
+
+ROUTERS = ("r-1-VM",)
+
+
+def ping(node: str, target: str, count: int, interval_s: float, wait_s: float) -> subprocess.Popen[str]:
+    """One flow: a single ICMP id."""
+    command = ["ping", "-n", "-D", "-c", str(count), "-i", str(interval_s), "-W", str(wait_s), target]
+    return inside(node, lambda: subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+
+
+def times_ms(output: str) -> list[float]:
+    """Round trips of the answers, in milliseconds."""
+    return [float(m) for m in re.findall(r"time=([\d.]+) ms", output)]
+
+
+def slept(seconds: float) -> bool:
+    time.sleep(seconds)
+    return True
+
+
+def tables() -> str:
+    return run(["nsenter", "--net=/run/netns/r-1-VM", "nft", "list", "tables"])
+
+
+@pytest.mark.parametrize(
+    ("direction", "node", "target", "other"),
+    [
+        ("egress", "vm-2-net", EGRESS_TARGET, ("upstream", STATIC)),
+        ("ingress", "upstream", STATIC, ("vm-2-net", EGRESS_TARGET)),
+    ],
+)
+@pytest.mark.parametrize("address", [None, "10.1.1.12"])
+def test_late_answers_come_whole_and_late(
+    direction: str, node: str, target: str, other: tuple[str, str], address: str | None
+) -> None:
+    """Every answer of the direction comes, by so much later; the other direction's come at once; nothing is left."""
+
+    def scene(zone: Zone) -> None:
+        build(zone, vm(1), vm(2))
+        seen: list[float] = []
+
+        def wait(_seconds: float) -> bool:
+            process = ping(node, target, 5, 0.05, 2)
+            assert answers(*other)
+            seen.extend(times_ms(process.communicate(timeout=10)[0]))
+            return True
+
+        Truth().inject(Order(ROUTERS, direction, address, "late", (0.1,), delay_s=0.5), wait)
+        assert len(seen) == 5
+        assert all(500 <= each < 900 for each in seen), seen
+        assert answers(node, target)
+        assert "outage" not in tables()
+
+    in_box(scene)
+
+
+def test_late_answers_keep_their_checksum() -> None:
+    """A login over a path whose answers are late: TCP takes what was held back."""
+
+    def scene(zone: Zone) -> None:
+        build(zone, vm(1), vm(2))
+        said: list[str] = []
+
+        def wait(_seconds: float) -> bool:
+            command = ["timeout", "10", "bash", "-c", f"exec 3<>/dev/tcp/{STATIC}/22; head -c 7 <&3"]
+            done = inside("upstream", lambda: subprocess.run(command, capture_output=True, text=True, check=False))
+            said.append(done.stdout)
+            return True
+
+        began = time.monotonic()
+        Truth().inject(Order(ROUTERS, "ingress", None, "late", (0.1,), delay_s=0.3), wait)
+        assert said == ["SSH-2.0"]
+        assert time.monotonic() - began > 0.6  # the handshake's answer and the banner
+
+    in_box(scene)
+
+
+def test_a_flow_that_goes_on_without_nat_stays_dead() -> None:
+    """New flows work as soon as source NAT is back; the old one stays bound until connection tracking forgets it."""
+
+    def scene(zone: Zone) -> None:
+        build(zone, vm(1))
+        steps: list[str] = []
+        old = ping("vm-1-net", EGRESS_TARGET, 400, 0.01, 1)
+
+        def wait(_seconds: float) -> bool:
+            steps.append(f"{len(steps)} new flow {'up' if answers('vm-1-net', EGRESS_TARGET) else 'down'}")
+            return slept(0.3)
+
+        began = time.time()
+        done = Truth().inject(Order(ROUTERS, "egress", None, "no-nat", (0.1,), held_s=0.1), wait)
+        heard = [float(at) for at in re.findall(r"^\[([\d.]+)\] \d+ bytes", old.communicate(timeout=20)[0], re.M)]
+        assert steps == ["0 new flow up", "1 new flow down", "2 new flow up"]
+        assert done.freed is not None
+        start, freed = done.pieces[0][0].utc_ns / 1e9, done.freed.utc_ns / 1e9
+        assert [at for at in heard if began < at < start]
+        assert not [at for at in heard if start + 0.02 < at < freed - 0.02]
+        assert [at for at in heard if at > freed]
+        assert "snat to" in run(["nsenter", "--net=/run/netns/r-1-VM", "nft", "list", "ruleset"])
+        assert "outage" not in tables()
+
+    in_box(scene)
+
+
+def test_beats_go_down_and_up() -> None:
+    """Three times down within one order: each has its own start and end, about as long as asked."""
+
+    def scene(zone: Zone) -> None:
+        build(zone, vm(1))
+        beats = (0.02, 0.03, 0.004, 0.03, 0.02)
+        done = Truth().inject(Order(ROUTERS, "both", None, "silence", beats), slept)
+        lengths = [(end.monotonic_ns - start.monotonic_ns) / 1e9 for start, end in done.pieces]
+        assert len(lengths) == 3
+        assert all(asked <= true < asked + 0.05 for asked, true in zip(beats[::2], lengths, strict=True))
+        assert done.pieces[0][1].monotonic_ns < done.pieces[1][0].monotonic_ns
+
+    in_box(scene)
+
+
+def test_nothing_more_is_injected_when_the_asker_has_gone() -> None:
+    """The beat that is going on ends, and no further one begins; source NAT comes back, too."""
+
+    def scene(zone: Zone) -> None:
+        build(zone, vm(1))
+
+        def gone(_seconds: float) -> bool:
+            return False
+
+        assert len(Truth().inject(Order(ROUTERS, "both", None, "silence", (1.0, 1.0, 1.0)), gone).pieces) == 1
+        Truth().inject(Order(ROUTERS, "egress", None, "no-nat", (1.0,), held_s=1.0), gone)
+        assert answers("vm-1-net", EGRESS_TARGET)
+
+    in_box(scene)
+
+
+@pytest.mark.parametrize("length", [20, 21])
+def test_the_checksum_of_a_segment_is_right(length: int) -> None:
+    """One's complement over pseudo header and segment is all ones, for even and odd lengths; other packets stay."""
+    body = bytes(range(length)) + b"\x05"
+    packet = bytes([0x45, *bytes(8), 6, 0, 0, 10, 1, 1, 11, 198, 51, 100, 1]) + body
+    made = whole(packet)
+    assert made[:36] + made[38:] == packet[:36] + packet[38:]
+    summed = made[12:20] + bytes([0, 6, 0, len(body)]) + made[20:] + bytes(len(body) % 2)
+    total = sum(int.from_bytes(summed[n : n + 2], "big") for n in range(0, len(summed), 2))
+    assert total % 0xFFFF == 0
+    other = packet[:9] + b"\x01" + packet[10:]
+    assert whole(other) == other
