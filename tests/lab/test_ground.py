@@ -25,9 +25,9 @@ from tests.lab.box import (
     vm,
     wait_until,
 )
+from vrbench.lab.arp import gratuitous_arp
 from vrbench.lab.ground import FirewallRule, GroundError, PortForward, RuleSet
 from vrbench.lab.namespaces import inside, ip_batch, run
-from vrbench.lab.router import gratuitous_arp
 from vrbench.lab.zone import CONTROL_TARGET, EGRESS_TARGET, Zone
 
 pytestmark = pytest.mark.lab

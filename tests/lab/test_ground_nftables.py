@@ -7,10 +7,16 @@ import subprocess
 import pytest
 
 from tests.lab.box import open_rules, router
-from vrbench.lab.ground import FirewallRule, PortForward, RuleSet
-from vrbench.lab.nftables import render
+from vrbench.lab.ground import FirewallRule, PortForward, RouterSpec, RuleSet
+from vrbench.lab.nftables import interfaces
+from vrbench.lab.nftables import render as render_plugged
 
 _IP = "198.51.100.20"
+
+
+def render(spec: RouterSpec, rules: RuleSet) -> str:
+    """The script for a router as it is placed."""
+    return render_plugged(interfaces(spec), rules)
 
 
 def chain(script: str, name: str) -> list[str]:
@@ -37,7 +43,7 @@ def chain(script: str, name: str) -> list[str]:
 def test_an_ingress_rule_becomes_one_match(rule: FirewallRule, line: str) -> None:
     """Public address, sources (merged, since nftables takes no overlap), protocol, ports."""
     rules = chain(render(router(), RuleSet(firewall=(rule,))), "ingress")
-    assert rules[2:] == [f'iifname "eth2" ip daddr {_IP} {line} accept'.replace("  ", " "), "drop"]
+    assert rules[2:] == [f"iifgroup 2 ip daddr {_IP} {line} accept".replace("  ", " "), "drop"]
 
 
 def test_sources_of_the_other_family_open_nothing() -> None:
@@ -72,14 +78,14 @@ def test_egress_rules_open_or_close_by_the_network_s_default(allowed: bool, line
 def test_a_port_forward_keeps_or_maps_the_port(public: tuple[int, int], guest: tuple[int, int], target: str) -> None:
     """A port that stays the same needs no target port; a shifted range needs every pair."""
     rules = RuleSet(port_forwards=(PortForward(_IP, "tcp", public, "10.1.1.11", guest),))
-    assert chain(render(router(), rules), "translate_in") == [f'iifname "eth2" ip daddr {_IP} {target}']
+    assert chain(render(router(), rules), "translate_in") == [f"iifgroup 2 ip daddr {_IP} {target}"]
 
 
 def test_static_nat_leaves_before_source_nat() -> None:
     """The first match decides: a VM with an address of its own must not be caught by the network's."""
     assert chain(render(router(), open_rules()), "translate_out") == [
-        'oifname "eth2" ip saddr 10.1.1.12 snat to 198.51.100.30',
-        'oifname "eth2" ip saddr 10.1.1.0/24 snat to 198.51.100.10',
+        "oifgroup 2 ip saddr 10.1.1.12 snat to 198.51.100.30",
+        "oifgroup 2 ip saddr 10.1.1.0/24 snat to 198.51.100.10",
     ]
 
 

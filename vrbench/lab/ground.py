@@ -9,7 +9,10 @@ waiting of its own for boot or programming times: those belong to ``lab/timing.p
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
+
+RedundancyState = Literal["PRIMARY", "BACKUP", "FAULT", "UNKNOWN"]
+RedundancyMode = Literal["normal", "deaf", "released"]
 
 
 class GroundError(RuntimeError):
@@ -17,8 +20,41 @@ class GroundError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
+class GuestLeg:
+    """A router's interface in one guest network: of a VPC router one per tier."""
+
+    network: str  # id of the guest network
+    gateway: str  # what guests send to
+    prefix: int
+    mac: str
+    own_ip: str = ""  # of a redundant router: its own address, beside the gateway's that floats
+
+
+@dataclass(frozen=True, slots=True)
+class PublicLeg:
+    """A router's further public interface, for addresses of another subnet; its MAC is new with every router."""
+
+    ip: str
+    prefix: int
+    gateway: str
+    mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vrrp:
+    """What makes a router one of two: keepalived moves the gateway addresses, conntrackd shares the connections."""
+
+    priority: int = 100
+    commit_first: bool = False  # take over the connections before the public link comes up, not after
+
+
+@dataclass(frozen=True, slots=True)
 class RouterSpec:
-    """One virtual router as it will be plugged in. Masks are prefix lengths; MACs are colon-separated."""
+    """One virtual router as it will be plugged in. Masks are prefix lengths; MACs are colon-separated.
+
+    A VPC's router has no guest network of its own (``network`` is empty) but ``tiers``. A router with ``vrrp`` has an
+    address of its own on every leg, and the gateways' addresses only while it is primary.
+    """
 
     name: str  # r-12-VM: also the name of its node
     network: str  # id of the guest network
@@ -29,11 +65,26 @@ class RouterSpec:
     public_prefix: int
     public_gateway: str
     public_mac: str
+    own_guest_ip: str = ""
+    tiers: tuple[GuestLeg, ...] = ()
+    more_public: tuple[PublicLeg, ...] = ()
+    vrrp: Vrrp | None = None
+
+    @property
+    def legs(self) -> tuple[GuestLeg, ...]:
+        """All its guest interfaces as they are plugged in at first."""
+        if not self.network:
+            return self.tiers
+        first = GuestLeg(self.network, self.guest_ip, self.guest_prefix, self.guest_mac, self.own_guest_ip)
+        return (first, *self.tiers)
 
 
 @dataclass(frozen=True, slots=True)
 class VmSpec:
-    """One guest. ``user_data`` is what the caller sent, decoded from base64 (cloud-config or a script), or empty."""
+    """One guest. ``user_data`` is what the caller sent, decoded from base64 (cloud-config or a script), or empty.
+
+    With ``leased`` it asks for its address by DHCP when it boots, and has none until it is answered.
+    """
 
     name: str  # also its hostname and the name of its node
     network: str
@@ -43,6 +94,7 @@ class VmSpec:
     mac: str
     authorized_keys: tuple[str, ...] = ()
     user_data: bytes = b""
+    leased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +122,36 @@ class PortForward:
 
 
 @dataclass(frozen=True, slots=True)
+class Host:
+    """A guest as its router's DHCP and DNS know it."""
+
+    name: str
+    ip: str
+    mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class AclRule:
+    """One line of a tier's access list."""
+
+    direction: Literal["ingress", "egress"]  # as the tier sees it
+    allow: bool
+    protocol: str  # tcp, udp, icmp, all
+    cidrs: tuple[str, ...] = ()  # the other side; empty = any
+    ports: tuple[int, int] | None = None
+    icmp_type: int = -1
+    icmp_code: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Acl:
+    """A tier's access list, first match wins; what no line names may leave the tier and may not enter it."""
+
+    network: str
+    rules: tuple[AclRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RuleSet:
     """All that a router is programmed with. Order within each tuple is the order of creation."""
 
@@ -80,11 +162,17 @@ class RuleSet:
     firewall: tuple[FirewallRule, ...] = ()
     egress: tuple[FirewallRule, ...] = ()
     egress_allowed_by_default: bool = False
+    hosts: tuple[Host, ...] = ()
+    domain: str = ""  # of the network: names of hosts are known with it and without
+    acls: tuple[Acl, ...] = ()  # of a VPC's tiers
 
     def __len__(self) -> int:
-        """How many rules there are to program: addresses, NAT, firewall and egress, one each."""
+        """How many rules there are to program: addresses, NAT, firewall, egress and access lists, one each.
+
+        Hosts don't count: they are programmed when a guest starts, and as one file when a router does.
+        """
         groups = (self.public_ips, self.static_nat, self.port_forwards, self.firewall, self.egress)
-        return sum(len(group) for group in groups)
+        return sum(len(group) for group in groups) + sum(len(acl.rules) for acl in self.acls)
 
 
 class Ground(Protocol):
@@ -102,11 +190,35 @@ class Ground(Protocol):
         """Links and addresses up (one gratuitous ARP per address, as CloudStack's VR sends), nothing programmed:
         forwards nothing and answers for its own addresses only."""
 
+    def start_router_unplugged(self, name: str) -> None:
+        """As start_router, but unplugged at the switch on both sides: it can be programmed, and nobody hears of it."""
+
+    def hand_over(self, old: str, new: str) -> None:
+        """The switch takes the old router's ports down and the new one's up in one step, and the new is announced."""
+
     def program_router(self, name: str, rules: RuleSet) -> None:
         """Replace all rules by these, atomically; addresses new to the router are added and announced."""
 
     def announce_router(self, name: str) -> None:
         """One gratuitous ARP for every address the router has, guest side and public side."""
+
+    def restart_services(self, name: str) -> None:
+        """What serves DHCP and DNS ends and starts again; forwarding goes on."""
+
+    def redundancy_state(self, name: str) -> RedundancyState:
+        """What keepalived has made of a redundant router, its transition done; UNKNOWN of any other."""
+
+    def set_redundancy(self, name: str, mode: RedundancyMode) -> None:
+        """Deaf, it hears no peer, so that two become primary; released, it gives up being primary, in good order, and
+        stays BACKUP; normal is as programmed."""
+
+    def synchronise(self, name: str) -> None:
+        """The router asks its peer for all connections and has them when this returns."""
+
+    def plug_tier(self, name: str, leg: GuestLeg) -> None:
+        """A running VPC router gets an interface in one more tier; its rules come with program_router."""
+
+    def unplug_tier(self, name: str, network: str) -> None: ...
 
     def stop_router(self, name: str) -> None:
         """Forced power-off: off the wire at once, connection tracking lost with it; can be started again."""
@@ -123,6 +235,12 @@ class Ground(Protocol):
     def remove_vm(self, name: str) -> None: ...
 
     def reset_vm_keys(self, name: str, authorized_keys: tuple[str, ...]) -> None: ...
+
+    def drop_lease(self, name: str) -> None:
+        """The guest loses its address, as if nobody had renewed its lease in time."""
+
+    def renew_lease(self, name: str) -> None:
+        """The guest asks for its address anew by DHCP; GroundError when nobody answers."""
 
 
 @dataclass
@@ -142,6 +260,31 @@ class NoGround:
 
     def start_router(self, name: str) -> None:
         self.asked.append(("start_router", name))
+
+    def start_router_unplugged(self, name: str) -> None:
+        self.asked.append(("start_router_unplugged", name))
+
+    def hand_over(self, old: str, new: str) -> None:
+        self.asked.append(("hand_over", f"{old} {new}"))
+
+    def restart_services(self, name: str) -> None:
+        self.asked.append(("restart_services", name))
+
+    def redundancy_state(self, name: str) -> RedundancyState:
+        self.asked.append(("redundancy_state", name))
+        return "PRIMARY"
+
+    def set_redundancy(self, name: str, mode: RedundancyMode) -> None:
+        self.asked.append(("set_redundancy", f"{name} {mode}"))
+
+    def synchronise(self, name: str) -> None:
+        self.asked.append(("synchronise", name))
+
+    def plug_tier(self, name: str, leg: GuestLeg) -> None:
+        self.asked.append(("plug_tier", f"{name} {leg.network}"))
+
+    def unplug_tier(self, name: str, network: str) -> None:
+        self.asked.append(("unplug_tier", f"{name} {network}"))
 
     def program_router(self, name: str, rules: RuleSet) -> None:
         self.asked.append(("program_router", f"{name} {len(rules)}"))
@@ -169,3 +312,9 @@ class NoGround:
 
     def reset_vm_keys(self, name: str, authorized_keys: tuple[str, ...]) -> None:
         self.asked.append(("reset_vm_keys", f"{name} {len(authorized_keys)}"))
+
+    def drop_lease(self, name: str) -> None:
+        self.asked.append(("drop_lease", name))
+
+    def renew_lease(self, name: str) -> None:
+        self.asked.append(("renew_lease", name))

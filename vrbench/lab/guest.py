@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from vrbench.lab.dhcp import resolv_conf
 from vrbench.lab.ground import GroundError, VmSpec
 from vrbench.lab.namespaces import add_netns, delete_links, inside, ip_batch, remove_netns, run
 from vrbench.lab.processes import children, python_command
@@ -22,6 +23,7 @@ from vrbench.lab.userdata import UserData, parse_user_data
 VM_DIR = Path("/run/vrlab/vm")
 _BOOT_DEADLINE_S = 30.0
 _TCP_LISTEN = "0A"
+_RENEWAL_S = 3.0
 
 _SSHD_CONFIG = """\
 Include /etc/ssh/sshd_config.d/*.conf
@@ -91,6 +93,16 @@ class Guest:
         self._wait_for_ssh()
         (self.directory / "pid").write_text(str(self._init_pid()), encoding="ascii")
 
+    def drop_lease(self) -> None:
+        """Its address is gone, and with it every route."""
+        ip_batch(["address flush dev eth0"], netns=self.spec.name)
+
+    def renew_lease(self) -> None:
+        """Ask the router for the address anew, from within."""
+        pid = (self.directory / "pid").read_text(encoding="ascii")
+        client = python_command("vrbench.lab.dhcp", "eth0", self.spec.mac, self.spec.name, str(_RENEWAL_S))
+        run(["nsenter", f"--target={pid}", "--net", "--mount", "--pid", "--uts", "--ipc", "--", *client])
+
     def power_off(self) -> None:
         """Off the wire and everything in it killed, at once; the disk stays."""
         delete_links([self.cable])
@@ -128,15 +140,8 @@ class Guest:
                 f"link set {self.cable} up",
             ]
         )
-        ip_batch(
-            [
-                "link set lo up",
-                f"address add {spec.ip}/{spec.prefix} dev eth0",
-                "link set eth0 up",
-                f"route add default via {spec.gateway}",
-            ],
-            netns=spec.name,
-        )
+        known = [f"address add {spec.ip}/{spec.prefix} dev eth0", f"route add default via {spec.gateway}"]
+        ip_batch(["link set lo up", "link set eth0 up", *([] if spec.leased else known)], netns=spec.name)
 
     def _boot_command(self) -> list[str]:
         enter = ["nsenter", f"--net=/run/netns/{self.spec.name}"]
@@ -175,6 +180,7 @@ class Guest:
         (etc / "nsswitch.conf").write_text("passwd: files\ngroup: files\nshadow: files\nhosts: files\n")
         (etc / "hostname").write_text(self.spec.name + "\n", encoding="ascii")
         (etc / "hosts").write_text(f"127.0.0.1 localhost\n{self.spec.ip} {self.spec.name}\n", encoding="ascii")
+        (etc / "resolv.conf").write_text(resolv_conf(self.spec.gateway), encoding="ascii")
         interpreter = os.path.dirname(os.path.realpath(sys.executable))
         path = f"{interpreter}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         (self.directory / "ssh" / "sshd_config").write_text(_SSHD_CONFIG.format(path=path), encoding="utf-8")
@@ -184,6 +190,7 @@ class Guest:
         boot = {
             "hostname": self.spec.name,
             "rootless": self.rootless,
+            "mac": self.spec.mac if self.spec.leased else "",
             "sshd": shutil.which("sshd"),
             "interpreter": sys.base_prefix,
             "files": [

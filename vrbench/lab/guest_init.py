@@ -11,17 +11,22 @@ import base64
 import json
 import os
 import shlex
+import shutil
 import socket
 import sys
 from pathlib import Path
 from typing import Any
 
-from vrbench.lab import syscalls
+from vrbench.lab import dhcp, syscalls
+from vrbench.lab.processes import python_command
 from vrbench.lab.syscalls import MS_BIND, MS_MOVE, MS_NODEV, MS_NOSUID, MS_REC
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-_ACCOUNT_FILES = ("passwd", "group", "shadow", "nsswitch.conf", "hostname", "hosts")
+_OWN_FILES = ("passwd", "group", "shadow", "nsswitch.conf", "hostname", "hosts")
+_RESOLV_CONF = "/etc/resolv.conf"
 _WRITABLE = ("/proc", "/dev", "/dev/shm", "/dev/pts", "/run", "/run/home", "/tmp", "/var/tmp", "/etc/ssh")
+_FIRST_LEASE_S = 1.0
+_LATE_LEASE_S = 86_400.0
 # chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap, net_bind_service, net_admin, net_raw,
 # sys_chroot (sshd), sys_ptrace, sys_nice (a prober's priority), audit_write: what a root login needs within its own
 # namespaces.
@@ -45,24 +50,36 @@ def main() -> None:
     if not boot["rootless"]:
         syscalls.drop_capabilities(_CAPABILITIES)
     os.chdir("/")
-    os.execv("/bin/sh", ["/bin/sh", "-c", _init_script(boot["sshd"], script, boot["rootless"])])
+    late = _lease(boot["mac"], boot["hostname"]) if boot["mac"] else []
+    os.execv("/bin/sh", ["/bin/sh", "-c", "\n".join([*late, _init_script(boot["sshd"], script, boot["rootless"])])])
+
+
+def _lease(mac: str, hostname: str) -> list[str]:
+    """Get an address by DHCP; when nobody answers, the shell line that goes on asking while the guest boots without."""
+    lease = dhcp.ask("eth0", mac, hostname, _FIRST_LEASE_S)
+    if lease is not None:
+        dhcp.apply("eth0", lease)
+        return []
+    print("no lease yet: asking on", flush=True)
+    return [f"{shlex.join(python_command('vrbench.lab.dhcp', 'eth0', mac, hostname, str(_LATE_LEASE_S)))} &"]
 
 
 def _mount_all(directory: Path, interpreter: Path) -> None:
     """Build each private tree aside, move it over the host's, then let nothing but these be written to."""
     _build_run(directory)
     _build_dev(directory / "dev")
-    for name in _ACCOUNT_FILES:
+    for name in _OWN_FILES:
         if os.path.exists(f"/etc/{name}"):
             syscalls.mount(str(directory / "etc" / name), f"/etc/{name}", flags=MS_BIND)
     syscalls.mount(str(directory / "ssh"), "/etc/ssh", flags=MS_BIND)
+    resolver = _build_resolver(directory)
     for place, hidden in (("tmp", Path("/tmp")), ("vartmp", Path("/var/tmp"))):
         _build_tmp(directory / place, hidden, interpreter)
     _build_proc()
     for place, target in (("tmp", "/tmp"), ("vartmp", "/var/tmp"), ("dev", "/dev"), ("run", "/run")):
         syscalls.mount(str(directory / place), target, flags=MS_MOVE)
     syscalls.set_read_only("/", True, recursive=True)
-    for target in _WRITABLE:
+    for target in (*_WRITABLE, *resolver):
         syscalls.set_read_only(target, False)
 
 
@@ -75,6 +92,23 @@ def _build_run(directory: Path) -> None:
     for name in ("sshd", "home"):
         (directory / "run" / name).mkdir()
     syscalls.mount(str(directory / "home"), str(directory / "run" / "home"), flags=MS_BIND)
+
+
+def _build_resolver(directory: Path) -> list[str]:
+    """The guest's own resolv.conf where this machine's is; the mounts that are to stay writable.
+
+    Where that is a link into /run, the file is in the guest's /run.
+    """
+    own, place = directory / "etc" / "resolv.conf", Path(os.path.realpath(_RESOLV_CONF))
+    if place.is_relative_to("/run"):
+        file = directory / "run" / place.relative_to("/run")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(own, file)
+        return []
+    if not place.exists():
+        return []
+    syscalls.mount(str(own), str(place), flags=MS_BIND)
+    return [str(place)]
 
 
 def _build_tmp(place: Path, hidden: Path, interpreter: Path) -> None:

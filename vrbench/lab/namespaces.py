@@ -15,11 +15,30 @@ from typing import TypeVar
 
 from vrbench.lab import syscalls
 from vrbench.lab.ground import GroundError
+from vrbench.lab.processes import kill_where
 
 NETNS_DIR = Path("/run/netns")
 _SIOCGIFFLAGS = 0x8913
 _IFF_RUNNING = 0x40
 _COMMAND_TIMEOUT_S = 30.0
+
+# What the kernel has for a fresh start, whatever this machine is set to: stale gateway MACs age as in any guest.
+_NEIGHBOUR_DEFAULTS = (
+    ("base_reachable_time_ms", "30000"),
+    ("retrans_time_ms", "1000"),
+    ("delay_first_probe_time", "5"),
+    ("gc_stale_time", "60"),
+    ("locktime", "100"),
+    ("ucast_solicit", "3"),
+    ("mcast_solicit", "3"),
+)
+_EVERY_NODE = (
+    ("ipv6/conf/all/disable_ipv6", "1"),
+    ("ipv6/conf/default/disable_ipv6", "1"),
+    ("ipv4/conf/all/rp_filter", "0"),
+    ("ipv4/conf/default/rp_filter", "0"),
+    *((f"ipv4/neigh/default/{name}", value) for name, value in _NEIGHBOUR_DEFAULTS),
+)
 
 T = TypeVar("T")
 
@@ -79,7 +98,7 @@ def inside(netns: str, act: Callable[[], T]) -> T:
 
 
 def add_netns(name: str, sysctls: Iterable[tuple[str, str]] = ()) -> None:
-    """Create a network namespace with its loopback up, IPv6 off and ``sysctls`` (path below net/, value) set."""
+    """Create a network namespace: IPv6 off, neighbours aging as in Linux, ``sysctls`` (path below net/, value) set."""
     place = NETNS_DIR / name
     try:
         place.touch(exist_ok=False)
@@ -88,7 +107,7 @@ def add_netns(name: str, sysctls: Iterable[tuple[str, str]] = ()) -> None:
 
     def create() -> None:
         syscalls.unshare(syscalls.CLONE_NEWNET)
-        set_sysctls((("ipv6/conf/all/disable_ipv6", "1"), ("ipv6/conf/default/disable_ipv6", "1"), *sysctls))
+        set_sysctls((*_EVERY_NODE, *sysctls))
         syscalls.mount("/proc/thread-self/ns/net", str(place), flags=syscalls.MS_BIND)
 
     try:
@@ -100,9 +119,10 @@ def add_netns(name: str, sysctls: Iterable[tuple[str, str]] = ()) -> None:
 
 
 def remove_netns(name: str) -> None:
-    """Take the name away; the kernel ends the namespace when nothing runs in it any more."""
+    """Kill what runs there and take the name away; then the kernel ends the namespace."""
     place = NETNS_DIR / name
     if place.exists():
+        kill_where("net", place.stat().st_ino)
         syscalls.unmount(str(place))
         place.unlink()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -65,3 +66,12 @@ def namespace(pid: int, kind: str) -> str | None:
         return os.readlink(f"/proc/{pid}/ns/{kind}")
     except OSError:
         return None
+
+
+def kill_where(kind: str, inode: int) -> None:
+    """SIGKILL to every process in sight that lives in the namespace of that number."""
+    identity = f"{kind}:[{inode}]"
+    for pid in process_ids():
+        if pid != os.getpid() and namespace(pid, kind) == identity:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)

@@ -20,9 +20,18 @@ PACKAGES: Mapping[str, str] = {
     "ping": "iputils-ping",
     "unshare": "util-linux",
     "nsenter": "util-linux",
+    "flock": "util-linux",
+    "dnsmasq": "dnsmasq-base",
+    "keepalived": "keepalived",
+    "conntrackd": "conntrackd",
 }
 _SEARCH_PATH = ":".join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"))
-_SSH_UNITS = ("ssh.service", "ssh.socket")
+# What these packages would start on this machine; the lab starts its own, inside.
+_UNITS: Mapping[str, tuple[str, ...]] = {
+    "openssh-server": ("ssh.service", "ssh.socket"),
+    "keepalived": ("keepalived.service",),
+    "conntrackd": ("conntrackd.service",),
+}
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _TRY_TIMEOUT_S = 20.0
 
@@ -73,10 +82,11 @@ class Missing:
         """What is missing and the exact line that installs it, in one paragraph each."""
         text = f"The embedded lab needs commands that are not here: {', '.join(self.commands)}.\nInstall them with:\n"
         text += f"  {shell_line(self)}\n"
-        if "openssh-server" in self.packages and _has_systemd():
+        units = _units(self)
+        if units and _has_systemd():
             text += (
-                "The mask keeps the package from opening an SSH server on this machine: the lab starts its own.\n"
-                f"To have one later: systemctl unmask {' '.join(_SSH_UNITS)}\n"
+                "The mask keeps the packages from starting a server on this machine: the lab starts its own.\n"
+                f"To have one later: systemctl unmask {' '.join(units)}\n"
             )
         return text
 
@@ -91,26 +101,32 @@ def shell_line(missing: Missing) -> str:
     """The line a person types to install what is missing."""
     sudo = "" if os.geteuid() == 0 else "sudo "
     install = f"{sudo}apt-get update && {sudo}apt-get install -y --no-install-recommends {' '.join(missing.packages)}"
-    if "openssh-server" in missing.packages and _has_systemd():
-        return f"{sudo}systemctl mask {' '.join(_SSH_UNITS)} && {install}"
+    units = _units(missing)
+    if units and _has_systemd():
+        return f"{sudo}systemctl mask {' '.join(units)} && {install}"
     return install
+
+
+def _units(missing: Missing) -> tuple[str, ...]:
+    """The services that must not start when the packages are installed."""
+    return tuple(unit for package in missing.packages for unit in _UNITS.get(package, ()))
 
 
 def install(missing: Missing) -> list[str]:
     """Install the packages, as root or by sudo; the commands that were run. RuntimeError names the one that failed.
 
-    A newly installed OpenSSH server is not started: its units are masked first, and where there is no systemd a
-    policy-rc.d says no for as long as the installation lasts.
+    No server that comes along is started: its units are masked first, and where there is no systemd a policy-rc.d says
+    no for as long as the installation lasts.
     """
     if not missing:
         return []
     if shutil.which("apt-get") is None:
         raise RuntimeError(f"there is no apt-get here: install by hand what brings {', '.join(missing.commands)}")
-    guarded = "openssh-server" in missing.packages
+    units = _units(missing)
     done = []
-    if guarded and _has_systemd():
-        done.append(_as_root(["systemctl", "mask", *_SSH_UNITS]))
-    policy = guarded and not _POLICY.exists()
+    if units and _has_systemd():
+        done.append(_as_root(["systemctl", "mask", *units]))
+    policy = bool(units) and not _POLICY.exists()
     if policy:
         done.append(_as_root(["sh", "-c", f"printf '#!/bin/sh\\nexit 101\\n' >{_POLICY} && chmod 755 {_POLICY}"]))
     try:

@@ -8,10 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 
-from vrbench.lab.ground import GroundError, RouterSpec, RuleSet, VmSpec
+from vrbench.lab.ground import (
+    GroundError,
+    GuestLeg,
+    RedundancyMode,
+    RedundancyState,
+    RouterSpec,
+    RuleSet,
+    VmSpec,
+)
 from vrbench.lab.guest import Guest
 from vrbench.lab.namespaces import add_bridge, add_netns, delete_links, ip_batch
 from vrbench.lab.router import Router
+from vrbench.lab.services import ROUTER_DIR, Dnsmasq, outside_configuration
 from vrbench.lab.status import Node
 
 UPSTREAM = "upstream"
@@ -19,6 +28,8 @@ NEIGHBOUR = "neighbour"
 PUBLIC_BRIDGE = "public"
 PUBLIC_GATEWAY = "198.51.100.1"  # upstream's side of the public network
 PUBLIC_PREFIX = 24
+SECOND_PUBLIC_BRIDGE = "public2"
+SECOND_PUBLIC_GATEWAY = "192.0.2.1"  # upstream's side of a second public subnet, on a switch of its own
 EGRESS_TARGET = "203.0.113.1"  # "an address out on the internet": on upstream's loopback
 CONTROL_TARGET = "198.51.100.2"  # the neighbour: on the public bridge, not behind any router
 
@@ -33,32 +44,35 @@ class Zone:
         self._rootless = rootless
         self._lock = threading.Lock()
         self._numbers = count(1)
-        self._bridges: dict[str, str] = {}
+        # By guest network, or by the gateway of a public subnet.
+        self._bridges = {PUBLIC_GATEWAY: PUBLIC_BRIDGE, SECOND_PUBLIC_GATEWAY: SECOND_PUBLIC_BRIDGE}
         self._routers: dict[str, Router] = {}
         self._guests: dict[str, Guest] = {}
 
     def build(self) -> None:
-        """The public bridge with the outside world and a neighbour on it."""
-        add_bridge(PUBLIC_BRIDGE)
+        """The public subnets with the outside world, which knows every name there is, and a neighbour on the first."""
+        for bridge in (PUBLIC_BRIDGE, SECOND_PUBLIC_BRIDGE):
+            add_bridge(bridge)
         for name in (UPSTREAM, NEIGHBOUR):
             add_netns(name, (_ANYONE_PINGS,))
-        nodes = ((UPSTREAM, PUBLIC_GATEWAY), (NEIGHBOUR, CONTROL_TARGET))
-        ip_batch(line for name, _ in nodes for line in _outside_cable(name))
-        for name, address in nodes:
-            ip_batch(
-                ["link set lo up", f"address add {address}/{PUBLIC_PREFIX} dev eth0", "link set eth0 up"], netns=name
-            )
+            ip_batch(["link set lo up"], netns=name)
+        _lay_outside_cable(UPSTREAM, "eth0", PUBLIC_BRIDGE, PUBLIC_GATEWAY)
+        _lay_outside_cable(UPSTREAM, "eth1", SECOND_PUBLIC_BRIDGE, SECOND_PUBLIC_GATEWAY)
+        _lay_outside_cable(NEIGHBOUR, "eth0", PUBLIC_BRIDGE, CONTROL_TARGET)
         ip_batch([f"address add {EGRESS_TARGET}/32 dev lo"], netns=UPSTREAM)
         ip_batch([f"route add default via {PUBLIC_GATEWAY}"], netns=NEIGHBOUR)
+        resolver = Dnsmasq(UPSTREAM, ROUTER_DIR / UPSTREAM)
+        resolver.configure(outside_configuration((PUBLIC_GATEWAY, SECOND_PUBLIC_GATEWAY, EGRESS_TARGET), EGRESS_TARGET))
+        resolver.start()
 
     def nodes(self) -> tuple[Node, ...]:
         """Everything that has an address now."""
         with self._lock:
             routers, guests = list(self._routers.values()), list(self._guests.values())
         return (
-            Node(UPSTREAM, "upstream", (PUBLIC_GATEWAY, EGRESS_TARGET)),
+            Node(UPSTREAM, "upstream", (PUBLIC_GATEWAY, EGRESS_TARGET, SECOND_PUBLIC_GATEWAY)),
             Node(NEIGHBOUR, "neighbour", (CONTROL_TARGET,)),
-            *(Node(r.spec.name, "router", (r.spec.guest_ip, *r.public_addresses)) for r in routers if r.running),
+            *(Node(r.spec.name, "router", (*r.guest_addresses, *r.public_addresses)) for r in routers if r.running),
             *(Node(g.spec.name, "vm", (g.spec.ip,)) for g in guests if g.running),
         )
 
@@ -66,7 +80,7 @@ class Zone:
         """Names of the routers on the wire, of one network or of all."""
         with self._lock:
             routers = list(self._routers.values())
-        return tuple(r.spec.name for r in routers if r.running and network in (None, r.spec.network))
+        return tuple(r.spec.name for r in routers if r.running and (network is None or r.serves(network)))
 
     def vm(self, name: str) -> VmSpec:
         """What a guest was made from; GroundError when there is none of that name."""
@@ -88,9 +102,10 @@ class Zone:
 
     def place_router(self, router: RouterSpec) -> None:
         with self._lock:
-            bridge = self._bridge(router.network)
             self._claim(router.name)
-            placed = Router(router, str(next(self._numbers)), bridge, PUBLIC_BRIDGE)
+            for leg in router.legs:
+                self._bridge(leg.network)
+            placed = Router(router, str(next(self._numbers)), self._bridges)
             self._routers[router.name] = placed
         with _as_ground_error(f"place router {router.name}"):
             placed.place()
@@ -99,6 +114,17 @@ class Zone:
         with _as_ground_error(f"start router {name}"):
             self._router(name).start()
 
+    def start_router_unplugged(self, name: str) -> None:
+        with _as_ground_error(f"start router {name}"):
+            self._router(name).start(plug=False)
+
+    def hand_over(self, old: str, new: str) -> None:
+        before, after = self._router(old), self._router(new)
+        with _as_ground_error(f"hand over from {old} to {new}"):
+            ip_batch([*before.unplug_lines(), *after.plug_lines()])
+            before.running = False
+            after.announce()
+
     def program_router(self, name: str, rules: RuleSet) -> None:
         with _as_ground_error(f"program router {name}"):
             self._router(name).program(rules)
@@ -106,6 +132,35 @@ class Zone:
     def announce_router(self, name: str) -> None:
         with _as_ground_error(f"announce router {name}"):
             self._router(name).announce()
+
+    def restart_services(self, name: str) -> None:
+        with _as_ground_error(f"restart the services of router {name}"):
+            self._router(name).restart_services()
+
+    def redundancy_state(self, name: str) -> RedundancyState:
+        return self._router(name).redundancy_state
+
+    def set_redundancy(self, name: str, mode: RedundancyMode) -> None:
+        with _as_ground_error(f"make router {name} {mode}"):
+            self._router(name).set_redundancy(mode)
+
+    def synchronise(self, name: str) -> None:
+        router = self._router(name)
+        with self._lock:
+            peers = [r for r in self._routers.values() if r is not router and r.running and r.is_peer_of(router)]
+        with _as_ground_error(f"synchronise router {name}"):
+            for peer in peers:
+                router.pair.synchronise(peer.pair)
+
+    def plug_tier(self, name: str, leg: GuestLeg) -> None:
+        with _as_ground_error(f"plug router {name} into {leg.network}"):
+            self._router(name).plug_tier(leg)
+
+    def unplug_tier(self, name: str, network: str) -> None:
+        with self._lock:
+            router = self._routers.get(name)
+        if router is not None:
+            router.unplug_tier(network)
 
     def stop_router(self, name: str) -> None:
         with self._lock:
@@ -151,6 +206,14 @@ class Zone:
         with _as_ground_error(f"reset the keys of VM {name}"):
             self._guest(name).set_keys(authorized_keys)
 
+    def drop_lease(self, name: str) -> None:
+        with _as_ground_error(f"take the lease of VM {name}"):
+            self._guest(name).drop_lease()
+
+    def renew_lease(self, name: str) -> None:
+        with _as_ground_error(f"renew the lease of VM {name}"):
+            self._guest(name).renew_lease()
+
     def _bridge(self, network: str) -> str:
         if network not in self._bridges:
             raise GroundError(f"there is no network {network}")
@@ -176,10 +239,16 @@ class Zone:
             return self._guests[name]
 
 
-def _outside_cable(node: str) -> Iterator[str]:
-    yield f"link add {node} type veth peer name eth0 netns {node}"
-    yield f"link set {node} master {PUBLIC_BRIDGE}"
-    yield f"link set {node} up"
+def _lay_outside_cable(node: str, interface: str, bridge: str, address: str) -> None:
+    cable = f"{node}{interface}"
+    ip_batch(
+        [
+            f"link add {cable} type veth peer name {interface} netns {node}",
+            f"link set {cable} master {bridge}",
+            f"link set {cable} up",
+        ]
+    )
+    ip_batch([f"address add {address}/{PUBLIC_PREFIX} dev {interface}", f"link set {interface} up"], netns=node)
 
 
 @contextmanager
