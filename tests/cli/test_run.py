@@ -8,6 +8,7 @@ import json
 import signal
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -264,3 +265,19 @@ def test_no_secret_is_written_or_shown(zone: Zone) -> None:
         assert root.secretkey not in text
     head = json.loads((only_run(zone) / "journal.jsonl").read_text().splitlines()[0])
     assert head["endpoint"] == zone.status.endpoint
+
+
+def test_what_the_profile_accepts_to_stay_is_no_failure(zone: Zone) -> None:
+    """A user who may not expunge and says so gets figures and exit code 0, and is told what stays and how it goes."""
+    caller, ini = zone.status.callers["user"], zone.here / "user.ini"
+    ini.write_text(f"[cloudstack]\nendpoint={zone.status.endpoint}\nkey={caller.apikey}\nsecret={caller.secretkey}\n")
+    ini.chmod(0o600)
+    mine = replace(zone, environ={"CLOUDSTACK_CONFIG": str(ini)})
+    profile = mine.profile(PROFILE.replace("[environment]", "[environment]\naccept_slow_removal = true"))
+    done = mine.vrbench("run", profile)
+    assert done.code == 0, done.err
+    assert "still in the cloud: network vrb-" in done.err
+    run = only_run(mine)
+    wait_for("the server's expunging", lambda: not zone.rows("listVirtualMachines", "virtualmachine"))
+    assert mine.vrbench("cleanup", str(run)).code == 0
+    assert zone.left() == []

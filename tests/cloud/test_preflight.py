@@ -78,11 +78,11 @@ def test_limits_are_checked_for_the_whole_plan(lab: Lab) -> None:
 class PoolShown(Cloud):
     """A cloud that shows its free public addresses, as a real one does to its administrators."""
 
-    def list(self, command: str, name: str, /, **params: Param) -> list[Answer]:
+    def call(self, command: str, /, **params: Param) -> Answer:
         if command != "listPublicIpAddresses":
-            return super().list(command, name, **params)
-        assert params["allocatedonly"] is False
-        return [{"state": "Free"}] * 5 + [{"state": "Allocated"}] * 200
+            return super().call(command, **params)
+        assert (params["allocatedonly"], params["state"], params["pagesize"]) == (False, "Free", 1)
+        return {"count": 5, "publicipaddress": [{"state": "Free"}]}
 
 
 def test_a_small_address_pool_is_noticed_where_it_is_shown(lab: Lab) -> None:
@@ -92,6 +92,21 @@ def test_a_small_address_pool_is_noticed_where_it_is_shown(lab: Lab) -> None:
     assert "5 free public addresses" in problem
     assert "needs 6" in problem
     preflight(cloud, planned(public_ips=4))
+
+
+def test_the_pool_is_counted_by_the_server(lab: Lab) -> None:
+    """What the lab's own API counts is enough here, and no row more than one is asked for."""
+    resolved, notes = preflight(lab.cloud("root"), planned(public_ips=3))
+    assert resolved.zone_id
+    assert not any("free public addresses" in note for note in notes)
+
+
+def test_a_source_of_many_addresses_is_said_aloud(lab: Lab) -> None:
+    """The whole internet is let in only with a note; one address needs none."""
+    _, notes = preflight(lab.cloud(), planned(source_cidr="0.0.0.0/0"))
+    assert any("0.0.0.0/0 lets 4294967296 addresses in" in note for note in notes)
+    _, notes = preflight(lab.cloud(), planned(source_cidr="192.0.2.7/32"))
+    assert not any("lets" in note for note in notes)
 
 
 def test_a_user_who_may_not_expunge_is_told_what_would_stay(lab: Lab) -> None:

@@ -232,6 +232,7 @@ def test_a_user_who_may_not_expunge_leaves_only_the_network_and_can_finish_later
         report = clean_up(lab, tmp_path / "j", "user")
         (left,) = report.left
         assert report.problems == ()
+        assert report.awaited == report.left
         assert "network" in left
         assert "24 h" in left
         assert {row["state"] for row in lab.rows("listVirtualMachines", "virtualmachine")} <= {"Destroyed", "Expunging"}

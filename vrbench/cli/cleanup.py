@@ -93,7 +93,7 @@ def _remove(store: RunDir, journal: Journal) -> tuple[str, ...]:
 
     files = default_files(os.environ, Path.home(), Path.cwd())
     cloud = Cloud(load_credentials(store.endpoint() or None, os.environ, files))
-    left, problems = remove(cloud, journal, lambda text: click.echo(f"  {text}", err=True))
-    for problem in problems:
+    report = remove(cloud, journal, lambda text: click.echo(f"  {text}", err=True))
+    for problem in report.problems:
         click.echo(f"{store.path.name}: {problem}", err=True)
-    return left
+    return report.left

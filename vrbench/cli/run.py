@@ -151,7 +151,7 @@ def conclude(plan: Plan, store: RunDir, ended: Ended) -> int:
     for problem in ended.problems:
         click.echo(f"while removing: {problem}", err=True)
     if ended.left:
-        code = Exit.FAILED
+        code = code if ended.accepted else Exit.FAILED
         click.echo(f"still in the cloud: {', '.join(ended.left)}", err=True)
         click.echo(f"remove it with: vrbench cleanup {store.path}", err=True)
     if ended.run.trials:

@@ -20,6 +20,7 @@ from vrbench.cloud.facade import Cloud
 from vrbench.cloud.journal import Head, Journal
 from vrbench.cloud.operations import RunningOperation
 from vrbench.cloud.preflight import Resolved, preflight
+from vrbench.cloud.removal import TeardownReport
 from vrbench.cloud.teardown import teardown
 from vrbench.core.facts import Context, TrialFacts
 from vrbench.core.model import Environment
@@ -48,13 +49,17 @@ class SystemClock:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a run ended: what it measured, what is left in the cloud, and why it stopped early, if it did."""
+    """How a run ended: what it measured, what is left in the cloud, and why it stopped early, if it did.
+
+    ``accepted``: what is left is what the profile accepts to be left until the server expunges.
+    """
 
     run: Run
     left: tuple[str, ...]
     problems: tuple[str, ...]
     error: Exception | None
     interrupted: bool
+    accepted: bool = False
 
 
 @dataclass
@@ -70,6 +75,7 @@ class Session:
     reuse: RunDir | None = None
     _journal: Journal | None = None
     _left: tuple[str, ...] = ()
+    _awaited: tuple[str, ...] = ()
     _problems: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -111,7 +117,8 @@ class Session:
             self._journal.close()
         if error or interrupted:
             self._note_end("interrupted" if interrupted else "failed")
-        return Ended(self._read_back(), self._left, self._problems, error, interrupted)
+        accepted = self.plan.profile.environment.accept_slow_removal and set(self._left) <= set(self._awaited)
+        return Ended(self._read_back(), self._left, self._problems, error, interrupted, accepted)
 
     def _measure(self) -> None:
         self._note("preflight")
@@ -216,7 +223,8 @@ class Session:
             self.screen.note(f"kept; remove it with: vrbench cleanup {self.store.path}")
             return
         self.screen.phase("removing what was built", "")
-        self._left, self._problems = remove(self._cloud, self._journal, self.screen.doing)
+        report = remove(self._cloud, self._journal, self.screen.doing)
+        self._left, self._awaited, self._problems = report.left, report.awaited, report.problems
         if not self._left:
             self.store.forget_secrets()
 
@@ -269,10 +277,9 @@ def rows(environment: Environment) -> dict[str, str]:
     }
 
 
-def remove(cloud: Cloud, journal: Journal, say: Callable[[str], None]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Tear down from a run's journal. Returns what is left, and why."""
+def remove(cloud: Cloud, journal: Journal, say: Callable[[str], None]) -> TeardownReport:
+    """Tear down from a run's journal; when nothing may be done at all, the report says why."""
     try:
-        report = teardown(cloud, journal, say)
+        return teardown(cloud, journal, say)
     except CloudError as error:
-        return pending(journal), (str(error),)
-    return tuple(map(str, report.left)), tuple(map(str, report.problems))
+        return TeardownReport((), pending(journal), (str(error),))

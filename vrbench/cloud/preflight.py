@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 
 from vrbench.cloud import offerings
 from vrbench.cloud.errors import CloudError, CloudRefused, CloudUnreachable, NotPermitted, PreflightError
@@ -13,6 +14,7 @@ from vrbench.cloud.limits import shortages
 from vrbench.core.plan import EnvironmentPlan
 
 _OLDEST, _NEWEST = (4, 9), (4, 22)
+_MANY = 256  # addresses that may be let in without a word
 EXPUNGE_WAIT = "24 h, and up to 24 h more (its settings expunge.delay and expunge.interval)"
 
 
@@ -67,6 +69,7 @@ def preflight(
     service = _service_offering(cloud, plan, zone_id, found)
     template = _template(cloud, plan, zone_id, found) if zone_id else {}
     _check_shape(plan, found)
+    _check_source(plan, found)
     found.problems += shortages(plan, account, service, template)
     _check_pool(cloud, plan, zone_id, found)
     hypervisor = _hypervisor(cloud, zone_id, template)
@@ -253,18 +256,27 @@ def _check_shape(plan: EnvironmentPlan, found: _Findings) -> None:
         )
 
 
+def _check_source(plan: EnvironmentPlan, found: _Findings) -> None:
+    """Nobody opens a network to the world, or to a good part of it, without having been told so."""
+    if plan.source_cidr != "auto" and (size := ip_network(plan.source_cidr, strict=False).num_addresses) > _MANY:
+        found.notes.append(
+            f"environment.source_cidr {plan.source_cidr} lets {size} addresses in, to SSH and ICMP of every VM, while "
+            "the run lasts: 'auto' lets in this machine only"
+        )
+
+
 def _check_pool(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: _Findings) -> None:
     """Free public addresses of the zone; who is shown none may just not be shown them."""
     if not zone_id:
         return
+    which = {"zoneid": zone_id, "state": "Free", "allocatedonly": False, "forvirtualnetwork": True}
     try:
-        rows = cloud.list(
-            "listPublicIpAddresses", "publicipaddress", zoneid=zone_id, allocatedonly=False, forvirtualnetwork=True
-        )
+        # One row is enough: the answer counts them all, and a zone may have tens of thousands.
+        answer = cloud.call("listPublicIpAddresses", **which, page=1, pagesize=1)
     except CloudError as error:
         found.notes.append(f"free public addresses can't be counted here ({error.command} refused or unanswered)")
         return
-    free = sum(row.get("state") == "Free" for row in rows)
+    free = int(answer.get("count", 0))
     if not free:
         found.notes.append("this account is shown no free public addresses; whether there are enough is not known")
     elif free < plan.public_ips + 1:

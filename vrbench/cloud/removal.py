@@ -29,11 +29,15 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class TeardownReport:
-    """What went, what is still there and why, and what else went wrong on the way; one line each."""
+    """What went, what is still there and why, and what else went wrong on the way; one line each.
+
+    ``awaited``: those of ``left`` that go by the same removal once the server has expunged what was destroyed.
+    """
 
     removed: tuple[str, ...]
     left: tuple[str, ...]
     problems: tuple[str, ...]
+    awaited: tuple[str, ...] = ()
 
     @property
     def clean(self) -> bool:
@@ -54,6 +58,7 @@ class Removal:
     _reasons: dict[str, str] = field(default_factory=dict)
     _problems: list[str] = field(default_factory=list)
     _gone: set[str] = field(default_factory=set)
+    _awaiting: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def pending(self, *kinds: str) -> list[Entry]:
@@ -73,10 +78,12 @@ class Removal:
             self._gone.add(entry.key)
         self._write(lambda: self.journal.destroyed(entry.key))
 
-    def stays(self, entry: Entry, reason: str) -> None:
+    def stays(self, entry: Entry, reason: str, *, awaiting_expunge: bool = False) -> None:
         """Why the object is still there; a later success makes it void."""
         with self._lock:
             self._reasons[entry.key] = reason
+            if awaiting_expunge:
+                self._awaiting.add(entry.key)
 
     def attempt(self, entry: Entry, remove: Callable[[Entry], None]) -> None:
         """Carry out one removal; its failure is kept as the reason and keeps none of the others from being tried."""
@@ -117,8 +124,9 @@ class Removal:
 
     def report(self) -> TeardownReport:
         still = self.pending("network", "vm", "address", "keypair")  # rules go with what they hang on
-        left = [f"{e.kind} {e.key}{f' ({e.id})' if e.id else ''}: {self._reason(e)}" for e in still]
-        return TeardownReport(tuple(self._removed), tuple(left), tuple(self._problems))
+        left = {e.key: f"{e.kind} {e.key}{f' ({e.id})' if e.id else ''}: {self._reason(e)}" for e in still}
+        awaited = [line for key, line in left.items() if key in self._awaiting]
+        return TeardownReport(tuple(self._removed), tuple(left.values()), tuple(self._problems), tuple(awaited))
 
     def _reason(self, entry: Entry) -> str:
         return self._reasons.get(entry.key, "it goes with the network that it belongs to")

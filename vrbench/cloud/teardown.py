@@ -86,7 +86,8 @@ def _delete_network(removal: Removal, network: Entry) -> None:
     while reason := _try_to_delete(removal, network):
         hopeless = _EXTRA_SOURCE_NAT in reason or not removal.may_expunge
         if hopeless or time.monotonic() >= until:
-            removal.stays(network, reason + _what_then(removal, reason))
+            awaiting = not removal.may_expunge and _EXTRA_SOURCE_NAT not in reason
+            removal.stays(network, reason + _what_then(removal, reason), awaiting_expunge=awaiting)
             return
         removal.progress(f"network {network.key} can't be deleted yet ({reason}); trying again")
         time.sleep(removal.patience.poll_s)
