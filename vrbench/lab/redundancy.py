@@ -100,6 +100,16 @@ General {{
 }}
 """
 
+_HEAR_ALL = "table ip deaf\ndelete table ip deaf\n"
+_HEAR_NO_PEER = """\
+table ip deaf {
+  chain in {
+    type filter hook input priority -300;
+    ip protocol { 51, 112 } drop
+  }
+}
+"""
+
 # $3 is MASTER, BACKUP, FAULT or STOP; one transition at a time.
 _NOTIFY = """\
 #!/bin/sh
@@ -173,9 +183,7 @@ class Redundancy:
 
     def deafen(self, deaf: bool) -> None:
         """Let no advertisement in, or all again."""
-        drop = "ip protocol { 51, 112 } drop"
-        chain = f"chain in {{ type filter hook input priority -300; {drop}; }}" if deaf else ""
-        script = "table ip deaf\ndelete table ip deaf\n" + (f"table ip deaf {{ {chain} }}\n" if deaf else "")
+        script = _HEAR_ALL + (_HEAR_NO_PEER if deaf else "")
         run(["nsenter", f"--net=/run/netns/{self.node}", "nft", "-f", "-"], script)
 
     def state(self) -> RedundancyState:

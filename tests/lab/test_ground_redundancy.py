@@ -1,0 +1,156 @@
+"""Two routers with real keepalived and conntrackd: who is primary, failover, handover, split brain, sessions."""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import replace
+
+import pytest
+
+from tests.lab.box import SOURCE_NAT, STATIC, answers, call, in_box, open_rules, router, vm, wait_until
+from vrbench.lab.ground import Host, RouterSpec, RuleSet, Vrrp
+from vrbench.lab.namespaces import inside
+from vrbench.lab.zone import EGRESS_TARGET, Zone
+
+pytestmark = pytest.mark.lab
+
+FAILOVER_S = 3.6  # three advertisements missed, and the skew of priority 100
+
+
+def one_of_two(number: int, vrrp: Vrrp | None = None) -> RouterSpec:
+    spec = router(f"r-{number}-VM", mac=f"02:00:00:00:01:0{number}")
+    return replace(spec, own_guest_ip=f"10.1.1.{200 + number}", vrrp=vrrp or Vrrp())
+
+
+def rules() -> RuleSet:
+    return replace(open_rules(), hosts=(Host("vm-1-net", "10.1.1.11", "02:00:00:00:02:01"),))
+
+
+def add_router(zone: Zone, spec: RouterSpec) -> None:
+    zone.place_router(spec)
+    zone.start_router(spec.name)
+    zone.program_router(spec.name, rules())
+
+
+def becomes(zone: Zone, name: str, state: str, within_s: float = 8.0) -> bool:
+    return wait_until(lambda: zone.redundancy_state(name) == state, within_s)
+
+
+def states(zone: Zone) -> list[str]:
+    return [zone.redundancy_state(name) for name in ("r-1-VM", "r-2-VM")]
+
+
+def build_pair(zone: Zone, vrrp: Vrrp | None = None) -> None:
+    """r-1 primary, r-2 backup, vm-1 behind them."""
+    zone.add_network("net")
+    add_router(zone, one_of_two(1, vrrp))
+    assert becomes(zone, "r-1-VM", "PRIMARY")
+    add_router(zone, one_of_two(2, vrrp))
+    assert becomes(zone, "r-2-VM", "BACKUP")
+    zone.add_vm(vm(1))
+    zone.add_vm(vm(2))
+
+
+class Session:
+    """A TCP connection from a guest to the outside world that has said something already."""
+
+    def __init__(self, node: str) -> None:
+        with inside("upstream", lambda: socket.create_server((EGRESS_TARGET, 9000))) as server:
+            self.near = inside(node, lambda: socket.create_connection((EGRESS_TARGET, 9000), timeout=2))
+            self.far, _ = server.accept()
+        assert self.alive(2.0)
+
+    def alive(self, within_s: float) -> bool:
+        """Whether something said by the guest now arrives in time."""
+        self.far.settimeout(within_s)
+        self.near.sendall(b"x")
+        try:
+            return bool(self.far.recv(100))
+        except TimeoutError:
+            return False
+
+
+def test_one_becomes_primary_and_the_other_waits() -> None:
+    """The gateway's address is the primary's alone; the backup's public side is down; both directions work."""
+
+    def scene(zone: Zone) -> None:
+        build_pair(zone)
+        assert "10.1.1.1/" in call("r-1-VM", "ip", "-4", "-br", "address", "show", "eth0").stdout
+        assert "10.1.1.1/" not in call("r-2-VM", "ip", "-4", "-br", "address", "show", "eth0").stdout
+        assert "DOWN" in call("r-2-VM", "ip", "-br", "link", "show", "eth2").stdout
+        assert answers("vm-1-net", EGRESS_TARGET)
+        assert answers("upstream", STATIC)
+
+    in_box(scene)
+
+
+def test_the_backup_takes_over_when_the_primary_dies_and_sessions_live_on() -> None:
+    """After at most three advertisements and the skew, with all it was told as backup; the connection goes on."""
+
+    def scene(zone: Zone) -> None:
+        build_pair(zone)
+        session = Session("vm-1-net")
+        for name in ("r-1-VM", "r-2-VM"):
+            zone.program_router(name, replace(rules(), public_ips=(SOURCE_NAT, STATIC)))
+        zone.synchronise("r-2-VM")
+        start = time.monotonic()
+        zone.stop_router("r-1-VM")
+        assert not answers("vm-1-net", EGRESS_TARGET)
+        assert becomes(zone, "r-2-VM", "PRIMARY")
+        assert 2.0 < time.monotonic() - start < FAILOVER_S + 1.5
+        assert answers("vm-1-net", EGRESS_TARGET)
+        assert answers("upstream", STATIC)
+        assert session.alive(5.0)
+
+    in_box(scene)
+
+
+def test_a_released_primary_hands_over_at_once() -> None:
+    """Its last advertisement says so: the peer does not wait for three to be missed; sessions go on."""
+
+    def scene(zone: Zone) -> None:
+        build_pair(zone, Vrrp(priority=254, commit_first=True))
+        session = Session("vm-1-net")
+        zone.synchronise("r-2-VM")
+        start = time.monotonic()
+        zone.set_redundancy("r-1-VM", "released")
+        assert becomes(zone, "r-2-VM", "PRIMARY")
+        assert time.monotonic() - start < 2.0
+        assert zone.redundancy_state("r-1-VM") == "BACKUP"
+        assert session.alive(5.0)
+        assert answers("vm-1-net", EGRESS_TARGET)
+        assert answers("upstream", STATIC)
+
+    in_box(scene)
+
+
+def test_split_brain_and_its_end() -> None:
+    """A backup that hears nobody becomes primary beside the primary; when it hears again, one gives way."""
+
+    def scene(zone: Zone) -> None:
+        build_pair(zone)
+        zone.set_redundancy("r-2-VM", "deaf")
+        assert becomes(zone, "r-2-VM", "PRIMARY")
+        assert zone.redundancy_state("r-1-VM") == "PRIMARY"
+        zone.set_redundancy("r-2-VM", "normal")
+        assert wait_until(lambda: sorted(states(zone)) == ["BACKUP", "PRIMARY"], within_s=8)
+        assert wait_until(lambda: answers("vm-1-net", EGRESS_TARGET), within_s=8)
+
+    in_box(scene)
+
+
+def test_both_backup_and_its_end() -> None:
+    """Released both, nobody has the gateway's address; made normal, one takes it again."""
+
+    def scene(zone: Zone) -> None:
+        build_pair(zone)
+        for name in ("r-2-VM", "r-1-VM"):
+            zone.set_redundancy(name, "released")
+        assert states(zone) == ["BACKUP", "BACKUP"]
+        assert not answers("vm-1-net", "10.1.1.1")
+        zone.set_redundancy("r-2-VM", "normal")
+        assert becomes(zone, "r-2-VM", "PRIMARY")
+        assert answers("vm-1-net", EGRESS_TARGET)
+
+    in_box(scene)
