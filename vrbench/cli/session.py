@@ -24,7 +24,7 @@ from vrbench.cloud.removal import TeardownReport
 from vrbench.cloud.teardown import teardown
 from vrbench.core.facts import Context, TrialFacts
 from vrbench.core.model import Environment
-from vrbench.core.plan import EnvironmentPlan, Plan, expected_streams, short_name, user_data
+from vrbench.core.plan import EnvironmentPlan, Plan, expected_streams, guests_behind, short_name, user_data
 from vrbench.core.results import Run
 from vrbench.probes.observation import Sensors
 from vrbench.remote import HostKeyPins, generate_key
@@ -191,10 +191,10 @@ class Session:
         kind = self.plan.profile.operation.kind
         # Watched for longer than the trial does: what comes next has to wait for it.
         operation = RunningOperation(self._cloud, kind, environment, 2 * limits.job_timeout_s)
-        expected = expected_streams(self.plan, environment)
+        expected, behind = expected_streams(self.plan, environment), guests_behind(environment)
 
         def note(facts: TrialFacts) -> None:
-            self.store.write_facts(replace(facts, lab=self.in_lab, expected=expected))
+            self.store.write_facts(replace(facts, lab=self.in_lab, expected=expected, behind=behind))
 
         facts = run_trial(number, limits, observation, operation, self.screen, SystemClock(), note)
         note(facts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from vrbench.core.causes import with_causes
 from vrbench.core.facts import NodeClock, TrialFacts
 from vrbench.core.method import Method
 from vrbench.core.model import Outcome, Stream
@@ -27,7 +28,7 @@ def analyze_trial(facts: TrialFacts, logs: Sequence[bytes], method: Method) -> T
     """
     nodes = [_read(log, facts, method.threshold_s) for log in logs]
     measured = {(n.node, s.stream.name): _stream_result(n, s, facts, method) for n in nodes for s in n.streams}
-    streams = (*measured.values(), *_unseen(facts, measured.keys()))
+    streams = with_causes(facts, logs, (*measured.values(), *_unseen(facts, measured.keys())))
     verdict, caveats = judge(facts, nodes, streams, method)
     return TrialResult(
         facts,

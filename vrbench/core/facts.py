@@ -90,7 +90,8 @@ class TrialFacts:
 
     ``requested_ns`` is CLOCK_MONOTONIC of the harness just before the operation was sent, ``observed_ns`` when the
     probers were told to stop (0: not known); ``job_s`` seconds from the request to the first look that saw the job
-    ended. ``expected``: (node, stream) of everything that was to be probed.
+    ended. ``expected``: (node, stream) of everything that was to be probed. ``behind``: the
+    guest behind each public end.
     """
 
     number: int
@@ -109,6 +110,7 @@ class TrialFacts:
     probers_failed: tuple[str, ...] = ()
     observed_ns: int = 0
     expected: tuple[tuple[str, Stream], ...] = ()
+    behind: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,11 +29,15 @@ class Outcome(StrEnum):
 
 
 class Direction(StrEnum):
-    """Which way a stream crosses the router; control streams do not cross it."""
+    """Which way a stream crosses the router; control streams do not cross it, and router ones end in it.
+
+    What ends in the router is evidence of causes only: it enters no figure and no verdict.
+    """
 
     EGRESS = "egress"
     INGRESS = "ingress"
     CONTROL = "control"
+    ROUTER = "router"
 
 
 class Verdict(StrEnum):
@@ -42,6 +46,19 @@ class Verdict(StrEnum):
     VALID = "valid"
     INVALID = "invalid"
     UNKNOWN = "unknown"
+
+
+class Cause(StrEnum):
+    """Why a path was down. What each claims, and on what evidence, stands in ``core.causes``."""
+
+    ROUTER_GONE = "router gone"
+    NAT_MISSING = "NAT missing"
+    FIREWALL_MISSING = "firewall missing"
+    STALE_ARP = "stale ARP"
+    OLD_FLOW_CUT = "old flow cut"
+    SERVICE_SLOW = "service slow"
+    SERVICE_REFUSES = "service refuses"
+    UNATTRIBUTED = "unattributed"
 
 
 BESIDE = ("tcp-ingress", "dns")  # probes whose streams are reported beside the headline figures
@@ -65,12 +82,13 @@ class Stream:
     @property
     def counts(self) -> bool:
         """Whether it goes into the headline figures; the other streams of a direction are reported beside them."""
-        return self.direction is not Direction.CONTROL and self.probe not in BESIDE and self.flow != "auth"
+        crosses = self.direction in (Direction.EGRESS, Direction.INGRESS)
+        return crosses and self.probe not in BESIDE and self.flow != "auth"
 
     @property
     def awaited(self) -> bool:
         """Whether a trial waits for it to recover: a session that was cut never does, and that is a result."""
-        return self.probe != "tcp-ingress"
+        return self.probe != "tcp-ingress" and self.direction is not Direction.ROUTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +103,26 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class CausePhase:
+    """A part of an outage window with one cause, in the window's own time."""
+
+    cause: Cause
+    start_s: float
+    end_s: float
+
+    @property
+    def seconds(self) -> float:
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
 class OutageWindow:
     """A maximal run of down samples of one stream, with bounds on how long the path was really down.
 
     ``at_least_s`` <= ``estimate_s`` <= ``at_most_s``. ``censored``: still open when observation ended; then, and when
     the stream was never up before, ``at_most_s`` is infinite. A window without any down sample is ``blind``: a stretch
-    in which nothing was seen, which bounds what may have happened there.
+    in which nothing was seen, which bounds what may have happened there. ``phases`` fill the estimate, in order, and
+    ``cause`` is what they come to in words; both are empty where causes were not looked for.
     """
 
     start_s: float
@@ -102,6 +134,7 @@ class OutageWindow:
     gaps: int
     censored: bool
     cause: str = ""
+    phases: tuple[CausePhase, ...] = ()
 
     @property
     def blind(self) -> bool:

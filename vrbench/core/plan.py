@@ -175,6 +175,11 @@ def expected_streams(plan: Plan, environment: Environment) -> tuple[tuple[str, S
     return (*guests, *((HARNESS, s) for s in (*layers, *control_streams(plan))))
 
 
+def guests_behind(environment: Environment) -> dict[str, str]:
+    """The guest behind each public end, by what probes call their target."""
+    return {f"{e.public_ip}:{e.port}": e.guest for e in environment.endpoints}
+
+
 def short_name(environment: Environment, guest: str) -> str:
     """A guest's name without the run's prefix: vm1."""
     return guest.removeprefix(f"{environment.network_name.rpartition('-')[0]}-")

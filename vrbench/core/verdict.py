@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from vrbench.core.facts import Caveat, CaveatKind, TrialFacts
 from vrbench.core.method import Method
 from vrbench.core.model import Direction, OutageWindow, Verdict
-from vrbench.core.results import StreamResult
+from vrbench.core.results import MEASURED, StreamResult
 from vrbench.core.samples import NodeLog
 
 RFC6201_BASELINE_S = 15.0
@@ -130,7 +130,7 @@ def _of_the_controls(streams: Sequence[StreamResult], measured: Sequence[StreamR
 
 def _beside(stream: StreamResult) -> bool:
     """Whether it is reported beside the figures (sessions, names, logins), not in them."""
-    return not stream.stream.counts and stream.stream.direction is not Direction.CONTROL
+    return not stream.stream.counts and stream.stream.direction in MEASURED
 
 
 def _lost_any(stream: StreamResult) -> bool:
