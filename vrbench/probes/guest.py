@@ -18,17 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vrbench.core.model import Guest
-from vrbench.probes.bundle import agent_bundle
 from vrbench.probes.config import PhasedStream, ProbeError
 from vrbench.probes.observer import ends_in_order
-from vrbench.probes.readiness import FIND_PYTHON
+from vrbench.probes.readiness import FIND_PING, FIND_PYTHON
+from vrbench.probes.small_guest import PingAgent, PingCopy, PythonAgent, RawCopy, Task, agent_for
 from vrbench.remote import CommandFailed, Completed, Remote, RemoteError
 
 IDLE_S = 3.0  # an agent logs at least once a second: after this long the connection is given up
 CLOCK_EXCHANGES = 15
 
-# Saves the agent from standard input; prints its directory, then the command that runs Python there, with the right to
-# raw sockets if possible.
+# Makes the agent's directory and looks for what can run an agent; prints the directory, what was found, how to get the
+# right to raw sockets (empty where there is no need or no way), and the program.
 _DEPLOY = (
     """
 umask 077
@@ -36,10 +36,15 @@ d=/tmp/vrbench-{id}; mkdir "$d" 2>/dev/null || {{ d=$HOME/.vrbench-{id}; mkdir "
 """
     + FIND_PYTHON
     + """
-[ -n "$p" ] || {{ echo "no Python 3.6 or later" >&2; rmdir "$d"; exit 1; }}
-cat > "$d/agent.pyz" || exit 1
-echo "$d"
-if [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then echo "sudo -n $p"; else echo "$p"; fi
+k=python
+[ -n "$p" ] || {{
+"""
+    + FIND_PING
+    + """
+}}
+[ -n "$p" ] || {{ echo "neither Python 3.6 or later nor a ping of iputils or BusyBox" >&2; rmdir "$d"; exit 1; }}
+s=; [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null && s="sudo -n"
+printf "%s\\n" "$d" "$k" "$s" "$p"
 """
 )
 
@@ -54,7 +59,7 @@ class ClockOffset:
 
 @dataclass(frozen=True, slots=True)
 class GuestFacts:
-    """What a guest says of itself; another ``boot_id`` means another monotonic clock."""
+    """What a guest says of itself; another ``boot_id`` means another monotonic clock; ``python`` may be empty."""
 
     boot_id: str
     python: str
@@ -74,7 +79,8 @@ class GuestAgent:
         self.guest, self.local_log = guest, local_log
         self._connect = connect
         self._home = ""
-        self._python: list[str] = []
+        self._agent: PythonAgent | PingAgent = PythonAgent(())
+        self._copy: RawCopy | PingCopy = RawCopy(local_log)
         self._ended_early = ""
         self._done = threading.Event()
         self._follower: threading.Thread | None = None
@@ -100,13 +106,18 @@ class GuestAgent:
         return self._path("probe.log") if self._home else ""
 
     def deploy(self) -> None:
-        """Put the agent into a directory of its own, readable by this user only."""
+        """Put the agent into a directory of its own, readable by this user only: Python's, or else ping's."""
         with self._connection() as remote:
-            done = remote.run(_DEPLOY.format(id=secrets.token_hex(8)), stdin=agent_bundle())
-        if done.code != 0:
-            raise self._failed("has no place for the agent", done)
-        *_, self._home, python = done.out.decode().splitlines()  # a login script may have said things first
-        self._python = python.split()
+            done = remote.run(_DEPLOY.format(id=secrets.token_hex(8)))
+            if done.code != 0:
+                raise self._failed("has no place for the agent", done)
+            # A login script may have said things first.
+            *_, self._home, kind, sudo, program = done.out.decode().splitlines()
+            self._agent = agent_for(kind, sudo, program)
+            place = shlex.quote(self._path(self._agent.file))
+            done = remote.run(f"umask 077; cat > {place}", stdin=self._agent.content())
+            if done.code != 0:
+                raise self._failed("can't keep the agent", done)
 
     def facts(self) -> GuestFacts:
         """What the guest says of itself."""
@@ -124,8 +135,10 @@ class GuestAgent:
         with self._connection() as remote:
             answers = remote.exchange(self._command("clock"), CLOCK_EXCHANGES, timeout_s=10.0)
         sent, received, clock = min(answers, key=lambda answer: answer[1] - answer[0])
+        half_tick_ns = self._agent.tick_ns // 2
         try:
-            return ClockOffset(int(clock) - (sent + received) // 2, (received - sent + 1) // 2)
+            guest_ns = int(clock) + half_tick_ns
+            return ClockOffset(guest_ns - (sent + received) // 2, (received - sent + 1) // 2 + half_tick_ns)
         except ValueError as error:
             raise ProbeError(f"guest {self.guest.name} tells no time but {clock[:80]!r}") from error
 
@@ -134,17 +147,16 @@ class GuestAgent:
 
         ``lane`` is this guest's number and the number of guests behind its router: they must not share ICMP ids.
         """
-        config = {
-            "log": self._path("probe.log"),
-            "node": self.guest.name,
-            "max_s": max_s,
-            "lane": lane,
-            "streams": [phased.as_json() for phased in streams],
-        }
-        place = self._path("probe.json")
+        task = Task(self.guest.name, tuple(streams), max_s, lane)
+        place = self._path("probe.conf")
         script = f"umask 077; cat > {place} && {self._command('start', place)}"
         with self._connection() as remote:
-            done = remote.run(script, stdin=json.dumps(config).encode())
+
+            def ask(arguments: Sequence[str], timeout_s: float) -> Completed:
+                return remote.run(self._command(*arguments), timeout_s)
+
+            config, self._copy = self._agent.prepare(task, self._home, self.local_log, ask)
+            done = remote.run(script, stdin=config)
         if done.code != 0:
             raise self._failed("can't probe", done)
 
@@ -191,7 +203,7 @@ class GuestAgent:
         while True:
             try:
                 with self._connect() as remote:
-                    done = remote.run(self._command("stop", self._path("probe.json")))
+                    done = remote.run(self._command("stop", self._path("probe.conf")))
                 return done.err.decode(errors="replace").strip() if done.code else ""
             except RemoteError as error:
                 if time.monotonic() + 1 > end:
@@ -216,13 +228,12 @@ class GuestAgent:
 
     def _fetch(self) -> None:
         """Append to the local log what the guest has beyond it, until the guest or the connection ends."""
-        with self.local_log.open("ab") as local, self._connect() as remote:
-            following = self._command("follow", self._path("probe.log"), str(local.tell()))
+        with self._connect() as remote:
+            following = self._command("follow", self._path("probe.log"), str(self._copy.fetched()))
             for chunk in remote.stream(following, IDLE_S):
                 if self._done.is_set():
                     return
-                local.write(chunk)
-                local.flush()
+                self._copy.append(chunk)
 
     @contextmanager
     def _connection(self) -> Iterator[Remote]:
@@ -236,7 +247,7 @@ class GuestAgent:
         return f"{self._home}/{name}"
 
     def _command(self, *arguments: str) -> str:
-        return shlex.join([*self._python, self._path("agent.pyz"), *arguments])
+        return shlex.join([*self._agent.command, self._path(self._agent.file), *arguments])
 
     def _failed(self, what: str, done: Completed) -> ProbeError:
         said = (done.out + done.err).decode(errors="replace").strip()

@@ -20,6 +20,18 @@ for p in python3 /usr/libexec/platform-python python3.6; do
 done
 """
 
+# Sets k to iputils or busybox and p to what runs that ping; p is empty without one. By its path: a shell of BusyBox may
+# take its own ping for the word.
+FIND_PING = """
+p=
+for c in "$(command -v ping)" "busybox ping"; do
+  case $($c -V 2>&1 </dev/null) in
+    *iputils*) k=iputils p=$c; break;;
+    *BusyBox*) k=busybox p=$c; break;;
+  esac
+done
+"""
+
 # cloud-init has its directory before sshd runs; without one it was not started, and waiting for it would never end.
 _LOOK = (
     """
@@ -32,7 +44,15 @@ fi
 """
     + FIND_PYTHON
     + """
-[ -n "$p" ] && echo "vrbench python $p"
+if [ -n "$p" ]; then
+  echo "vrbench python $p"
+else
+"""
+    + FIND_PING
+    + """
+  [ -n "$p" ] && echo "vrbench ping $p" && $s $p -c 1 127.0.0.1 </dev/null >/dev/null && echo "vrbench icmp 1"
+  p=
+fi
 $s ${{p:-false}} -c '
 import socket
 for kind in socket.SOCK_RAW, socket.SOCK_DGRAM:
@@ -76,8 +96,9 @@ def look(remote: Remote, wait_s: float) -> Readiness:
 def judge(found: Mapping[str, str]) -> Readiness:
     """What the answers of a look mean."""
     booting = found.get("cloud-init") == TIMED_OUT
-    if "python" not in found:
-        return Readiness("has no Python 3.6 or later: choose a template that has", booting=booting)
+    if "python" not in found and "ping" not in found:
+        lacks = "has no Python 3.6 or later, and no ping of iputils or BusyBox either: choose a template that has"
+        return Readiness(lacks, booting=booting)
     if "icmp" not in found:
         cure = "log in as root, allow sudo without a password, or set sysctl net.ipv4.ping_group_range='0 2147483647'"
         return Readiness(f"may not send ICMP: {cure}", booting=booting)
