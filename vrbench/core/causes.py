@@ -27,9 +27,9 @@ and for a public address in the harness's own neighbour table.
 *service slow*, *service refuses*: the port accepts connections, and what was asked of the service came late or not at
 all, or was refused. For names: the gateway answers, and its resolver does not.
 
-A path beside the router that is down at the same moment (control) clears the router: then nothing is attributed. Where
-a coarse stream's window begins before a finer one's or ends after it by less than its own interval, that is its grain,
-and stays unattributed.
+A path beside the router that is down at the same moment (control) clears the router: then nothing is attributed. Nor
+is a time in which the stream had no probe of its own: where its window begins before the evidence does, or ends after
+it, by no more than its interval, that is its grain.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ from vrbench.core.rawlog import Refusal, decode_header
 from vrbench.core.results import StreamResult
 from vrbench.core.scene import CLOCKS_S, UNSEEN, GuestView, Scene, State, Track, set_scene, span
 
+LATEST = 1.5  # intervals from one probe to the next, at the most: a probe is sent half an interval late, or never
 SHORTEST_S = 0.001  # a phase shorter than this is two nodes' difference about one moment
 PROHIBITED = frozenset(3 << 8 | code for code in (3, 9, 10, 13))  # ICMP unreachable, as filters say it
 
@@ -104,14 +105,18 @@ class _Case:
     def end_s(self) -> float:
         return self.window.start_s + self.window.estimate_s
 
-    def appeared(self, at_s: float) -> bool:
-        """Whether a router that came into view at ``at_s`` is one that this path has never worked through."""
-        return self.began_s <= at_s + CLOCKS_S + self.stream.stream.interval_s
+    def bare(self, at_s: float) -> bool:
+        """Whether this path failed through a router that came into view at ``at_s``, and has not worked through it yet."""
+        never = self.began_s <= at_s + CLOCKS_S + self.stream.stream.interval_s
+        return never and self.holds_a_probe(at_s, self.end_s)
 
-    def outlasts(self, finer: Track, t_s: float) -> bool:
-        """Whether probes failed while ``finer`` was up, about a moment, so that it is more than a coarse grain."""
-        begun_s = max(self.window.start_s, finer.recovered_s(t_s))
-        return not self.window.gaps and min(self.end_s, finer.falls_s(t_s)) - begun_s > self.stream.stream.interval_s
+    def alone(self, finer: Track, t_s: float) -> bool:
+        """Whether probes failed while ``finer`` was up, about a moment at which it is."""
+        return self.holds_a_probe(max(self.window.start_s, finer.recovered_s(t_s)), min(self.end_s, finer.falls_s(t_s)))
+
+    def holds_a_probe(self, start_s: float, end_s: float) -> bool:
+        """Whether a probe of this window must have been sent between two moments, by its schedule."""
+        return end_s - start_s > (LATEST + self.window.gaps) * self.stream.stream.interval_s
 
 
 def _phases(scene: Scene, stream: StreamResult, window: OutageWindow) -> Iterator[CausePhase]:
@@ -147,7 +152,7 @@ def _egress(case: _Case, t_s: float) -> Cause:
         answers = guest.gateway.at(t_s) is State.UP
         return _service(case, t_s) if answers else _way_out(case, guest, t_s)
     if case.stream.stream.flow != "fresh" and guest.fresh.at(t_s) is State.UP:
-        return Cause.OLD_FLOW_CUT if case.outlasts(guest.fresh, t_s) else Cause.UNATTRIBUTED
+        return Cause.OLD_FLOW_CUT if case.alone(guest.fresh, t_s) else Cause.UNATTRIBUTED
     return _way_out(case, guest, t_s)
 
 
@@ -172,7 +177,7 @@ def _answers_but_passes_nothing(case: _Case, guest: GuestView, t_s: float) -> bo
     """Whether the router came into this guest's view and is the one through which its path recovers."""
     answers = guest.gateway.at(t_s) is State.UP
     seen_s = guest.appeared_s(t_s) if answers else guest.moved_s(t_s)
-    return guest.history.mac_at(t_s) == guest.history.mac_at(case.end_s) and case.appeared(seen_s)
+    return guest.history.mac_at(t_s) == guest.history.mac_at(case.end_s) and case.bare(seen_s)
 
 
 def _not_found_by_asking(guest: GuestView, t_s: float) -> bool:
@@ -197,7 +202,7 @@ def _ingress(case: _Case, t_s: float) -> Cause:
     """The way to a public end: its SYN first, then what the service makes of it."""
     syn = case.scene.ends.get(case.stream.stream.target, UNSEEN)
     if case.stream.stream.flow != "syn" and syn.at(t_s) is State.UP:
-        if not case.outlasts(syn, t_s):
+        if not case.alone(syn, t_s):
             return Cause.UNATTRIBUTED
         return Cause.OLD_FLOW_CUT if case.stream.stream.probe == "tcp-ingress" else _service(case, t_s)
     found = _way_in(case, t_s)
@@ -218,13 +223,13 @@ def _way_in(case: _Case, t_s: float) -> Cause:
         return Cause.FIREWALL_MISSING
     if not scene.works(t_s):
         return Cause.ROUTER_GONE if scene.silent(t_s) else Cause.UNATTRIBUTED
-    appeared = case.appeared(scene.appeared_s(t_s))
+    bare = case.bare(scene.appeared_s(t_s))
     if refusal == Refusal.RST:  # it may come from the guest as well as from the router
-        return Cause.UNATTRIBUTED if appeared else Cause.SERVICE_REFUSES
+        return Cause.UNATTRIBUTED if bare else Cause.SERVICE_REFUSES
     stale = _stale_behind(case, t_s)
     if stale is not None:
         return stale
-    return Cause.FIREWALL_MISSING if appeared else Cause.UNATTRIBUTED
+    return Cause.FIREWALL_MISSING if bare else Cause.UNATTRIBUTED
 
 
 def _stale_behind(case: _Case, t_s: float) -> Cause | None:

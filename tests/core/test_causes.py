@@ -1,0 +1,230 @@
+"""Which evidence supports which cause, and which does not."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.core.causes import (
+    FAILED,
+    NEW,
+    OLD,
+    REACHABLE,
+    STALE,
+    UP,
+    Log,
+    analysed,
+    causes,
+    down,
+    fills,
+    guest,
+    harness,
+    one,
+    told,
+)
+from vrbench.core.causes import in_words, seconds_by_cause
+from vrbench.core.model import Cause, CausePhase, Direction
+
+AT_FIRST = (-0.9, OLD, REACHABLE)
+ADMIN_PROHIBITED, RST, SILENCE = 0x030D, 1, 0
+END, OTHER = "198.51.100.11:22", "198.51.100.12:22"
+
+
+def replaced(log: Log, at_s: float = 2.0) -> Log:
+    """A log whose gateway moved when the new router announced itself."""
+    log.entries += [AT_FIRST, (at_s, NEW, STALE)]
+    return log
+
+
+def test_a_router_replaced_serially() -> None:
+    """Nobody answers, then the new one answers its guests but passes nothing, and each end waits for its own rule."""
+    trial = analysed(
+        replaced(guest("vm1", down(1, 3), gateway=down(1, 2))),
+        replaced(guest("vm2", down(1, 3), gateway=down(1, 2))),
+        harness(down(1, 4), other=down(1, 4.5)),
+    )
+    assert told(one(trial, "vm1", "fresh")) == [("router gone", 1.0, 2.0), ("NAT missing", 2.0, 3.0)]
+    assert told(one(trial, "harness", "syn", END)) == [("router gone", 1.0, 2.0), ("firewall missing", 2.0, 4.0)]
+    assert told(one(trial, "harness", "syn", OTHER)) == [("router gone", 1.0, 2.0), ("firewall missing", 2.0, 4.5)]
+    assert one(trial, "vm1", "fresh").cause == "router gone 1.00 s, NAT missing 1.00 s"
+
+
+def test_a_router_that_comes_up_beside_the_old_one() -> None:
+    """The gateway never stops answering: what is missing is missing on the new router."""
+    trial = analysed(replaced(guest("vm1", down(2.1, 3), gateway=UP)), harness(down(2.1, 3.2)))
+    assert told(one(trial, "vm1", "fresh")) == [("NAT missing", 2.1, 3.0)]
+    assert told(one(trial, "harness", "syn")) == [("firewall missing", 2.1, 3.2)]
+
+
+def test_a_router_that_reboots_keeps_its_address() -> None:
+    """No entry moves; that it answers again is when it came into view."""
+    rebooted = guest("vm1", down(1, 3), gateway=down(1, 2))
+    rebooted.entries.append(AT_FIRST)
+    trial = analysed(rebooted, harness(down(1, 3)))
+    assert told(one(trial, "vm1", "fresh")) == [("router gone", 1.0, 2.0), ("NAT missing", 2.0, 3.0)]
+    assert told(one(trial, "harness", "syn")) == [("router gone", 1.0, 2.0), ("firewall missing", 2.0, 3.0)]
+
+
+def test_the_announcement_is_the_finer_time() -> None:
+    """The gateway's next answer came 100 ms after it had announced itself: it was there from then on."""
+    trial = analysed(replaced(guest("vm1", down(1, 3), gateway=down(1, 2.1)), 2.03))
+    assert told(one(trial, "vm1", "fresh")) == [("router gone", 1.0, 2.03), ("NAT missing", 2.03, 3.0)]
+
+
+def test_a_guest_with_a_stale_entry() -> None:
+    """One guest still sends to the old address while the other reaches the router at its new one."""
+    left_behind = guest("vm1", down(1, 4), gateway=down(1, 4))
+    left_behind.entries += [AT_FIRST, (3.95, 0, FAILED), (3.98, NEW, REACHABLE)]
+    trial = analysed(
+        left_behind, replaced(guest("vm2", down(1, 2), gateway=UP), 1.0), harness(down(1, 4), other=down(1, 2)),
+        behind={END: "vm1", OTHER: "vm2"},
+    )  # fmt: skip
+    assert told(one(trial, "vm1", "fresh")) == [("stale ARP", 1.0, 3.98), ("unattributed", 3.98, 4.0)]
+    assert told(one(trial, "vm2", "fresh")) == [("NAT missing", 1.0, 2.0)]
+    assert told(one(trial, "harness", "syn", END)) == [("stale ARP", 1.0, 3.98), ("unattributed", 3.98, 4.0)]
+    assert told(one(trial, "harness", "syn", OTHER)) == [("firewall missing", 1.0, 2.0)]
+
+
+def test_whose_entry_is_stale_must_be_known() -> None:
+    """Where nobody knows which guest is behind a public end, a stale guest may be why: no other cause is claimed."""
+    left_behind = guest("vm1", down(1, 4), gateway=down(1, 4))
+    left_behind.entries += [AT_FIRST, (3.98, NEW, STALE)]
+    trial = analysed(left_behind, replaced(guest("vm2", down(1, 2), gateway=UP), 1.0), harness(down(1, 4)))
+    assert causes(one(trial, "harness", "syn")) == ["unattributed"]
+
+
+def test_a_gateway_found_only_by_asking_may_have_been_there() -> None:
+    """A lone guest that asked anew finds another router: until it asked, gone and not announced look the same."""
+    lone = guest("vm1", down(1, 4), gateway=down(1, 4))
+    lone.entries += [AT_FIRST, (3.0, OLD, FAILED), (3.95, NEW, REACHABLE)]
+    assert told(one(analysed(lone), "vm1", "fresh")) == [
+        ("unattributed", 1.0, 3.0), ("router gone", 3.0, 3.95), ("unattributed", 3.95, 4.0),
+    ]  # fmt: skip
+
+
+def test_an_old_flow_that_stays_dead() -> None:
+    """New flows pass again; the old one was bound without NAT."""
+    trial = analysed(replaced(guest("vm1", down(1, 2), persistent=down(1, 4), gateway=UP), 1.0))
+    assert told(one(trial, "vm1", "persistent")) == [("NAT missing", 1.0, 2.0), ("old flow cut", 2.0, 4.0)]
+
+
+def test_a_service_slower_than_the_network() -> None:
+    """The port accepts and no banner comes; refused instead, it says so."""
+    for how, cause in (("L", "service slow"), ("F", "service refuses")):
+        banner = UP[:20] + "L" * 10 + how * 20 + UP[50:]
+        trial = analysed(replaced(guest("vm1", UP, gateway=UP), 1.0), harness(down(1, 2), banner=banner))
+        assert told(one(trial, "harness", "banner")) == [("firewall missing", 1.0, 2.0), (cause, 2.0, 4.0)]
+
+
+def test_the_grain_of_a_coarse_stream_is_no_cause() -> None:
+    """A banner probe that was lost with the network says nothing of the service, before or after."""
+    banner = down(0.9, 2.1)  # one slot before the SYN fell, one after it recovered: within its own interval
+    trial = analysed(replaced(guest("vm1", UP, gateway=UP), 1.0), harness(down(1, 2), banner=banner))
+    found = told(one(trial, "harness", "banner"))
+    assert [c for c, _, _ in found] == ["unattributed", "firewall missing", "unattributed"]
+    assert found[1][2] - found[1][1] == pytest.approx(1.1, abs=0.11)
+
+
+def test_without_gateway_probes_the_entry_speaks() -> None:
+    """Nobody answers for the address: gone. A router announced itself: bare. Before that nobody can say."""
+    trial = analysed(replaced(guest("vm1", down(1, 3)), 2.0))
+    assert told(one(trial, "vm1", "fresh")) == [("unattributed", 1.0, 2.0), ("NAT missing", 2.0, 3.0)]
+    asking = guest("vm1", down(1, 3))
+    asking.entries += [AT_FIRST, (1.5, 0, FAILED), (2.9, OLD, REACHABLE)]
+    assert told(one(analysed(asking), "vm1", "fresh")) == [
+        ("unattributed", 1.0, 1.5), ("router gone", 1.5, 2.9), ("unattributed", 2.9, 3.0),
+    ]  # fmt: skip
+
+
+def test_an_old_log_without_evidence_is_unattributed() -> None:
+    """Runs from before neighbour entries were logged still load, and claim nothing that they did not see."""
+    trial = analysed(guest("vm1", down(1, 3), persistent=down(1, 4)), harness(down(1, 3)))
+    assert causes(one(trial, "vm1", "fresh")) == ["unattributed"]
+    assert causes(one(trial, "harness", "syn")) == ["unattributed"]
+    assert causes(one(trial, "vm1", "persistent")) == ["unattributed", "old flow cut"]
+
+
+def test_what_once_worked_is_not_missing() -> None:
+    """An outage through a router that had worked already is none of its programming."""
+    twice = UP[:20] + "L" * 5 + "R" * 15 + "L" * 5 + UP[45:]
+    trial = analysed(replaced(guest("vm1", twice, gateway=UP), 1.0), harness(twice))
+    first, second = next(s for s in trial.of(Direction.EGRESS)).windows
+    assert (causes(first), causes(second)) == (["NAT missing"], ["unattributed"])
+    first, second = next(s for s in trial.of(Direction.INGRESS)).windows
+    assert (causes(first), causes(second)) == (["firewall missing"], ["unattributed"])
+
+
+def test_a_fault_of_the_fabric_clears_the_router() -> None:
+    """With the path beside the router down as well, nothing is said of the router."""
+    trial = analysed(replaced(guest("vm1", down(1, 3), gateway=down(1, 2), control=down(1, 3))))
+    assert causes(one(trial, "vm1", "fresh")) == ["unattributed"]
+    trial = analysed(replaced(guest("vm1", UP, gateway=UP)), harness(down(2, 3), control=down(2, 3)))
+    assert causes(one(trial, "harness", "syn")) == ["unattributed"]
+
+
+@pytest.mark.parametrize(
+    ("detail", "cause"), [(ADMIN_PROHIBITED, "firewall missing"), (RST, "service refuses"), (0x0300, "unattributed")]
+)
+def test_refusals_by_their_reason(detail: int, cause: str) -> None:
+    """A filter says that it prohibits; a reset through a router that was never away is the service's."""
+    refused = harness(down(1, 3, "F"))
+    refused.details["syn"] = detail
+    trial = analysed(guest("vm1", UP, gateway=UP), refused)
+    assert causes(one(trial, "harness", "syn")) == [cause]
+
+
+def test_a_reset_after_the_router_came_back_may_be_anybodys() -> None:
+    """The router or the guest could have sent it: nothing is claimed."""
+    refused = harness(down(1, 3, "F"))
+    refused.details["syn"] = RST
+    trial = analysed(replaced(guest("vm1", UP, gateway=UP), 1.0), refused)
+    assert causes(one(trial, "harness", "syn")) == ["unattributed"]
+
+
+def test_another_clock_changes_nothing() -> None:
+    """A guest whose clock is hours off tells the same story."""
+    trial = analysed(
+        replaced(guest("vm1", down(1, 3), gateway=down(1, 2), clock_s=7200.0)), harness(down(1, 4))
+    )  # fmt: skip
+    assert told(one(trial, "vm1", "fresh")) == [("router gone", 1.0, 2.0), ("NAT missing", 2.0, 3.0)]
+    assert told(one(trial, "harness", "syn")) == [("router gone", 1.0, 2.0), ("firewall missing", 2.0, 4.0)]
+
+
+def test_a_blind_window_has_no_cause() -> None:
+    """What was not seen has none."""
+    trial = analysed(guest("vm1", down(1, 3, "s")))
+    assert (one(trial, "vm1", "fresh").phases, one(trial, "vm1", "fresh").cause) == ((), "")
+
+
+def test_phases_fill_every_window() -> None:
+    """Whatever was seen, phases lie end to end over the estimate: no millisecond has two causes, or none."""
+    dice = random.Random(20261124)
+    for _ in range(60):
+        outcomes = [
+            "".join(dice.choices("RRRRRRLLF", k=1)[0] * dice.randint(1, 8) for _ in range(40))[:60] for _ in "1234567"
+        ]
+        lines = ["R" * 8 + o[8:] for o in outcomes]
+        log = guest("vm1", lines[0], persistent=lines[1], gateway=lines[2], control=lines[3])
+        log.entries += [(dice.uniform(-1, 5), dice.choice((OLD, NEW, 0)), dice.choice((2, 4, 0x20))) for _ in range(6)]
+        log.entries.sort()
+        trial = analysed(log, guest("vm2", lines[4], gateway=lines[5]), harness(lines[6], banner=lines[0]))
+        windows = [w for s in trial.streams if s.stream.counts for w in s.windows]
+        assert windows
+        assert all(fills(w, w.phases) for w in windows if not w.blind)
+
+
+def test_seconds_by_cause_are_means_over_streams() -> None:
+    """As the headline figure is; a cause that none had is left out."""
+    trial = analysed(
+        replaced(guest("vm1", down(1, 3), gateway=down(1, 2))), replaced(guest("vm2", down(1, 2.5), gateway=down(1, 2)))
+    )
+    found = seconds_by_cause(trial.of(Direction.EGRESS))
+    assert found == pytest.approx({Cause.ROUTER_GONE: 1.0, Cause.NAT_MISSING: 0.75})
+    assert sum(found.values()) == pytest.approx(trial.figures(Direction.EGRESS).downtime.estimate_s)
+
+
+def test_words_show_milliseconds() -> None:
+    """Short phases don't read as zero."""
+    phases = [CausePhase(Cause.ROUTER_GONE, 0.0, 1.844), CausePhase(Cause.UNATTRIBUTED, 1.844, 1.847)]
+    assert in_words(phases) == "router gone 1.84 s, unattributed 3 ms"
