@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import logging
 import os
@@ -11,8 +12,9 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from types import TracebackType
 
@@ -32,6 +34,18 @@ class CommandFailed(RemoteError):
     """A streamed command ended by itself with an exit code other than 0."""
 
 
+class LoginRefused(RemoteError):
+    """The guest answered, and does not take the run's key."""
+
+
+class HostKeyChanged(RemoteError):
+    """Another host key than at first contact."""
+
+
+class NoAnswer(RemoteError):
+    """Nothing came in time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Completed:
     """What a remote command left: its exit code (-1: killed by a signal) and its output."""
@@ -45,7 +59,7 @@ class HostKeyPins:
     """The host keys seen at first contact, kept in a known_hosts file of mode 0600; safe to share between threads."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._lock = threading.Lock()
         self._pins: dict[str, str] = {}
         if path.exists():
@@ -59,9 +73,9 @@ class HostKeyPins:
         with self._lock:
             pinned = self._pins.get(name, shown)
         if pinned != shown:
-            raise RemoteError(
+            raise HostKeyChanged(
                 f"{host} port {port} shows another host key than at first contact: {_fingerprint(shown)}, pinned "
-                f"{_fingerprint(pinned)} in {self._path}. Another machine answers there; if the guest was rebuilt on "
+                f"{_fingerprint(pinned)} in {self.path}. Another machine answers there; if the guest was rebuilt on "
                 "purpose, remove that line"
             )
 
@@ -75,12 +89,12 @@ class HostKeyPins:
 
     def _append(self, line: str) -> None:
         try:
-            fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             with os.fdopen(fd, "w") as file:
                 file.write(line)
         except OSError as error:
             raise RemoteError(
-                f"can't keep a guest's host key in {self._path}: {error.strerror}; is this machine's disk full, or the "
+                f"can't keep a guest's host key in {self.path}: {error.strerror}; is this machine's disk full, or the "
                 "file not yours?"
             ) from error
 
@@ -122,25 +136,32 @@ class Remote:
         cls, host: str, port: int, user: str, key_path: Path, pins: HostKeyPins, timeout_s: float = 10.0
     ) -> Remote:
         """Connect and log in with the key alone (no agent, no other keys); each step may take ``timeout_s``."""
-        name = f"{user}@{host} port {port}"
-        key = _load_key(key_path)
-        with _blamed(name):
+        with _blamed(_name(user, host, port)):
             sock = socket.create_connection((host, port), timeout_s)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            transport = paramiko.Transport(sock)
-            try:
-                transport.banner_timeout = transport.auth_timeout = transport.handshake_timeout = timeout_s
-                transport.channel_timeout = timeout_s
-                transport.start_client(timeout=timeout_s)
-                shown = transport.get_remote_server_key()
-                pins.check(host, port, shown.get_name(), shown.asbytes())
-                transport.auth_publickey(user, key)
-                # Not before: early in a first boot sshd may show the template's key, and makes its own later.
-                pins.keep(host, port, shown.get_name(), shown.asbytes())
-            except BaseException:
-                transport.close()
-                raise
-        return cls(transport, name)
+        return cls.over(sock, (host, port), user, key_path, pins, timeout_s)
+
+    @classmethod
+    def over(
+        cls,
+        sock: socket.socket,
+        address: tuple[str, int],
+        user: str,
+        key_path: Path,
+        pins: HostKeyPins,
+        timeout_s: float,
+    ) -> Remote:
+        """Log in over a connection to ``address`` that stands already; it is closed when that fails.
+
+        Raises NoAnswer, LoginRefused and HostKeyChanged apart from other RemoteErrors.
+        """
+        name = _name(user, *address)
+        try:
+            key = _load_key(key_path)
+            with _blamed(name):
+                return cls(_logged_in(sock, address, user, key, pins, timeout_s), name)
+        except BaseException:
+            sock.close()
+            raise
 
     def __enter__(self) -> Remote:
         return self
@@ -202,6 +223,14 @@ class Remote:
                 answers.append((sent_ns, time.monotonic_ns(), answer))
         return answers
 
+    def attach(self, command: str, timeout_s: float) -> Attached:
+        """Start ``command`` and leave it running, to talk with it; it ends with this connection at the latest."""
+        with _blamed(self.name):
+            channel = self._transport.open_session(timeout=timeout_s)
+            channel.settimeout(timeout_s)
+            channel.exec_command(command)
+            return Attached(self._transport, channel)
+
     @contextmanager
     def _execute(self, command: str | Sequence[str], timeout_s: float) -> Iterator[paramiko.Channel]:
         channel = self._transport.open_session(timeout=timeout_s)
@@ -211,6 +240,95 @@ class Remote:
             yield channel
         finally:
             channel.close()
+
+
+class End(Enum):
+    """How an attached command's connection ended."""
+
+    RESET = "reset"
+    CLOSED = "closed by its far end"
+    GIVEN_UP = "given up by this machine's TCP"
+
+
+class Attached:
+    """A running command's standard input and output, for one thread, without waiting.
+
+    ``fileno`` is readable (for select and its kin, not for read) when output is there or the end has come.
+    """
+
+    def __init__(self, transport: paramiko.Transport, channel: paramiko.Channel) -> None:
+        self._transport, self._channel = transport, channel
+        self._fd = channel.fileno()
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def send(self, data: bytes) -> None:
+        """Hand ``data`` to the connection; what the far end no longer takes is dropped, and ``end`` says why.
+
+        May wait once the kernel holds some ten kilobytes that nobody has acknowledged: don't send more than that.
+        """
+        with suppress(OSError, EOFError, paramiko.SSHException):
+            self._channel.sendall(data)
+
+    def receive(self) -> bytes:
+        """All output that is there."""
+        parts = []
+        while self._channel.recv_ready():
+            parts.append(self._channel.recv(1 << 16))
+        return b"".join(parts)
+
+    def end(self) -> End | None:
+        """How it ended; None while it goes on."""
+        if self._transport.is_active() and not (self._channel.closed or self._channel.eof_received):
+            return None
+        error = self._transport.get_exception()
+        number = error.errno if isinstance(error, OSError) else None
+        return {errno.ECONNRESET: End.RESET, errno.EPIPE: End.RESET, errno.ETIMEDOUT: End.GIVEN_UP}.get(
+            number or 0, End.CLOSED
+        )
+
+
+def _name(user: str, host: str, port: int) -> str:
+    return f"{user}@{host} port {port}"
+
+
+def _logged_in(
+    sock: socket.socket, address: tuple[str, int], user: str, key: paramiko.PKey, pins: HostKeyPins, timeout_s: float
+) -> paramiko.Transport:
+    """The transport of ``sock``, logged in with the key; each step may take ``timeout_s``."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    transport = paramiko.Transport(sock)
+    try:
+        transport.banner_timeout = transport.auth_timeout = transport.handshake_timeout = timeout_s
+        transport.channel_timeout = timeout_s
+        transport.start_client(timeout=timeout_s)
+        if not transport.initial_kex_done:
+            raise TimeoutError
+        shown = transport.get_remote_server_key()
+        pins.check(*address, shown.get_name(), shown.asbytes())
+        _authenticate(transport, user, key, timeout_s)
+        # Not before: early in a first boot sshd may show the template's key, and makes its own later.
+        pins.keep(*address, shown.get_name(), shown.asbytes())
+    except BaseException:
+        transport.close()
+        raise
+    return transport
+
+
+def _authenticate(transport: paramiko.Transport, user: str, key: paramiko.PKey, timeout_s: float) -> None:
+    """Log in; AuthenticationException only for a refusal (paramiko raises it for silence and a lost connection too)."""
+    begun = time.monotonic()
+    try:
+        missing = transport.auth_publickey(user, key)
+    except paramiko.AuthenticationException as error:
+        if time.monotonic() - begun >= timeout_s:
+            raise TimeoutError from error
+        if not transport.is_active():
+            raise ConnectionResetError("connection lost during the login") from error
+        raise
+    if missing:
+        raise paramiko.AuthenticationException(f"the key is not enough, also wanted: {', '.join(missing)}")
 
 
 def _load_key(path: Path) -> paramiko.PKey:
@@ -239,9 +357,9 @@ def _blamed(name: str) -> Iterator[None]:
     except RemoteError:
         raise
     except paramiko.AuthenticationException as error:
-        raise RemoteError(f"{name}: login refused: does this user have the run's key in authorized_keys?") from error
+        raise LoginRefused(f"{name}: login refused: does this user have the run's key in authorized_keys?") from error
     except TimeoutError as error:
-        raise RemoteError(f"{name}: no answer in time: is the path up and the guest alive?") from error
+        raise NoAnswer(f"{name}: no answer in time: is the path up and the guest alive?") from error
     except (OSError, EOFError, paramiko.SSHException) as error:
         reason = str(error) or type(error).__name__
         raise RemoteError(

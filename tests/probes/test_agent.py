@@ -15,10 +15,10 @@ import pytest
 
 from tests.probes.box import Box
 from tests.probes.rig import HARNESS, Agent, read_log, stream, wait_for
-from vrbench.core import rawlog
+from vrbench.core import plan, rawlog
 from vrbench.core.rawlog import Kind
 from vrbench.probes import agent as agent_module
-from vrbench.probes import banner, engine, syn
+from vrbench.probes import auth, banner, dns, engine, session, syn
 from vrbench.probes.echo import FRESH_CYCLE_S, fresh_cycle_s
 from vrbench.probes.observer import how_probed
 
@@ -34,8 +34,21 @@ def test_the_format_is_the_one_that_analysis_reads() -> None:
     assert engine.FORMAT == rawlog.FORMAT
     assert engine.RECORD.format == rawlog.RECORD.format
     assert {kind.name: getattr(engine, kind.name) for kind in Kind} == {kind.name: kind.value for kind in Kind}
-    refusals = {"RST": syn.REFUSED_RST, "CLOSED": banner.REFUSED_CLOSED, "NOT_SSH": banner.REFUSED_NOT_SSH}
+    refusals = {
+        "RST": syn.REFUSED_RST,
+        "CLOSED": banner.REFUSED_CLOSED,
+        "NOT_SSH": banner.REFUSED_NOT_SSH,
+        "LOGIN": auth.REFUSED_LOGIN,
+        "HOST_KEY": auth.REFUSED_HOST_KEY,
+        "BROKEN_OFF": auth.REFUSED_BROKEN_OFF,
+        "SESSION_RESET": session.SESSION_RESET,
+        "SESSION_CLOSED": session.SESSION_CLOSED,
+        "SESSION_GIVEN_UP": session.SESSION_GIVEN_UP,
+        "SESSION_OVER": session.SESSION_OVER,
+        "DNS": dns.REFUSED_DNS,
+    }
     assert refusals == {refusal.name: refusal.value for refusal in rawlog.Refusal}
+    assert dns.RESOLVER == plan.RESOLVER
 
 
 @pytest.mark.lab

@@ -24,7 +24,7 @@ VM = "vrb-1-vm1"
 
 
 def small_plan() -> Plan:
-    text = f'[lab]\n[environment]\nvms = 1\npublic_ips = 1\n[probes]\negress_target = "{HARNESS}"'
+    text = f'[lab]\n[environment]\nvms = 1\npublic_ips = 1\n[probes]\negress_target = "{HARNESS}"\ndns = false'
     return make_plan(load_profile(text, "test"), "run")
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
+from vrbench.core.costs import Cost, costs, kinds
 from vrbench.core.method import Method
 from vrbench.core.model import Direction, Environment, Stream
 from vrbench.core.profile import Profile
 from vrbench.core.values import show_duration
 
 HARNESS = "harness"  # the node name of the harness's own probers
+ObserverKind = Literal["session", "syn", "banner", "auth", "icmp"]  # the harness's probers, a process each
+RESOLVER = "resolver"  # the target that stands for the router's resolver, which only the guest knows
 # A banner probe leaves sshd before it logs in: with the defaults (MaxStartups 10:30:100, and PerSourcePenalties from
 # OpenSSH 9.8 on) sshd would refuse such probes and so fake the outage that they measure (measurement method, trap 3).
 GUEST_SSHD = "MaxStartups 1000:30:2000\nLoginGraceTime 20\nUseDNS no\n"
@@ -52,8 +56,12 @@ class Plan:
     run_id: str
     profile: Profile
     method: Method
-    probes_per_s: float  # our own packet rate: requests leaving all probers together
-    banner_per_s: float  # SSH connections a second over all guests
+    costs: tuple[Cost, ...]  # of each kind of probe that is switched on
+
+    @property
+    def probes_per_s(self) -> float:
+        """Our own packet rate: requests leaving all probers together."""
+        return sum(cost.probes_per_s for cost in self.costs)
 
     @property
     def lines(self) -> tuple[tuple[str, str], ...]:
@@ -67,10 +75,15 @@ class Plan:
             ("opens", f"SSH and ICMP from {_source(p)} only; egress"),
             ("operation", p.operation.kind),
             ("trials", f"{t.count}: baseline {show_duration(t.baseline)}, operation, then {observe}"),
-            ("probes", f"{self.probes_per_s:.0f} a second, of them {self.banner_per_s:.0f} SSH connections"),
+            ("probes", f"{self.probes_per_s:.0f} a second, of them {_connections(self.costs):.0f} SSH connections"),
+            *(("", f"{cost.kind}: {cost}") for cost in self.costs),
             ("method", self.method.id),
             ("removes", "all of it at the end, after a failure and after Ctrl-C"),
         )
+
+
+def _connections(listed: tuple[Cost, ...]) -> float:
+    return sum(cost.connections_per_s for cost in listed)
 
 
 def _cloud(profile: Profile) -> str:
@@ -84,7 +97,7 @@ def _source(profile: Profile) -> str:
 
 def make_plan(profile: Profile, run_id: str) -> Plan:
     """Resolve a profile."""
-    p, e, t = profile.probes, profile.environment, profile.trials
+    p, t = profile.probes, profile.trials
     method = Method(
         interval_s=p.interval,
         banner_interval_s=p.banner_interval,
@@ -92,11 +105,11 @@ def make_plan(profile: Profile, run_id: str) -> Plan:
         merge=p.merge,
         baseline_s=t.baseline,
         validation_s=t.validation,
+        kinds="+".join(kinds(p)),
+        dns_interval_s=p.dns_interval if p.dns else 0.0,
+        auth_interval_s=p.auth_interval if p.auth else 0.0,
     )
-    ends = max(e.vms, e.public_ips)
-    banners = ends / p.banner_interval
-    icmp = (e.vms * (3 if e.vms > 1 else 2) + bool(p.control_target)) / p.interval
-    return Plan(run_id, profile, method, ends / p.interval + banners + icmp, banners)
+    return Plan(run_id, profile, method, costs(profile))
 
 
 def user_data() -> str:
@@ -123,30 +136,39 @@ def _indented(text: str) -> str:
 
 
 def guest_streams(plan: Plan, environment: Environment, guest: int) -> tuple[Stream, ...]:
-    """What guest number ``guest`` probes: egress with both flows, and its neighbour as control."""
-    profile, name = plan.profile.probes, environment.guests[guest].name
+    """What guest number ``guest`` probes: egress on each flow, its neighbour as control, its resolver; ICMP first."""
+    p, name = plan.profile.probes, environment.guests[guest].name
     label = short_name(environment, name)
-    flows = tuple(
-        Stream(
-            f"icmp-egress/{label}/{flow}",
-            Direction.EGRESS,
-            "icmp-egress",
-            flow,
-            profile.egress_target,
-            profile.interval,
-        )
-        for flow in ("fresh", "persistent")
-    )
-    if len(environment.guests) < 2:
-        return flows
-    peer = environment.guests[(guest + 1) % len(environment.guests)]
-    control = Stream(f"control/{label}", Direction.CONTROL, "control", "fresh", peer.ip, profile.interval)
-    return (*flows, control)
+    flows = [flow for flow, on in (("fresh", p.icmp_fresh), ("persistent", p.icmp_persistent)) if on]
+    streams = [
+        Stream(f"icmp-egress/{label}/{f}", Direction.EGRESS, "icmp-egress", f, p.egress_target, p.interval)
+        for f in flows
+    ]
+    if len(environment.guests) > 1:
+        peer = environment.guests[(guest + 1) % len(environment.guests)]
+        streams.append(Stream(f"control/{label}", Direction.CONTROL, "control", "fresh", peer.ip, p.interval))
+    if p.dns:
+        streams.append(Stream(f"dns/{label}", Direction.EGRESS, "dns", "resolver", RESOLVER, p.dns_interval))
+    return tuple(streams)
+
+
+def harness_streams(plan: Plan, environment: Environment) -> dict[ObserverKind, tuple[Stream, ...]]:
+    """What the harness probes by itself, per prober, for all that is switched on."""
+    p = plan.profile.probes
+    listed: dict[ObserverKind, tuple[Stream, ...]] = {
+        "session": session_streams(plan, environment) if p.session else (),
+        "syn": ingress_streams(plan, environment, "syn") if p.syn else (),
+        "banner": ingress_streams(plan, environment, "banner") if p.banner else (),
+        "auth": ingress_streams(plan, environment, "auth") if p.auth else (),
+        "icmp": control_streams(plan),
+    }
+    return {kind: streams for kind, streams in listed.items() if streams}
 
 
 def ingress_streams(plan: Plan, environment: Environment, layer: str) -> tuple[Stream, ...]:
-    """One stream per public end of the network, on the layer "syn" or "banner"."""
-    interval = plan.profile.probes.interval if layer == "syn" else plan.profile.probes.banner_interval
+    """One stream per public end of the network, on the layer "syn", "banner" or "auth"."""
+    p = plan.profile.probes
+    interval = {"syn": p.interval, "banner": p.banner_interval, "auth": p.auth_interval}[layer]
     return tuple(
         Stream(
             f"ssh-ingress/{e.public_ip}:{e.port}/{layer}",
@@ -157,6 +179,21 @@ def ingress_streams(plan: Plan, environment: Environment, layer: str) -> tuple[S
             interval,
         )
         for e in environment.endpoints
+    )
+
+
+def session_streams(plan: Plan, environment: Environment) -> tuple[Stream, ...]:
+    """One established session per guest, through the public end by which the harness reaches it."""
+    return tuple(
+        Stream(
+            f"tcp-ingress/{short_name(environment, g.name)}/established",
+            Direction.INGRESS,
+            "tcp-ingress",
+            "established",
+            f"{g.public_ip}:{g.public_port}",
+            plan.profile.probes.interval,
+        )
+        for g in environment.guests
     )
 
 
@@ -171,8 +208,8 @@ def control_streams(plan: Plan) -> tuple[Stream, ...]:
 def expected_streams(plan: Plan, environment: Environment) -> tuple[tuple[str, Stream], ...]:
     """(node, stream) of everything that a trial probes: what is missing from its logs was not measured."""
     guests = [(g.name, s) for i, g in enumerate(environment.guests) for s in guest_streams(plan, environment, i)]
-    layers = [s for layer in ("syn", "banner") for s in ingress_streams(plan, environment, layer)]
-    return (*guests, *((HARNESS, s) for s in (*layers, *control_streams(plan))))
+    own = [s for streams in harness_streams(plan, environment).values() for s in streams]
+    return (*guests, *((HARNESS, s) for s in own))
 
 
 def guests_behind(environment: Environment) -> dict[str, str]:

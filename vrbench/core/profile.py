@@ -87,10 +87,19 @@ class ProbesTable:
 
     interval: float = _key(values.duration, 0.1, "between probes of a stream (icmp, syn)")
     banner_interval: float = _key(values.duration, 0.25, "between SSH banner probes; each costs the guest a process")
+    dns_interval: float = _key(values.duration, 0.5, "between questions to the router's resolver")
+    auth_interval: float = _key(values.duration, 10.0, "between full SSH logins; each costs the guest three processes")
     threshold: float = _key(values.duration, 0.8, "an answer later than this is a loss (Tmax, RFC 7680); under 1 s")
     merge: int = _key(values.count(1, 1000), 1, "successes that end an outage window (RFC 3357); 1: no merging")
     egress_target: str = _key(values.address, "", "address outside the network that the VMs ping (required)")
     control_target: str = _key(values.address_or_empty, "", "address near the public side, not behind the router")
+    icmp_fresh: bool = _key(values.flag, True, "probe egress by pings of which each is a new flow")
+    icmp_persistent: bool = _key(values.flag, True, "probe egress by pings that are one flow all the time")
+    syn: bool = _key(values.flag, True, "probe ingress by half-open TCP connections, which never reach sshd")
+    banner: bool = _key(values.flag, True, "probe ingress by the SSH banner")
+    session: bool = _key(values.flag, True, "keep an SSH session with every VM, and see whether it survives")
+    dns: bool = _key(values.flag, True, "let every VM ask the router's resolver")
+    auth: bool = _key(values.flag, True, "log in by SSH at every public end, now and then")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +134,11 @@ TABLES: dict[str, type[Any]] = {
     "limits": LimitsTable,
 }
 REQUIRED = (("probes", "egress_target"),)
+COSTLY = (  # key of [probes], its least value in seconds, and why
+    ("banner_interval", 0.1, "every banner costs the guest's sshd a process"),
+    ("dns_interval", 0.05, "every question costs the router's resolver a look-up"),
+    ("auth_interval", 1.0, "every login costs the guest's sshd three processes and a signature"),
+)
 
 
 class ProfileError(ValueError):
@@ -226,7 +240,6 @@ def _missing(written: Mapping[str, Any]) -> list[str]:
 
 def _contradictions(tables: Mapping[str, Any]) -> list[str]:
     """What is wrong between keys that are each right."""
-    probes: ProbesTable = tables["probes"]
     environment: EnvironmentTable = tables["environment"]
     trials: TrialsTable = tables["trials"]
     found = []
@@ -235,6 +248,15 @@ def _contradictions(tables: Mapping[str, Any]) -> list[str]:
             f"trials.validation ({values.show_duration(trials.validation)}) must be shorter than "
             f"trials.observe_at_most ({values.show_duration(trials.observe_at_most)}): recovery could never be seen"
         )
+    found += _bad_times(tables["probes"]) + _unmeasured(tables["probes"])
+    if environment.access == "static-nat" and environment.vms != environment.public_ips:
+        found.append("environment.access static-nat gives each VM an address of its own: make vms and public_ips equal")
+    return found
+
+
+def _bad_times(probes: ProbesTable) -> list[str]:
+    """Intervals and a threshold that don't go together, or that the guests would have to pay for."""
+    found = []
     for key in ("interval", "banner_interval"):
         if getattr(probes, key) >= probes.threshold:
             found.append(
@@ -248,10 +270,19 @@ def _contradictions(tables: Mapping[str, Any]) -> list[str]:
         )
     if probes.interval < 0.005:
         found.append(f"probes.interval ({values.show_duration(probes.interval)}) is below the finest grain, 5ms")
-    if probes.banner_interval < 0.1:
-        found.append("probes.banner_interval must be at least 100ms: every banner costs the guest's sshd a process")
-    if environment.access == "static-nat" and environment.vms != environment.public_ips:
-        found.append("environment.access static-nat gives each VM an address of its own: make vms and public_ips equal")
+    for key, least, cost in COSTLY:
+        if getattr(probes, key) < least:
+            found.append(f"probes.{key} must be at least {values.show_duration(least)}: {cost}")
+    return found
+
+
+def _unmeasured(probes: ProbesTable) -> list[str]:
+    """Directions for which every kind of probe is switched off: they would have no figure."""
+    found = []
+    if not (probes.icmp_fresh or probes.icmp_persistent):
+        found.append("probes.icmp_fresh or probes.icmp_persistent must be true: without both, egress has no figure")
+    if not (probes.syn or probes.banner):
+        found.append("probes.syn or probes.banner must be true: without both, ingress has no figure")
     return found
 
 

@@ -36,10 +36,11 @@ class Kind(IntEnum):
     REPLY = 2  # its answer arrived (kernel receive time where available); for a banner: the identification string
     REFUSED = 3  # someone answered no; detail = ICMP type << 8 | code, or Refusal below
     FAILED = 4  # the local send failed and nothing left; detail = errno
-    CONNECTED = 5  # banner probes: the TCP connection stood, the banner was still to come
+    CONNECTED = 5  # banner and auth probes: the TCP connection stood, the banner was still to come
     WALL = 6  # once a second: t_ns = wall clock minus monotonic clock, slot = whole seconds since started_ns
     END = 7  # the prober stopped in good order at t_ns; after this, silence is not loss
     AMBIGUOUS = 8  # neither up nor down: a reset was contradicted by the repeated probe, or the prober was held up
+    GREETED = 9  # auth probes: the identification string came, the login was still to come
     # A neighbour entry of the machine that probes (of no stream) is like this from t_ns on: its MAC address, where it
     # has one (detail = the upper 16 bits, slot = the lower 32), and right after it the entry itself.
     NEIGHBOUR_MAC = 16
@@ -52,6 +53,14 @@ class Refusal(IntEnum):
     RST = 1  # a TCP reset answered the SYN
     CLOSED = 2  # connected, then closed or reset before any banner
     NOT_SSH = 3  # connected, and what came is not an SSH identification string
+    LOGIN = 4  # greeted, and the run's key was refused
+    HOST_KEY = 5  # greeted, with another host key than at first contact
+    BROKEN_OFF = 6  # greeted, then closed, reset or misunderstood before the login
+    SESSION_RESET = 7  # the established connection was reset
+    SESSION_CLOSED = 8  # its far end closed it
+    SESSION_GIVEN_UP = 9  # this machine's TCP gave it up after many minutes of silence
+    SESSION_OVER = 10  # it had ended before this slot, for a reason that an earlier slot has
+    DNS = 0x0100  # | rcode: the resolver answered with an error (SERVFAIL 2, REFUSED 5, …)
 
 
 @dataclass(frozen=True, slots=True)

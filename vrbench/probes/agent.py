@@ -3,8 +3,9 @@
     start CONFIG | run CONFIG | stop CONFIG | follow LOG OFFSET [SECONDS] | clock | facts | remove DIR
 
 CONFIG is JSON: ``{"log", "node", "max_s", "lane": [number, of how many], "streams": [{"name", "direction", "probe",
-"flow": "fresh"|"persistent", "target", "interval_ns", "phase_ns"}]}``; "gateway" as a target is the default gateway,
-whose neighbour entry is logged in any case. Standard library, Python 3.6 or later.
+"flow": "fresh"|"persistent"|"resolver", "target", "interval_ns", "phase_ns"}]}``; "gateway" as a target is the default
+gateway, whose neighbour entry is logged in any case, and "resolver" the one that the router offers (``dns``). Standard
+library, Python 3.6 or later.
 """
 
 # Runs in guests on Python 3.6 as well: what pyupgrade would rewrite does not exist there.
@@ -18,6 +19,7 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, TextIO
 
+from vrbench.probes.dns import Beside, Names, settle
 from vrbench.probes.echo import open_echo
 from vrbench.probes.engine import END, RECORD, CannotProbe, Log, Prober, monotonic_ns, on_signal, probe, wall_ns
 from vrbench.probes.neighbours import default_gateway, resolved, watch
@@ -33,11 +35,15 @@ def run(path: str, ready: Callable[[], None]) -> None:
     end = monotonic_ns() + int(config["max_s"] * 1e9)
     write_pid(config["log"] + ".pid")
     lane, gateway = (config["lane"][0], config["lane"][1]), default_gateway()
-    config["streams"] = resolved(config["streams"], gateway)
+    config["streams"], config["remarks"] = settle(resolved(config["streams"], gateway), gateway)
 
     def open_prober(streams: List[Dict[str, Any]], log: Log) -> Prober:
         watch(log, [gateway] if gateway else [])
-        return open_echo(streams, log, lane)
+        pings = [stream for stream in streams if stream["probe"] != "dns"]
+        echo, count = open_echo(pings, log, lane), len(pings)
+        if count == len(streams):
+            return echo
+        return Beside(echo, Names(streams[count:], log, config["remarks"]["name"], count), count)
 
     probe(config, open_prober, lambda: asked() or monotonic_ns() >= end, ready)
 

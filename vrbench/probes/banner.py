@@ -1,8 +1,9 @@
 """Full TCP connections: one connect per slot, and the SSH identification line where it is asked for.
 
 Attempts of several slots run side by side, since sending never waits. Each is closed with a reset when it has its
-answer, and abandoned at the threshold: the kernel would send a lost SYN again after 1 s, and a late success must not
-count. So there are never more than threshold / interval + 1 open per target. The kernel notes no time for us: what is
+answer, and abandoned at the threshold if it does not stand by then: the kernel would send a lost SYN again after 1 s,
+and a late success must not count. One that stands is kept until LATE_NS, so that a banner that comes late can be told
+from none. So there are never more than LATE_NS / interval + 1 open per target. The kernel notes no time for us: what is
 found after a long time without a look (this process was stopped, or starved) came nobody knows when, and is AMBIGUOUS.
 """
 
@@ -34,6 +35,7 @@ from vrbench.probes.syn import REFUSED_RST, split_target
 
 REFUSED_CLOSED = 2
 REFUSED_NOT_SSH = 3
+LATE_NS = 2_000_000_000  # after its start, how long a connection is kept for its banner
 MAX_GREETING = 1024  # bytes of other lines that may precede the identification (RFC 4253 section 4.2)
 _ERRNO_AS_ICMP = {errno.ENETUNREACH: 0x0300, errno.EHOSTUNREACH: 0x0301}
 
@@ -60,6 +62,7 @@ class Connect(Prober):
         self.poller = select.epoll()
         self.open: dict[int, Attempt] = {}
         self.oldest: collections.deque[Attempt] = collections.deque()
+        self.silent: collections.deque[Attempt] = collections.deque()  # connected, and nothing heard
         self.before = self.now = monotonic_ns()  # the last two looks
 
     def settled(self) -> bool:
@@ -101,30 +104,31 @@ class Connect(Prober):
                 self._connected(attempt)
             else:
                 self._read(attempt)
-        while self.oldest and (self.oldest[0].deadline_ns <= self.now or self.oldest[0].sock.fileno() < 0):
-            self._close(self.oldest.popleft())
+        while self.oldest and (self.oldest[0].greeting is not None or self._past(self.oldest[0])):
+            attempt = self.oldest.popleft()
+            if attempt.greeting is None:
+                self._close(attempt)
+        while self.silent and self._past(self.silent[0]):
+            self._close(self.silent.popleft())
+
+    def _past(self, attempt: Attempt) -> bool:
+        return attempt.deadline_ns <= self.now or attempt.sock.fileno() < 0
 
     def _connected(self, attempt: Attempt) -> None:
         now = monotonic_ns()
         code = attempt.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
-            self._finish(attempt, REFUSED, self._reason(attempt.sock, code))
+            self._finish(attempt, REFUSED, reason_of(attempt.sock, code))
             return
         self.log.record(CONNECTED, attempt.stream, 0, attempt.slot, now)
         if self.greeted:
             attempt.greeting = b""
+            attempt.deadline_ns += LATE_NS - self.threshold_ns
+            self.silent.append(attempt)
             self.poller.modify(attempt.sock.fileno(), select.EPOLLIN)
             self._read(attempt)  # after a stall it may be the last look at it
         else:
             self._finish(attempt, REPLY, 0)
-
-    @staticmethod
-    def _reason(sock: socket.socket, code: int) -> int:
-        """Why a connect failed: the ICMP error itself where the kernel kept it, else what its errno stands for."""
-        for _, ancillary in receive(sock, socket.MSG_ERRQUEUE):
-            if icmp_error(ancillary):
-                return icmp_error(ancillary)
-        return _ERRNO_AS_ICMP.get(code, REFUSED_RST)
 
     def _read(self, attempt: Attempt) -> None:
         try:
@@ -134,7 +138,7 @@ class Connect(Prober):
         except OSError:
             heard = b""
         attempt.greeting = (attempt.greeting or b"") + heard
-        if any(line.startswith(b"SSH-") for line in attempt.greeting.split(b"\n")[:-1]):
+        if is_greeting(attempt.greeting):
             self._finish(attempt, REPLY, 0)
         elif not heard or len(attempt.greeting) > MAX_GREETING:
             self._finish(attempt, REFUSED, REFUSED_NOT_SSH if attempt.greeting else REFUSED_CLOSED)
@@ -148,3 +152,16 @@ class Connect(Prober):
     def _close(self, attempt: Attempt) -> None:
         self.open.pop(attempt.sock.fileno(), None)
         attempt.sock.close()
+
+
+def is_greeting(heard: bytes) -> bool:
+    """Whether that holds a whole SSH identification line."""
+    return any(line.startswith(b"SSH-") for line in heard.split(b"\n")[:-1])
+
+
+def reason_of(sock: socket.socket, code: int) -> int:
+    """Why a connect failed with errno ``code``: the ICMP error itself where the kernel kept it, else what it means."""
+    for _, ancillary in receive(sock, socket.MSG_ERRQUEUE):
+        if icmp_error(ancillary):
+            return icmp_error(ancillary)
+    return _ERRNO_AS_ICMP.get(code, REFUSED_RST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from vrbench.core.model import Stream
@@ -30,3 +31,12 @@ class PhasedStream:
             "interval_ns": round(self.stream.interval_s * 1e9),
             "phase_ns": round(self.phase_s * 1e9),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who logs in to guests, with the private key in the file ``key``; host keys seen are in ``known_hosts``."""
+
+    user: str
+    key: Path
+    known_hosts: Path

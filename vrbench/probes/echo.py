@@ -131,7 +131,7 @@ class RawEcho(Echo):
         self.turn = {target: int.from_bytes(os.urandom(2), "big") % len(self.fresh_ids) for target in targets}
         self.cycle_s = fresh_cycle_s(streams, lanes)
 
-    def remarks(self) -> Dict[str, float]:
+    def remarks(self) -> Dict[str, Any]:
         return {"fresh_cycle_s": round(self.cycle_s, 1)} if self.cycle_s < FRESH_CYCLE_S else {}
 
     def _filter(self) -> List[Tuple[int, int, int, int]]:

@@ -27,7 +27,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 FORMAT = "vrbench-raw/1"
 RECORD = struct.Struct("<BBHIq")
-SENT, REPLY, REFUSED, FAILED, CONNECTED, WALL, END, AMBIGUOUS = 1, 2, 3, 4, 5, 6, 7, 8
+SENT, REPLY, REFUSED, FAILED, CONNECTED, WALL, END, AMBIGUOUS, GREETED = 1, 2, 3, 4, 5, 6, 7, 8, 9
 NEIGHBOUR_MAC, NEIGHBOUR = 16, 17
 
 TICK_NS = 50_000_000  # look at the sockets and write the log at least this often
@@ -149,6 +149,7 @@ class Prober:
     log: Log
     method = ""
     stamped = True  # the kernel notes when answers arrive, so reading them may wait
+    held_ns = HELD_NS
 
     def send(self, stream: int, slot: int) -> None:
         raise NotImplementedError
@@ -157,7 +158,7 @@ class Prober:
         """Log every answer that is there, without waiting."""
         raise NotImplementedError
 
-    def remarks(self) -> Dict[str, float]:
+    def remarks(self) -> Dict[str, Any]:
         """What the header of the log is to say beside the method."""
         return {}
 
@@ -201,7 +202,8 @@ def take_priority() -> str:
     except OSError:
         pass  # an older kernel: 50 us of slack, which the priority below may lift as well
     try:
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(PRIORITY))
+        # Threads that a prober starts from now on compute, and have no right to keep other probers waiting.
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(PRIORITY))
         return "round-robin"
     except OSError:
         pass
@@ -227,7 +229,7 @@ def send_due(prober: Prober, schedule: List[Tuple[int, int]], queue: List[Tuple[
             count += 1
         heapq.heapreplace(queue, (start + (slot + 1) * interval, stream))
         begun, now = now, monotonic_ns()
-        if now - begun > HELD_NS and late <= interval // 2:
+        if now - begun > prober.held_ns and late <= interval // 2:
             prober.log.record(AMBIGUOUS, stream, 0, slot, now)
     return count
 
@@ -284,7 +286,7 @@ def probe(
     gc.disable()  # nothing here makes cycles; a collection would delay a probe
     started_ns = monotonic_ns()
     schedule = [(started_ns + stream["phase_ns"], stream["interval_ns"]) for stream in streams]
-    how = dict(prober.remarks(), method=prober.method, priority=priority)  # type: Dict[str, Any]
+    how = dict(config.get("remarks", {}), method=prober.method, priority=priority, **prober.remarks())
     log.create(config["node"], started_ns, streams, how)
     pace(prober, schedule, log, stopping, ready)
     linger(prober)

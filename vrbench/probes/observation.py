@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 from vrbench.core.analysis import HARNESS
 from vrbench.core.facts import NodeClock
 from vrbench.core.live import LiveLog, StreamState
 from vrbench.core.model import Environment, Guest, Stream
-from vrbench.core.plan import Plan, control_streams, guest_streams, ingress_streams, short_name
+from vrbench.core.plan import ObserverKind, Plan, guest_streams, harness_streams, short_name
 from vrbench.core.ports import Collected
 from vrbench.core.rawlog import RawLogError
 from vrbench.core.schedule import phases
-from vrbench.probes.config import PhasedStream, ProbeError
+from vrbench.probes.config import Login, PhasedStream, ProbeError
 from vrbench.probes.guest import GuestAgent
 from vrbench.probes.observer import Observer, ObserverConfig, how_probed, start_observer
 from vrbench.probes.reach import reach
@@ -30,6 +30,7 @@ RETRY_S = 0.5
 COLLECT_S = 30.0
 REACH_S = 5.0
 LOOK_STEP_S = 20.0
+FIRST_WITHIN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ class Sensors:
         """A new SSH connection through the router to a guest. Raises RemoteError."""
         user = self.plan.profile.cloud.ssh_user
         return Remote.connect(guest.public_ip, guest.public_port, user, self.key, self.pins)
+
+    @property
+    def login(self) -> Login:
+        """What probers need that log in by themselves."""
+        return Login(self.plan.profile.cloud.ssh_user, self.key, self.pins.path)
 
     def await_guests(self, deadline_s: float) -> tuple[str, ...]:
         """Return when every guest has let us in and booted to its end, with what may spoil figures, in words.
@@ -148,14 +154,8 @@ class Observation:
         self._agents = [self._agent(g) for g in environment.guests]
         try:
             side_by_side(guests, lambda i, stop: self._start_agent(i, seed, stop))
-            streams: dict[Literal["syn", "banner", "icmp"], tuple[Stream, ...]] = {
-                "syn": ingress_streams(plan, environment, "syn"),
-                "banner": ingress_streams(plan, environment, "banner"),
-                "icmp": control_streams(plan),
-            }
-            for kind, listed in streams.items():
-                if listed:
-                    self._observe(kind, listed, seed)
+            for kind, streams in harness_streams(plan, environment).items():
+                self._observe(kind, streams, seed)
         except BaseException:
             self.stop()
             raise
@@ -204,10 +204,14 @@ class Observation:
         agent.follow()
         self._logs.append(self._followed(agent.local_log, clock.offset_ns))
 
-    def _observe(self, kind: Literal["syn", "banner", "icmp"], streams: Sequence[Stream], seed: int) -> None:
-        log = self.folder / f"{HARNESS}-{kind}.raw"
-        threshold_s = self.sensors.plan.method.threshold_s
-        self._observers.append(start_observer(ObserverConfig(kind, HARNESS, log, phased(streams, seed), threshold_s)))
+    def _observe(self, kind: ObserverKind, streams: Sequence[Stream], seed: int) -> None:
+        sensors, log = self.sensors, self.folder / f"{HARNESS}-{kind}.raw"
+        # Streams that probe rarely must have probed before the operation is asked for, and the first of them soon.
+        within_s = min(sensors.plan.method.baseline_s / 2, len(streams) * FIRST_WITHIN_S)
+        login = sensors.login if kind in ("session", "auth") else None
+        starting = phased(streams, seed, within_s)
+        config = ObserverConfig(kind, HARNESS, log, starting, sensors.plan.method.threshold_s, login)
+        self._observers.append(start_observer(config))
         self._logs.append(self._followed(log, 0))
 
     def _followed(self, path: Path, offset_ns: int) -> _Followed:
@@ -260,11 +264,11 @@ class _BadEnd:
     rebooted: bool
 
 
-def phased(streams: Sequence[Stream], seed: int) -> tuple[PhasedStream, ...]:
-    """The streams with their start phases."""
+def phased(streams: Sequence[Stream], seed: int, within_s: float = math.inf) -> tuple[PhasedStream, ...]:
+    """The streams with their start phases, all ``within_s``."""
     if not streams:
         return ()
-    spread = phases(len(streams), streams[0].interval_s, seed)
+    spread = phases(len(streams), min(within_s, streams[0].interval_s), seed)
     return tuple(PhasedStream(s, p) for s, p in zip(streams, spread, strict=True))
 
 

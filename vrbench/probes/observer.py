@@ -10,23 +10,33 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from vrbench.core.plan import ObserverKind
 from vrbench.core.rawlog import RECORD, Kind
-from vrbench.probes.config import PhasedStream, ProbeError
+from vrbench.probes.config import Login, PhasedStream, ProbeError
 
 START_DEADLINE_S = 5.0
+SESSIONS_DEADLINE_S = 90.0  # sessions are opened before the first probe, each with a key exchange
 
 
 @dataclass(frozen=True, slots=True)
 class ObserverConfig:
-    """One prober process. Targets are ``host:port`` for syn and banner, an address for icmp; ``log`` must not exist."""
+    """One prober process. Targets are an address for icmp, else ``host:port``; ``log`` must not exist.
 
-    kind: Literal["syn", "banner", "icmp"]
+    ``login`` is for session and auth, which need one.
+    """
+
+    kind: ObserverKind
     node: str
     log: Path
     streams: tuple[PhasedStream, ...]
     threshold_s: float = 0.8
+    login: Login | None = None
+
+    @property
+    def start_deadline_s(self) -> float:
+        """How long it may take until the first probe is out."""
+        return SESSIONS_DEADLINE_S if self.kind == "session" else START_DEADLINE_S
 
 
 class Observer:
@@ -71,8 +81,9 @@ def start_observer(config: ObserverConfig) -> Observer:
     """Start a prober process; returns when its first probe is out, raises ProbeError when that can't be."""
     package = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+    bare = [] if config.login else ["-S"]  # without a login it needs nothing from site-packages
     process = subprocess.Popen(
-        [sys.executable, "-S", "-m", "vrbench.probes.prober"],  # -S: it needs nothing from site-packages
+        [sys.executable, *bare, "-m", "vrbench.probes.prober"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -80,7 +91,7 @@ def start_observer(config: ObserverConfig) -> Observer:
         start_new_session=True,  # Ctrl-C on the terminal is the harness's to handle
     )
     observer = Observer(process, config)
-    answer = _first_words(process, _as_json(config))
+    answer = _first_words(process, _as_json(config), config.start_deadline_s)
     if answer != "started":
         process.kill()
         process.wait()
@@ -114,6 +125,10 @@ def how_probed(log: Path) -> tuple[str, ...]:
                 f"fresh ICMP ids come round after {header['fresh_cycle_s']} s, and a router forgets a flow after 30 s: "
                 "not all of these flows are new; probe less often or with fewer VMs"
             )
+        if "no_resolver" in header:
+            words.append(f"names are not probed where no resolver answers (asked: {header['no_resolver']})")
+        for stream, reason in header.get("not_opened", {}).items():
+            words.append(f"no session for {stream}: {reason}")
     return tuple(words)
 
 
@@ -125,18 +140,20 @@ def _as_json(config: ObserverConfig) -> bytes:
         "threshold_ns": round(config.threshold_s * 1e9),
         "streams": [phased.as_json() for phased in config.streams],
     }
+    if config.login:
+        line |= {"user": config.login.user, "key": str(config.login.key), "pins": str(config.login.known_hosts)}
     return json.dumps(line).encode() + b"\n"
 
 
-def _first_words(process: subprocess.Popen[bytes], config: bytes) -> str:
+def _first_words(process: subprocess.Popen[bytes], config: bytes, deadline_s: float) -> str:
     """Hand over ``config`` and wait for the prober's answer line."""
     assert process.stdin is not None
     assert process.stdout is not None
     with contextlib.suppress(BrokenPipeError):
         process.stdin.write(config)
         process.stdin.flush()
-    if not select.select([process.stdout], [], [], START_DEADLINE_S)[0]:
-        return f"no answer within {START_DEADLINE_S} s: is this machine overloaded?"
+    if not select.select([process.stdout], [], [], deadline_s)[0]:
+        return f"no answer within {deadline_s:g} s: is this machine overloaded?"
     first = process.stdout.readline().decode(errors="replace").strip()
     if first == "started":
         return first

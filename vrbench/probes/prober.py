@@ -10,6 +10,7 @@ import json
 import select
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from vrbench.probes.banner import Connect
@@ -26,12 +27,26 @@ def open_prober(config: dict[str, Any], streams: list[dict[str, Any]], log: Log)
         return open_echo(streams, log)
     if config["kind"] == "banner":
         return Connect(streams, log, config["threshold_ns"], greeted=True)
+    if config["kind"] in ("session", "auth"):
+        return _logging_in(config, streams, log)
     try:
         return HalfOpen(streams, log, config["threshold_ns"])
     except PermissionError as error:
         if min(stream["interval_ns"] for stream in streams) < MIN_CONNECT_NS:
             raise CannotProbe("SYN probes under 100 ms need raw sockets: run as root, or use 100 ms or more") from error
         return Connect(streams, log, config["threshold_ns"], greeted=False)
+
+
+def _logging_in(config: dict[str, Any], streams: list[dict[str, Any]], log: Log) -> Prober:
+    """The kinds that speak SSH, which only their own processes need to know of."""
+    from vrbench.probes.auth import Logins
+    from vrbench.probes.session import Sessions
+    from vrbench.remote import HostKeyPins
+
+    key, pins = Path(config["key"]), HostKeyPins(Path(config["pins"]))
+    if config["kind"] == "session":
+        return Sessions(streams, log, config["user"], key, pins)
+    return Logins(streams, log, config["threshold_ns"], config["user"], key, pins)
 
 
 def main() -> int:

@@ -1,0 +1,73 @@
+"""What each kind of probe costs: packets of our own, connections, and processes of the guests' sshd.
+
+A half-open TCP probe never reaches sshd. Every connection that does costs sshd a process; a login costs three (the
+monitor, the unprivileged one before the login, the user's own after it) and a signature. A session costs two processes
+that stay, and the ``cat`` that echoes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vrbench.core.profile import ProbesTable, Profile
+
+LOGIN_PROCESSES = 3
+SESSION_PROCESSES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One kind of probe, all targets together. ``kept``: connections that stay open, once per trial."""
+
+    kind: str
+    probes_per_s: float
+    connections_per_s: float = 0.0
+    sshd_per_s: float = 0.0
+    kept: int = 0
+
+    def __str__(self) -> str:
+        words = [f"{_rate(self.probes_per_s)} probes/s"]
+        if self.connections_per_s:
+            words.append(f"{_rate(self.connections_per_s)} connections/s")
+        if self.sshd_per_s:
+            words.append(f"{_rate(self.sshd_per_s)} sshd processes/s")
+        if self.kept:
+            words.append(f"{self.kept} connections kept open, {SESSION_PROCESSES} sshd processes each")
+        return ", ".join(words)
+
+
+def costs(profile: Profile) -> tuple[Cost, ...]:
+    """What is switched on, in the order in which the method names it; control streams last."""
+    p, vms = profile.probes, profile.environment.vms
+    ends = max(vms, profile.environment.public_ips)
+    every, banners, logins = ends / p.interval, ends / p.banner_interval, ends / p.auth_interval
+    found = {
+        "icmp.fresh": Cost("icmp.fresh", vms / p.interval),
+        "icmp.persistent": Cost("icmp.persistent", vms / p.interval),
+        "ssh.syn": Cost("ssh.syn", every),
+        "ssh.banner": Cost("ssh.banner", banners, banners, banners),
+        "tcp.session": Cost("tcp.session", vms / p.interval, kept=vms),
+        "dns": Cost("dns", vms / p.dns_interval),
+        "ssh.auth": Cost("ssh.auth", logins, logins, LOGIN_PROCESSES * logins),
+    }
+    control = ((vms if vms > 1 else 0) + bool(p.control_target)) / p.interval
+    return (*(found[kind] for kind in kinds(p)), *((Cost("control", control),) if control else ()))
+
+
+def kinds(probes: ProbesTable) -> tuple[str, ...]:
+    """The kinds of probe that are switched on, as the method names them."""
+    switches = {
+        "icmp.fresh": probes.icmp_fresh,
+        "icmp.persistent": probes.icmp_persistent,
+        "ssh.syn": probes.syn,
+        "ssh.banner": probes.banner,
+        "tcp.session": probes.session,
+        "dns": probes.dns,
+        "ssh.auth": probes.auth,
+    }
+    return tuple(kind for kind, on in switches.items() if on)
+
+
+def _rate(per_s: float) -> str:
+    """ "100" or "0.5": a figure a second with no more digits than it needs."""
+    return f"{per_s:.0f}" if per_s >= 10 else f"{per_s:.2g}"

@@ -1,0 +1,162 @@
+"""Full logins: one TCP connection, key exchange and login with the run's own key per slot, then hung up.
+
+A login takes several round trips and some of the guest's time, and paramiko waits at each of them, so every attempt has
+a thread; the streams probe rarely. What is noted says how far an attempt came: CONNECTED, GREETED, then the login or
+why not. A connection that is not there by the threshold is abandoned (the kernel would send a lost SYN again after 1 s,
+and a late success must not count); later steps are waited for a while longer, so that late can be told from never.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import gc
+import socket
+import struct
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from vrbench.probes.banner import (
+    MAX_GREETING,
+    REFUSED_CLOSED,
+    REFUSED_NOT_SSH,
+    is_greeting,
+    reason_of,
+)
+from vrbench.probes.engine import (
+    AMBIGUOUS,
+    CONNECTED,
+    GREETED,
+    IP_RECVERR,
+    REFUSED,
+    REPLY,
+    SENT,
+    STALLED_NS,
+    Log,
+    Prober,
+    monotonic_ns,
+)
+from vrbench.probes.syn import split_target
+from vrbench.remote import HostKeyChanged, HostKeyPins, LoginRefused, NoAnswer, Remote, RemoteError
+
+REFUSED_LOGIN, REFUSED_HOST_KEY, REFUSED_BROKEN_OFF = 4, 5, 6
+LATE_S = 5.0  # after the start of an attempt; what has not come by then is taken for never
+LOOK_AGAIN_S = 0.01  # at a greeting of which only a part is there
+CLEAN_EVERY = 50  # attempts; paramiko's connections are cycles, which only the collector removes
+
+
+class Unanswered(Exception):
+    """An attempt that ends without a record: nothing came."""
+
+
+class Refusal(Exception):
+    """An attempt that someone ended; the argument is the record's detail."""
+
+
+class Logins(Prober):
+    """Logs in to ``host:port`` targets as ``user``."""
+
+    method = "ssh"
+    held_ns = STALLED_NS  # a thread is started, which notes by itself when it sends
+
+    def __init__(
+        self, streams: list[dict[str, Any]], log: Log, threshold_ns: int, user: str, key: Path, pins: HostKeyPins
+    ) -> None:
+        self.log, self.threshold_s = log, threshold_ns / 1e9
+        self.user, self.key, self.pins = user, key, pins
+        self.targets = [split_target(stream["target"]) for stream in streams]
+        self.noted: collections.deque[tuple[int, int, int, int, int]] = collections.deque()
+        self.open: set[tuple[int, int]] = set()  # (stream, slot) of every attempt under way
+        self.finished = 0
+        self.before = self.now = monotonic_ns()  # the last two looks
+
+    def settled(self) -> bool:
+        return not self.open and not self.noted
+
+    def send(self, stream: int, slot: int) -> None:
+        self.open.add((stream, slot))
+        threading.Thread(target=self._attempt, args=(stream, slot), daemon=True).start()
+
+    def drain(self) -> None:
+        self.before, self.now = self.now, monotonic_ns()
+        if self.now - self.before > STALLED_NS:  # held up: nobody can say what took these attempts their time
+            for stream, slot in list(self.open):
+                self.log.record(AMBIGUOUS, stream, 0, slot, self.now)
+        while self.noted:
+            self.log.record(*self.noted.popleft())
+        if self.finished >= CLEAN_EVERY:
+            self.finished = 0
+            gc.collect()
+
+    def _attempt(self, stream: int, slot: int) -> None:
+        def note(kind: int, detail: int = 0) -> None:
+            self.noted.append((kind, stream, detail, slot, monotonic_ns()))
+
+        begun = time.monotonic()
+        note(SENT)
+        try:
+            with contextlib.closing(self._connected(self.targets[stream])) as sock:
+                note(CONNECTED)
+                _await_greeting(sock, begun + LATE_S)
+                note(GREETED)
+                self._log_in(sock, self.targets[stream], begun + LATE_S)
+                note(REPLY)
+        except Refusal as refusal:
+            note(REFUSED, refusal.args[0])
+        except Unanswered:
+            pass
+        finally:
+            self.open.discard((stream, slot))
+            self.finished += 1
+
+    def _connected(self, target: tuple[str, int]) -> socket.socket:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        sock.settimeout(self.threshold_s)
+        try:
+            sock.connect(target)
+        except TimeoutError:
+            sock.close()
+            raise Unanswered from None
+        except OSError as error:
+            refusal = Refusal(reason_of(sock, error.errno or 0))
+            sock.close()
+            raise refusal from None
+        return sock
+
+    def _log_in(self, sock: socket.socket, target: tuple[str, int], until: float) -> None:
+        sock.settimeout(None)
+        try:
+            Remote.over(sock, target, self.user, self.key, self.pins, max(0.1, until - time.monotonic())).close()
+        except LoginRefused:
+            raise Refusal(REFUSED_LOGIN) from None
+        except HostKeyChanged:
+            raise Refusal(REFUSED_HOST_KEY) from None
+        except NoAnswer:
+            raise Unanswered from None
+        except RemoteError:
+            raise Refusal(REFUSED_BROKEN_OFF) from None
+
+
+def _await_greeting(sock: socket.socket, until: float) -> None:
+    """Return when the SSH identification is there, and leave it there for whoever logs in."""
+    while True:
+        sock.settimeout(max(0.01, until - time.monotonic()))
+        try:
+            heard = sock.recv(MAX_GREETING + 1, socket.MSG_PEEK)
+        except TimeoutError:
+            raise Unanswered from None
+        except OSError:
+            heard = b""
+        if is_greeting(heard):
+            return
+        if not heard:
+            raise Refusal(REFUSED_CLOSED)
+        if len(heard) > MAX_GREETING:
+            raise Refusal(REFUSED_NOT_SSH)
+        if time.monotonic() >= until:
+            raise Unanswered
+        time.sleep(LOOK_AGAIN_S)
