@@ -98,6 +98,37 @@ def outage(seconds: float, direction: str, target: str, state: Path, as_json: bo
     return Exit.OK
 
 
+@command.command(epilog="Example: vrbench lab fault --state /tmp/zone packet-loss percent=5")
+@click.argument("name", required=False, default="")
+@click.argument("parameters", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--clear", is_flag=True, help="Switch it off; without NAME all of them.")
+@state_option
+@json_option
+def fault(name: str, parameters: tuple[str, ...], clear: bool, state: Path, as_json: bool) -> int:
+    """Make something go wrong until it is switched off; without NAME, show what can and what does."""
+    from vrbench.lab import lifecycle
+    from vrbench.lab.faults import KINDS, FaultError, make, parse
+
+    if bad := next((text for text in parameters if "=" not in text), ""):
+        raise UsageProblem(f"{bad!r} is no parameter: write KEY=VALUE")
+    given = parse(";".join(parameters))
+    try:
+        wanted = make(name, given) if name else None
+    except FaultError as error:
+        raise UsageProblem(str(error)) from None
+    change = wanted is not None and not clear
+    known = lifecycle.fault(state, name, given, on=change) if change or clear else lifecycle.faults(state)
+    if as_json:
+        click.echo(json.dumps(known))
+        return Exit.OK
+    for kind, about in KINDS.items() if not name and not clear else ():
+        defaults = " ".join(f"{key}={value}" for key, value in about.defaults.items())
+        click.echo(f"{kind:22} {about.help}{f'  [{defaults}]' if defaults else ''}")
+    for on, params in known.items():
+        click.echo(f"on now: {on} {' '.join(f'{key}={value}' for key, value in params.items() if value)}")
+    return Exit.OK
+
+
 @command.command(epilog="Example: vrbench lab phases --state /tmp/zone")
 @state_option
 @json_option

@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ _LOG = "lab.log"
 _LOCK = "lock"
 _CLIENT_FILE = "cloudstack.ini"
 _STATUS_TIMEOUT_S = 10.0
+_FAULT_TIMEOUT_S = 60.0  # a guest may have to boot
 
 
 def up(state: Path, options: LabOptions, lifeline: bool = False) -> LabStatus:
@@ -62,6 +63,21 @@ def outage(state: Path, seconds: float, direction: str = "both", target: str = "
     _running(state)
     question = {"ask": "outage", "seconds": seconds, "direction": direction, "target": target}
     return Outage.from_json(control.ask(state, question, seconds + _STATUS_TIMEOUT_S))
+
+
+def fault(state: Path, name: str, params: Mapping[str, str] | None = None, on: bool = True) -> dict[str, Any]:
+    """Switch a fault of ``lab/faults.py`` on or off (off without a name: all); the faults that are on then."""
+    _running(state)
+    question = {"ask": "fault", "name": name, "params": dict(params or {}), "on": on}
+    answer: dict[str, Any] = control.ask(state, question, _FAULT_TIMEOUT_S)["on"]
+    return answer
+
+
+def faults(state: Path) -> dict[str, Any]:
+    """The faults that are on, by name, with their parameters."""
+    _running(state)
+    answer: dict[str, Any] = control.ask(state, {"ask": "faults"}, _STATUS_TIMEOUT_S)["on"]
+    return answer
 
 
 def phases(state: Path) -> dict[str, Any]:

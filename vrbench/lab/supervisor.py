@@ -23,6 +23,8 @@ from typing import Any
 from vrbench.lab import control
 from vrbench.lab.api.server import ApiServer
 from vrbench.lab.api.settings import ZoneSettings
+from vrbench.lab.faults import KINDS, Faults, make
+from vrbench.lab.faulty import faulty
 from vrbench.lab.ground import GroundError
 from vrbench.lab.namespaces import inside, prepare_box
 from vrbench.lab.phases import Notes, noted
@@ -71,7 +73,8 @@ class _Supervisor:
         self._deeds = Notes()
         timing = self._options.timing.scaled(self._options.time_scale)
         settings = ZoneSettings(strategy=self._options.strategy, timing=timing)
-        self._api = ApiServer(noted(self._zone, self._deeds), settings)
+        self._faults = Faults()
+        self._api = ApiServer(noted(faulty(self._zone, self._faults), self._deeds), settings, self._faults)
 
     def run(self) -> None:
         """Build, serve, say so, wait for the end."""
@@ -104,9 +107,22 @@ class _Supervisor:
             return self._status().to_json()
         if question["ask"] == "phases":
             return self._deeds.to_json()
+        if question["ask"] == "fault":
+            self._switch(question)
+        if question["ask"] in ("fault", "faults"):
+            return {"on": {fault.name: dict(fault.params) for fault in self._faults.now()}}
         if question["ask"] == "outage":
             return self._outage(question, line)
         raise ValueError(f"unknown question {question['ask']!r}")
+
+    def _switch(self, question: dict[str, Any]) -> None:
+        """A fault on or off; off without a name: all of them."""
+        name = str(question["name"])
+        if question["on"]:
+            self._faults.start(make(name, question["params"]))
+            return
+        for off in (name,) if name else KINDS:
+            self._faults.stop(off)
 
     def _outage(self, question: dict[str, Any], line: socket.socket) -> dict[str, Any]:
         target, fault, direction = question["target"], question.get("fault", "silence"), question["direction"]

@@ -11,8 +11,10 @@ from vrbench.lab.api.expunge import Expunger
 from vrbench.lab.api.jobs import Jobs
 from vrbench.lab.api.redundancy_watch import RedundancyWatch
 from vrbench.lab.api.settings import ZoneSettings
+from vrbench.lab.api.trouble import Troubled
 from vrbench.lab.api.web import Web
 from vrbench.lab.api.zone import Zone
+from vrbench.lab.faults import Faults
 from vrbench.lab.ground import Ground
 
 
@@ -28,12 +30,12 @@ class Caller:
 class ApiServer:
     """A CloudStack management server for ``ground``; its state lives and dies with it."""
 
-    def __init__(self, ground: Ground, settings: ZoneSettings) -> None:
-        self._zone = Zone(ground, settings)
+    def __init__(self, ground: Ground, settings: ZoneSettings, faults: Faults | None = None) -> None:
+        self._zone = Zone(ground, settings, faults)
         self._jobs = Jobs(self._zone)
         self._expunger = Expunger(self._zone)
         self._redundancy = RedundancyWatch(self._zone)
-        self._web = Web(Dispatcher(self._zone, self._jobs).answer)
+        self._web = Web(Troubled(self._zone, Dispatcher(self._zone, self._jobs).answer))
 
     def start(self, listeners: Sequence[socket.socket]) -> None:
         """Serve /client/api on sockets that are bound and listening already."""

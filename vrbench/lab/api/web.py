@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import struct
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from http.cookies import CookieError, SimpleCookie
@@ -59,6 +60,9 @@ class _Handler(BaseHTTPRequestHandler):
         return {name: morsel.value for name, morsel in jar.items()}
 
     def _send(self, reply: Reply) -> None:
+        if reply.status == 0:
+            self._hang_up()
+            return
         self.send_response(reply.status)
         self.send_header("Content-Type", reply.content_type)
         self.send_header("Content-Length", str(len(reply.body)))
@@ -66,6 +70,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(reply.body)
+
+    def _hang_up(self) -> None:
+        """No answer: the caller's connection is reset."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        self.close_connection = True
 
     def version_string(self) -> str:
         return "Apache-CloudStack-lab"

@@ -37,6 +37,7 @@ from vrbench.lab.api.records import (
     Vpc,
 )
 from vrbench.lab.api.settings import ZoneSettings
+from vrbench.lab.faults import Faults
 from vrbench.lab.ground import Ground, NoGround
 
 E = TypeVar("E", bound=Entity)
@@ -51,8 +52,9 @@ class Stopping(Exception):
 class Zone:
     """One CloudStack zone's records over a ground."""
 
-    def __init__(self, ground: Ground, settings: ZoneSettings) -> None:
+    def __init__(self, ground: Ground, settings: ZoneSettings, faults: Faults | None = None) -> None:
         self.ground = ground
+        self.faults = faults or Faults()
         self._paper = NoGround()
         self.settings = settings
         self.lock = RLock()

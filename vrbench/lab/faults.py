@@ -1,0 +1,144 @@
+"""Faults on demand: what can go wrong in the lab, by name, and what of it is going wrong now.
+
+A fault is switched on and off by ``vrbench lab fault`` or, as on CloudStack's own simulator, by the API's
+configureSimulator (``name`` the fault's, ``value`` its parameters as "key=value;key=value"). Those of the API and of
+jobs are acted out by ``lab/api/trouble.py``, those of packets by ``lab/faulty.py``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+
+class FaultError(ValueError):
+    """There is no such fault, or it has no such parameter; says which there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A fault that can be switched on: what it does, and its parameters with their defaults."""
+
+    help: str
+    defaults: Mapping[str, str] = field(default_factory=dict)
+
+
+_WHICH = {"command": "", "times": "0"}  # every command; until it is switched off
+KINDS: Mapping[str, Kind] = {
+    "api-delay": Kind("answers come late", {**_WHICH, "seconds": "2"}),
+    "api-error": Kind("calls are refused with a status: 401, 429, 503, 530 …", {**_WHICH, "status": "503"}),
+    "api-html": Kind("a page of a proxy comes instead of an answer", {**_WHICH, "status": "502"}),
+    "api-reset": Kind("connections are reset; done=yes: after the call was carried out", {**_WHICH, "done": "no"}),
+    "job-fails": Kind("jobs fail with a text", {**_WHICH, "text": "Failed to restart network"}),
+    "job-hangs": Kind("jobs take so much longer", {**_WHICH, "seconds": "3600"}),
+    "router-not-placed": Kind("no host will have a new router"),
+    "router-not-stopped": Kind("an old router can't be stopped"),
+    "router-stuck-starting": Kind("a new router stays Starting so much longer", {"seconds": "3600"}),
+    "two-routers": Kind("an old router stays on the wire although the server counts it as gone"),
+    "rules-missing": Kind(
+        "routers are programmed without: all, source-nat, egress, firewall or port-forwards", {"what": "all"}
+    ),
+    "wrong-interface": Kind("a router puts its public addresses on the guest side (but the source-NAT one)"),
+    "stale-arp": Kind("nobody hears a new router's announcements"),
+    "split-brain": Kind("redundant routers don't hear each other: both become primary"),
+    "both-backup": Kind("redundant routers both give up being primary"),
+    "packet-loss": Kind("routers lose so many percent of what they forward", {"percent": "5"}),
+    "icmp-limit": Kind("routers let so many ICMP packets a second through", {"rate": "5"}),
+    "lease-lost": Kind("a VM loses its address", {"vm": ""}),
+    "guest-reboot": Kind("a VM reboots, once", {"vm": ""}),
+    "sshd-gone": Kind("a VM's SSH port is closed", {"vm": ""}),
+    "sshd-slow": Kind("a VM's SSH server does not get round to its banner", {"vm": ""}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault that was asked for, with all its parameters."""
+
+    name: str
+    params: Mapping[str, str]
+
+    def number(self, name: str) -> float:
+        """A parameter as a number. Raises FaultError."""
+        try:
+            return float(self.params[name])
+        except ValueError:
+            raise FaultError(f"{self.name}: {name} must be a number, not {self.params[name]!r}") from None
+
+
+def make(name: str, given: Mapping[str, str]) -> Fault:
+    """The fault of that name, its defaults filled in. Raises FaultError, with the nearest names."""
+    if name not in KINDS:
+        raise FaultError(f"there is no fault {name!r}; {_nearest(name, KINDS)}")
+    defaults = KINDS[name].defaults
+    for key in given:
+        if key not in defaults:
+            has = _nearest(key, defaults) if defaults else "it has none"
+            raise FaultError(f"{name} has no parameter {key!r}; {has}")
+    fault = Fault(name, {**defaults, **given})
+    for key, default in defaults.items():
+        if default.isdigit():
+            fault.number(key)
+    return fault
+
+
+def parse(text: str) -> dict[str, str]:
+    """``key=value;key=value`` as parameters; what has no "=" is left out."""
+    pairs = (part.partition("=") for part in text.split(";"))
+    return {key.strip(): value.strip() for key, equals, value in pairs if equals}
+
+
+def _nearest(name: str, known: Mapping[str, object]) -> str:
+    few = len(known) < 6
+    near = [] if few else difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    return f"there are: {', '.join(near or sorted(known))}"
+
+
+Act = Callable[[Fault, bool], None]
+
+
+class Faults:
+    """What is going wrong now. ``act`` is told of each fault that goes on (True) or off, and may refuse by raising."""
+
+    def __init__(self) -> None:
+        self.act: Act = lambda _fault, _on: None
+        self._active: dict[str, Fault] = {}
+        self._used: dict[str, int] = {}
+        self._lock = threading.RLock()
+
+    def start(self, fault: Fault) -> None:
+        """Switch it on, in place of one of the same name."""
+        self.stop(fault.name)
+        self.act(fault, True)
+        with self._lock:
+            self._active[fault.name], self._used[fault.name] = fault, 0
+
+    def stop(self, name: str) -> None:
+        """Switch it off, if it is on."""
+        with self._lock:
+            fault = self._active.pop(name, None)
+        if fault is not None:
+            self.act(fault, False)
+
+    def now(self) -> tuple[Fault, ...]:
+        """All that are on."""
+        with self._lock:
+            return tuple(self._active.values())
+
+    def get(self, name: str) -> Fault | None:
+        """The fault of that name, if it is on."""
+        with self._lock:
+            return self._active.get(name)
+
+    def take(self, name: str, command: str) -> Fault | None:
+        """The fault, if it is on for this API command; one more of its ``times`` is used up."""
+        with self._lock:
+            fault = self._active.get(name)
+            if fault is None or fault.params["command"].lower() not in ("", command.lower()):
+                return None
+            self._used[name] += 1
+            if self._used[name] == int(fault.number("times")):
+                del self._active[name]
+            return fault
