@@ -106,7 +106,7 @@ class _Case:
         return self.window.start_s + self.window.estimate_s
 
     def bare(self, at_s: float) -> bool:
-        """Whether this path failed through a router that came into view at ``at_s``, and has not worked through it yet."""
+        """Whether this path failed through a router that came into view at ``at_s``, never having worked through it."""
         never = self.began_s <= at_s + CLOCKS_S + self.stream.stream.interval_s
         return never and self.holds_a_probe(at_s, self.end_s)
 

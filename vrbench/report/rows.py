@@ -17,7 +17,7 @@ from vrbench.core.stats import summarize
 Cell = str | int | float | bool | None
 Row = dict[str, Cell]
 
-TABLES = ("samples", "windows", "trials", "summary")
+TABLES = ("samples", "windows", "causes", "trials", "summary")
 SCOPES: tuple[tuple[str, Direction | None], ...] = (
     ("egress", Direction.EGRESS),
     ("ingress", Direction.INGRESS),
@@ -35,6 +35,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "run_id trial stream direction probe flow target start_utc start_s at_least_s estimate_s at_most_s "
         "lost refused gaps censored cause".split()
     ),
+    "causes": tuple("run_id trial stream direction probe flow target window_start_s cause start_s duration_s".split()),
     "trials": (
         *"run_id trial environment cloud_version hypervisor operation requested_utc job_s verdict caveats".split(),
         *(
@@ -59,7 +60,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 def rows(table: str, runs: Sequence[Run]) -> Iterator[Row]:
     """The rows of one of ``TABLES``."""
-    makers = {"samples": _samples, "windows": _windows, "trials": _trials, "summary": _summary}
+    makers = {"samples": _samples, "windows": _windows, "causes": _causes, "trials": _trials, "summary": _summary}
     for run in runs:
         yield from makers[table](run)
 
@@ -100,6 +101,16 @@ def _windows(run: Run) -> Iterator[Row]:
                     "censored": w.censored,
                     "cause": w.cause,
                 }
+
+
+def _causes(run: Run) -> Iterator[Row]:
+    for trial in run.trials:
+        for stream in trial.streams:
+            head = _stream_cells(run, trial, stream)
+            for window in stream.windows:
+                for phase in window.phases:
+                    when = {"window_start_s": window.start_s, "start_s": phase.start_s, "duration_s": phase.seconds}
+                    yield {**head, **when, "cause": phase.cause.value}
 
 
 def _stream_cells(run: Run, trial: TrialResult, result: StreamResult) -> Row:

@@ -10,7 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from vrbench.core.model import Direction, OutageWindow, Verdict
+from vrbench.core.causes import seconds_by_cause
+from vrbench.core.model import Cause, Direction, OutageWindow, Verdict
 from vrbench.core.results import MEASURED, Run, StreamResult, TrialResult
 from vrbench.core.stats import summarize
 from vrbench.core.windows import Downtime
@@ -35,7 +36,7 @@ def run_report(run: Run) -> RenderableType:
     if not run.trials:
         return Group(*unreadable, Text(f"{run.run_id}: no complete trial ({run.state})"))
     parts: list[RenderableType] = [*unreadable, *(windows_table(t) for t in run.trials)]
-    parts += [trials_table(run), flows_table(run), headline_table(run), caveat_lines([run])]
+    parts += [trials_table(run), causes_table(run), flows_table(run), headline_table(run), caveat_lines([run])]
     return Group(*parts)
 
 
@@ -94,6 +95,24 @@ def trials_table(run: Run) -> Table:
                 seconds(trial.facts.job_s, 1) if first else "",
                 Text(trial.verdict.value, style=_VERDICT_STYLE[trial.verdict]) if first else "",
             )
+    return table
+
+
+def causes_table(run: Run) -> RenderableType:
+    """Why it was down: milliseconds of each cause per trial and direction; what has no cause has its own column."""
+    listed = [
+        (trial, direction, seconds_by_cause([s for s in trial.of(direction) if s.stream.counts]))
+        for trial in run.trials
+        for direction in MEASURED
+    ]
+    shown = [cause for cause in Cause if any(cause in found for _, _, found in listed)]
+    if not shown:
+        return Text()
+    shown = [*(cause for cause in shown if cause is not Cause.UNATTRIBUTED), Cause.UNATTRIBUTED]
+    table = _table("Causes, milliseconds, mean over streams", "trial", "direction", *shown)
+    for trial, direction, found in listed:
+        number = str(trial.facts.number) if direction is Direction.EGRESS else ""
+        table.add_row(number, direction.value, *(f"{found.get(cause, 0) * 1000:.0f}" for cause in shown))
     return table
 
 
