@@ -67,6 +67,7 @@ class HalfOpen(Prober):
         self.salt = int.from_bytes(os.urandom(4), "big")
         self.waiting = [-1] * len(self.ports)  # per port: the slot that is not answered yet
         self.asked_again = [-1] * len(self.ports)  # per port: the slot whose SYN was repeated after a RST
+        self.confirmed = [-1] * len(self.ports)  # per port: the slot whose refusal the next slot's confirmed
         self.last_reset = [-2] * len(streams)  # the newest slot that a RST answered
         self.last_sent, self.last_heard = [-1] * len(streams), [-1] * len(streams)
         attach_filter(self.segments, _segment_filter(self.base, len(self.ports)))
@@ -125,20 +126,26 @@ class HalfOpen(Prober):
         Where an outage begins between our SYN and the RST with which our kernel closes the handshake, the guest keeps
         half a connection that the router's connection tracking has forgotten: no RST of ours reaches it any more, and
         it answers the next SYN from that port with a RST of its own, once. When the repeated SYN is accepted, nobody
-        can say what the first answer meant: the slot is noted as ambiguous, a gap.
+        can say what the first answer meant: the slot is noted as ambiguous, a gap. But two in a row are a refusal: it
+        may have ended since, as answers are looked at only now and then.
         """
         slot, stream = (sequence - self.salt) & 0xFFFFFFFF, index // self.each
         if not self._heard(REFUSED, index, REFUSED_RST, sequence, t_ns):
             return
         first_of_a_row = slot - 1 != self.last_reset[stream]
         self.last_reset[stream] = max(self.last_reset[stream], slot)
+        if not first_of_a_row:
+            self.confirmed[stream * self.each + (slot - 1) % self.each] = slot - 1
         if first_of_a_row and self.asked_again[index] != slot:
             self.asked_again[index] = slot
             with suppress(OSError):
                 self._transmit(stream, index, sequence, SYN)
 
     def _accepted(self, index: int, sequence: int, t_ns: int | None) -> None:
-        again = self.asked_again[index] == (sequence - self.salt) & 0xFFFFFFFF
+        slot = (sequence - self.salt) & 0xFFFFFFFF
+        if self.confirmed[index] == slot:
+            return
+        again = self.asked_again[index] == slot
         self._heard(AMBIGUOUS if again else REPLY, index, 0, sequence, t_ns)
 
     def _unreachable(self, packet: bytes, at: int, t_ns: int | None) -> None:
