@@ -149,10 +149,11 @@ def show(rows: Sequence[tuple[str, float, float | None]] | Iterator[tuple[str, f
 
 def figures(rows: Sequence[Figures], fine: bool) -> Iterator[tuple[str, float, float | None]]:
     """(what, value, limit) over the same row of all parts; errors have limits where the interval is fine."""
-    known = [r["outages"] - r["unknown"] for r in rows]
+    known = [r["judged"] for r in rows]
     mean_s = sum(r["bias_s"] * n for r, n in zip(rows, known, strict=True)) / max(1, sum(known))
     yield "outages", sum(r["outages"] for r in rows), None
     yield "seen", sum(r["seen"] for r in rows), None
+    yield "truth too vague", sum(r["vague"] for r in rows), None
     yield "bounds that don't hold", sum(r["seen"] - r["held"] for r in rows), 0
     yield "missed", sum(r["missed"] for r in rows), 0
     yield "at_least over the truth", sum(r["over"] for r in rows), 0 if fine else None
@@ -164,8 +165,7 @@ def beyond(part: Figures) -> Iterator[str]:
     """Each comparison that breaks a limit, and each false window, in words; where the prober was held up it says so."""
     for c in part["comparisons"]:
         wrong = c["result"] in ("missed", "not held", "false")
-        fine = c["kind"] in FINE and c["pieces"] == 1 and c["fault"] != "flapping" and c["result"] != "unknown"
-        if wrong or (fine and abs(c["error_s"]) * 1000 > INTERVAL_MS + 1):
+        if wrong or (c["fine"] and abs(c["error_s"]) * 1000 > INTERVAL_MS + 1):
             error = "" if c["error_s"] is None else f", error {c['error_s'] * 1000:+.1f} ms"
             which = f"outage {c['outage']} ({c['fault']}) of {c['true_s']:.4f} s" if c["outage"] else "no outage"
             slots = f", {c['unsent']} slots unsent" if c["unsent"] else ""

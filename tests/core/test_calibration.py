@@ -269,7 +269,7 @@ def test_an_upper_bound_below_the_time_down_is_seen_when_flapping() -> None:
 
 def test_a_flow_bound_without_nat_is_down_for_longer() -> None:
     """New flows are held against the rule's return, the persistent one against when it was forgotten."""
-    known = [replace(outage((2.0, 2.5), fault=Fault.NO_NAT), direction="egress", freed=Piece(2.0, 3.2, 0.0002))]
+    known = [replace(outage((2.0, 2.5), fault=Fault.NO_NAT), direction="egress", bound=Piece(2.0, 3.2, 0.0002))]
     fresh = calibrated(stream(), known)
     persistent = calibrated(stream(flow="persistent"), known)
     assert {c.outage.duration_s for c in fresh.comparisons} == {0.5}

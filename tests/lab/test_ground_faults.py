@@ -108,8 +108,8 @@ def test_a_flow_that_goes_on_without_nat_stays_dead() -> None:
         done = Truth().inject(Order(ROUTERS, "egress", None, "no-nat", (0.1,), held_s=0.1), wait)
         heard = [float(at) for at in re.findall(r"^\[([\d.]+)\] \d+ bytes", old.communicate(timeout=20)[0], re.M)]
         assert steps == ["0 new flow up", "1 new flow down", "2 new flow up"]
-        assert done.freed is not None
-        start, freed = done.pieces[0][0].utc_ns / 1e9, done.freed.utc_ns / 1e9
+        assert done.bound is not None
+        start, freed = (moment.utc_ns / 1e9 for moment in done.bound)
         assert [at for at in heard if began < at < start]
         assert not [at for at in heard if start + 0.02 < at < freed - 0.02]
         assert [at for at in heard if at > freed]

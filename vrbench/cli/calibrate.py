@@ -58,6 +58,7 @@ control_target = "198.51.100.2"
 """
 VMS = 2
 BANNER_S = 0.1  # the finest there is: every banner costs a guest's sshd a process
+BANNERS_PER_S = 20  # of all guests: their processes share this machine's cores with the probers
 RECOVERY_INTERVALS = 3.5  # of the coarsest stream, between two outages: it must have seen the network up
 ANSWER_S = 10.0  # beyond an outage's length, until the lab must have told of it
 LATER_S = 0.4  # beyond the threshold, for answers that must be late
@@ -118,10 +119,11 @@ def command(
     size = _size(quick, outages, clean)
     run_id = run_id or new_run_id(datetime.now(UTC), "calibrate")
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
-    banner_s = max(BANNER_S, _seconds("--interval", interval))
+    interval_s = _seconds("--interval", interval)
+    banner_s = max(BANNER_S, interval_s, vms / BANNERS_PER_S)
     recovery_s = max(size.recovery_s, RECOVERY_INTERVALS * banner_s)
     guests = [f"vm{n + 1}" for n in range(vms)]
-    series = draw_series(size.outages, size.longest_s, guests, recovery_s, size.clean_s, seed)
+    series = draw_series(size.outages, size.longest_s, guests, recovery_s, size.clean_s, seed, interval_s)
     if not series:
         raise UsageProblem("--outages 0 and --clean 0s leave nothing to do")
     plan = make_plan(load_profile(_profile(size, interval, banner_s, series, vms), "calibrate", settings), run_id)
@@ -304,9 +306,9 @@ def _compare(trial: TrialResult, known: Sequence[tuple[Injection, Outage]], envi
 
 
 def _known(number: int, injection: Injection, outage: Outage, zero_ns: int) -> KnownOutage:
-    freed = _piece(outage.start, outage.freed, zero_ns) if outage.freed else None
+    bound = _piece(*outage.bound, zero_ns) if outage.bound else None
     pieces = tuple(_piece(start, end, zero_ns) for start, end in outage.pieces)
-    return KnownOutage(number, injection.fault, injection.direction, injection.guest, pieces, freed)
+    return KnownOutage(number, injection.fault, injection.direction, injection.guest, pieces, bound)
 
 
 def _piece(start: Moment, end: Moment, zero_ns: int) -> Piece:

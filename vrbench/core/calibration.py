@@ -36,6 +36,7 @@ from vrbench.core.results import StreamResult
 from vrbench.core.windows import Downtime
 
 ALIGNMENT_S = 0.001  # two clocks of one machine are read this far apart at most, beside their measured error
+VAGUE_S = 0.001  # a truth known less well than this says nothing about errors; bounds are held against it all the same
 COMPARED = ("fresh", "persistent", "syn", "banner")  # flows and layers whose truth is known
 
 
@@ -73,6 +74,11 @@ class Comparison:
         return len(self.outage.pieces) == 1
 
     @property
+    def vague(self) -> bool:
+        """Whether the truth itself is known too badly to tell an error: this machine was busy when it was injected."""
+        return self.outage.uncertainty_s > VAGUE_S * len(self.outage.pieces)
+
+    @property
     def held(self) -> bool:
         """Whether the bounds hold the truth, as far as the truth itself is known; False when nothing was seen.
 
@@ -98,7 +104,12 @@ class Comparison:
 
         Banners are coarser, and as slow as sshd.
         """
-        return self.stream.flow != "banner" and self.resolved and self.of_its_own and not self.unknown
+        return self.stream.flow != "banner" and self.of_its_own and self.has_error
+
+    @property
+    def has_error(self) -> bool:
+        """Whether it has an error that means something: flapping only in the mean of many."""
+        return not (self.unknown or self.vague) and (self.resolved or not self.of_its_own)
 
     @property
     def of_its_own(self) -> bool:
@@ -123,12 +134,15 @@ class Figures:
     """Many comparisons together. Times in seconds.
 
     ``seen`` are the outages of which a stream says something, so has bounds that hold or not; of ``unknown`` ones it
-    says that it could not see. The errors are those of all others. ``over``: at_least claims more than was down.
+    says that it could not see; of ``vague`` ones the truth is not known well. ``judged`` of them have an error that
+    means something: it is what bias and worst are of. ``over``: at_least claims more than was down.
     """
 
     outages: int
     seen: int
     unknown: int
+    vague: int
+    judged: int
     held: int
     over: int
     bias_s: float
@@ -183,8 +197,8 @@ class Calibration:
 
     @property
     def worst_uncertainty_s(self) -> float:
-        """The largest uncertainty of a true duration."""
-        return max((c.outage.uncertainty_s for c in self.comparisons if c.resolved), default=0.0)
+        """The largest uncertainty of a true duration that an error was taken from."""
+        return max((c.outage.uncertainty_s for c in self.fine), default=0.0)
 
     @property
     def fine(self) -> tuple[Comparison, ...]:
@@ -293,13 +307,15 @@ def _clean_s(result: StreamResult, outages: Iterable[KnownOutage]) -> float:
 
 
 def figures(comparisons: Iterable[Comparison]) -> Figures:
-    """Count them, and the errors of those that were resolved (of flapping, of all: its mean error is none)."""
+    """Count them, and their errors."""
     mine = list(comparisons)
-    errors = [c.error_s for c in mine if not c.unknown and (c.resolved or not c.of_its_own)]
+    errors = [c.error_s for c in mine if c.has_error]
     return Figures(
         outages=len(mine),
         seen=sum(c.windows > 0 for c in mine),
         unknown=sum(c.unknown for c in mine),
+        vague=sum(c.vague for c in mine),
+        judged=len(errors),
         held=sum(c.held for c in mine),
         over=sum(c.over for c in mine),
         bias_s=_mean(errors),

@@ -74,14 +74,14 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class KnownOutage:
-    """A fault as it truly was: the times down in order, and for NO_NAT when the bound flows were forgotten."""
+    """A fault as it truly was: the times down in order, and for NO_NAT how long the persistent flow was bound."""
 
     number: int
     fault: Fault
     direction: str
     guest: str
     pieces: tuple[Piece, ...]
-    freed: Piece | None = None
+    bound: Piece | None = None
 
     @property
     def start_s(self) -> float:
@@ -119,8 +119,8 @@ class KnownOutage:
 
     def seen_by(self, stream: Stream) -> KnownOutage:
         """The outage as it was for a stream that it touches."""
-        if self.freed and stream.flow == "persistent":
-            return replace(self, pieces=(self.freed,))
+        if self.bound and stream.flow == "persistent":
+            return replace(self, pieces=(self.bound,))
         return self
 
 
@@ -139,9 +139,17 @@ CASES = (
 
 
 def draw_series(
-    outages: int, longest_s: float, guests: Sequence[str], recovery_s: float, clean_s: float, seed: int
+    outages: int,
+    longest_s: float,
+    guests: Sequence[str],
+    recovery_s: float,
+    clean_s: float,
+    seed: int,
+    interval_s: float = 0.01,
 ) -> tuple[Injection, ...]:
     """The series that ``seed`` stands for: lengths log-uniform from 20 ms to ``longest_s``, every case equally often.
+
+    Source NAT is missing for three intervals at least: a flow that sends nothing meanwhile is not bound.
 
     Each comes ``recovery_s`` and up to half as much again after the one before, so at any phase of the probes. In the
     middle nothing happens for ``clean_s``.
@@ -154,7 +162,7 @@ def draw_series(
             direction,
             draw.choice(guests) if one else "",
             fault,
-            _beats(draw, fault, longest_s),
+            _beats(draw, fault, longest_s, 3 * interval_s),
             recovery_s * draw.uniform(1.0, 1.5),
             draw.uniform(*HELD_S) if fault is Fault.NO_NAT else 0.0,
         )
@@ -165,13 +173,14 @@ def draw_series(
     return tuple(series)
 
 
-def _beats(draw: random.Random, fault: Fault, longest_s: float) -> tuple[float, ...]:
+def _beats(draw: random.Random, fault: Fault, longest_s: float, binding_s: float) -> tuple[float, ...]:
     if fault is Fault.FLAPPING:
         return tuple(draw.uniform(*FLAP_S) for _ in range(2 * draw.randint(6, 14) - 1))
     if fault is Fault.BURST:
         times = 2 * draw.randint(2, 4) - 1
         return tuple(_log_uniform(draw, *(BURST_UP_S if n % 2 else BURST_DOWN_S)) for n in range(times))
-    return (_log_uniform(draw, SHORTEST_S, longest_s),)
+    shortest_s = max(SHORTEST_S, binding_s) if fault is Fault.NO_NAT else SHORTEST_S
+    return (_log_uniform(draw, shortest_s, longest_s),)
 
 
 def _log_uniform(draw: random.Random, low: float, high: float) -> float:

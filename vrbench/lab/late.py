@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
 
-from vrbench.lab.conntrack import NETLINK_NETFILTER, attribute, message
+from vrbench.lab.conntrack import NETLINK_NETFILTER, attribute, each_attribute, each_message, message
 from vrbench.lab.namespaces import inside
 
 MARK = 0x76726C61
@@ -88,23 +88,9 @@ def _open_log() -> socket.socket:
 
 
 def logged(datagram: bytes) -> Iterator[bytes]:
-    """The IP packets in what the kernel sent: messages of two headers (20 bytes) and attributes."""
-    at = 0
-    while at + 20 <= len(datagram):
-        (length,) = struct.unpack_from("=I", datagram, at)
-        yield from _payloads(datagram[at + 20 : at + length])
-        at += length + -length % 4
-
-
-def _payloads(attributes: bytes) -> Iterator[bytes]:
-    at = 0
-    while at + 4 <= len(attributes):
-        length, kind = struct.unpack_from("=HH", attributes, at)
-        if length < 4:
-            return
-        if kind == _PAYLOAD:
-            yield attributes[at + 4 : at + length]
-        at += length + -length % 4
+    """The IP packets in what the kernel sent."""
+    for _, body in each_message(datagram):
+        yield from (value for kind, value in each_attribute(body[4:]) if kind == _PAYLOAD)
 
 
 def whole(packet: bytes) -> bytes:

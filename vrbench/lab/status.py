@@ -97,7 +97,7 @@ class Moment:
 class Outage:
     """An injected outage as it truly was. ``target`` is a VM's name, or empty for all traffic.
 
-    ``pieces`` are the times down within it; ``freed`` is when flows that it left without translation were forgotten.
+    ``pieces`` are the times down within it; ``bound`` is how long an old flow was left without translation.
     """
 
     direction: str
@@ -106,7 +106,7 @@ class Outage:
     start: Moment
     end: Moment
     pieces: tuple[tuple[Moment, Moment], ...] = ()
-    freed: Moment | None = None
+    bound: tuple[Moment, Moment] | None = None
 
     @property
     def duration_s(self) -> float:
@@ -121,13 +121,21 @@ class Outage:
             "start": self.start.to_json(),
             "end": self.end.to_json(),
             "duration_s": self.duration_s,
-            "pieces": [{"start": start.to_json(), "end": end.to_json()} for start, end in self.pieces],
-            "freed": self.freed and self.freed.to_json(),
+            "pieces": [_span_to_json(piece) for piece in self.pieces],
+            "bound": self.bound and _span_to_json(self.bound),
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Outage:
         start, end = Moment.from_json(data["start"]), Moment.from_json(data["end"])
-        pieces = tuple((Moment.from_json(p["start"]), Moment.from_json(p["end"])) for p in data["pieces"])
-        freed = Moment.from_json(data["freed"]) if data["freed"] else None
-        return cls(data["direction"], data["target"], tuple(data["routers"]), start, end, pieces, freed)
+        pieces = tuple(map(_span_from_json, data["pieces"]))
+        bound = data["bound"] and _span_from_json(data["bound"])
+        return cls(data["direction"], data["target"], tuple(data["routers"]), start, end, pieces, bound)
+
+
+def _span_to_json(span: tuple[Moment, Moment]) -> dict[str, Any]:
+    return {"start": span[0].to_json(), "end": span[1].to_json()}
+
+
+def _span_from_json(data: dict[str, Any]) -> tuple[Moment, Moment]:
+    return Moment.from_json(data["start"]), Moment.from_json(data["end"])

@@ -22,11 +22,13 @@ two; the moment given is the middle between the clock readings before and after 
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from types import TracebackType
 
@@ -133,10 +135,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """When each time down truly began and ended, and when flows bound without translation were forgotten."""
+    """When each time down truly began and ended; of missing NAT also when the old flow lost its translation, and when
+    it was freed of being bound without any."""
 
     pieces: tuple[tuple[Moment, Moment], ...]
-    freed: Moment | None = None
+    bound: tuple[Moment, Moment] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,42 +234,68 @@ class Truth:
                 return Injected(self._beats(nodes, script, f"flush chain ip {table} drops", order.beats, wait))
 
     def _without_nat(self, nodes: Sequence[_Node], number: int, order: Order, wait: Wait) -> Injected:
-        """Take source NAT out and forget every echo flow; later put it back; later forget what was bound meanwhile."""
-        before, meanwhile = (0x76720000 + 2 * number + n for n in (0, 1))
+        """Take source NAT out and forget the old flows; later put it back; later forget what was bound meanwhile.
+
+        A flow is old, and marked so, from its second packet on: new flows need no forgetting.
+        """
+        before, meanwhile = (0x76000000 + 4 * number + 2 * n for n in (0, 1))
         with self._table(nodes, f"outage{number}", "prerouting priority -150") as table:
-            mark = f'add rule ip {table} drops iifname "{GUEST_IF}" meta l4proto icmp'
-            self._commit(nodes, f"{mark} ct mark set {before}")
+            self._commit(nodes, _marking(table, before))
             going = wait(MARKING_S)
             with self._lock:
                 rules = [node.filter.commit(f"list chain {TABLE} translate_out") for node in nodes]
-            # What was marked before is not marked again: it is what has to be forgotten.
-            remark = f"flush chain ip {table} drops; {mark} ct mark 0 ct mark set {meanwhile}"
-            begin = f"flush chain {TABLE} translate_out; {remark}"
-            start = self._at_once(nodes, [begin] * len(nodes), forget=before)
+            old = [node.table.marked(before + 1) for node in nodes]
+            start = self._commit(
+                nodes, f"flush chain {TABLE} translate_out; flush chain ip {table} drops; {_marking(table, meanwhile)}"
+            )
+            bound = self._forget(nodes, old)
             try:
                 going = going and wait(order.beats[0])
             finally:
-                end = self._at_once(nodes, [f"{rule}\nflush chain ip {table} drops" for rule in rules])
+                end = self._at_once([partial(n.filter.commit, rule) for n, rule in zip(nodes, rules, strict=True)])
             if going:
                 wait(order.held_s)
-            freed = self._at_once(nodes, [""] * len(nodes), forget=meanwhile)
-        return Injected(((start, end),), freed)
+            freed = self._forget(nodes, [node.table.marked(meanwhile + 1) for node in nodes])
+        return Injected(((start, end),), (bound, freed))
+
+    def _forget(self, nodes: Sequence[_Node], connections: Sequence[Sequence[bytes]]) -> Moment:
+        return self._at_once([partial(n.table.forget, c) for n, c in zip(nodes, connections, strict=True)])
 
     def _commit(self, nodes: Sequence[_Node], script: str) -> Moment:
-        return self._at_once(nodes, [script] * len(nodes))
+        return self._at_once([partial(node.filter.commit, script) for node in nodes])
 
-    def _at_once(self, nodes: Sequence[_Node], scripts: Sequence[str], forget: int = 0) -> Moment:
-        """Commit each node's script, then have it forget the connections of a mark; when that was."""
-        with self._lock:
+    def _at_once(self, acts: Sequence[Callable[[], object]]) -> Moment:
+        """Do all of it as soon as nobody else is at it; when that was."""
+        with self._lock, _urgently():
             before, utc = time.monotonic_ns(), time.time_ns()
-            for node, script in zip(nodes, scripts, strict=True):
-                if script:
-                    node.filter.commit(script)
-                if forget:
-                    node.table.forget(forget)
+            for act in acts:
+                act()
             after = time.monotonic_ns()
         half = (after - before + 1) // 2
         return Moment(before + half, utc + half, half)
+
+
+def _marking(table: str, mark: int) -> str:
+    """Rules that mark a guest's echo flow with ``mark`` by its first packet and with the next number by its second.
+
+    A flow may bear an older mark, which is smaller.
+    """
+    flows = f'add rule ip {table} drops iifname "{GUEST_IF}" meta l4proto icmp ct mark'
+    return f"{flows} {mark} ct mark set {mark + 1}; {flows} < {mark} ct mark set {mark}"
+
+
+@contextmanager
+def _urgently() -> Iterator[None]:
+    """Before everything else on this machine, where that is allowed: a moment is known only to within its commit."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except PermissionError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def describe(order: Order, target: str, injected: Injected) -> Outage:
@@ -278,5 +307,5 @@ def describe(order: Order, target: str, injected: Injected) -> Outage:
         injected.pieces[0][0],
         injected.pieces[-1][1],
         injected.pieces,
-        injected.freed,
+        injected.bound,
     )

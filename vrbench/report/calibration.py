@@ -27,7 +27,7 @@ from vrbench.report.rows import Row
 MAX_WRONG = 12
 COLUMNS = tuple(
     "outage fault direction guest stream kind interval_s true_start_s true_s span_s uncertainty_s pieces windows blind "
-    "at_least_s estimate_s at_most_s error_s unsent result".split()
+    "at_least_s estimate_s at_most_s error_s fine unsent result".split()
 )
 
 
@@ -47,11 +47,12 @@ def verdict(calibration: Calibration) -> str:
     if not total.outages:
         return f"on this machine: {calibration.false} false windows in {_clean(calibration)} without any outage"
     held_up = f", {total.unknown} unknown (prober held up)" if total.unknown else ""
+    vague = f"; {total.vague} truths too vague for an error (machine busy)" if total.vague else ""
     return (
         f"on this machine: bias {calibration.bias_s * 1000:+.1f} ms, worst {calibration.worst_s * 1000:.1f} ms at "
         f"{calibration.interval_s * 1000:g} ms; "
         f"bounds held the truth in {total.held} of {total.seen}; missed {total.missed}, false {calibration.false}"
-        f"{held_up} (truth known to ± {calibration.worst_uncertainty_s * 1000:.1f} ms)"
+        f"{held_up} (truth known to ± {calibration.worst_uncertainty_s * 1000:.1f} ms{vague})"
     )
 
 
@@ -151,6 +152,7 @@ def comparison_rows(calibration: Calibration) -> Iterator[Row]:
             "estimate_s": m.estimate_s,
             "at_most_s": None if math.isinf(m.at_most_s) else m.at_most_s,
             "error_s": c.error_s,
+            "fine": c.fine,
             "unsent": c.unsent,
             "result": _result(c),
         }
