@@ -55,6 +55,9 @@ interval = "{interval}"
 banner_interval = "{banner}"
 egress_target = "203.0.113.1"
 control_target = "198.51.100.2"
+session = false
+dns = false
+auth = false
 """
 VMS = 2
 BANNER_S = 0.1  # the finest there is: every banner costs a guest's sshd a process
