@@ -17,7 +17,7 @@ from vrbench.core import values
 
 OPERATIONS = ("restart-network-cleanup", "restart-network", "reboot-router")
 ACCESS = ("port-forwarding", "static-nat")
-STRATEGIES = ("serial", "parallel")
+STRATEGIES = ("serial", "parallel", "redundant", "advanced-parallel", "negotiated", "live-patch")
 
 
 def _key(read: Callable[[Any], Any], default: Any, help_text: str) -> Any:
@@ -28,7 +28,9 @@ def _key(read: Callable[[Any], Any], default: Any, help_text: str) -> Any:
 class LabTable:
     """[lab]: run against the embedded lab instead of a cloud."""
 
-    strategy: str = _key(values.choice(*STRATEGIES), "parallel", "how the lab replaces its router: serial, parallel")
+    strategy: str = _key(
+        values.choice(*STRATEGIES), "parallel", f"how the lab renews its router: {', '.join(STRATEGIES)}"
+    )
     time_scale: float = _key(values.number(0.001, 10), 1.0, "multiplies the lab's boot, programming and stop times")
 
 

@@ -101,7 +101,6 @@ class Router:
     def start(self, plug: bool = True) -> None:
         """A closed firewall, addresses; with ``plug`` both sides plugged in and the neighbours told."""
         if not self.exists:
-            self.plugged = interfaces(self.spec)
             self.place()
         self._load(RuleSet())
         ip_batch([*self._guest_addresses(self.plugged.guests), *self._public_addresses()], netns=self.spec.name)
@@ -167,6 +166,8 @@ class Router:
         taken = {name for name, _ in self.plugged.guests}
         name = next(name for n in range(FIRST_TIER, 100) if (name := f"eth{n}") not in taken)
         self.plugged = replace(self.plugged, guests=(*self.plugged.guests, (name, leg)))
+        if not self.running:
+            return
         port = self._guest_port(name, leg)
         self._lay_cables((port,))
         ip_batch(self._guest_addresses(((name, leg),)), netns=self.spec.name)

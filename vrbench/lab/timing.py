@@ -23,6 +23,7 @@ class Timing:
     router_force_stop_s: float = 1.0  # forced power-off (parallel)
     router_destroy_s: float = 1.0
     router_handover_s: float = 10.0  # between a new redundant router and the end of the old primary
+    router_patch_s: float = 5.0  # copying new software into a running router (live patch)
     vm_boot_s: float = 2.0
 
     def scaled(self, scale: float) -> Timing:

@@ -7,21 +7,16 @@ import time
 
 from vrbench.lab.api import errors, events
 from vrbench.lab.api.accounts import check_address_limit
+from vrbench.lab.api.design import guest_leg, new_guest_nic, strategy
 from vrbench.lab.api.errors import ApiError
 from vrbench.lab.api.records import Account, Address, Network, Served, Vpc
-from vrbench.lab.api.router_ops import NetworkRouters, new_guest_nic
+from vrbench.lab.api.router_ops import NetworkRouters
 from vrbench.lab.api.ruleset import check_source_nat, reprogram
 from vrbench.lab.api.zone import Zone
 from vrbench.lab.ground import GroundError
-from vrbench.lab.strategies import REDUNDANT, STRATEGIES, Strategy
+from vrbench.lab.strategies import LIVE_PATCH
 
 log = logging.getLogger(__name__)
-
-
-def strategy(zone: Zone, home: Served) -> Strategy:
-    """The way routers come and go now: by their number, and by the global setting network.rolling.restart."""
-    kind = "parallel" if zone.rolling() else "serial"
-    return (REDUNDANT if home.redundant else STRATEGIES)[kind]
 
 
 def implement(zone: Zone, network: Network, caller: Account) -> None:
@@ -77,6 +72,11 @@ def bring_up_lost_routers(zone: Zone, home: Served, caller: Account) -> None:
         reprogram(zone, home)
 
 
+def patch_routers(zone: Zone, home: Served, caller: Account) -> None:
+    """Renew the software of its routers in place; call with ``home.implementing`` held."""
+    LIVE_PATCH.replace(NetworkRouters(zone, home, caller))
+
+
 def take_source_nat(zone: Zone, home: Served) -> None:
     """Give a network or VPC its source-NAT address unless it has one; call with the lock held."""
     if zone.source_nats(home):
@@ -99,16 +99,22 @@ def assign(address: Address, home: Served, source_nat: bool) -> None:
 def plug(zone: Zone, network: Network) -> None:
     """Give every router of the tier's VPC a leg in it."""
     with zone.lock:
-        for router in zone.routers_of(network.home):
+        routers = zone.routers_of(network.home)
+        for router in routers:
             nic = new_guest_nic(zone, network)
             nic.plugged_late = not router.redundant
             router.guests.append(nic)
+    for router in routers:
+        zone.ground.plug_tier(router.name, guest_leg(router.guests[-1]))
 
 
 def _unplug(zone: Zone, network: Network) -> None:
     with zone.lock:
-        for router in zone.routers_of(network.home):
+        routers = zone.routers_of(network.home)
+        for router in routers:
             router.guests[:] = [nic for nic in router.guests if nic.network is not network]
+    for router in routers:
+        zone.ground.unplug_tier(router.name, network.uuid)
 
 
 def _take_down(zone: Zone, network: Network, caller: Account) -> None:

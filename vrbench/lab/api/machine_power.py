@@ -10,7 +10,7 @@ from vrbench.lab.api import simulator, tags
 from vrbench.lab.api.errors import ApiError, internal
 from vrbench.lab.api.implement import implement
 from vrbench.lab.api.records import Account, Machine
-from vrbench.lab.api.ruleset import check_source_nat
+from vrbench.lab.api.ruleset import reprogram
 from vrbench.lab.api.zone import Zone
 from vrbench.lab.ground import GroundError, VmSpec
 
@@ -55,8 +55,7 @@ def _boot(zone: Zone, machine: Machine, caller: Account) -> None:
     try:
         zone.pause(PLANNING_STEPS * zone.settings.api_step_s)
         implement(zone, machine.network, caller)
-        with zone.lock:
-            check_source_nat(zone, machine.network)
+        reprogram(zone, machine.network)  # DHCP and DNS know the VM before it asks
         if simulator.fails(zone, simulator.START):
             raise internal("start refused")
     except (ApiError, GroundError) as error:
@@ -86,6 +85,7 @@ def _spec(machine: Machine) -> VmSpec:
         mac=machine.nic.mac,
         authorized_keys=tuple(key.strip() for key in machine.public_keys),
         user_data=machine.user_data,
+        leased=True,
     )
 
 

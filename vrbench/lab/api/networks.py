@@ -7,8 +7,9 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueE
 from vrbench.lab.api import errors, events, tags
 from vrbench.lab.api.accounts import check_limit
 from vrbench.lab.api.call import Call, Task
+from vrbench.lab.api.design import PAIRED, strategy
 from vrbench.lab.api.errors import ApiError
-from vrbench.lab.api.implement import bring_up_lost_routers, clear, strategy
+from vrbench.lab.api.implement import bring_up_lost_routers, clear, patch_routers
 from vrbench.lab.api.network_view import network_view
 from vrbench.lab.api.records import Account, BuiltIn, Json, Network, Router, Vpc
 from vrbench.lab.api.router_ops import NetworkRouters
@@ -42,7 +43,7 @@ def create_network(call: Call) -> Json:
                 prefix=cidr.prefixlen,
                 vlan=_free_vlan(zone),
                 domain_name=call.text("networkdomain") or f"cs{owner.number:x}sandbox.simulator",
-                redundant=vpc is None and _is_redundant(offering),
+                redundant=vpc is None and (_is_redundant(offering) or zone.settings.strategy == PAIRED),
                 vpc=vpc,
                 acl=tier_acl(call, vpc) if vpc else None,
             )
@@ -209,6 +210,8 @@ def _restart(call: Call, network: Network, seen: list[Router]) -> None:
         _replace(call.zone, network, call.caller, seen)
     else:
         bring_up_lost_routers(call.zone, network.home, call.caller)
+        if call.flag("livepatch"):
+            patch_routers(call.zone, network.home, call.caller)
 
 
 def _check_restartable(zone: Zone, network: Network) -> None:
@@ -219,10 +222,11 @@ def _check_restartable(zone: Zone, network: Network) -> None:
 
 
 def _replace(zone: Zone, network: Network, caller: Account, seen: list[Router]) -> None:
-    """Restart with cleanup; fails when another restart replaced the routers while this one waited its turn."""
-    if any(router.removed for router in seen):
-        raise errors.internal("Command failed due to Internal Server Error")
+    """Restart with cleanup. One that waited for another replaces the routers as well, but fails over its old list."""
+    overtaken = any(router.removed for router in seen)
     strategy(zone, network).replace(NetworkRouters(zone, network, caller))
+    if overtaken:
+        raise errors.internal("Command failed due to Internal Server Error")
 
 
 COMMANDS = {

@@ -6,6 +6,7 @@ import threading
 
 from vrbench.lab.api.records import Router
 from vrbench.lab.api.zone import Zone
+from vrbench.lab.ground import GroundError
 
 SHORTEST_WAIT_S = 0.05
 
@@ -28,10 +29,14 @@ class RedundancyWatch:
         wait_s = max(SHORTEST_WAIT_S, self._zone.settings.router_check_s)
         while not self._zone.stopping.wait(wait_s):
             with self._zone.lock:
-                for router in self._zone.routers:
-                    if router.redundant and router.state == "Running":
-                        router.redundant_state = self._state_of(router)
+                asked = [r for r in self._zone.routers if r.redundant and r.state == "Running"]
+            for router in asked:
+                self._ask(router)
 
-    def _state_of(self, router: Router) -> str:
-        running = [peer for peer in self._zone.routers_of(router.home) if peer.state == "Running"]
-        return "PRIMARY" if running[0] is router else "BACKUP"
+    def _ask(self, router: Router) -> None:
+        try:
+            state = self._zone.ground.redundancy_state(router.name)
+        except GroundError:  # gone meanwhile
+            state = "UNKNOWN"
+        with self._zone.lock:
+            router.redundant_state = state

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import time
 
 from vrbench.lab.api import events, simulator
+from vrbench.lab.api.design import new_guest_nic, router_spec
 from vrbench.lab.api.errors import ApiError, internal
-from vrbench.lab.api.records import Account, GuestNic, Network, Router, Served
+from vrbench.lab.api.records import Account, Router, Served
 from vrbench.lab.api.router_view import fixed, link_local
 from vrbench.lab.api.ruleset import build
 from vrbench.lab.api.zone import Zone, new_id
-from vrbench.lab.ground import RouterSpec, RuleSet
+from vrbench.lab.ground import RuleSet
 from vrbench.lab.strategies import StartFailed
 from vrbench.lab.timing import Timing
 
+LONGEST_ELECTION_S = 8.0  # VRRP needs 3.6 s at most: the lab's time scale does not touch it
+LOOK_S = 0.02
 EXPENDABLE = ("Stopped", "Error", "Shutdown", "Unknown")
 STOP_FAILURE = (
     "Unable to stop the virtual machine due to java.lang.ArrayIndexOutOfBoundsException: "
@@ -61,7 +65,7 @@ class NetworkRouters:
         with self._zone.lock:
             router = self._zone.add(self._new_record())
         self._diary(events.VOLUME_CREATE, "Created", self._volume(router))
-        self._place(router)
+        self._zone.ground.place_router(router_spec(self._zone, router))
         self._zone.pause(seconds)
         return router.name
 
@@ -84,25 +88,7 @@ class NetworkRouters:
             redundant=home.redundant,
         )
 
-    def _place(self, router: Router) -> None:
-        guest = router.guest
-        if not isinstance(self._home, Network) or guest is None:
-            return
-        settings = self._zone.settings
-        spec = RouterSpec(
-            name=router.name,
-            network=self._home.uuid,
-            guest_ip=guest.ip,
-            guest_prefix=self._home.prefix,
-            guest_mac=guest.mac,
-            public_ip=router.public.ip,
-            public_prefix=settings.public_cidr.prefixlen,
-            public_gateway=str(settings.public_gateway),
-            public_mac=router.public.mac,
-        )
-        self._zone.ground_for(self._home).place_router(spec)
-
-    def boot(self, router: str, seconds: float) -> None:
+    def boot(self, router: str, seconds: float, plug: bool = True) -> None:
         record = self._record(router)
         self._refuse_stuck_peers()
         if simulator.fails(self._zone, simulator.START):
@@ -111,7 +97,10 @@ class NetworkRouters:
         with self._zone.lock:
             record.control.ip, record.control.mac = link_local(self._zone)
         self._zone.pause(seconds + simulator.extra_s(self._zone, simulator.START))
-        self._zone.ground_for(self._home).start_router(router)
+        if plug:
+            self._zone.ground.start_router(router)
+        else:
+            self._zone.ground.start_router_unplugged(router)
 
     def _refuse_stuck_peers(self) -> None:
         """A peer that hangs in Stopping makes the server give up: it would start that one as well."""
@@ -137,7 +126,7 @@ class NetworkRouters:
     def program(self, router: str, rules: RuleSet, seconds: float) -> None:
         self._zone.pause(seconds)
         with self._home.programming:
-            self._zone.ground_for(self._home).program_router(router, rules)
+            self._zone.ground.program_router(router, rules)
 
     def mark_running(self, router: str) -> None:
         record = self._record(router)
@@ -145,7 +134,31 @@ class NetworkRouters:
             record.state, record.version, record.scripts_version = "Running", fixed()["version"], new_id()
 
     def announce(self, router: str) -> None:
-        self._zone.ground_for(self._home).announce_router(router)
+        self._zone.ground.announce_router(router)
+
+    def hand_over(self, old: str, new: str) -> None:
+        self._zone.ground.hand_over(old, new)
+
+    def synchronise(self, router: str) -> None:
+        self._zone.ground.synchronise(router)
+
+    def release(self, router: str) -> None:
+        self._zone.ground.set_redundancy(router, "released")
+
+    def await_primary(self) -> None:
+        deadline = time.monotonic() + LONGEST_ELECTION_S
+        while self._elects() and time.monotonic() < deadline:
+            self._zone.pause(LOOK_S)
+
+    def _elects(self) -> bool:
+        """Whether there are routers that could be primary, and none is."""
+        with self._zone.lock:
+            able = [r.name for r in self._zone.routers_of(self._home) if r.guests and r.state == "Running"]
+        return bool(able) and all(self._zone.ground.redundancy_state(name) != "PRIMARY" for name in able)
+
+    def restart_services(self, router: str, seconds: float) -> None:
+        self._zone.pause(seconds)
+        self._zone.ground.restart_services(router)
 
     def stop(self, router: str, seconds: float, forced: bool) -> None:
         record = self._record(router)
@@ -157,10 +170,10 @@ class NetworkRouters:
         if simulator.fails(self._zone, simulator.STOP):
             raise internal(STOP_FAILURE)
         if forced:
-            self._zone.ground_for(self._home).stop_router(router)
+            self._zone.ground.stop_router(router)
         self._zone.pause(seconds + simulator.extra_s(self._zone, simulator.STOP))
         if not forced:
-            self._zone.ground_for(self._home).stop_router(router)
+            self._zone.ground.stop_router(router)
         with self._zone.lock:
             record.state, record.host, record.control.ip = "Stopped", None, ""
         self._diary(events.ROUTER_STOP, "Completed", self._home, parent)
@@ -168,7 +181,7 @@ class NetworkRouters:
     def destroy(self, router: str, seconds: float) -> None:
         record = self._record(router)
         self._zone.pause(seconds)
-        self._zone.ground_for(self._home).remove_router(router)
+        self._zone.ground.remove_router(router)
         with self._zone.lock:
             self._zone.remove(record)
         self._diary(events.VOLUME_DESTROY, "Completed", self._volume(record), new_id())
@@ -188,14 +201,6 @@ class NetworkRouters:
         if record is None:
             raise ApiError(431, f"Unable to find router by id {name.split('-')[1]}.", 4350)
         return record
-
-
-def new_guest_nic(zone: Zone, network: Network) -> GuestNic:
-    """A router's leg in a network: with the gateway's address, or one of its own beside a peer; lock held."""
-    ip = zone.free_guest_ip(network) if network.home.redundant else network.gateway
-    if ip is None:
-        raise ApiError(533, f"Unable to acquire Guest IP address for network {network.name}")
-    return GuestNic(uuid=new_id(), ip=ip, mac=zone.new_mac(network), network=network)
 
 
 def _describe(router: Router) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from vrbench.lab.api import errors
 from vrbench.lab.api.call import Call, Task
+from vrbench.lab.api.design import strategy
 from vrbench.lab.api.records import BuiltIn, Json, Router, Vpc
 from vrbench.lab.api.router_ops import NetworkRouters
 from vrbench.lab.api.router_view import router_view
@@ -16,7 +17,7 @@ NO_HEALTH_RESULTS = (
 )
 GONE = "Unable to find router by id {id}."
 
-Step = Callable[[NetworkRouters, Router], None]
+Step = Callable[[Call, Router], None]
 
 
 def list_routers(call: Call) -> Json:
@@ -56,7 +57,7 @@ def _operation(step: Step) -> Callable[[Call], Task]:
 
         def run() -> Json:
             with router.home.implementing:
-                step(NetworkRouters(call.zone, router.home, call.caller), router)
+                step(call, router)
             with call.zone.lock:
                 return {"router": router_view(call.zone, router, call.caller.is_root)}
 
@@ -65,30 +66,29 @@ def _operation(step: Step) -> Callable[[Call], Task]:
     return handler
 
 
-def _stop(ops: NetworkRouters, router: Router) -> None:
+def _stop(call: Call, router: Router) -> None:
+    ops = NetworkRouters(call.zone, router.home, call.caller)
     ops.stop(router.name, ops.timing.router_force_stop_s, forced=True)
 
 
-def _start(ops: NetworkRouters, router: Router) -> None:
+def _start(call: Call, router: Router) -> None:
     if router.state == "Running":
         return
-    ops.boot(router.name, ops.timing.router_boot_s)
-    rules = ops.rules()
-    seconds = ops.timing.router_program_s + len(rules) * ops.timing.router_aggregate_s
-    ops.program(router.name, rules, seconds)
-    ops.mark_running(router.name)
+    ops = NetworkRouters(call.zone, router.home, call.caller)
+    strategy(call.zone, router.home).start(ops, router.name)
     ops.announce(router.name)
 
 
-def _reboot(ops: NetworkRouters, router: Router) -> None:
+def _reboot(call: Call, router: Router) -> None:
     if router.state != "Running":
         raise errors.internal("Unable to reboot domR, it is not in right state " + router.state)
-    _stop(ops, router)
-    _start(ops, router)
+    _stop(call, router)
+    _start(call, router)
 
 
-def _destroy(ops: NetworkRouters, router: Router) -> None:
-    _stop(ops, router)
+def _destroy(call: Call, router: Router) -> None:
+    _stop(call, router)
+    ops = NetworkRouters(call.zone, router.home, call.caller)
     ops.destroy(router.name, ops.timing.router_destroy_s)
 
 

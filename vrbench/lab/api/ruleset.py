@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from vrbench.lab.api import records
 from vrbench.lab.api.errors import internal
-from vrbench.lab.api.records import Address, Rule, Served
+from vrbench.lab.api.records import Address, Network, Rule, Served
 from vrbench.lab.api.zone import Zone
-from vrbench.lab.ground import FirewallRule, PortForward, RuleSet
+from vrbench.lab.ground import Acl, AclRule, FirewallRule, Host, PortForward, RuleSet
 
 APPLIED = ("Add", "Active")
 ANYWHERE = ("0.0.0.0/0",)
+FORGOTTEN = ("Destroyed", "Expunging", "Error")
 
 
 def build(zone: Zone, home: Served) -> RuleSet:
@@ -23,6 +27,35 @@ def build(zone: Zone, home: Served) -> RuleSet:
         firewall=tuple(_firewall(rule) for rule in applied if rule.purpose == "Firewall"),
         egress=tuple(_firewall(rule) for rule in applied if rule.purpose == "Egress"),
         egress_allowed_by_default=bool(home.offering.body.get("egressdefaultpolicy")),
+        hosts=tuple(_hosts(zone, home)),
+        domain=home.domain_name,
+        acls=tuple(_acl(zone, network) for network in zone.networks_of(home) if network.acl is not None),
+    )
+
+
+def _hosts(zone: Zone, home: Served) -> Iterator[Host]:
+    """The VMs that DHCP and DNS know: all that have not been destroyed."""
+    for network in zone.networks_of(home):
+        for machine in zone.machines_in(network):
+            if machine.state not in FORGOTTEN:
+                yield Host(machine.name, machine.nic.ip, machine.nic.mac)
+
+
+def _acl(zone: Zone, network: Network) -> Acl:
+    rules = sorted((rule for rule in zone.acl_rules if rule.acl is network.acl), key=lambda rule: rule.place)
+    return Acl(network.uuid, tuple(_acl_rule(rule) for rule in rules))
+
+
+def _acl_rule(rule: records.AclRule) -> AclRule:
+    icmp_type, icmp_code = rule.icmp or (-1, -1)
+    return AclRule(
+        direction="ingress" if rule.traffic == "Ingress" else "egress",
+        allow=rule.action == "Allow",
+        protocol=rule.protocol,
+        cidrs=() if rule.cidrs == ANYWHERE else rule.cidrs,
+        ports=rule.ports,
+        icmp_type=icmp_type,
+        icmp_code=icmp_code,
     )
 
 
@@ -72,4 +105,4 @@ def reprogram(zone: Zone, served: Served) -> None:
             names = [router.name for router in zone.routers_of(home) if router.state == "Running"]
             rules = build(zone, home)
         for name in names:
-            zone.ground_for(home).program_router(name, rules)
+            zone.ground.program_router(name, rules)

@@ -8,8 +8,9 @@ from vrbench.lab.api import errors, tags
 from vrbench.lab.api.accounts import check_limit
 from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.catalog import select
+from vrbench.lab.api.design import PAIRED, strategy
 from vrbench.lab.api.errors import ApiError
-from vrbench.lab.api.implement import bring_up_lost_routers, remove_routers, strategy, take_source_nat
+from vrbench.lab.api.implement import bring_up_lost_routers, patch_routers, remove_routers, take_source_nat
 from vrbench.lab.api.records import BuiltIn, Json, Vpc
 from vrbench.lab.api.router_ops import NetworkRouters
 from vrbench.lab.api.ruleset import reprogram
@@ -35,7 +36,7 @@ def create_vpc(call: Call) -> Task:
                 offering=offering,
                 cidr=str(cidr),
                 domain_name=call.text("networkdomain") or f"cs{owner.number:x}sandbox.simulator",
-                redundant=is_redundant(offering),
+                redundant=is_redundant(offering) or zone.settings.strategy == PAIRED,
             )
         )
 
@@ -125,6 +126,8 @@ def restart_vpc(call: Call) -> Task:
                 strategy(call.zone, vpc).replace(NetworkRouters(call.zone, vpc, call.caller))
             else:
                 bring_up_lost_routers(call.zone, vpc, call.caller)
+                if call.flag("livepatch"):
+                    patch_routers(call.zone, vpc, call.caller)
             reprogram(call.zone, vpc)
         return {"success": True}
 

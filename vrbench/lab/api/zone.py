@@ -38,7 +38,7 @@ from vrbench.lab.api.records import (
 )
 from vrbench.lab.api.settings import ZoneSettings
 from vrbench.lab.faults import Faults
-from vrbench.lab.ground import Ground, NoGround
+from vrbench.lab.ground import Ground
 
 E = TypeVar("E", bound=Entity)
 
@@ -55,7 +55,6 @@ class Zone:
     def __init__(self, ground: Ground, settings: ZoneSettings, faults: Faults | None = None) -> None:
         self.ground = ground
         self.faults = faults or Faults()
-        self._paper = NoGround()
         self.settings = settings
         self.lock = RLock()
         self.stopping = Flag()
@@ -96,10 +95,6 @@ class Zone:
         for address in pool[:2]:
             address.state = "Allocated"
         return pool
-
-    def ground_for(self, home: Served) -> Ground:
-        """Where the routers of a network are real; those of a VPC exist on paper only."""
-        return self.ground if isinstance(home, Network) else self._paper
 
     def pause(self, seconds: float) -> None:
         """Wait as the zone's machines do; raises Stopping when the lab goes down meanwhile."""

@@ -5,9 +5,13 @@ under the very same MAC. Each address is announced once as it comes up, before t
 then until the old router is forced off, two routers answer for the same addresses. When it is off, the rules are
 applied once more and the neighbours are told again.
 
-The outage comes from that overlap, not from the boot: neighbours that follow the first announcement send to a router
-that has no rules yet; connections that the old router tracked die with it; a neighbour that missed the announcements
-keeps the old gateway MAC until its ARP entry ages.
+The outage comes from that overlap, not from the boot. Guests follow the first announcement, so their packets reach a
+router that has neither source NAT nor an egress rule yet; its public MAC is the old one's, and the switch sends what
+comes from outside to whichever of the two spoke last. All that lasts until the rules are in. Connections that the old
+router tracked die with it: the new one knows nothing of them, and packets of a flow that it saw before its NAT rules
+were in stay untranslated for as long as the flow goes on. A neighbour that missed the announcements keeps the old
+gateway MAC until its ARP entry has aged: up to three quarters of a minute, then five seconds of delay and three of
+asking.
 """
 
 from __future__ import annotations
@@ -15,37 +19,56 @@ from __future__ import annotations
 from vrbench.lab.strategies.ports import RouterOps, Strategy
 
 
-def bring_up(ops: RouterOps) -> str:
-    """Place, boot, program everything in one pass."""
+def start(ops: RouterOps, router: str) -> None:
+    """Boot, program everything in one pass."""
     timing = ops.timing
-    router = ops.create(timing.router_place_s)
     ops.boot(router, timing.router_boot_s)
-    rules = ops.rules()
-    ops.program(router, rules, timing.router_program_s + len(rules) * timing.router_aggregate_s)
+    program(ops, router)
     ops.mark_running(router)
+
+
+def program(ops: RouterOps, router: str) -> None:
+    """All rules as one script."""
+    timing, rules = ops.timing, ops.rules()
+    ops.program(router, rules, timing.router_program_s + len(rules) * timing.router_aggregate_s)
+
+
+def bring_up(ops: RouterOps) -> str:
+    """Place one and start it."""
+    router = ops.create(ops.timing.router_place_s)
+    start(ops, router)
     return router
 
 
 def replace(ops: RouterOps) -> None:
     """Clear what an earlier failure left, bring up a second router, then force the old one off."""
-    for left_over in _left_over(ops):
-        ops.stop(left_over, ops.timing.router_force_stop_s, forced=True)
-        ops.destroy(left_over, ops.timing.router_destroy_s)
+    clear(ops)
     old = ops.routers()
     new = bring_up(ops)
     for router in old:
-        ops.stop(router, ops.timing.router_force_stop_s, forced=True)
-        ops.destroy(router, ops.timing.router_destroy_s)
-    rules = ops.rules()
-    ops.program(new, rules, len(rules) * ops.timing.router_aggregate_s)
+        remove(ops, router)
+    reapply(ops, new)
     ops.announce(new)
 
 
-def _left_over(ops: RouterOps) -> tuple[str, ...]:
-    """Routers that don't run; when two or more would remain all the same, the last listed too."""
+def remove(ops: RouterOps, router: str) -> None:
+    """Force off and destroy."""
+    ops.stop(router, ops.timing.router_force_stop_s, forced=True)
+    ops.destroy(router, ops.timing.router_destroy_s)
+
+
+def reapply(ops: RouterOps, router: str) -> None:
+    """The same rules once more, as the server does when the routers have changed."""
+    rules = ops.rules()
+    ops.program(router, rules, len(rules) * ops.timing.router_aggregate_s)
+
+
+def clear(ops: RouterOps) -> None:
+    """Remove routers that don't run; when two or more would remain all the same, the last listed too."""
     dead = ops.expendable()
     rest = tuple(router for router in ops.routers() if router not in dead)
-    return dead + rest[-1:] if len(rest) > 1 else dead
+    for router in dead + rest[-1:] if len(rest) > 1 else dead:
+        remove(ops, router)
 
 
-STRATEGY = Strategy("parallel", bring_up, replace)
+STRATEGY = Strategy("parallel", start, bring_up, replace)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from vrbench.lab.ground import RuleSet
+from vrbench.lab.ground import RuleSet, Vrrp
 from vrbench.lab.timing import Timing
 
 
@@ -15,7 +15,7 @@ class StartFailed(Exception):
 
 
 class RouterOps(Protocol):
-    """Operations on the routers of one network.
+    """Operations on the routers of one network or VPC.
 
     Each carries a router through its states in the API, does the same on the ground, and takes the ``seconds`` it is
     given. Routers go by name. Failures raise and leave the states that a real server leaves.
@@ -42,8 +42,11 @@ class RouterOps(Protocol):
     def wait(self, seconds: float) -> None:
         """Nothing happens for so long."""
 
-    def boot(self, router: str, seconds: float) -> None:
-        """Starting; at the end of the time its links and addresses come up, unprogrammed; raises StartFailed."""
+    def boot(self, router: str, seconds: float, plug: bool = True) -> None:
+        """Starting; at the end of the time its links and addresses come up, unprogrammed; raises StartFailed.
+
+        Without ``plug`` the switch keeps its ports closed on both sides.
+        """
 
     def program(self, router: str, rules: RuleSet, seconds: float) -> None:
         """After the time, the router follows exactly these rules."""
@@ -54,6 +57,21 @@ class RouterOps(Protocol):
     def announce(self, router: str) -> None:
         """Neighbours on both sides hear the router's addresses and MACs."""
 
+    def hand_over(self, old: str, new: str) -> None:
+        """The switch closes the old router's ports and opens the new one's, in one step; the new is announced."""
+
+    def synchronise(self, router: str) -> None:
+        """The router learns all connections that its peer tracks."""
+
+    def release(self, router: str) -> None:
+        """A primary gives up being one, in good order."""
+
+    def await_primary(self) -> None:
+        """Until one of the routers is primary; gives up in silence after the longest time that VRRP may take."""
+
+    def restart_services(self, router: str, seconds: float) -> None:
+        """After the time, what the router serves beside forwarding is ended and started again."""
+
     def stop(self, router: str, seconds: float, forced: bool) -> None:
         """Stopping, then Stopped and off the wire: at once when forced, else when the time is over."""
 
@@ -63,8 +81,10 @@ class RouterOps(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """How routers come up and are replaced."""
+    """How routers come up and are replaced. With ``vrrp`` they can change places."""
 
     name: str
-    bring_up: Callable[[RouterOps], str]  # a first router; returns its name
+    start: Callable[[RouterOps, str], None]  # boot and program a router that exists
+    bring_up: Callable[[RouterOps], str]  # a first router, or pair; returns the name of one
     replace: Callable[[RouterOps], None]  # restart with cleanup
+    vrrp: Vrrp | None = None

@@ -1,14 +1,24 @@
-"""Two routers, taken one after the other: CloudStack's restart of a redundant network.
+"""Two routers, taken one after the other: CloudStack's restart of a redundant network (since 4.11.1).
 
-On the wire: the backup goes first and nobody notices; a new router boots and joins as backup. After a pause the old
-primary is forced off, which is the failover; then a second new router boots beside the one that has taken over.
+On the wire: both routers have an address of their own in the guest network; keepalived gives the gateway's address to
+the primary, which advertises itself once a second (lab/redundancy.py). Both have the same public addresses and the same
+public MAC, but the backup's public link is down. conntrackd tells the backup of every connection.
 
-The outage is that failover: until the backup misses the primary's advertisements, takes the gateway's address and
-brings up its public side.
+Restart: the backup goes first, and nobody notices. A new router boots and joins as backup: it finds a primary, and
+nopreempt keeps it from wanting more. After a pause (ten seconds in CloudStack) the old primary is forced off: no last
+advertisement, it is just gone. Then a second new router boots beside the one that has taken over.
+
+The outage is that failover: the backup waits until it has missed three advertisements, and then for its skew (at most
+3.6 s after the last one it heard); it takes the gateway's address and announces it; its notify script raises the public
+link, sets the default route, announces the public addresses, and commits the connections it knows. So egress returns a
+little after the address, ingress with the public link, and established connections go on unless they spoke between the
+link and the commit. How long a given outage is depends on where in the second the old primary died.
 """
 
 from __future__ import annotations
 
+from vrbench.lab.ground import Vrrp
+from vrbench.lab.strategies.parallel import remove, start
 from vrbench.lab.strategies.ports import RouterOps, StartFailed, Strategy
 
 PAIR = 2
@@ -24,27 +34,19 @@ def bring_up(ops: RouterOps) -> str:
         except StartFailed:
             if len(ops.expendable()) == PAIR:
                 raise
+    ops.await_primary()
     return ops.routers()[0]
-
-
-def start(ops: RouterOps, router: str) -> None:
-    """Boot and program in one pass."""
-    timing = ops.timing
-    ops.boot(router, timing.router_boot_s)
-    rules = ops.rules()
-    ops.program(router, rules, timing.router_program_s + len(rules) * timing.router_aggregate_s)
-    ops.mark_running(router)
 
 
 def replace(ops: RouterOps) -> None:
     """The backup, then, after a pause, the primary."""
     for router in _left_over(ops):
-        _remove(ops, router)
+        remove(ops, router)
     old = ops.routers()
     bring_up(ops)
     ops.wait(ops.timing.router_handover_s)
     for router in old:
-        _remove(ops, router)
+        remove(ops, router)
     bring_up(ops)
 
 
@@ -56,11 +58,6 @@ def replace_all(ops: RouterOps) -> None:
     bring_up(ops)
 
 
-def _remove(ops: RouterOps, router: str) -> None:
-    ops.stop(router, ops.timing.router_force_stop_s, forced=True)
-    ops.destroy(router, ops.timing.router_destroy_s)
-
-
 def _left_over(ops: RouterOps) -> tuple[str, ...]:
     """Routers that don't run; of two or more that do, the backup."""
     dead = ops.expendable()
@@ -68,5 +65,5 @@ def _left_over(ops: RouterOps) -> tuple[str, ...]:
     return (*dead, ops.backup()) if len(running) >= PAIR else dead
 
 
-ROLLING = Strategy("redundant-parallel", bring_up, replace)
-SERIAL = Strategy("redundant-serial", bring_up, replace_all)
+STRATEGY = Strategy("redundant", start, bring_up, replace, Vrrp())
+SERIAL = Strategy("redundant-serial", start, bring_up, replace_all, Vrrp())

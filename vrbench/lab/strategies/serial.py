@@ -5,7 +5,8 @@ addresses. The new router boots, reboots once (its system VM unpacks itself on f
 addresses but other MACs. Then its rules arrive one by one: an address works once it, its firewall opening and its
 forwarding are in, so streams recover one after the other.
 
-The outage is all of that: destroying, placing, two boots, and programming in proportion to the number of rules.
+The outage is all of that: destroying, placing, two boots, and programming in proportion to the number of rules. All
+connections die: whoever tracked them is gone, and the addresses are new to every neighbour.
 """
 
 from __future__ import annotations
@@ -17,15 +18,20 @@ from vrbench.lab.ground import RuleSet
 from vrbench.lab.strategies.ports import RouterOps, Strategy
 
 
-def bring_up(ops: RouterOps) -> str:
-    """Place, boot twice, program rule by rule."""
+def start(ops: RouterOps, router: str) -> None:
+    """Boot twice, program rule by rule."""
     timing = ops.timing
-    router = ops.create(timing.router_place_s)
     ops.boot(router, timing.router_boot_s + timing.router_reboot_s)
     for rules in one_by_one(ops.rules()):
         ops.program(router, rules, timing.router_rule_s)
     ops.program(router, ops.rules(), timing.router_program_s)
     ops.mark_running(router)
+
+
+def bring_up(ops: RouterOps) -> str:
+    """Place one and start it."""
+    router = ops.create(ops.timing.router_place_s)
+    start(ops, router)
     return router
 
 
@@ -38,8 +44,11 @@ def replace(ops: RouterOps) -> None:
 
 
 def one_by_one(rules: RuleSet) -> Iterator[RuleSet]:
-    """The rule set as it grows, in the server's order: egress, addresses, static NAT, ingress, port forwarding."""
-    grown = RuleSet(source_nat=rules.source_nat, egress_allowed_by_default=rules.egress_allowed_by_default)
+    """The rule set as it grows, in the server's order: egress, addresses, static NAT, ingress, forwarding, lists.
+
+    Hosts are known from the start: the server sends them before anything else.
+    """
+    grown = changed(rules, egress=(), public_ips=(), static_nat=(), firewall=(), port_forwards=(), acls=())
     for n in range(1, len(rules.egress) + 1):
         yield (grown := changed(grown, egress=rules.egress[:n]))
     for n in range(1, len(rules.public_ips) + 1):
@@ -50,6 +59,9 @@ def one_by_one(rules: RuleSet) -> Iterator[RuleSet]:
         yield (grown := changed(grown, firewall=rules.firewall[:n]))
     for n in range(1, len(rules.port_forwards) + 1):
         yield (grown := changed(grown, port_forwards=rules.port_forwards[:n]))
+    for n, acl in enumerate(rules.acls):
+        for m in range(1, len(acl.rules) + 1):
+            yield (grown := changed(grown, acls=(*rules.acls[:n], changed(acl, rules=acl.rules[:m]))))
 
 
-STRATEGY = Strategy("serial", bring_up, replace)
+STRATEGY = Strategy("serial", start, bring_up, replace)
