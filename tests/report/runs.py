@@ -7,12 +7,13 @@ from vrbench.core.method import Method
 from vrbench.core.model import Direction, Stream
 from vrbench.core.results import Run, TrialResult
 
-METHOD = Method(0.1, 0.25, 0.8, 1, 15.0, 10.0)
+METHOD = Method(0.1, 0.25, 0.8, 1, 15.0, 10.0, auth_interval_s=10.0)
 CONTEXT = Context("=lab-parallel", "4.20.2.0", "Simulator", "restart-network-cleanup", lab=True)
 UP = "R" * 60
 OUT = "R" * 20 + "L" * 12 + "R" * 28
 RELAPSE = "R" * 20 + "L" * 12 + "R" * 5 + "F" * 3 + "R" * 20
 OPEN = "R" * 20 + "L" * 40
+RESET = "R" * 20 + "L" * 9 + "F" * 31
 REQUESTED = START + 1500 * MS
 
 
@@ -38,6 +39,20 @@ def harness(first: str, second: str) -> bytes:
     ]
     body = b"".join(line(outcomes, i) for i, outcomes in enumerate((first, second, first, second)))
     return header(*streams, node="harness") + body + end(END_MS)
+
+
+def beside(first: str, second: str, names: str, login: str) -> list[bytes]:
+    """What is reported beside the figures: two sessions, one guest's DNS, logins at one address."""
+    sessions = [
+        Stream(f"tcp-ingress/vm{n}/established", Direction.INGRESS, "tcp-ingress", "established", target, 0.1)
+        for n, target in ((1, "198.51.100.11:22"), (2, "198.51.100.12:22"))
+    ]
+    auth = Stream(
+        "ssh-ingress/198.51.100.11:22/auth", Direction.INGRESS, "ssh-ingress", "auth", "198.51.100.11:22", 0.1
+    )
+    dns = Stream("dns/vm1", Direction.EGRESS, "dns", "resolver", "10.1.1.1", 0.1)
+    own = header(*sessions, auth, node="harness") + line(first) + line(second, 1) + line(login, 2) + end(END_MS)
+    return [own, header(dns, node="vm1") + line(names) + end(END_MS)]
 
 
 def trial(number: int, logs: list[bytes], **facts: object) -> TrialResult:
@@ -67,7 +82,11 @@ def fixed_run() -> Run:
         METHOD,
         "done",
         (
-            trial(1, [guest("vm1", OUT, OUT), guest("vm2", OUT, RELAPSE), harness(OUT, OUT)]),
-            trial(2, [guest("vm1", OUT, OPEN), guest("vm2", OUT, OUT), harness(OUT, RELAPSE)]),
+            trial(
+                1, [guest("vm1", OUT, OUT), guest("vm2", OUT, RELAPSE), harness(OUT, OUT), *beside(UP, RESET, OUT, OUT)]
+            ),
+            trial(
+                2, [guest("vm1", OUT, OPEN), guest("vm2", OUT, OUT), harness(OUT, RELAPSE), *beside(OUT, OPEN, UP, UP)]
+            ),
         ),
     )

@@ -12,7 +12,11 @@ from vrbench.cli.options import reports_option
 
 @click.command("export", epilog="Example: vrbench export 20261124T13 --table trials --format csv > capacity-review.csv")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option("--table", type=click.Choice(["samples", "windows", "causes", "trials", "summary"]), default="summary")
+@click.option(
+    "--table",
+    type=click.Choice(["samples", "windows", "causes", "sessions", "trials", "summary"]),
+    default="summary",
+)
 @click.option("--format", "format_", type=click.Choice(["csv", "parquet", "json"]), default="csv")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A file; otherwise stdout.")
 @reports_option

@@ -44,10 +44,10 @@ def show_comparison(before: Run, after: Run, words: tuple[str, str], as_json: bo
 
 
 def as_object(runs: Sequence[Run]) -> dict[str, object]:
-    """Runs as plain values for JSON: the rows of the trials, windows and summary tables, and where they lie."""
+    """Runs as plain values for JSON: rows of the summary, trials, windows and sessions tables, and where they lie."""
     from vrbench.report.rows import rows
 
-    tables = {table: list(rows(table, runs)) for table in ("summary", "trials", "windows")}
+    tables = {table: list(rows(table, runs)) for table in ("summary", "trials", "windows", "sessions")}
     return {"runs": [{"run_id": r.run_id, "path": r.path, "state": r.state} for r in runs], **tables}
 
 

@@ -1,4 +1,4 @@
-"""What became of the sessions that stood when the operation was requested: survived, stalled or reset.
+"""What is reported beside the figures; above all what became of the sessions that stood before the operation.
 
 A session *survived* when every byte was echoed within the threshold. It *stalled* when echoes failed to come, whether
 it went on by itself later (TCP sends again what was lost, at ever longer intervals) or was still silent when
@@ -74,3 +74,13 @@ def _ended_s(result: StreamResult) -> float | None:
 def answered(trial: TrialResult, flow: str) -> tuple[StreamResult, ...]:
     """The streams of a flow beside the figures ("resolver", "auth") that were up before the operation."""
     return tuple(s for s in trial.streams if s.stream.flow == flow and s.seen_up and not s.stream.counts)
+
+
+def logins(trial: TrialResult) -> tuple[int, int] | None:
+    """How many logins were tried after the request and how many of them failed; None where none was measured.
+
+    They are too rare for a downtime: one that fails says little of how long, and none that fails says nothing.
+    """
+    streams = answered(trial, "auth")
+    outcomes = [s.outcome for stream in streams for s in stream.samples if s.due_s >= 0 and not s.outcome.is_gap]
+    return (len(outcomes), sum(o.is_down for o in outcomes)) if streams else None

@@ -1,4 +1,4 @@
-"""Runs to the rows of the four export tables (design contract: names and order of columns; units in the names).
+"""Runs to the rows of the export tables (design contract: names and order of columns; units in the names).
 
 Empty (None) means not measured or not bounded, never zero.
 """
@@ -12,12 +12,14 @@ from datetime import datetime, timedelta
 
 from vrbench.core.model import Direction
 from vrbench.core.results import Run, StreamResult, TrialResult
+from vrbench.core.sessions import SessionState, answered, logins, sessions
 from vrbench.core.stats import summarize
+from vrbench.core.windows import Downtime
 
 Cell = str | int | float | bool | None
 Row = dict[str, Cell]
 
-TABLES = ("samples", "windows", "causes", "trials", "summary")
+TABLES = ("samples", "windows", "causes", "sessions", "trials", "summary")
 SCOPES: tuple[tuple[str, Direction | None], ...] = (
     ("egress", Direction.EGRESS),
     ("ingress", Direction.INGRESS),
@@ -29,6 +31,7 @@ FLOWS = (
     (Direction.INGRESS, "syn"),
     (Direction.INGRESS, "banner"),
 )
+SESSION_COUNTS = ("survived", "reset", "stalled", "resumed")  # resumed: of those that stalled
 COLUMNS: dict[str, tuple[str, ...]] = {
     "samples": tuple("run_id trial stream direction probe flow target slot due_s sent_s outcome rtt_ms".split()),
     "windows": tuple(
@@ -36,6 +39,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "lost refused gaps censored cause".split()
     ),
     "causes": tuple("run_id trial stream direction probe flow target window_start_s cause start_s duration_s".split()),
+    "sessions": tuple("run_id trial guest target state silent_s resumed_s ended_s".split()),
     "trials": (
         *"run_id trial environment cloud_version hypervisor operation requested_utc job_s verdict caveats".split(),
         *(
@@ -50,6 +54,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "punctual_harness",
         "punctual_guests",
         "method",
+        *(f"sessions_{c}" for c in SESSION_COUNTS),
+        "dns_downtime_s",
+        "logins",
+        "logins_failed",
     ),
     "summary": tuple(
         "environment cloud_version hypervisor operation method direction trials average_s lowest_s median_s highest_s "
@@ -60,7 +68,14 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 def rows(table: str, runs: Sequence[Run]) -> Iterator[Row]:
     """The rows of one of ``TABLES``."""
-    makers = {"samples": _samples, "windows": _windows, "causes": _causes, "trials": _trials, "summary": _summary}
+    makers = {
+        "samples": _samples,
+        "windows": _windows,
+        "causes": _causes,
+        "sessions": _sessions,
+        "trials": _trials,
+        "summary": _summary,
+    }
     for run in runs:
         yield from makers[table](run)
 
@@ -142,7 +157,31 @@ def _trials(run: Run) -> Iterator[Row]:
             row |= {f"{direction}_{k}": v for k, v in _direction_cells(trial, direction).items()}
         row |= {f"{d}_{f}_downtime_s": finite(trial.figures(d, f).downtime.estimate_s) for d, f in FLOWS}
         row |= {"punctual_harness": trial.punctual_harness, "punctual_guests": trial.punctual_guests}
-        yield {**row, "method": run.method.id}
+        yield {**row, "method": run.method.id, **_beside_cells(trial)}
+
+
+def _beside_cells(trial: TrialResult) -> Row:
+    """What is reported beside the figures; empty where it was not measured."""
+    row: Row = {f"sessions_{name}": count for name, count in session_counts(trial).items()}
+    row["dns_downtime_s"] = finite(Downtime.mean([s.downtime for s in answered(trial, "resolver")]).settled_s)
+    row["logins"], row["logins_failed"] = logins(trial) or (None, None)
+    return row
+
+
+def session_counts(trial: TrialResult) -> dict[str, int | None]:
+    """How many sessions there are of each of SESSION_COUNTS; None where none was watched."""
+    listed = [s for s in sessions(trial) if s.state is not SessionState.UNKNOWN]
+    counts = {name: sum(s.state == name for s in listed) for name in SESSION_COUNTS}
+    counts["resumed"] = sum(s.resumed_s is not None for s in listed)
+    return {name: count if listed else None for name, count in counts.items()}
+
+
+def _sessions(run: Run) -> Iterator[Row]:
+    for trial in run.trials:
+        for s in sessions(trial):
+            head: Row = {"run_id": run.run_id, "trial": trial.facts.number, "guest": s.guest, "target": s.target}
+            times: Row = {"silent_s": s.silent_s, "resumed_s": s.resumed_s, "ended_s": s.ended_s}
+            yield {**head, "state": s.state.value, **times}
 
 
 def _direction_cells(trial: TrialResult, direction: Direction) -> Row:

@@ -13,13 +13,21 @@ from rich.text import Text
 from vrbench.core.causes import seconds_by_cause
 from vrbench.core.model import Cause, Direction, OutageWindow, Verdict
 from vrbench.core.results import MEASURED, Run, StreamResult, TrialResult
+from vrbench.core.sessions import SessionState, answered, logins, sessions
 from vrbench.core.stats import summarize
+from vrbench.core.values import show_duration
 from vrbench.core.windows import Downtime
 from vrbench.report.rows import FLOWS, SCOPES
 from vrbench.report.wording import bounded, decimals, percent, seconds, setting
 
 _VERDICT_STYLE = {Verdict.VALID: "green", Verdict.INVALID: "bold red", Verdict.UNKNOWN: "yellow"}
 MAX_WINDOW_ROWS = 12
+FLOW_NAMES = {
+    "fresh": "egress ping, new flows",
+    "persistent": "egress ping, one old flow",
+    "syn": "ingress TCP (SYN)",
+    "banner": "ingress SSH (banner)",
+}
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -36,7 +44,8 @@ def run_report(run: Run) -> RenderableType:
     if not run.trials:
         return Group(*unreadable, Text(f"{run.run_id}: no complete trial ({run.state})"))
     parts: list[RenderableType] = [*unreadable, *(windows_table(t) for t in run.trials)]
-    parts += [trials_table(run), causes_table(run), flows_table(run), headline_table(run), caveat_lines([run])]
+    parts += [trials_table(run), causes_table(run), flows_table(run), sessions_table(run)]
+    parts += [headline_table(run), caveat_lines([run])]
     return Group(*parts)
 
 
@@ -70,12 +79,16 @@ def _kind(window: OutageWindow) -> str:
 
 
 def _grouped(trial: TrialResult) -> Iterable[tuple[int, str, int, OutageWindow]]:
-    """(streams, what they are, number of the window, the middle one of those windows) per flow and window number."""
-    for direction, flow in FLOWS:
-        streams = [s for s in trial.of(direction, flow) if s.windows]
+    """(streams, what they are, number of the window, the middle one of those windows) per flow and window number.
+
+    Sessions have a table of their own, since what cuts one is no outage window of the network; logins are too rare.
+    """
+    for direction, flow in (*FLOWS, (Direction.EGRESS, "resolver")):
+        streams = [s for s in trial.of(direction, flow) if s.windows and (s.stream.counts or s.seen_up)]
         for index in range(max((len(s.windows) for s in streams), default=0)):
             here = sorted((s.windows[index] for s in streams if len(s.windows) > index), key=lambda w: w.estimate_s)
-            yield len(here), f"{direction} {flow}", index + 1, here[len(here) // 2]
+            name = "router's DNS" if flow == "resolver" else f"{direction} {flow}"
+            yield len(here), name, index + 1, here[len(here) // 2]
 
 
 def trials_table(run: Run) -> Table:
@@ -119,19 +132,60 @@ def causes_table(run: Run) -> RenderableType:
 def flows_table(run: Run) -> Table:
     """Old against new flows, and the network against the service: averages over trials."""
     table = _table("By flow and layer, average over trials", "stream", "mean over streams (bounds)", "worst", "windows")
-    names = {
-        "fresh": "egress ping, new flows",
-        "persistent": "egress ping, one old flow",
-        "syn": "ingress TCP (SYN)",
-        "banner": "ingress SSH (banner)",
-    }
     usable = [t for t in run.trials if t.verdict is not Verdict.INVALID]
     for direction, flow in FLOWS:
+        if not any(t.of(direction, flow) for t in run.trials):
+            continue
         figures = [t.figures(direction, flow) for t in usable]
         worst = max((f.worst_s for f in figures), default=None)
         mean = bounded(Downtime.mean([f.downtime for f in figures])) if figures else "–"
-        table.add_row(names[flow], mean, seconds(worst), str(sum(f.windows for f in figures)))
+        table.add_row(FLOW_NAMES[flow], mean, seconds(worst), str(sum(f.windows for f in figures)))
+    for row in (*_names_row(usable), *_logins_row(usable, run.method.auth_interval_s)):
+        table.add_row(*row)
     return table
+
+
+def _names_row(trials: Sequence[TrialResult]) -> Iterable[tuple[str, ...]]:
+    """The router's DNS as a row, where it answered before the operation."""
+    found = [streams for t in trials if (streams := answered(t, "resolver"))]
+    if found:
+        mean = Downtime.mean([Downtime.mean([s.downtime for s in streams]) for streams in found])
+        worst = max(s.downtime.settled_s for streams in found for s in streams)
+        count = sum(len(s.outages) for streams in found for s in streams)
+        yield "names from the router's DNS", bounded(mean), seconds(worst), str(count)
+
+
+def _logins_row(trials: Sequence[TrialResult], interval_s: float) -> Iterable[tuple[str, ...]]:
+    """Logins as a row: how many failed, for they are too rare to say for how long."""
+    tried = [found for t in trials if (found := logins(t))]
+    if tried:
+        words = f"{sum(failed for _, failed in tried)} of {sum(count for count, _ in tried)} failed"
+        yield f"SSH logins, every {show_duration(interval_s)}", words, "–", "–"
+
+
+def sessions_table(run: Run) -> RenderableType:
+    """What became of the sessions of each trial: how many, and the first and last moment of each thing."""
+    table = _table("Sessions that stood before the request", "trial", "sessions", "silent from", "resumed", "ended")
+    for trial in run.trials:
+        listed = sessions(trial)
+        number = str(trial.facts.number)
+        for state in SessionState:
+            here = [s for s in listed if s.state is state]
+            if here:
+                spans = (_span([s.silent_s for s in here]), _span([s.resumed_s for s in here], len(here)))
+                table.add_row(number, f"{len(here)} {state.value}", *spans, _span([s.ended_s for s in here]))
+                number = ""
+    return table if table.rows else Text()
+
+
+def _span(moments: Sequence[float | None], of: int = 0) -> str:
+    """ "+2.81 to +2.93 s" from the first moment to the last; with ``of``, how many there are where some are missing."""
+    known = sorted(m for m in moments if m is not None)
+    if not known:
+        return "–"
+    first, last = f"{known[0]:+.2f}", f"{known[-1]:+.2f}"
+    span = f"{first} s" if first == last else f"{first} to {last} s"
+    return f"{span} ({len(known)})" if len(known) < of else span
 
 
 def headline_table(run: Run) -> RenderableType:
