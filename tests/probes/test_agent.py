@@ -278,3 +278,24 @@ def test_facts_say_where_the_gateway_is(capsys: pytest.CaptureFixture[str]) -> N
     """facts prints one JSON line with this machine's boot id."""
     assert agent_module.main(["facts"]) == 0
     assert Path("/proc/sys/kernel/random/boot_id").read_text().strip() in capsys.readouterr().out
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("as_user", [False, True], ids=["raw", "datagram"])
+def test_an_error_about_a_probe_that_never_left_ends_nothing(gate: Box, tmp_path: Path, as_user: bool) -> None:
+    """A rule of the guest's own answers with an ICMP error: the probes have failed, and probing goes on."""
+    gate.sh("guest0", "sysctl -qw net.ipv4.ping_group_range='0 2147483647'")
+    agent = Agent(gate, tmp_path, as_user=as_user)
+    agent.configure(stream(HARNESS, "persistent"), stream(HARNESS, "fresh"))
+    agent.start()
+    wait_for(agent.seconds(0.3), "samples")
+    gate.sh("guest0", "nft add table ip own; nft 'add chain ip own leaving { type filter hook output priority 0; }'")
+    gate.run("guest0", "nft", "add rule ip own leaving icmp type echo-request reject")
+    wait_for(agent.seconds(0.3), "failures")
+    gate.run("guest0", "nft", "delete table ip own")
+    wait_for(agent.seconds(0.3), "samples")
+    logged = agent.stop()
+    for index in (0, 1):
+        assert len(logged.slots(Kind.FAILED, index)) > 20
+        assert logged.unanswered(index) == []
+        assert max(logged.slots(Kind.REPLY, index)) > max(logged.slots(Kind.FAILED, index))

@@ -90,9 +90,13 @@ class Echo(Prober):
             _, stream, slot = struct.unpack_from(">8sIQ", message)
             self.heard(REPLY, stream, 0, slot, t_ns)
 
-    def slot_of(self, stream: int, sequence: int) -> int:
-        """The latest slot sent on ``stream`` whose sequence number is ``sequence``."""
-        return int(self.last_sent[stream] - ((self.last_sent[stream] - sequence) & 0xFFFF))
+    def slot_of(self, stream: int, sequence: int) -> Optional[int]:
+        """The latest slot sent on ``stream`` whose sequence number is ``sequence``; None when none has it.
+
+        This machine answers what it refuses to send with an error of its own: of a probe that never left.
+        """
+        slot = int(self.last_sent[stream] - ((self.last_sent[stream] - sequence) & 0xFFFF))
+        return slot if slot >= 0 else None
 
     def sent(self, stream: int, slot: int, sock: socket.socket, packet: bytes) -> None:
         at = monotonic_ns()
@@ -206,7 +210,8 @@ class RawEcho(Echo):
             return (owner >> 32, owner & 0xFFFFFFFF) if owner >= 0 and owner & 0xFFFF == sequence else None
         for stream, (kept, _) in self.kept.items():
             if kept == identity and self.streams[stream]["target"] == target:
-                return stream, self.slot_of(stream, sequence)
+                slot = self.slot_of(stream, sequence)
+                return None if slot is None else (stream, slot)
         return None
 
 
@@ -262,7 +267,8 @@ class DatagramEcho(Echo):
             refusal = icmp_error(ancillary)
             if refusal and len(probe) >= 8:
                 found = self.slot_of(stream, struct.unpack_from(">H", probe, 6)[0]) if slot is None else slot
-                self.heard(REFUSED, stream, refusal, found, self.arrivals.time(ancillary))
+                if found is not None:
+                    self.heard(REFUSED, stream, refusal, found, self.arrivals.time(ancillary))
 
 
 def open_echo(streams: List[Dict[str, Any]], log: Log, lane: Tuple[int, int] = (0, 1)) -> Echo:
