@@ -29,6 +29,7 @@ from typing import Any
 
 from vrbench import __version__
 from vrbench.core.analysis import analyze_trial
+from vrbench.core.calibrated import MachineVerdict
 from vrbench.core.facts import Context, NodeClock, TrialFacts
 from vrbench.core.method import Method
 from vrbench.core.model import Direction, Endpoint, Environment, Guest, Stream
@@ -117,8 +118,15 @@ class RunDir:
         finally:
             os.close(fd)
 
-    def write_run(self, state: str, context: Context, method: Method, profile: object) -> None:
-        """Note what the run is and how far it has come."""
+    def write_run(
+        self,
+        state: str,
+        context: Context,
+        method: Method,
+        profile: object,
+        calibrated: MachineVerdict | None = None,
+    ) -> None:
+        """Note what the run is and how far it has come, and what is known of the instrument on this machine."""
         replace_json(
             self.path / "run.json",
             {
@@ -130,6 +138,7 @@ class RunDir:
                 "method": asdict(method),
                 "method_id": method.id,
                 "profile": profile,
+                "calibrated": asdict(calibrated) if calibrated else None,
             },
         )
 
@@ -236,7 +245,15 @@ def load_run(path: Path) -> Run:
     trials, unreadable = _load_trials(path, method)
     ways = sorted({way for trial in trials for way in trial.without_python})
     seen = replace(method, without_python="+".join(ways))
-    return Run(run_id, str(path), context, seen, state, trials, unreadable)
+    return Run(run_id, str(path), context, seen, state, trials, unreadable, _verdict(header.get("calibrated")))
+
+
+def _verdict(stored: object) -> MachineVerdict | None:
+    """The machine's calibration; None in runs without one, and in those of a version that kept other figures."""
+    try:
+        return MachineVerdict(**stored) if isinstance(stored, dict) else None
+    except TypeError:
+        return None
 
 
 def _load_trials(path: Path, method: Method) -> tuple[tuple[TrialResult, ...], tuple[str, ...]]:

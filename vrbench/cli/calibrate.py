@@ -6,6 +6,7 @@ computes is what measures a cloud.
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -56,6 +57,7 @@ banner_interval = "{banner}"
 egress_target = "203.0.113.1"
 control_target = "198.51.100.2"
 session = false
+gateway = false
 dns = false
 auth = false
 """
@@ -191,6 +193,7 @@ def _measure(
         (trial,) = ended.run.trials
         measured = _compare(trial, session.known, session.environment)
         _show(measured, store, seed, as_json)
+        _keep(measured, trial, seed)
         for caveat in trial.caveats if trial.verdict is not Verdict.VALID else ():
             click.echo(f"the trial is {trial.verdict.value}: {caveat}", err=True)
         if measured.good and trial.verdict is Verdict.VALID and not (ended.error or ended.interrupted or ended.left):
@@ -320,6 +323,20 @@ def _piece(start: Moment, end: Moment, zero_ns: int) -> Piece:
         (end.monotonic_ns - zero_ns) / 1e9,
         (start.uncertainty_ns + end.uncertainty_ns) / 1e9,
     )
+
+
+def _keep(measured: Calibration, trial: TrialResult, seed: int) -> None:
+    """Keep the verdict for later runs on this machine, unless the trial says nothing or nothing was injected."""
+    from vrbench.cli.verdicts import save_verdict, verdict_of
+
+    if trial.verdict is not Verdict.VALID or not measured.comparisons:
+        return
+    try:
+        path = save_verdict(verdict_of(measured, seed, datetime.now(UTC)), os.environ)
+    except OSError as error:
+        click.echo(f"the verdict could not be kept for later runs: {error}", err=True)
+    else:
+        click.echo(f"kept for later runs on this machine: {path}", err=True)
 
 
 def _show(measured: Calibration, store: RunDir, seed: int, as_json: bool) -> None:

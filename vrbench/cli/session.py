@@ -5,6 +5,7 @@ preflight -> build -> guests reachable -> trials -> tear down (always, unless th
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 from vrbench.cli.exits import Interrupted, OperationFailed, UsageProblem
 from vrbench.cli.screen import RunScreen
 from vrbench.cli.signals import Signals
+from vrbench.cli.verdicts import load_verdict
 from vrbench.cloud.credentials import Credentials
 from vrbench.cloud.environment import build
 from vrbench.cloud.errors import CloudError
@@ -80,6 +82,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self._cloud = Cloud(self.credentials)
+        self._calibrated = load_verdict(os.environ)
         p = self.plan.profile
         self._context = Context(p.name, "unknown", "unknown", p.operation.kind, self.in_lab)
 
@@ -232,7 +235,7 @@ class Session:
         return Head(self.plan.run_id, self._cloud.endpoint, resolved.account, resolved.domain_id)
 
     def _note(self, state: str) -> None:
-        self.store.write_run(state, self._context, self.plan.method, asdict(self.plan.profile))
+        self.store.write_run(state, self._context, self.plan.method, asdict(self.plan.profile), self._calibrated)
 
     def _note_end(self, state: str) -> None:
         """Note how it ended; a full disk, which may be the very reason, must not hide the first error."""

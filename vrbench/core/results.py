@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vrbench.core.calibrated import MachineVerdict
 from vrbench.core.facts import Caveat, Context, TrialFacts
 from vrbench.core.method import Method
 from vrbench.core.model import Direction, OutageWindow, Outcome, Sample, Stream, Verdict
@@ -88,7 +89,8 @@ class TrialResult:
 class Run:
     """A run, analysed: what it was, how far it came (building, measuring, done, failed), and its trials.
 
-    ``unreadable``: a sentence for each trial whose samples can't be analysed.
+    ``unreadable``: a sentence for each trial whose samples can't be analysed. ``calibrated``: how wrong the instrument
+    was on the machine that measured, if that had been looked at.
     """
 
     run_id: str
@@ -98,6 +100,7 @@ class Run:
     state: str
     trials: tuple[TrialResult, ...]
     unreadable: tuple[str, ...] = ()
+    calibrated: MachineVerdict | None = None
 
     def downtimes(self, direction: Direction | None, flow: str | None = None) -> tuple[Downtime, ...]:
         """One downtime per trial whose verdict is not INVALID: what summaries are made of."""

@@ -1,0 +1,94 @@
+"""The verdict of a calibration: kept for this user and machine, and carried by later runs."""
+
+from __future__ import annotations
+
+import json
+import stat
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from vrbench.cli import verdicts
+from vrbench.core.calibrated import NOT_CALIBRATED, MachineVerdict, calibrated_line
+from vrbench.core.facts import Context
+from vrbench.core.method import Method
+from vrbench.store import RunDir, load_run
+
+VERDICT = MachineVerdict(
+    calibrated_utc="2026-11-24T17:00:00Z",
+    machine="",
+    kernel="6.1",
+    vrbench_version="1",
+    estimator="w3",
+    good=True,
+    seed=4,
+    interval_s=0.01,
+    bias_s=-0.0003,
+    worst_s=0.0098,
+    seen=168,
+    held=168,
+    missed=0,
+    false=0,
+    vague=0,
+)
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """A state directory of the test's own."""
+    return {"XDG_STATE_HOME": str(tmp_path / "state")}
+
+
+def kept() -> MachineVerdict:
+    return replace(VERDICT, machine=verdicts.machine_key())
+
+
+def test_a_verdict_is_kept_for_its_user_only(environ: dict[str, str]) -> None:
+    """What was saved is loaded; the file is readable by its owner alone."""
+    assert verdicts.load_verdict(environ) is None
+    path = verdicts.save_verdict(kept(), environ)
+    assert verdicts.load_verdict(environ) == kept()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_another_kernel_or_estimator_is_another_instrument(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its verdict does not count here."""
+    verdicts.save_verdict(kept(), environ)
+    monkeypatch.setattr(verdicts, "ESTIMATOR", "w0")
+    assert verdicts.load_verdict(environ) is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"machine": 1}', "\udcff"])
+def test_what_can_not_be_read_is_no_verdict(environ: dict[str, str], text: str) -> None:
+    """A damaged file, or one of a version that kept other figures."""
+    path = verdicts.save_verdict(kept(), environ)
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    assert verdicts.load_verdict(environ) is None
+
+
+def test_the_line_says_how_wrong_it_was() -> None:
+    """Bias, worst and what the bounds held; or that they did not; or how to calibrate."""
+    assert VERDICT.line == ("calibrated 2026-11-24: bias -0.3 ms, worst 9.8 ms at 10 ms, bounds held 168 of 168")
+    assert (
+        "not good: bounds held 167 of 168, missed 1, false 0" in replace(VERDICT, good=False, held=167, missed=1).line
+    )
+    assert calibrated_line(None) == NOT_CALIBRATED
+
+
+def test_a_run_carries_it(tmp_path: Path) -> None:
+    """A stored run has its machine's verdict; one from before there were any, or from another version, has none."""
+    store = RunDir.create(tmp_path, "20261124T170000Z-1a2b3c4d-x", 0)
+    method = Method(0.1, 0.25, 0.8, 1, 15.0, 10.0)
+    store.write_run("done", Context("x", "4.20", "KVM", "restart-network", lab=False), method, {}, VERDICT)
+    assert load_run(store.path).calibrated == VERDICT
+    header = json.loads((store.path / "run.json").read_text())
+    for other in (None, {**asdict(VERDICT), "more": 1}):
+        (store.path / "run.json").write_text(json.dumps({**header, "calibrated": other}))
+        assert load_run(store.path).calibrated is None
+    del header["calibrated"]
+    (store.path / "run.json").write_text(json.dumps(header))
+    assert load_run(store.path).calibrated is None

@@ -1,0 +1,84 @@
+"""The verdict of the last calibration on this machine, kept per user below $XDG_STATE_HOME.
+
+It counts for the same machine, kernel, vrbench and estimator only: another of these is another instrument.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from vrbench import __version__
+from vrbench.core.calibrated import MachineVerdict
+from vrbench.core.calibration import Calibration
+from vrbench.core.windows import ESTIMATOR
+
+MACHINE_ID = Path("/etc/machine-id")
+
+
+def state_directory(environ: Mapping[str, str]) -> Path:
+    """Where vrbench keeps what it knows of this machine (XDG base directories)."""
+    given = environ.get("XDG_STATE_HOME", "")
+    base = Path(given) if given.startswith("/") else Path.home() / ".local" / "state"
+    return base / "vrbench"
+
+
+def machine_key() -> str:
+    """A digest of this machine's id (its name where it has none), kernel, vrbench and estimator."""
+    try:
+        machine = MACHINE_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        machine = socket.gethostname()
+    parts = (machine, os.uname().release, __version__, ESTIMATOR)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def verdict_of(calibration: Calibration, seed: int, now: datetime) -> MachineVerdict:
+    """The figures to keep of a calibration made here."""
+    total = calibration.total
+    return MachineVerdict(
+        calibrated_utc=now.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        machine=machine_key(),
+        kernel=os.uname().release,
+        vrbench_version=__version__,
+        estimator=ESTIMATOR,
+        good=calibration.good,
+        seed=seed,
+        interval_s=calibration.interval_s,
+        bias_s=calibration.bias_s,
+        worst_s=calibration.worst_s,
+        seen=total.seen,
+        held=total.held,
+        missed=total.missed,
+        false=calibration.false,
+        vague=total.vague,
+    )
+
+
+def save_verdict(verdict: MachineVerdict, environ: Mapping[str, str]) -> Path:
+    """Keep it, for this user's eyes only; OSError when it can't be."""
+    path = _path(verdict.machine, environ)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    half = path.with_suffix(f".{os.getpid()}")
+    with open(half, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        json.dump(asdict(verdict), file, indent=1)
+    half.replace(path)
+    return path
+
+
+def load_verdict(environ: Mapping[str, str]) -> MachineVerdict | None:
+    """The verdict that counts here; None when there is none, or none that can be read."""
+    try:
+        return MachineVerdict(**json.loads(_path(machine_key(), environ).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _path(machine: str, environ: Mapping[str, str]) -> Path:
+    return state_directory(environ) / f"calibration-{machine}.json"

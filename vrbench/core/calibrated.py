@@ -1,0 +1,51 @@
+"""What a calibration found on one machine, in the few figures that every later run made there carries along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NOT_CALIBRATED = "not calibrated on this machine: vrbench calibrate --quick"
+
+
+@dataclass(frozen=True, slots=True)
+class MachineVerdict:
+    """How wrong the instrument was here. ``machine`` is a digest of what must be the same for it to count.
+
+    ``kernel``, ``vrbench_version`` and ``estimator`` are part of that digest and stand here for people. Times in
+    seconds; ``bias_s`` and ``worst_s`` are over all fine streams, the counts over all comparisons.
+    """
+
+    calibrated_utc: str
+    machine: str
+    kernel: str
+    vrbench_version: str
+    estimator: str
+    good: bool
+    seed: int
+    interval_s: float
+    bias_s: float
+    worst_s: float
+    seen: int
+    held: int
+    missed: int
+    false: int
+    vague: int
+
+    @property
+    def line(self) -> str:
+        """The verdict in one line."""
+        date, ms = self.calibrated_utc[:10], 1000
+        if not self.good:
+            return (
+                f"calibrated {date}, not good: bounds held {self.held} of {self.seen}, missed {self.missed}, "
+                f"false {self.false}"
+            )
+        return (
+            f"calibrated {date}: bias {self.bias_s * ms:+.1f} ms, worst {self.worst_s * ms:.1f} ms at "
+            f"{self.interval_s * ms:g} ms, bounds held {self.held} of {self.seen}"
+        )
+
+
+def calibrated_line(verdict: MachineVerdict | None) -> str:
+    """What a run says of its machine's calibration, in one line."""
+    return verdict.line if verdict else NOT_CALIBRATED
