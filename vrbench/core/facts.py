@@ -29,6 +29,7 @@ class CaveatKind(StrEnum):
     RELAPSED = "relapsed"
     FLOWS_DIFFER = "flows-differ"
     PROBER_FAILED = "prober-failed"
+    PROBER_STALLED = "prober-stalled"
     INTERRUPTED = "interrupted"
     WITHOUT_PYTHON = "without-python"
     LAB = "lab"
@@ -53,6 +54,7 @@ WORDING = {
     CaveatKind.RELAPSED: "some streams went down again after they had recovered; all windows are counted",
     CaveatKind.FLOWS_DIFFER: "old and new flows recovered at different times; see them apart",
     CaveatKind.PROBER_FAILED: "one of the harness's own probers ended early",
+    CaveatKind.PROBER_STALLED: "a prober sent nothing for a second or more of an outage: its machine may be at fault",
     CaveatKind.INTERRUPTED: "the trial was interrupted",
     CaveatKind.WITHOUT_PYTHON: "guests without Python were probed with ping, whose send times are known less exactly",
     CaveatKind.LAB: "measured on the embedded lab: it shows mechanisms, not the speed of CloudStack",

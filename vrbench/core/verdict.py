@@ -10,14 +10,16 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from vrbench.core.facts import Caveat, CaveatKind, TrialFacts
 from vrbench.core.method import Method
-from vrbench.core.model import Direction, OutageWindow, Verdict
+from vrbench.core.model import Direction, OutageWindow, Outcome, Verdict
 from vrbench.core.results import MEASURED, StreamResult
 from vrbench.core.samples import NodeLog
+from vrbench.core.windows import BLIND_GAPS
 
 RFC6201_BASELINE_S = 15.0
 CLOCK_STEP_NS = 500_000_000
 CLOCK_ERROR_NS = 50_000_000
 SKIPPED_TOLERATED = 0.005  # share of a stream's slots after the request; above it the caveat stands
+STALL_S = 1.0  # a prober that sends nothing for so long was stopped, or its machine was
 SKIPPED_DECISIVE = 0.10  # above it nobody can say what happened
 
 INVALIDATING = frozenset(
@@ -30,6 +32,7 @@ UNSETTLING = frozenset(
         CaveatKind.NO_RECOVERY_SEEN,
         CaveatKind.AGENT_LOST,
         CaveatKind.PROBER_FAILED,
+        CaveatKind.PROBER_STALLED,
         CaveatKind.JOB_UNFINISHED,
     }
 )
@@ -40,7 +43,7 @@ def judge(
 ) -> tuple[Verdict, tuple[Caveat, ...]]:
     """The trial's verdict and every caveat that applies, worst first."""
     found = [*_of_the_run(facts, method), *_of_the_clocks(facts, nodes), *_of_the_streams(streams, method)]
-    found += _of_the_probers(nodes)
+    found += [*_of_the_probers(nodes), *_of_the_stalls(streams, facts)]
     shares = {s.stream.name: _gap_share(s) for s in streams if s.samples and not _beside(s)}
     gappy = [f"{name} {share:.2%}" for name, share in shares.items() if share > SKIPPED_TOLERATED]
     if gappy:
@@ -81,6 +84,21 @@ def _of_the_probers(nodes: Sequence[NodeLog]) -> Iterator[Caveat]:
     ways = sorted({f"{n.method}, to {n.grain_s * 1000:.0f} ms" for n in nodes if n.grain_s})
     if ways:
         yield Caveat(CaveatKind.WITHOUT_PYTHON, "; ".join(ways))
+
+
+def _of_the_stalls(streams: Sequence[StreamResult], facts: TrialFacts) -> Iterator[Caveat]:
+    """Machines that sent nothing while their own end was down: a guest its public one, the harness any."""
+    ingress = [s for s in streams if s.stream.direction is Direction.INGRESS]
+    stalls = [(s.node, stall) for s in streams for stall in unsent(s)]
+    held = {
+        node
+        for node, (begin, end) in stalls
+        for s in ingress
+        if node in (s.node, facts.behind.get(s.stream.target, node))
+        if any(begin <= w.start_s + w.estimate_s and w.start_s <= end for w in s.outages)
+    }
+    if held:
+        yield Caveat(CaveatKind.PROBER_STALLED, _names(sorted(held)))
 
 
 def _of_the_clocks(facts: TrialFacts, nodes: Sequence[NodeLog]) -> Iterator[Caveat]:
@@ -156,6 +174,19 @@ def _overlap(control: OutageWindow, outages: Iterable[OutageWindow]) -> bool:
     """Whether a control window was open while a measured one was."""
     end = control.start_s + control.estimate_s
     return any(w.start_s <= end and control.start_s <= w.start_s + w.estimate_s for w in outages)
+
+
+def unsent(stream: StreamResult) -> Iterator[tuple[float, float]]:
+    """Stretches of a second or more after the request in which no probe of the stream left, as (begin, end)."""
+    begin: float | None = None
+    gaps = 0
+    for s in stream.samples:
+        if s.outcome is Outcome.SKIPPED and s.due_s >= 0:
+            begin, gaps = s.due_s if begin is None else begin, gaps + 1
+            continue
+        if begin is not None and gaps >= BLIND_GAPS and s.due_s - begin >= STALL_S:
+            yield begin, s.due_s
+        begin, gaps = None, 0
 
 
 def _gap_share(stream: StreamResult) -> float:
