@@ -19,7 +19,7 @@ from vrbench.lab import requirements
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-TEST_PACKAGES = {"busybox": "busybox", "fping": "fping", "tcpdump": "tcpdump"}
+TEST_PACKAGES = {"busybox": "busybox", "fping": "fping", "gcc": "gcc", "tcpdump": "tcpdump"}
 USAGE = 64
 
 
