@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -102,6 +104,36 @@ def test_an_outage_that_nobody_looked_at_stays_within_its_bounds(under_way: Tria
     for s in result.streams:
         unseen = s.count(Outcome.SKIPPED) * s.stream.interval_s
         assert unseen >= 0.8 * sum(go_on - stop for _, _, stop, go_on in SCENES), (s.stream.name, unseen)
+
+
+_HOG = "end = __import__('time').monotonic() + 3.0\nwhile __import__('time').monotonic() < end: pass"
+
+
+def give(pids: list[int], policy: int) -> None:
+    """All threads of the processes get another scheduling policy, at its lowest priority."""
+    for thread in (int(t.name) for pid in pids for t in Path(f"/proc/{pid}/task").iterdir()):
+        os.sched_setscheduler(thread, policy, os.sched_param(0))
+
+
+@pytest.mark.parametrize("policy", [None, os.SCHED_IDLE], ids=["round-robin", "starved"])
+def test_cpu_hogs_make_no_outage(under_way: Trial, policy: int | None) -> None:
+    """Two hogs per processor: probes leave late or not at all, no window is false, and the shares on time say so."""
+    if policy is not None:
+        give(under_way.harness_pids() + under_way.agent_pids(), policy)
+    hogs = [subprocess.Popen([sys.executable, "-c", _HOG]) for _ in range(2 * (os.cpu_count() or 1))]
+    under_way.spend(1.5)
+    with under_way.cut():
+        under_way.spend(0.5)
+    for hog in hogs:
+        hog.wait()
+    under_way.spend(0.5)
+    result = under_way.end()
+    check_truth(result, under_way.cuts)
+    shares = (result.punctual_harness, result.punctual_guests)
+    assert all(0 < share <= 1 for share in shares)
+    if policy == os.SCHED_IDLE:
+        assert min(shares) < 0.9, "nobody was starved: the test is too weak for this machine"
+        assert CaveatKind.SLOTS_SKIPPED in kinds(result)
 
 
 _SLOW_SSHD = """

@@ -141,17 +141,14 @@ def stopped(pids: Sequence[int]) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-def guests() -> tuple[Guest, ...]:
-    return tuple(Guest(f"vrb-1-vm{i + 1}", f"id-{i}", f"10.1.1.{10 + i}", ROUTER, 2200 + i) for i in range(GUESTS))
-
-
 @contextmanager
-def reachable(box: Box, home: Path, *settings: str, profile: str = PROFILE) -> Iterator[Sensors]:
+def reachable(box: Box, home: Path, *settings: str, profile: str = PROFILE, guests: int = GUESTS) -> Iterator[Sensors]:
     """Guests with an sshd, started with more ``settings``; this thread stands in the harness's network."""
     key = generate_key(home / "id")
-    servers = [start_sshd(box, f"guest{i}", home, key, *settings) for i in range(GUESTS)]
-    endpoints = tuple(Endpoint(g.public_ip, g.public_port, g.name) for g in guests())
-    environment = Environment("n", "vrb-1-net", "z", "h", "v", "o", ROUTER, guests(), endpoints)
+    servers = [start_sshd(box, f"guest{i}", home, key, *settings) for i in range(guests)]
+    named = tuple(Guest(f"vrb-1-vm{i + 1}", f"id-{i}", f"10.1.1.{10 + i}", ROUTER, 2200 + i) for i in range(guests))
+    endpoints = tuple(Endpoint(g.public_ip, g.public_port, g.name) for g in named)
+    environment = Environment("n", "vrb-1-net", "z", "h", "v", "o", ROUTER, named, endpoints)
     plan = make_plan(load_profile(profile, "test"), "run")
     try:
         with box.inside("harness"):
