@@ -181,7 +181,7 @@ class _Ping:
     refusals: dict[int, _Line] = field(default_factory=dict)
     last: tuple[int, int] | None = None  # number and send time of the last one known
     late: set[int] = field(default_factory=set)  # answered since, nobody knows when
-    transmitted: int | None = None  # what ping said in its last words
+    transmitted: tuple[int, int] | None = None  # what ping said in its last words, and when
     stepped: bool = False  # ping has noticed a step of the wall clock: its next round trip may be wrong
     wall_s: int = 0
 
@@ -191,12 +191,13 @@ class _Ping:
             yield from self._over(up_ns)
             self.last = (self.first - 1, up_ns - self.setup.asked_ns)
         elif sent := _SENT.match(words):
-            self.transmitted = int(sent[1])
+            self.transmitted = (int(sent[1]), up_ns)
         elif "time of day goes back" in words:
             self.stepped = True
         elif match := _ANSWER.search(words):
             line = self._read(up_ns, words, int(match[1]), rtt_ns=round(float(match[2]) * 1e6))
             self.answers.setdefault(line.number, line)
+            self.stepped = False
         elif match := _SILENCE.search(words):
             line = self._read(up_ns, words, int(match[1]) + 1)
             self.silences[line.number] = line
@@ -208,8 +209,7 @@ class _Ping:
         stamp = _WALL.match(words)
         wall_ns = int(stamp[1]) * 1_000_000_000 + int(stamp[2]) * 1000 if stamp else 0
         lag_ns = up_ns - (wall_ns or number * self.setup.period_ns + rtt_ns)
-        line = _Line(up_ns, lag_ns, number, rtt_ns, reason, wall_ns, self.stepped and rtt_ns >= 0)
-        self.stepped = self.stepped and not rtt_ns
+        line = _Line(up_ns, lag_ns, number, rtt_ns, reason, wall_ns, self.stepped)
         self.lines.append(line)
         return line
 
@@ -227,20 +227,21 @@ class _Ping:
         """This ping has ended: settle all, and what it told of unanswered probes at its end."""
         while self.answers:
             yield from self._answered(self.answers.pop(min(self.answers)))
-        told = max((*self.silences, (self.transmitted or 0) + self.first - 1))
+        count, ended_ns = self.transmitted or (0, now_ns)
+        told = max((*self.silences, count + self.first - 1))
         if self.last is not None and told > self.last[0]:
-            yield from self._lost(*self.last, told + 1, now_ns)
+            yield from self._lost(*self.last, told + 1, ended_ns)
         for kept in (self.lines, self.silences, self.refusals, self.late):
             kept.clear()
         self.last = self.transmitted = None
 
     def _answered(self, line: _Line) -> Iterator[_Fact]:
+        if self.last is None or line.number <= self.last[0]:
+            return  # so late that those after it are settled: lost
         sent_ns = line.up_ns - line.rtt_ns
-        if self.last is None or line.doubtful or self._was_late(line) or sent_ns < self._earliest(line.number):
+        if line.doubtful or self._was_late(line) or sent_ns < self._earliest(line.number):
             self.late.add(line.number)
             return
-        if line.rtt_ns > SETTLE:
-            return  # no answer any more: lost, and known to be so by the next one
         yield from self._lost(*self.last, line.number, sent_ns)
         slot = self.slots.next(sent_ns)
         yield _Fact(Kind.SENT, 0, slot, sent_ns)
