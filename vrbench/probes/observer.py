@@ -125,6 +125,9 @@ def how_probed(log: Path) -> tuple[str, ...]:
                 f"fresh ICMP ids come round after {header['fresh_cycle_s']} s, and a router forgets a flow after 30 s: "
                 "not all of these flows are new; probe less often or with fewer VMs"
             )
+        grain_ns = max((s.get("grain_ns", 0) for s in header["streams"]), default=0)
+        if grain_ns:
+            words.append(f"guests without Python: probed by {header['method']}, send times to {grain_ns / 1e6:g} ms")
         if "no_resolver" in header:
             words.append(f"names are not probed where no resolver answers (asked: {header['no_resolver']})")
         for stream, reason in header.get("not_opened", {}).items():
