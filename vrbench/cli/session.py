@@ -140,7 +140,7 @@ class Session:
 
     def _built(self) -> Environment:
         self.screen.phase("checking the cloud", "building")
-        plan = self._environment_plan()
+        plan = environment_plan(self.plan, generate_key(self.store.key))
         accept = self.plan.profile.environment.accept_slow_removal
         resolved, notes = preflight(self._cloud, plan, accept_unexpunged=accept)
         for note in notes:
@@ -244,25 +244,27 @@ class Session:
         except StoreError as error:
             self._problems += (str(error),)
 
-    def _environment_plan(self) -> EnvironmentPlan:
-        p = self.plan.profile
-        return EnvironmentPlan(
-            run_id=self.plan.run_id,
-            prefix=f"vrb-{self.plan.run_id.split('-')[1]}",
-            zone=p.cloud.zone,
-            network_offering=p.cloud.network_offering,
-            service_offering=p.cloud.service_offering,
-            template=p.cloud.template,
-            vms=p.environment.vms,
-            public_ips=p.environment.public_ips,
-            access=p.environment.access,
-            source_cidr=p.environment.source_cidr,
-            ssh_user=p.cloud.ssh_user,
-            public_key=generate_key(self.store.key),
-            user_data=user_data(),
-            boot_timeout_s=p.environment.boot_timeout,
-            job_timeout_s=p.operation.job_timeout,
-        )
+
+def environment_plan(plan: Plan, public_key: str) -> EnvironmentPlan:
+    """What the plan builds in the cloud, for guests that ``public_key`` opens."""
+    p = plan.profile
+    return EnvironmentPlan(
+        run_id=plan.run_id,
+        prefix=f"vrb-{plan.run_id.split('-')[1]}",
+        zone=p.cloud.zone,
+        network_offering=p.cloud.network_offering,
+        service_offering=p.cloud.service_offering,
+        template=p.cloud.template,
+        vms=p.environment.vms,
+        public_ips=p.environment.public_ips,
+        access=p.environment.access,
+        source_cidr=p.environment.source_cidr,
+        ssh_user=p.cloud.ssh_user,
+        public_key=public_key,
+        user_data=user_data(),
+        boot_timeout_s=p.environment.boot_timeout,
+        job_timeout_s=p.operation.job_timeout,
+    )
 
 
 def pending(journal: Journal | None) -> tuple[str, ...]:
