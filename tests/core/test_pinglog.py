@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pytest
 
@@ -83,11 +84,11 @@ def converted(text: str, how: PingSetup, chunk: int = 0) -> NodeLog:
     return read_log(b"".join(log.feed(piece) for piece in pieces), 0, 0.8)
 
 
-def samples(text: str, how: PingSetup) -> tuple[Sample, ...]:
+def samples(text: str, how: PingSetup) -> Sequence[Sample]:
     return converted(text, how).streams[0].samples
 
 
-def drawn(found: tuple[Sample, ...]) -> str:
+def drawn(found: Sequence[Sample]) -> str:
     """One letter per slot: R replied, L lost, X refused, s skipped, u unknown."""
     letters = {
         Outcome.REPLIED: "R",

@@ -12,7 +12,6 @@ from vrbench.core.plan import HARNESS
 from vrbench.core.rawlog import decode_header
 from vrbench.core.results import StreamResult, TrialResult
 from vrbench.core.samples import NodeLog, StreamSamples, punctual_share, read_log
-from vrbench.core.stats import percentile
 from vrbench.core.verdict import judge
 from vrbench.core.windows import Downtime, find_windows, unavailable_s
 
@@ -54,22 +53,24 @@ def _punctual(nodes: Iterable[NodeLog], within_s: float) -> float:
 
 
 def _stream_result(node: NodeLog, stream: StreamSamples, facts: TrialFacts, method: Method) -> StreamResult:
-    baseline_rtts = [s.rtt_s for s in stream.samples if s.rtt_s is not None and s.due_s < 0]
-    rtt_s = percentile(baseline_rtts, 0.99)
+    samples = stream.samples
+    before, since = samples[: samples.baseline], samples[samples.baseline :]
+    rtt_s = before.answer_s(0.99)
     whole = node.ended and _reaches_the_end(stream, facts)
-    windows = find_windows(stream.samples, method.merge, rtt_s, whole, stream.grain_s)
+    windows = find_windows(samples, method.merge, rtt_s, whole, stream.grain_s)
     # A window that was open when the operation was requested belongs to the trial: nobody can divide it.
     after = tuple(w for w in windows if w.censored or w.start_s + max(w.estimate_s, _finite(w.at_most_s)) > 0)
     return StreamResult(
         node=node.node,
         stream=stream.stream,
-        samples=stream.samples,
+        samples=samples,
         windows=after,
         baseline_windows=tuple(w for w in windows if w not in after),
         downtime=Downtime.total(after),
-        unavailable_s=unavailable_s([s for s in stream.samples if s.due_s >= 0], stream.stream.interval_s),
+        unavailable_s=unavailable_s(since, stream.stream.interval_s),
         rtt_s=rtt_s,
-        seen_up=any(s.outcome is Outcome.REPLIED for s in stream.samples if s.due_s < 0),
+        seen_up=before.tally(Outcome.REPLIED) > 0,
+        gap_share=since.gap_share,
     )
 
 

@@ -27,6 +27,7 @@ from vrbench.core.model import Direction, Stream
 
 FORMAT = "vrbench-raw/1"
 RECORD = struct.Struct("<BBHIq")
+LATEST_NS = 1 << 61  # no machine has been up for 73 years
 
 
 class Kind(IntEnum):
@@ -157,10 +158,10 @@ def decode_records(log: bytes, offset: int, streams: int = 256) -> Iterator[Reco
     """The records from ``offset`` on, of a log of so many streams.
 
     A last record cut short by a crash is left out, and the log ends at the first record that can't be one (a tail of
-    zeros after a power cut): what comes after it is nothing that a prober wrote.
+    zeros after a power cut, a time that no clock shows): what comes after it is nothing that a prober wrote.
     """
     whole = (len(log) - offset) // RECORD.size * RECORD.size
     for kind, stream, detail, slot, t_ns in RECORD.iter_unpack(memoryview(log)[offset : offset + whole]):
-        if kind not in _KINDS or stream >= streams:
+        if kind not in _KINDS or stream >= streams or (kind != Kind.WALL and not 0 <= t_ns < LATEST_NS):
             return
         yield Record(Kind(kind), stream, detail, slot, t_ns)

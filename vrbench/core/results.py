@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from vrbench.core.calibrated import MachineVerdict
 from vrbench.core.facts import Caveat, Context, TrialFacts
 from vrbench.core.method import Method
-from vrbench.core.model import Direction, OutageWindow, Outcome, Sample, Stream, Verdict
+from vrbench.core.model import Direction, OutageWindow, Sample, Stream, Verdict
 from vrbench.core.windows import Downtime, any_down_s
 
 MEASURED = (Direction.EGRESS, Direction.INGRESS)
@@ -21,13 +21,14 @@ class StreamResult:
 
     node: str
     stream: Stream
-    samples: tuple[Sample, ...]
+    samples: Sequence[Sample]
     windows: tuple[OutageWindow, ...]
     baseline_windows: tuple[OutageWindow, ...]
     downtime: Downtime
     unavailable_s: float
     rtt_s: float
     seen_up: bool
+    gap_share: float = 0.0  # share (0..1) of the slots after the request that are neither up nor down
 
     @property
     def recovered_s(self) -> float | None:
@@ -39,9 +40,6 @@ class StreamResult:
     def outages(self) -> tuple[OutageWindow, ...]:
         """The windows in which something was seen to be down."""
         return tuple(w for w in self.windows if not w.blind)
-
-    def count(self, outcome: Outcome) -> int:
-        return sum(s.outcome is outcome for s in self.samples)
 
 
 @dataclass(frozen=True, slots=True)

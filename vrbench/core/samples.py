@@ -3,16 +3,126 @@
 Rules (measurement method, section 2): a probe is REPLIED only if its answer arrived within the threshold (Tmax,
 RFC 7680) of its own send time; a refusal counts under the same rule; a slot that was never sent is SKIPPED; a slot
 whose answer could still have come when the log ends is UNKNOWN, and so is one whose answers contradict each other.
+
+A stream's samples stay in columns, with outcomes as one byte per slot: whatever looks at all of them does so at C
+speed, and a Sample is made only of a slot that is asked for.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import math
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import compress
+from typing import overload
 
+from vrbench.core import lanes
+from vrbench.core.columns import StreamColumns, read_columns
+from vrbench.core.lanes import NO, YES
 from vrbench.core.model import Outcome, Sample, Stream
-from vrbench.core.rawlog import Kind, Record, StreamHeader, decode_header, decode_records
+from vrbench.core.rawlog import StreamHeader, decode_header
+
+CODES = {outcome: code for code, outcome in enumerate(Outcome)}
+_OUTCOMES = tuple(Outcome)
+_IS = {o: bytes(YES if code == CODES[o] else NO for code in range(256)) for o in Outcome}
+_NEAR_NS = 1 << 12  # further from a limit than this, rounding to float seconds changes no answer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples(Sequence[Sample]):
+    """All slots of one stream, in order, without holes; ``outcomes`` holds a code of CODES per slot.
+
+    ``first`` is the number of the first slot, ``zero_ns`` the moment from which its ``*_s`` times count.
+    """
+
+    outcomes: bytes = b""
+    sent_ns: array[int] = field(default_factory=lambda: array("q"))
+    replied_ns: array[int] = field(default_factory=lambda: array("q"))
+    refused_ns: array[int] = field(default_factory=lambda: array("q"))
+    first: int = 0
+    start_ns: int = 0
+    interval_ns: int = 1
+    zero_ns: int = 0
+
+    def __len__(self) -> int:
+        return len(self.outcomes)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Samples: ...
+
+    def __getitem__(self, index: int | slice) -> Sample | Samples:
+        if isinstance(index, int):
+            return self._sample(range(len(self))[index])
+        begin, end, step = index.indices(len(self))
+        if step != 1:
+            raise ValueError("samples are next to each other: a slice of them has no step")
+        return replace(
+            self,
+            outcomes=self.outcomes[begin:end],
+            sent_ns=self.sent_ns[begin:end],
+            replied_ns=self.replied_ns[begin:end],
+            refused_ns=self.refused_ns[begin:end],
+            first=self.first + begin,
+        )
+
+    def __iter__(self) -> Iterator[Sample]:
+        return map(self._sample, range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(Sample.__eq__, self, other))
+
+    __hash__ = None  # type: ignore[assignment]  # columns can't be hashed, as lists can't
+
+    @property
+    def baseline(self) -> int:
+        """How many of them were due before the moment zero."""
+        due = -((self.start_ns - self.zero_ns) // self.interval_ns) - self.first
+        return max(0, min(len(self), due))
+
+    def tally(self, outcome: Outcome) -> int:
+        """How many slots came to that."""
+        return self.outcomes.count(CODES[outcome])
+
+    @property
+    def gap_share(self) -> float:
+        """The share (0..1) of them that are neither up nor down; 0.0 of none."""
+        return sum(self.tally(outcome) for outcome in Outcome if outcome.is_gap) / len(self) if len(self) else 0.0
+
+    def answer_s(self, share: float) -> float:
+        """What at least ``share`` of all answers took no longer than (nearest rank), in seconds; 0.0 without any."""
+        taken = array("q")
+        for outcome, answered_ns in ((Outcome.REPLIED, self.replied_ns), (Outcome.REFUSED, self.refused_ns)):
+            mask = self.outcomes.translate(_IS[outcome])
+            if YES in mask:
+                taken.extend(compress(lanes.differences(answered_ns, self.sent_ns), mask))
+        return max(0, _ranked(taken, share) - lanes.raised(0)) / 1e9 if taken else 0.0
+
+    def _sample(self, at: int) -> Sample:
+        slot, outcome, sent_ns = self.first + at, _OUTCOMES[self.outcomes[at]], self.sent_ns[at]
+        due_s = (self.start_ns + slot * self.interval_ns - self.zero_ns) / 1e9
+        if outcome is Outcome.SKIPPED:
+            return Sample(slot, due_s, None, outcome)
+        sent_s = (sent_ns - self.zero_ns) / 1e9
+        if outcome is Outcome.REPLIED:
+            return Sample(slot, due_s, sent_s, outcome, max(0, self.replied_ns[at] - sent_ns) / 1e9)
+        if outcome is Outcome.REFUSED:
+            return Sample(slot, due_s, sent_s, outcome, max(0, self.refused_ns[at] - sent_ns) / 1e9)
+        return Sample(slot, due_s, sent_s, outcome)
+
+
+def _ranked(values: array[int], share: float) -> int:
+    """The smallest value that at least ``share`` of all are not above (nearest rank), sorting no more than needed."""
+    rank = max(0, math.ceil(share * len(values)) - 1)
+    some = sorted(values[::64])
+    pivot = some[max(0, int((2 * share - 1) * len(some)))] if 0.5 <= share < 1 else some[0]
+    upper = sorted(value for value in values if value >= pivot)
+    if rank < len(values) - len(upper):
+        return sorted(values)[rank]
+    return upper[rank - len(values)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +130,8 @@ class StreamSamples:
     """All slots of one stream, in order, without holes; send times may be off by the grain."""
 
     stream: Stream
-    samples: tuple[Sample, ...]
+    samples: Samples
     grain_s: float = 0.0
-
-
-@dataclass(slots=True)
-class _Slots:
-    """What the log says of one stream, by slot; all ns."""
-
-    sent: dict[int, int] = field(default_factory=dict)
-    replied: dict[int, int] = field(default_factory=dict)
-    refused: dict[int, int] = field(default_factory=dict)
-    ambiguous: set[int] = field(default_factory=set)
-    last: int = -1  # the last slot that was sent or tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,67 +154,76 @@ class NodeLog:
 def read_log(log: bytes, zero_ns: int, threshold_s: float) -> NodeLog:
     """Judge a raw log. ``zero_ns`` is the moment, on the log's own clock, from which ``*_s`` times count.
 
-    Raises RawLogError when the header can't be read.
+    Raises RawLogError when the header can't be read, or a slot's number can't be one.
     """
     header, offset = decode_header(log)
-    slots: dict[int, _Slots] = defaultdict(_Slots)
-    wall, end_ns, last_ns = [], 0, header.started_ns
-    for record in decode_records(log, offset, len(header.streams)):
-        if record.kind is Kind.WALL:
-            wall.append(record.t_ns)
-            continue
-        last_ns = max(last_ns, record.t_ns)
-        if record.kind is Kind.END:
-            end_ns = record.t_ns
-        else:
-            _note(slots[record.stream], record)
-    judged = tuple(
-        _judge(h, slots[i], end_ns or last_ns, zero_ns, round(threshold_s * 1e9)) for i, h in enumerate(header.streams)
-    )
-    return NodeLog(header.node, header.started_ns, judged, bool(end_ns), tuple(wall), header.method)
-
-
-def _note(slots: _Slots, record: Record) -> None:
-    """File one record under its slot; the first answer counts, duplicates don't."""
-    if record.kind in (Kind.SENT, Kind.FAILED):
-        slots.last = max(slots.last, record.slot)
-    if record.kind is Kind.SENT:
-        slots.sent[record.slot] = record.t_ns
-    elif record.kind is Kind.REPLY:
-        slots.replied.setdefault(record.slot, record.t_ns)
-    elif record.kind is Kind.REFUSED:
-        slots.refused.setdefault(record.slot, record.t_ns)
-    elif record.kind is Kind.AMBIGUOUS:
-        slots.ambiguous.add(record.slot)
-
-
-def _judge(header: StreamHeader, slots: _Slots, end_ns: int, zero_ns: int, threshold_ns: int) -> StreamSamples:
+    columns = read_columns(log, offset, len(header.streams))
     # A prober stops sending some time before it writes END, to wait for the last answers: the last send is the end.
-    samples = tuple(_sample(header, slots, slot, end_ns, zero_ns, threshold_ns) for slot in range(slots.last + 1))
-    return StreamSamples(header.stream, samples, header.grain_ns / 1e9)
+    end_ns = columns.end_ns or max(header.started_ns, columns.newest_ns)
+    threshold_ns = round(threshold_s * 1e9)
+    judged = tuple(
+        StreamSamples(h.stream, _judge(h, c, end_ns, zero_ns, threshold_ns), h.grain_ns / 1e9)
+        for h, c in zip(header.streams, columns.streams, strict=True)
+    )
+    return NodeLog(header.node, header.started_ns, judged, bool(columns.end_ns), tuple(columns.wall_ns), header.method)
 
 
-def _sample(header: StreamHeader, slots: _Slots, slot: int, end_ns: int, zero_ns: int, threshold_ns: int) -> Sample:
-    due_s = (header.start_ns + slot * header.interval_ns - zero_ns) / 1e9
-    sent_ns = slots.sent.get(slot)
-    if sent_ns is None:
-        return Sample(slot, due_s, None, Outcome.SKIPPED)
-    sent_s = (sent_ns - zero_ns) / 1e9
-    if slot in slots.ambiguous:
-        return Sample(slot, due_s, sent_s, Outcome.UNKNOWN)
-    for answers, outcome in ((slots.replied, Outcome.REPLIED), (slots.refused, Outcome.REFUSED)):
-        answered_ns = answers.get(slot)
-        if answered_ns is not None and answered_ns - sent_ns <= threshold_ns:
-            return Sample(slot, due_s, sent_s, outcome, max(0, answered_ns - sent_ns) / 1e9)
-    pending = sent_ns + threshold_ns > end_ns
-    return Sample(slot, due_s, sent_s, Outcome.UNKNOWN if pending else Outcome.LOST)
+def _judge(header: StreamHeader, columns: StreamColumns, end_ns: int, zero_ns: int, threshold_ns: int) -> Samples:
+    return Samples(
+        _outcomes(columns, end_ns, threshold_ns),
+        columns.sent,
+        columns.replied,
+        columns.refused,
+        start_ns=header.start_ns,
+        interval_ns=header.interval_ns,
+        zero_ns=zero_ns,
+    )
+
+
+def _outcomes(columns: StreamColumns, end_ns: int, threshold_ns: int) -> bytes:
+    """A code for every slot: each rule overrules those before it."""
+    missing = lanes.missing(columns.sent)
+    replied = lanes.within(columns.replied, columns.sent, threshold_ns)
+    if NO not in replied and YES not in missing and not columns.ambiguous:
+        return bytes([CODES[Outcome.REPLIED]]) * columns.slots
+    settled = lanes.not_above(columns.sent, end_ns - threshold_ns)
+    refused = lanes.within(columns.refused, columns.sent, threshold_ns)
+    codes = bytes([CODES[Outcome.UNKNOWN]]) * columns.slots
+    for mask, outcome in ((settled, Outcome.LOST), (refused, Outcome.REFUSED), (replied, Outcome.REPLIED)):
+        codes = lanes.overlay(codes, mask, CODES[outcome])
+    contradicted = bytearray(codes)
+    for slot in columns.ambiguous:
+        if slot < columns.slots:
+            contradicted[slot] = CODES[Outcome.UNKNOWN]
+    return lanes.overlay(contradicted, missing, CODES[Outcome.SKIPPED])
+
+
+def codes_of(samples: Sequence[Sample]) -> bytes:
+    """The outcomes of samples as codes of CODES, one byte per slot."""
+    return samples.outcomes if isinstance(samples, Samples) else bytes(CODES[s.outcome] for s in samples)
 
 
 def punctual_share(streams: Iterable[StreamSamples], within_s: float) -> float:
     """The share (0..1) of slots sent within ``within_s`` of plan; skipped slots count as late. 1.0 without slots."""
     slots = late = 0
     for stream in streams:
-        for s in stream.samples:
-            slots += 1
-            late += s.sent_s is None or s.sent_s - s.due_s > within_s
+        slots += len(stream.samples)
+        late += _late(stream.samples, within_s)
     return 1 - late / slots if slots else 1.0
+
+
+def _late(samples: Samples, within_s: float) -> int:
+    """How many were sent later than that, or never; only those within microseconds of the limit are looked at."""
+    start_ns = samples.start_ns + samples.first * samples.interval_ns + round(within_s * 1e9)
+    if not -lanes.LIMIT < start_ns < start_ns + (len(samples) + lanes.AT_ONCE) * samples.interval_ns < lanes.LIMIT:
+        return sum(_is_late(s, within_s) for s in samples)
+    surely_not = lanes.on_line(samples.sent_ns, start_ns - _NEAR_NS, samples.interval_ns)
+    if NO not in surely_not:
+        return 0
+    perhaps_not = lanes.on_line(samples.sent_ns, start_ns + _NEAR_NS, samples.interval_ns)
+    near = lanes.overlay(perhaps_not, surely_not, NO)
+    return perhaps_not.count(NO) + sum(_is_late(samples[at], within_s) for at in lanes.places(near))
+
+
+def _is_late(sample: Sample, within_s: float) -> bool:
+    return sample.sent_s is None or sample.sent_s - sample.due_s > within_s

@@ -44,7 +44,7 @@ def judge(
     """The trial's verdict and every caveat that applies, worst first."""
     found = [*_of_the_run(facts, method), *_of_the_clocks(facts, nodes), *_of_the_streams(streams, method)]
     found += [*_of_the_probers(nodes), *_of_the_stalls(streams, facts)]
-    shares = {s.stream.name: _gap_share(s) for s in streams if s.samples and not _beside(s)}
+    shares = {s.stream.name: s.gap_share for s in streams if s.samples and not _beside(s)}
     gappy = [f"{name} {share:.2%}" for name, share in shares.items() if share > SKIPPED_TOLERATED]
     if gappy:
         found.append(Caveat(CaveatKind.SLOTS_SKIPPED, _names(gappy)))
@@ -187,12 +187,6 @@ def unsent(stream: StreamResult) -> Iterator[tuple[float, float]]:
         if begin is not None and gaps >= BLIND_GAPS and s.due_s - begin >= STALL_S:
             yield begin, s.due_s
         begin, gaps = None, 0
-
-
-def _gap_share(stream: StreamResult) -> float:
-    """The share (0..1) of a stream's slots after the request that are neither up nor down."""
-    gaps = [s.outcome.is_gap for s in stream.samples if s.due_s >= 0]
-    return sum(gaps) / len(gaps) if gaps else 0.0
 
 
 def _names(names: Sequence[str]) -> str:

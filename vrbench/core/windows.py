@@ -27,119 +27,126 @@ stretch) without v is censored and has no upper bound; one without u has none ei
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from vrbench.core.model import OutageWindow, Outcome, Sample
+from vrbench.core.samples import CODES, codes_of
 
 ESTIMATOR = "w2"  # changes whenever the same samples would give other figures; part of every method id
 BLIND_GAPS = 2  # so many gaps in a row can hide an outage of two intervals
 
+_DOWNS = bytes(code for outcome, code in CODES.items() if outcome.is_down)
+_GAPS = bytes(code for outcome, code in CODES.items() if outcome.is_gap)
+_IS_DOWN = bytes(code in _DOWNS for code in range(256))
+_ALIKE = re.compile(b"(?P<up>%c+)|(?P<down>[%b]+)|(?P<gap>[%b]+)" % (CODES[Outcome.REPLIED], _DOWNS, _GAPS))
+
 
 @dataclass(slots=True)
 class _Run:
-    """A window being read: what stands before it, its down samples in runs, and what has come since."""
+    """A window being read: the last success before it, its down samples in runs (begin, end), what has come since."""
 
-    last_up: Sample | None
-    runs: list[list[Sample]] = field(default_factory=list)
+    last_up: int | None
+    downs: list[tuple[int, int]] = field(default_factory=list)
     gaps: int = 0
-    ups: list[Sample] = field(default_factory=list)  # successes seen since the last down sample
-    broken: bool = True  # the next down sample begins a run of its own
-
-    def add(self, sample: Sample) -> None:
-        """One more down sample."""
-        if self.broken:
-            self.runs.append([])
-        self.runs[-1].append(sample)
-        self.ups.clear()
-        self.broken = False
+    ups: int = 0  # successes since the last down sample
+    first_up: int = 0
 
 
 def find_windows(
-    samples: Iterable[Sample], merge: int = 1, rtt_s: float = 0.0, whole: bool = True, grain_s: float = 0.0
+    samples: Sequence[Sample], merge: int = 1, rtt_s: float = 0.0, whole: bool = True, grain_s: float = 0.0
 ) -> tuple[OutageWindow, ...]:
     """All outage windows of one stream's samples, in order of slots; ``rtt_s`` is what a round trip usually takes.
 
     ``whole`` is False for a log that was cut short: what came after its last sample was not seen. ``grain_s`` is how
     far a send time may be off.
     """
-    slack = _Slack(rtt_s, 2 * grain_s)
+    bounds = _Bounds(samples, codes_of(samples), rtt_s, 2 * grain_s)
     found: list[OutageWindow] = []
-    last_up: Sample | None = None
+    last_up: int | None = None
     run: _Run | None = None
     gaps = 0
-    for sample in samples:
-        if sample.outcome.is_gap:
-            gaps += 1
-            if run is not None:
-                run.broken = True
+    for alike in _ALIKE.finditer(bounds.codes):
+        begin, end = alike.span()
+        if alike.lastgroup == "gap":
+            gaps = end - begin
             continue
-        if sample.outcome.is_down:
+        if alike.lastgroup == "down":
             if run is None:
                 run = _Run(last_up)
             elif not run.ups:
                 run.gaps += gaps
-            run.add(sample)
+            run.downs.append((begin, end))
+            run.ups = 0
         else:
             if run is not None:
-                run.ups.append(sample)
-                run.broken = True
-                if len(run.ups) >= merge:
-                    found.append(_window(run, slack))
+                run.first_up = run.first_up if run.ups else begin
+                run.ups += end - begin
+                if run.ups >= merge:
+                    found.append(bounds.window(run))
                     run = None
             elif gaps >= BLIND_GAPS and last_up is not None:
-                found.append(_blind(last_up, sample, gaps, slack))
-            last_up = sample
+                found.append(bounds.blind(last_up, begin, gaps))
+            last_up = end - 1
         gaps = 0
     if run is not None:
-        found.append(_window(run, slack))
+        found.append(bounds.window(run))
     elif last_up is not None and (gaps >= BLIND_GAPS or not whole):
-        found.append(_blind(last_up, None, gaps, slack))
+        found.append(bounds.blind(last_up, None, gaps))
     return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
-class _Slack:
-    """What bounds have to allow for: the usual round trip, and how far two send times may be off together."""
+class _Bounds:
+    """Samples by their place, and what bounds allow for: the usual round trip, and two send times' grains together."""
 
+    samples: Sequence[Sample]
+    codes: bytes
     rtt_s: float
     grains_s: float
 
+    def window(self, run: _Run) -> OutageWindow:
+        """The window of a run that has ended, or never will."""
+        first, last = self._sent(run.downs[0][0]), self._sent(run.downs[-1][1] - 1)
+        end = run.first_up if run.ups else None
+        at_least = sum(self._proven(begin, stop) for begin, stop in run.downs)
+        until = last if end is None else self._sent(end) + max(0.0, self._rtt(end) - self.rtt_s)
+        return OutageWindow(
+            start_s=first,
+            at_least_s=at_least,
+            estimate_s=max(at_least, until - first),
+            at_most_s=self._between(run.last_up, end),
+            lost=sum(self.codes.count(CODES[Outcome.LOST], *down) for down in run.downs),
+            refused=sum(self.codes.count(CODES[Outcome.REFUSED], *down) for down in run.downs),
+            gaps=run.gaps,
+            censored=end is None,
+        )
 
-def _window(run: _Run, slack: _Slack) -> OutageWindow:
-    down = [s for r in run.runs for s in r]
-    first, last = _sent(down[0]), _sent(down[-1])
-    end = run.ups[0] if run.ups else None
-    later = 0.0 if end is None else max(0.0, (end.rtt_s or 0.0) - slack.rtt_s)
-    at_least = sum(max(0.0, _sent(r[-1]) - _sent(r[0]) - slack.rtt_s - slack.grains_s) for r in run.runs)
-    return OutageWindow(
-        start_s=first,
-        at_least_s=at_least,
-        estimate_s=max(at_least, (last if end is None else _sent(end) + later) - first),
-        at_most_s=_between(run.last_up, end, slack),
-        lost=sum(s.outcome is Outcome.LOST for s in down),
-        refused=sum(s.outcome is Outcome.REFUSED for s in down),
-        gaps=run.gaps,
-        censored=end is None,
-    )
+    def blind(self, last_up: int, end: int | None, gaps: int) -> OutageWindow:
+        """A stretch between two successes, or after the last, in which nothing was seen."""
+        length = self._between(last_up, end)
+        return OutageWindow(self._sent(last_up), 0.0, 0.0, length, 0, 0, gaps, censored=end is None)
 
+    def _proven(self, begin: int, end: int) -> float:
+        """How long the path was down at least, by down samples next to each other."""
+        return max(0.0, self._sent(end - 1) - self._sent(begin) - self.rtt_s - self.grains_s)
 
-def _blind(last_up: Sample, end: Sample | None, gaps: int, slack: _Slack) -> OutageWindow:
-    return OutageWindow(_sent(last_up), 0.0, 0.0, _between(last_up, end, slack), 0, 0, gaps, censored=end is None)
+    def _between(self, last_up: int | None, end: int | None) -> float:
+        """From one success being sent to the next one's answer; infinite where one of them is missing."""
+        if last_up is None or end is None:
+            return math.inf
+        return self._sent(end) + self._rtt(end) - self._sent(last_up) + self.grains_s
 
+    def _rtt(self, at: int) -> float:
+        return self.samples[at].rtt_s or 0.0
 
-def _between(last_up: Sample | None, end: Sample | None, slack: _Slack) -> float:
-    """From one success being sent to the next one's answer; infinite where one of them is missing."""
-    if last_up is None or end is None:
-        return math.inf
-    return _sent(end) + (end.rtt_s or 0.0) - _sent(last_up) + slack.grains_s
-
-
-def _sent(sample: Sample) -> float:
-    """A sample's send time; one that was never sent is neither up nor down."""
-    if sample.sent_s is None:
-        raise ValueError(f"slot {sample.slot} is {sample.outcome} but was never sent")
-    return sample.sent_s
+    def _sent(self, at: int) -> float:
+        """A sample's send time; one that was never sent is neither up nor down."""
+        sample = self.samples[at]
+        if sample.sent_s is None:
+            raise ValueError(f"slot {sample.slot} is {sample.outcome} but was never sent")
+        return sample.sent_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +208,11 @@ def unavailable_s(samples: Sequence[Sample], interval_s: float, run: int = 10) -
     Unavailability begins with the first of ``run`` consecutive down intervals and ends before the first of ``run``
     consecutive up ones. Gaps count as neither: they don't break a run and don't lengthen it.
     """
-    known = [s.outcome.is_down for s in samples if not s.outcome.is_gap]
-    unavailable, streak, down = 0, 0, False
-    for is_down in known:
-        unavailable += down
-        streak = streak + 1 if is_down != down else 0
-        if streak == run:
-            unavailable += run if is_down else -run
-            down, streak = is_down, 0
+    known = codes_of(samples).translate(_IS_DOWN, _GAPS)
+    ups, downs = b"\0" * run, b"\1" * run
+    unavailable, begin = 0, known.find(downs)
+    while begin >= 0:
+        end = known.find(ups, begin)
+        unavailable += (len(known) if end < 0 else end) - begin
+        begin = known.find(downs, end) if end >= 0 else -1
     return unavailable * interval_s

@@ -1,0 +1,215 @@
+"""What is done at C speed comes to the same as the plain way, on any log: in order or not, whole or not."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.core import reference
+from vrbench.core import columns, lanes
+from vrbench.core.model import Direction, Sample, Stream
+from vrbench.core.rawlog import RECORD, Header, Kind, StreamHeader, encode_header
+from vrbench.core.samples import Samples, punctual_share, read_log
+from vrbench.core.windows import find_windows, unavailable_s
+
+MS = 1_000_000
+START = 5_000 * MS
+INTERVAL = 10 * MS
+THRESHOLD_S = 0.05
+
+Fact = tuple[int, int, int, int]  # kind, stream, slot, ns
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_blocks() -> Iterator[None]:
+    """Borders of blocks, turns and lanes come often, so that short logs cross them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(columns, "BLOCK", 64)
+        patch.setattr(columns, "TURNS", 2)
+        yield
+
+
+def packed(streams: int, facts: list[Fact], tail: bytes = b"", starts: tuple[int, ...] = ()) -> bytes:
+    """A raw log of those records; stream i starts i ms after START, or at its own of ``starts``."""
+    headers = [
+        StreamHeader(
+            Stream(f"s{i}", Direction.EGRESS, "icmp-egress", "fresh", "203.0.113.1", 0.01),
+            starts[i] if starts else START + i * MS,
+            INTERVAL,
+        )
+        for i in range(streams)
+    ]
+    records = b"".join(RECORD.pack(kind, stream, 0, slot, t_ns) for kind, stream, slot, t_ns in facts)
+    return encode_header(Header("vm1", START, tuple(headers))) + records + tail
+
+
+def prober(draw: random.Random, streams: int, slots: int) -> list[Fact]:
+    """What a prober logs: sends in turn, answers in batches, with losses, gaps, refusals, late and early ones."""
+    sent: list[Fact] = []
+    answers: list[tuple[int, Fact]] = []
+    loss, odd = draw.choice((0.0, 0.02, 0.5)), draw.choice((0.0, 0.02, 0.3))
+    for slot in range(slots):
+        for i in range(streams):
+            due = START + i * MS + slot * INTERVAL
+            at = due + draw.choice((0, 1000, 2 * MS - 1, 2 * MS, 2 * MS + 1, draw.randrange(3 * MS)))
+            if draw.random() < odd * 0.3:
+                sent += [(Kind.FAILED, i, slot, at)] * draw.randrange(2)
+                continue
+            sent.append((Kind.SENT, i, slot, at))
+            if draw.random() < loss:
+                continue
+            rtt = draw.choice((1, 300_000, 5 * MS, 50 * MS, 50 * MS + 1)) if draw.random() < odd else draw.randrange(MS)
+            kind = Kind.REFUSED if draw.random() < odd else Kind.REPLY
+            answers += [(at + rtt, (kind, i, slot, at + rtt))] * (2 if draw.random() < odd else 1)
+            if draw.random() < odd * 0.2:
+                answers.append((at + rtt, (Kind.AMBIGUOUS, i, slot, at)))
+    batch = draw.choice((1, 20 * MS))
+    keyed = [((fact[3]), fact) for fact in sent] + [(-(-at // batch) * batch, fact) for at, fact in answers]
+    return [fact for _, fact in sorted(keyed, key=lambda k: k[0])]
+
+
+def disordered(draw: random.Random, facts: list[Fact]) -> list[Fact]:
+    """The same with records elsewhere, doubled (at another time) or left out, and some that belong to no slot."""
+    found: list[Fact] = []
+    for kind, stream, slot, at in facts:
+        times = draw.choice(((at,),) * 5 + ((), (at, at + draw.randrange(60 * MS))))
+        found += [(kind, stream, slot, t_ns) for t_ns in times]
+    for _ in range(draw.randrange(1 + len(found) // 4)):
+        a, b = draw.randrange(len(found)), draw.randrange(len(found))
+        found[a], found[b] = found[b], found[a]
+    for second in range(3):
+        found.insert(draw.randrange(len(found) + 1), (Kind.WALL, 0, second, draw.choice((-5, 1 << 62, second))))
+    return found
+
+
+def last_moment(draw: random.Random, facts: list[Fact]) -> int:
+    """When a log ends: at once, later, or just when the threshold of some probe is over."""
+    sent = [at for kind, _, _, at in facts if kind == Kind.SENT]
+    edges = [at + round(THRESHOLD_S * 1e9) + draw.choice((-1, 0, 1)) for at in sent[-20:]]
+    return draw.choice([max(sent, default=START), max(sent, default=START) + 200 * MS, *edges])
+
+
+def same(log: bytes, zero_ns: int, merge: int = 1, whole: bool = True, grain_s: float = 0.0) -> None:
+    """Assert that both ways give the same samples, windows and figures."""
+    plain, fast = reference.read_log(log, zero_ns, THRESHOLD_S), read_log(log, zero_ns, THRESHOLD_S)
+    assert (fast.ended, fast.wall_ns) == (plain.ended, plain.wall_ns)
+    assert len(fast.streams) == len(plain.streams)
+    for theirs, ours in zip(plain.streams, (s.samples for s in fast.streams), strict=True):
+        assert tuple(ours) == theirs
+        rtt_s = reference.usual_rtt_s(theirs)
+        assert ours[: ours.baseline].answer_s(0.99) == rtt_s
+        asked = (merge, rtt_s, whole, grain_s)
+        assert find_windows(ours, *asked) == reference.find_windows(theirs, *asked)
+        assert find_windows(theirs, *asked) == reference.find_windows(theirs, *asked)
+        since = [s for s in theirs if s.due_s >= 0]
+        after = ours[ours.baseline :]
+        assert list(after) == since
+        assert unavailable_s(after, 0.01) == reference.unavailable_s(since, 0.01)
+        assert after.gap_share == reference.gap_share(theirs)
+    assert punctual_share(fast.streams, 0.002) == reference.punctual_share(plain.streams, 0.002)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0), st.integers(1, 7), st.integers(1, 80), st.integers(-50, 900), st.integers(1, 4), st.booleans())
+def test_a_probers_log(seed: int, streams: int, slots: int, zero_ms: int, merge: int, whole: bool) -> None:
+    """Sends in turn, answers in batches: as probers write them."""
+    draw = random.Random(seed)
+    facts = prober(draw, streams, slots)
+    if draw.random() < 0.7:
+        facts.append((Kind.END, 0, 0, last_moment(draw, facts)))
+    same(packed(streams, facts), START + zero_ms * MS, merge, whole, draw.choice((0.0, 0.015)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0), st.integers(1, 7), st.integers(1, 60), st.binary(max_size=40))
+def test_a_log_out_of_order(seed: int, streams: int, slots: int, tail: bytes) -> None:
+    """Records swapped, doubled, lost, and a tail that is no record."""
+    draw = random.Random(seed)
+    facts = disordered(draw, prober(draw, streams, slots))
+    ends: list[Fact] = [(Kind.END, 0, 0, last_moment(draw, facts))] * draw.choice((0, 1, 2))
+    same(packed(streams, facts + ends, tail), START + draw.randrange(900) * MS, draw.choice((1, 2)))
+
+
+KINDS = st.sampled_from([*Kind, *[Kind.SENT, Kind.REPLY] * 4])
+TIMES = st.one_of(st.integers(START, START + 400 * MS), st.integers(0, (1 << 61) - 1), st.integers(-9, 1 << 62))
+FACTS = st.tuples(KINDS, st.integers(0, 2), st.integers(0, 40), TIMES)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(FACTS, max_size=80), st.integers(-(1 << 62), 1 << 62), st.integers(-(1 << 62), 1 << 62))
+def test_any_records_at_all(facts: list[Fact], zero_ns: int, start_ns: int) -> None:
+    """Whatever a log holds, at whatever times: the plain way and the fast one agree."""
+    same(packed(2, facts, starts=(start_ns, START)), zero_ns)
+
+
+def test_columns_are_longer_than_one_run_of_lanes() -> None:
+    """A stream of several runs of lanes, with what differs at their borders."""
+    count = 3 * lanes.AT_ONCE + 5
+    draw = random.Random(3)
+    odd = {k * lanes.AT_ONCE + d for k in range(4) for d in (-1, 0, 1)}
+    facts: list[Fact] = []
+    for slot in range(count):
+        at = START + slot * INTERVAL + (3 * MS if slot in odd else draw.randrange(1000))
+        facts.append((Kind.SENT, 0, slot, at))
+        if slot not in odd:
+            facts.append((Kind.REPLY, 0, slot, at + draw.randrange(MS)))
+    same(packed(1, facts), START + (count // 2) * INTERVAL)
+
+
+def test_a_stream_that_comes_twice_in_each_turn_keeps_its_order() -> None:
+    """Of two sends of a slot the last counts, of two answers the first, however regularly they come."""
+    facts: list[Fact] = []
+    for kind, later in ((Kind.SENT, 0), (Kind.REPLY, MS)):
+        for slot in range(80):
+            at = START + slot * INTERVAL + later
+            facts += [(kind, 1, slot, at), (kind, 0, max(0, slot - 1), at), (kind, 0, slot, at + 300)]
+    same(packed(2, facts), START + 400 * MS)
+    samples = read_log(packed(2, facts), 0, THRESHOLD_S).streams[0].samples
+    assert [samples.sent_ns[7], samples.replied_ns[7]] == [START + 8 * INTERVAL, START + 7 * INTERVAL + MS + 300]
+
+
+@pytest.mark.parametrize("slow", [64, 63, 200])
+def test_the_usual_round_trip_among_many(slow: int) -> None:
+    """The 99th percentile of thousands of answers is exact, whatever of them a sample would meet."""
+    facts: list[Fact] = []
+    for slot in range(5000):
+        at = START + slot * INTERVAL
+        rtt = 4 * MS + slot if slot % slow == 0 else (slot * 7919) % MS
+        facts += [(Kind.SENT, 0, slot, at), (Kind.REPLY, 0, slot, at + rtt)]
+    same(packed(1, facts), START + 5000 * INTERVAL)
+
+
+def test_a_slice_of_samples_is_samples() -> None:
+    """Slots keep their numbers and times; a place from the end is a place."""
+    log = packed(1, prober(random.Random(1), 1, 30))
+    samples = read_log(log, START + 100 * MS, THRESHOLD_S).streams[0].samples
+    listed = list(samples)
+    assert isinstance(samples[3:9], Samples)
+    assert list(samples[3:9]) == listed[3:9]
+    assert list(samples[3:9][2:]) == listed[5:9]
+    assert samples[3:9].baseline == len([s for s in listed[3:9] if s.due_s < 0])
+    assert samples[-1] == listed[-1]
+    assert samples == listed
+    assert samples != listed[1:]
+    with pytest.raises(IndexError):
+        samples[len(samples)]
+    with pytest.raises(ValueError, match="no step"):
+        samples[::2]
+
+
+def test_a_slot_out_of_all_reason_is_named() -> None:
+    """A damaged slot number is an error that says so, not an attempt to fill all the memory there is."""
+    log = packed(1, [(Kind.SENT, 0, 0, START), (Kind.SENT, 0, 0xFFFFFFF0, START + MS)])
+    with pytest.raises(ValueError, match="damaged"):
+        read_log(log, START, THRESHOLD_S)
+
+
+def test_a_sample_is_one_of_the_reference() -> None:
+    """The comparison itself compares: a sample more is seen."""
+    samples = read_log(packed(1, [(Kind.SENT, 0, 0, START)]), START, THRESHOLD_S).streams[0].samples
+    assert tuple(samples) != reference.read_log(packed(1, []), START, THRESHOLD_S).streams[0]
+    assert isinstance(samples[0], Sample)
