@@ -10,19 +10,36 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import asdict, replace
+import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from tests.lab.replay.serving import QUICK, served
-from vrbench.lab.api.settings import PUBLIC, ZoneSettings
+from tests.lab.replay.recorded import Replay
+from tests.lab.replay.serving import QUICK, Lab, served
+from vrbench.lab.api.settings import ZoneSettings
 
 SHARED = Path(__file__).parents[3] / "shared"
 RECORDED = SHARED / "api" / "recorded-4.20.2"
 REPLAY = SHARED / "tools" / "replay.py"
-SUMMARY = re.compile(r"(\d+) of (\d+) exchanges agree")
-SETTINGS = ZoneSettings(timing=QUICK, expunge_delay_s=0.6, stats_interval_s=2.0)
+SETTINGS = ZoneSettings(timing=QUICK, expunge_delay_s=0.6, stats_interval_s=2.0, simulated_scale=0.02)
+IN_ORDER = (
+    "discovery", "build", "restart", "router-operations", "redundant", "errors", "restart-failures-redundant",
+    "teardown-plain-user", "restart-failures", "capacity", "vpc", "build-concurrent-race", "build-concurrent",
+    "race-cleanup",
+)  # fmt: skip
+BACKUP_BY_CHANCE = "the recorded server had polled one router before the other was up, and took it for the backup"
+KEYS = "signed with a key or secret that is not in the recording"
+EXPIRED = "signed to expire at a time that has passed since"
+EXCEPTIONS = {
+    "redundant": ((r"routers while .*7ac5c69c", BACKUP_BY_CHANCE),),
+    "errors": (
+        (r"user listZones \{\}: status 200 for 401", KEYS),
+        (r"user listZones \{\}: status 200 for 401", KEYS),
+        (r"user listZones .*'expires': '2026-11-22", EXPIRED),
+    ),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -35,59 +52,49 @@ def _recordings() -> None:
     pytest.skip(f"no recorded exchanges in {RECORDED}")
 
 
-def replay(tmp_path: Path, settings: ZoneSettings, *names: str) -> list[str]:
-    """Replay recordings in this order on a fresh lab; one line for each exchange that differs."""
-    with served(settings) as lab:
-        callers = {name: asdict(getattr(lab, name).caller) for name in ("root", "domadmin", "user")}
-        keys = tmp_path / "callers.json"
-        keys.touch(mode=0o600)
-        keys.write_text(json.dumps(callers))
+@pytest.mark.slow
+def test_all_recordings_agree() -> None:
+    """Every recorded exchange, in the order in which they were made, with the faults and delays that were set.
+
+    Whatever differs is named above with its reason.
+    """
+    with served(SETTINGS) as lab:
+        replay = Replay({"root": lab.root, "domadmin": lab.domadmin, "user": lab.user})
+        for name in IN_ORDER:
+            before = len(replay.differences)
+            replay.run(RECORDED / f"{name}.json")
+            _only_expected(name, replay.differences[before:])
+    assert replay.compared > 700
+
+
+def _only_expected(name: str, differences: list[str]) -> None:
+    left = list(differences)
+    for pattern, _reason in EXCEPTIONS.get(name, ()):
+        found = next((line for line in left if re.search(pattern, line)), None)
+        if found is not None:
+            left.remove(found)
+    assert left == [], f"{name}: {left}"
+
+
+@pytest.mark.parametrize("names", [("build", "restart", "router-operations"), ("vpc",)])
+def test_recordings_agree_alone(names: tuple[str, ...]) -> None:
+    """What a recording builds on is in it, or in the few before it; here the usual replayer says so as well."""
+    with served(SETTINGS) as lab:
+        lines = _replayed_by_script(lab, names)
+    assert lines[-1].startswith("100.0"), lines
+
+
+def _replayed_by_script(lab: Lab, names: tuple[str, ...]) -> list[str]:
+    """The shared replayer's differences, and last the share of exchanges that agree."""
+    callers = {name: asdict(getattr(lab, name).caller) for name in ("root", "domadmin", "user")}
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as keys:
+        keys.write(json.dumps(callers))
+        keys.flush()
         endpoint = f"http://127.0.0.1:{lab.port}/client/api"
         files = [str(RECORDED / f"{name}.json") for name in names]
-        command = [sys.executable, str(REPLAY), endpoint, str(keys), *files]
+        command = [sys.executable, str(REPLAY), endpoint, keys.name, *files]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    lines = done.stdout.splitlines()
-    assert lines, done.stderr
-    summary = SUMMARY.match(lines[-1])
-    assert summary is not None, done.stdout
-    assert int(summary[2]) - int(summary[1]) == len(lines) - 1
-    return lines[:-1]
-
-
-def test_main_path_and_errors_agree(tmp_path: Path) -> None:
-    """Discovery, build, restart and errors agree but for four exchanges, which no endpoint could answer alike.
-
-    Two were signed with keys that are not in the recording, one expired at a time that has passed since, and the
-    recorded account had one more address by then, from a recording that is not replayed here.
-    """
-    differing = replay(tmp_path, SETTINGS, "discovery", "build", "restart", "errors")
-    assert len(differing) <= 4, differing
-    assert {line.split()[1] for line in differing} <= {"listZones", "associateIpAddress"}, differing
-
-
-def test_capacity_agrees(tmp_path: Path) -> None:
-    """A pool of ten addresses runs dry where the recorded one did."""
-    small = replace(SETTINGS, public_last=PUBLIC[19])
-    assert replay(tmp_path, small, "build", "restart", "capacity") == []
-
-
-def test_router_operations_agree(tmp_path: Path) -> None:
-    """Reboot, stop, start, destroy, and what routers refuse."""
-    assert replay(tmp_path, SETTINGS, "build", "restart", "router-operations") == []
-
-
-def test_race_agrees(tmp_path: Path) -> None:
-    """Several source-NAT addresses, failing deploys, a network that nobody can remove.
-
-    Two lists differ in networks that other recordings left; two exchanges because the recorded requests went out side
-    by side, and these one by one.
-    """
-    names = ("build-concurrent-race", "race-cleanup", "build-concurrent")
-    differing = replay(tmp_path, replace(SETTINGS, api_step_s=0.2), *names)
-    assert len(differing) <= 4, differing
-
-
-def test_teardown_by_a_plain_user_agrees(tmp_path: Path) -> None:
-    """All but two exchanges, which speak of a redundant network that an earlier recording left."""
-    differing = replay(tmp_path, SETTINGS, "build", "restart", "errors", "teardown-plain-user")
-    assert len(differing) <= 4 + 2, differing
+    *differing, summary = done.stdout.splitlines() or [done.stderr]
+    share = re.search(r"\((\d+\.\d) %\)", summary)
+    assert share is not None, done.stdout + done.stderr
+    return [*differing, share[1]]

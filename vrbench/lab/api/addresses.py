@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vrbench.lab.api import errors, events, tags
-from vrbench.lab.api.accounts import check_address_limit, used
+from vrbench.lab.api.accounts import check_address_limit
 from vrbench.lab.api.address_view import address_view
 from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.errors import ApiError
@@ -69,11 +69,12 @@ def _give_to_vpc(zone: Zone, address: Address, vpc: Vpc) -> None:
 
 
 def _refuse_excess(zone: Zone, address: Address, home: Network | Vpc) -> None:
-    """Give the address back when others reached the limit between submission and now; the text hides the cause."""
+    """Give the address back when others reached the limit before it was taken; the text hides the cause."""
     account = home.account
     with zone.lock:
         limit = account.limits["public_ip"]
-        if limit == UNLIMITED or used(zone, account)["public_ip"] <= limit:
+        taken_earlier = [a for a in zone.addresses if a.account is account and a.taken < address.taken]
+        if limit == UNLIMITED or len(taken_earlier) < limit:
             return
         zone.release_address(address)
     raise errors.internal(

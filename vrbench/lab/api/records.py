@@ -214,6 +214,7 @@ class Address(Entity):
     source_nat: bool = False
     static_nat: Machine | None = None
     allocated: float = 0.0
+    taken: int = 0  # counts up with every address taken from the pool
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

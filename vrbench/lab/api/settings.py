@@ -25,6 +25,7 @@ class ZoneSettings:
     expunge_delay_s: float = 20.0  # a destroyed VM disappears this long after; the server's default is a day
     stats_interval_s: float = 60.0  # a VM's usage figures appear this long after its start
     router_check_s: float = 30.0  # how often the server asks redundant routers which of them is primary
+    simulated_scale: float = 1.0  # of the delays that configureSimulator asks for
     api_step_s: float = 0.05  # the share of a short job that is not the router's: database, queue, agent
     account_limits: tuple[tuple[str, int], ...] = (
         ("user_vm", 20),

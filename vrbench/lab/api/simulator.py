@@ -50,6 +50,7 @@ def extra_s(zone: Zone, command: str) -> float:
     kind, _, value = zone.mocks.get(command, "").partition(":")
     stuck = zone.faults.get("router-stuck-starting") if command == START else None
     waited = int(value) / 1000 if kind == "wait" and value.isdigit() else 0.0
+    waited *= zone.settings.simulated_scale
     return max(waited, stuck.number("seconds") if stuck else 0.0)
 
 

@@ -78,6 +78,7 @@ class Zone:
         self.configurations = {row["name"]: dict(row) for row in fixtures.load("zone.json")["configuration"]}
         self.configurations["network.rolling.restart"]["value"] = str(settings.strategy != "serial").lower()
         self._known: dict[str, Entity] = {}
+        self._taken = count(1)
         self._instances = count(3)  # 1 and 2 are the system VMs
         self._numbers = {Network: count(204), Rule: count(1), Vpc: count(1)}
         fixed = (*self.domains, *self.accounts, *self.acl_lists, *self.acl_rules, *self._all_built_ins())
@@ -185,6 +186,7 @@ class Zone:
         if free is None:
             raise errors.no_address_left()
         free.state, free.account, free.allocated = "Allocating", account, time.time()
+        free.taken = next(self._taken)
         return free
 
     def release_address(self, address: Address) -> None:
