@@ -15,6 +15,7 @@ from vrbench.cli.exits import Exit
 COMMANDS = {
     "demo": ("vrbench.cli.demo", "The main job on the embedded lab, nothing to configure."),
     "run": ("vrbench.cli.run", "Build a network, restart its router, measure the outage, remove all."),
+    "doctor": ("vrbench.cli.doctor", "Check everything before anything is built."),
     "cleanup": ("vrbench.cli.cleanup", "Remove what a crashed run left, from its journal."),
     "calibrate": ("vrbench.cli.calibrate", "Inject known outages on the lab, show measured beside true."),
     "analyze": ("vrbench.cli.analyze", "Recompute and show every figure of stored runs."),

@@ -1,0 +1,169 @@
+"""vrbench doctor: everything that a run depends on, before anything is built."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import click
+
+from vrbench.cli.exits import Exit
+from vrbench.cli.options import json_option, reports_option
+from vrbench.core.calibrated import NOT_CALIBRATED, MachineVerdict
+from vrbench.core.checks import Check, State, exit_code
+from vrbench.core.plan import Plan
+
+COLOURS = {State.OK: "green", State.WARN: "yellow", State.BAD: "red"}
+FRESH = timedelta(days=30)
+CALIBRATE_TIMEOUT_S = 180.0
+WIDEST = 100
+NAME_WIDTH = 15
+
+
+@click.command("doctor", epilog="Example: vrbench doctor mine.toml")
+@click.argument("profile", metavar="[PROFILE]", required=False)
+@click.option("--set", "settings", multiple=True, metavar="TABLE.KEY=VALUE", help="Override a key of the profile.")
+@click.option("--no-calibrate", is_flag=True, help="Don't calibrate when there is no recent calibration.")
+@json_option
+@reports_option
+def command(profile: str | None, settings: tuple[str, ...], no_calibrate: bool, as_json: bool, reports: Path) -> int:
+    """Check everything before anything is built; changes nothing.
+
+    Without PROFILE only this machine is looked at. A calibration of the last 30 days counts, else a quick one is made
+    (a minute, on the embedded lab). Exit code 0 when nothing is bad, else that of the first thing that is: 64 this
+    machine or the profile, 3 the cloud, 2 the calibration or the disk.
+    """
+    checks = []
+    for check in examine(profile, settings, not no_calibrate, reports):
+        checks.append(check)
+        if not as_json:
+            click.echo(line(check, min(WIDEST, shutil.get_terminal_size().columns)))
+    code = exit_code(checks)
+    if as_json:
+        click.echo(json.dumps({"exit_code": code, "checks": [_as_object(c) for c in checks]}, indent=1))
+    else:
+        click.echo(summary(checks))
+    return code
+
+
+def examine(profile: str | None, settings: tuple[str, ...], may_calibrate: bool, reports: Path) -> Iterator[Check]:
+    """Every check, as soon as it is made; what the profile itself is wrong in ends it."""
+    from vrbench.cli.doctor_machine import check_lab, check_machine
+    from vrbench.cli.run import bytes_needed
+
+    plan = _plan(profile, settings) if profile else None
+    if isinstance(plan, Check):
+        yield plan
+        return
+    if plan is None:
+        yield from check_machine(False, False, reports, 0)
+    else:
+        e, trials = plan.profile.environment, plan.profile.trials.count
+        words = f"{e.vms} VMs, {e.public_ips} addresses, {trials} × {plan.profile.operation.kind}"
+        yield Check("profile", State.OK, f"{profile}: {words}")
+        boxed = plan.profile.lab is not None
+        raw = plan.profile.probes.syn and not boxed
+        yield from check_machine(boxed, raw, reports, bytes_needed(plan))
+        if not boxed:
+            yield from _cloud(plan)
+    yield check_calibration(may_calibrate and check_lab(True).state is State.OK)
+
+
+def _plan(profile: str, settings: tuple[str, ...]) -> Plan | Check:
+    """The profile resolved, or all that is wrong with it."""
+    from vrbench.cli.exits import UsageProblem
+    from vrbench.cli.profiles import open_profile
+    from vrbench.core.plan import make_plan
+    from vrbench.core.profile import ProfileError
+    from vrbench.store import new_run_id
+
+    try:
+        loaded = open_profile(profile, settings)
+    except (ProfileError, UsageProblem) as error:
+        return Check("profile", State.BAD, str(error), "vrbench profiles --keys lists every key", Exit.USAGE)
+    return make_plan(loaded, new_run_id(datetime.now(UTC), loaded.name))
+
+
+def _cloud(plan: Plan) -> Iterator[Check]:
+    from vrbench.cli.doctor_cloud import check_cloud, check_targets
+
+    yield from check_cloud(plan)
+    yield from check_targets(plan.profile.probes)
+
+
+def check_calibration(may_calibrate: bool) -> Check:
+    """How wrong the instrument is here: by a recent calibration, or by one that is made now."""
+    from vrbench.cli.verdicts import load_verdict
+
+    verdict = load_verdict(os.environ)
+    if may_calibrate and not (verdict and is_fresh(verdict, datetime.now(UTC))):
+        problem = calibrate_now()
+        if problem:
+            return Check("calibration", State.BAD, problem, "vrbench calibrate --quick shows why", Exit.NOT_VALID)
+        verdict = load_verdict(os.environ)
+    if verdict is None:
+        return Check("calibration", State.WARN, NOT_CALIBRATED)
+    if not verdict.good:
+        cure = "wait until the machine is quiet, then: vrbench calibrate --quick"
+        return Check("calibration", State.BAD, verdict.line, cure, Exit.NOT_VALID)
+    return Check("calibration", State.OK, verdict.line)
+
+
+def is_fresh(verdict: MachineVerdict, now: datetime) -> bool:
+    """Whether a calibration is recent enough not to be made again."""
+    return timedelta(0) <= now - datetime.fromisoformat(verdict.calibrated_utc) <= FRESH
+
+
+def calibrate_now() -> str:
+    """Make a quick calibration, which keeps its verdict; '' when it did, else what went wrong."""
+    with tempfile.TemporaryDirectory() as here:
+        asked = [sys.executable, "-m", "vrbench", "calibrate", "--quick", "--json", "--reports", here]
+        try:
+            done = subprocess.run(
+                asked,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=CALIBRATE_TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return f"it was not over after {CALIBRATE_TIMEOUT_S:.0f} s"
+    if done.returncode in (Exit.OK, Exit.NOT_VALID) and "kept for later runs" in done.stderr:
+        return ""
+    said = [line for line in done.stderr.splitlines() if line.startswith("vrbench:")]
+    return said[-1].removeprefix("vrbench: ") if said else f"it failed with exit code {done.returncode}"
+
+
+def line(check: Check, width: int) -> str:
+    """One check for people: its state, its name, what was found, and below it what to do."""
+    indent = " " * (5 + NAME_WIDTH)
+    state = click.style(f"{check.state:4}", fg=COLOURS[check.state], bold=check.state is State.BAD)
+    wrap = partial(textwrap.wrap, width=max(20, width - len(indent)), break_on_hyphens=False)
+    body = [part for found in check.found.splitlines() for part in wrap(found.strip())]
+    body += wrap(check.cure, initial_indent="→ ", subsequent_indent="  ")
+    return f"{state} {check.name:{NAME_WIDTH - 1}} " + f"\n{indent}".join(body)
+
+
+def summary(checks: Iterable[Check]) -> str:
+    """How many of each."""
+    states = [c.state for c in checks]
+    bad, warn = states.count(State.BAD), states.count(State.WARN)
+    if bad:
+        return f"{bad} of {len(states)} checks are bad: a run would fail, or its figures mean nothing"
+    return f"{len(states)} checks, nothing bad" + (f", {warn} to know of" if warn else "")
+
+
+def _as_object(check: Check) -> dict[str, object]:
+    return {k: v for k, v in asdict(check).items() if k != "code"}

@@ -1,0 +1,116 @@
+"""What vrbench needs of this machine, looked at one by one. Nothing is changed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from vrbench.cli.exits import Exit
+from vrbench.core.checks import Check, State
+
+LIBRARIES = ("click", "cs", "icmplib", "matplotlib", "pandas", "paramiko", "PyYAML", "rich")
+OLDEST_PYTHON = (3, 11)
+LITTLE_BYTES = 1_000_000_000
+
+
+def check_machine(lab_needed: bool, raw_needed: bool, reports: Path, needed_bytes: int) -> Iterator[Check]:
+    """Everything that needs no cloud. ``lab_needed``, ``raw_needed``: the profile can't do without."""
+    yield check_python()
+    yield check_raw_sockets(raw_needed)
+    yield check_priority()
+    yield check_load(os.getloadavg()[0], os.cpu_count() or 1)
+    yield check_disk(reports, needed_bytes)
+    yield check_lab(lab_needed)
+
+
+def check_python() -> Check:
+    """The interpreter and the libraries that the package asks for."""
+    version = platform.python_version()
+    if sys.version_info < OLDEST_PYTHON:
+        return Check("python", State.BAD, version, "use Python 3.11 or later", Exit.USAGE)
+    found, missing = [], []
+    for name in LIBRARIES:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        cure = "install vrbench with its libraries: pip install ."
+        return Check("python", State.BAD, f"{version}; missing: {', '.join(missing)}", cure, Exit.USAGE)
+    return Check("python", State.OK, f"{version}; {', '.join(found)}")
+
+
+def check_raw_sockets(needed: bool) -> Check:
+    """Half-open TCP probes are sent by a raw socket."""
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP).close()
+    except PermissionError:
+        cure = "run as root, or give Python the right: setcap cap_net_raw+ep on its executable"
+        state = State.BAD if needed else State.WARN
+        return Check("raw sockets", state, "this user may not open them; SYN probes need them", cure, Exit.USAGE)
+    return Check("raw sockets", State.OK, "may be opened (SYN probes)")
+
+
+def check_priority() -> Check:
+    """Whether a prober gets to send on time on a busy machine; tried in a thread of its own."""
+    granted: list[bool] = []
+    trial = threading.Thread(target=lambda: granted.append(_may_have_priority()))
+    trial.start()
+    trial.join()
+    if granted == [True]:
+        return Check("priority", State.OK, "probers get real-time priority")
+    cure = "run as root, or raise rtprio in /etc/security/limits.conf; without it slots may be skipped under load"
+    return Check("priority", State.WARN, "probers don't get real-time priority", cure)
+
+
+def _may_have_priority() -> bool:
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    except OSError:
+        return False
+    return True
+
+
+def check_load(load: float, cores: int) -> Check:
+    """Other work takes the cores that probes are sent by."""
+    found = f"load {load:.1f} on {cores} core{'s' if cores > 1 else ''}"
+    if load > cores:
+        return Check("load", State.WARN, found, "wait until the machine is quiet, or use another one")
+    return Check("load", State.OK, found)
+
+
+def check_disk(reports: Path, needed_bytes: int) -> Check:
+    """Room for the samples, where the reports will lie."""
+    place = next(p for p in (reports.absolute(), *reports.absolute().parents) if p.exists())
+    free, needed = shutil.disk_usage(place).free, needed_bytes or LITTLE_BYTES
+    found = f"{free / 1e9:.1f} GB free for {reports}"
+    if not os.access(place, os.W_OK):
+        return Check("disk", State.BAD, f"{place} can't be written to", "choose another --reports DIR", Exit.USAGE)
+    if free < needed:
+        found += f"; a run may write {needed / 1e9:.1f} GB" if needed_bytes else ""
+        state = State.BAD if needed_bytes else State.WARN
+        return Check("disk", state, found, "free some, or choose another --reports DIR", Exit.NOT_VALID)
+    return Check("disk", State.OK, found)
+
+
+def check_lab(needed: bool) -> Check:
+    """The embedded lab: for profiles with a [lab] table, for the demo and for calibrating."""
+    from vrbench.lab import requirements
+
+    state = State.BAD if needed else State.WARN
+    lacking = requirements.find_missing()
+    if lacking:
+        found = f"commands missing: {', '.join(lacking.commands)}"
+        return Check("lab", state, found, requirements.shell_line(lacking), Exit.USAGE)
+    reasons = requirements.check_machine()
+    if reasons:
+        found, _, cure = reasons[0].partition(": ")
+        return Check("lab", state, found, cure, Exit.USAGE)
+    return Check("lab", State.OK, "this machine can run it (namespaces, nftables, sshd)")
