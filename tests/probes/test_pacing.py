@@ -50,7 +50,7 @@ def paced(monkeypatch: pytest.MonkeyPatch) -> Runs:
         prober.log.started_ns = START
 
         def all_sent() -> bool:
-            return bool(prober.sent) and prober.sent[-1][0] >= slots - 1
+            return prober.now > START + slots * INTERVAL or bool(prober.sent and prober.sent[-1][0] == slots - 1)
 
         engine.pace(prober, [(START, INTERVAL)], prober.log, all_sent, lambda: None)
         return prober

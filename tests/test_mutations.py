@@ -1,0 +1,166 @@
+"""The suite can fail: a broken estimator, scheduler, clock or threshold turns the tests red that are there for it.
+
+Each mutation is one edit of the source, made in a copy; the tests named with it must fail there, and pass without it.
+An edit whose place is gone fails as well: then move it along with the code.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+WINDOWS, SCENARIOS = "tests/core/test_windows.py", "tests/core/test_scenarios.py"
+PACING, AUDIT = "tests/probes/test_pacing.py", "tests/probes/test_self_audit.py"
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """``old`` becomes ``new`` in a file of the package, and ``red`` are tests that must notice."""
+
+    file: str
+    old: str
+    new: str
+    red: tuple[str, ...]
+
+
+ESTIMATOR = {
+    "at_most counts from the first loss": Mutation(
+        "core/windows.py",
+        "at_most_s=_between(run.last_up, end, slack)",
+        "at_most_s=_between(down[0], end, slack)",
+        (f"{WINDOWS}::test_truth_lies_inside_the_bounds", f"{SCENARIOS}::test_scenario[one_window]"),
+    ),
+    "at_most ends when the last probe is sent": Mutation(
+        "core/windows.py",
+        "return _sent(end) + (end.rtt_s or 0.0) - _sent(last_up)",
+        "return _sent(end) - _sent(last_up)",
+        (f"{WINDOWS}::test_truth_holds_when_the_sender_queues",),
+    ),
+    "at_least reaches back to the last success": Mutation(
+        "core/windows.py",
+        "max(0.0, _sent(r[-1]) - _sent(r[0]) - slack.rtt_s",
+        "max(0.0, _sent(r[-1]) - _sent(run.last_up or r[0]) - slack.rtt_s",
+        (f"{SCENARIOS}::test_scenario[one_window]",),
+    ),
+    "at_least forgets the round trip": Mutation(
+        "core/windows.py",
+        "- slack.rtt_s - slack.grains_s)",
+        "- slack.grains_s)",
+        (f"{SCENARIOS}::test_scenario[round_trip]",),
+    ),
+    "the estimate is off by one sample": Mutation(
+        "core/windows.py",
+        "(last if end is None else _sent(end) + later) - first",
+        "(last if end is None else last + later) - first",
+        (f"{WINDOWS}::test_estimate_is_unbiased_over_phases", f"{SCENARIOS}::test_scenario[one_window]"),
+    ),
+    "a blind stretch is nothing": Mutation(
+        "core/windows.py",
+        "BLIND_GAPS = 2",
+        "BLIND_GAPS = 10**9",
+        (f"{SCENARIOS}::test_scenario[gaps_only]",),
+    ),
+    "a slot that was never sent is lost": Mutation(
+        "core/samples.py",
+        "return Sample(slot, due_s, None, Outcome.SKIPPED)",
+        "return Sample(slot, due_s, due_s, Outcome.LOST)",
+        ("tests/core/test_samples.py::test_a_stopped_prober_leaves_gaps",),
+    ),
+    "the threshold is ignored": Mutation(
+        "core/samples.py",
+        "if answered_ns is not None and answered_ns - sent_ns <= threshold_ns:",
+        "if answered_ns is not None:",
+        ("tests/core/test_samples.py::test_a_late_answer_is_a_loss_under_a_shorter_threshold",),
+    ),
+}
+SCHEDULER = {
+    "the next probe is due an interval after this one": Mutation(
+        "probes/engine.py",
+        "heapq.heapreplace(queue, (start + (slot + 1) * interval, stream))",
+        "heapq.heapreplace(queue, (monotonic_ns() + interval, stream))",
+        (f"{PACING}::test_every_slot_is_sent_when_it_is_due",),
+    ),
+    "what was missed is made up for": Mutation(
+        "probes/engine.py",
+        "slot, late = divmod(now - start, interval)",
+        "slot, late = (queue[0][0] - start) // interval, 0",
+        (f"{PACING}::test_what_is_too_late_is_not_sent",),
+    ),
+    "sending waits for the answer": Mutation(
+        "probes/engine.py",
+        "        if late <= interval // 2:\n            prober.send(stream, slot)\n",
+        "        if late <= interval // 2:\n            prober.send(stream, slot)\n            linger(prober)\n",
+        ("tests/probes/test_agent.py::test_an_outage_lies_within_its_bounds",),
+    ),
+    "an interrupted send is as good as any": Mutation(
+        "probes/engine.py",
+        "HELD_NS = 1_000_000 ",
+        "HELD_NS = 1 << 62 ",
+        (f"{PACING}::test_a_send_that_was_interrupted_has_no_time[1.1-ambiguous1]",),
+    ),
+}
+CLOCK = {
+    "durations are measured on the wall clock": Mutation(
+        "probes/engine.py",
+        "monotonic_ns, wall_ns = time.monotonic_ns, time.time_ns",
+        "monotonic_ns, wall_ns = time.time_ns, time.time_ns",
+        ("tests/probes/test_observation.py::test_all_is_well",),
+    ),
+    "a step of the wall clock goes unnoticed": Mutation(
+        "probes/engine.py",
+        "if abs(offset - self.offset) > error + 10_000:",
+        "if False:",
+        ("tests/probes/test_arrivals.py::test_a_stepped_wall_clock_moves_no_arrival[True-3600000000000]",),
+    ),
+    "what was found after a stop came just now": Mutation(
+        "probes/banner.py",
+        "self.log.record(AMBIGUOUS if stalled else kind,",
+        "self.log.record(kind,",
+        (f"{AUDIT}::test_connections_that_were_open_during_a_stop_prove_nothing",),
+    ),
+}
+MUTATIONS = {**ESTIMATOR, **SCHEDULER, **CLOCK}
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package and its tests, to be broken."""
+    place = tmp_path_factory.mktemp("mutated")
+    for name in ("vrbench", "tests", "profiles"):
+        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, place)
+    return place
+
+
+@pytest.mark.slow
+@pytest.mark.lab
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_broken_instrument_turns_its_tests_red(copy: Path, name: str) -> None:
+    """Every test that is named with the mutation fails under it."""
+    mutation = MUTATIONS[name]
+    source = copy / "vrbench" / mutation.file
+    whole = source.read_text()
+    assert whole.count(mutation.old) == 1, f"{mutation.file} has no longer one {mutation.old!r}"
+    source.write_text(whole.replace(mutation.old, mutation.new))
+    try:
+        told = run_tests(copy, mutation.red)
+    finally:
+        source.write_text(whole)
+    assert set(re.findall(r"^FAILED (\S+\[.*?\]|\S+)", told, re.MULTILINE)) == set(mutation.red), told
+
+
+def run_tests(place: Path, tests: tuple[str, ...]) -> str:
+    """What pytest says of the tests of that copy."""
+    options = ["-p", "no:cacheprovider", "-rf", "--tb=line", f"--basetemp={place / 'tmp'}"]
+    environ = {**os.environ, "PYTHONPATH": str(place), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "300"}
+    argv = [sys.executable, "-m", "pytest", *options, *tests]
+    return subprocess.run(argv, cwd=place, env=environ, capture_output=True, text=True, timeout=60).stdout
