@@ -17,8 +17,9 @@ from pathlib import Path
 from vrbench.cli.exits import Exit
 from vrbench.cli.signals import HANDLED
 from vrbench.core.profile import LabTable
-from vrbench.lab import lifecycle
+from vrbench.lab import lifecycle, presets
 from vrbench.lab.status import LabOptions, LabStatus
+from vrbench.lab.timing import Timing
 
 NODE = "upstream"
 
@@ -28,13 +29,19 @@ def run_boxed(lab: LabTable, state: Path, arguments: Sequence[str]) -> int:
 
     The lab ends with this process, however that ends. Raises LabError when it does not come up.
     """
-    options = LabOptions(strategy=lab.strategy, time_scale=lab.time_scale)
+    options = lab_options(lab.design, lab.preset, lab.time_scale)
     with _deferred() as pass_on:
         status = lifecycle.up(state, options, lifeline=True)
         try:
             return _inside(status, state, arguments, pass_on)
         finally:
             lifecycle.down(state)
+
+
+def lab_options(strategy: str, preset: str, time_scale: float) -> LabOptions:
+    """How a lab starts; an empty preset is the lab's own times."""
+    timing = presets.load(preset).timing if preset else Timing()
+    return LabOptions(strategy=strategy, time_scale=time_scale, timing=timing)
 
 
 def _inside(status: LabStatus, state: Path, arguments: Sequence[str], pass_on: list[int]) -> int:

@@ -8,7 +8,7 @@ from typing import Literal
 from vrbench.core.costs import Cost, costs, kinds
 from vrbench.core.method import Method
 from vrbench.core.model import Direction, Environment, Stream
-from vrbench.core.profile import Profile
+from vrbench.core.profile import LabTable, Profile
 from vrbench.core.values import show_duration
 
 HARNESS = "harness"  # the node name of the harness's own probers
@@ -70,7 +70,7 @@ class Plan:
         observe = f"until every stream is up for {show_duration(t.validation)}"
         return (
             ("run", self.run_id),
-            ("where", f"embedded lab, {p.lab.strategy}, time scale {p.lab.time_scale:g}" if p.lab else _cloud(p)),
+            ("where", _lab(p.lab) if p.lab else _cloud(p)),
             ("builds", f"1 isolated network, {p.environment.vms} VMs, {p.environment.public_ips} public addresses"),
             ("opens", f"SSH and ICMP from {_source(p)} only; egress"),
             ("operation", p.operation.kind),
@@ -84,6 +84,11 @@ class Plan:
 
 def _connections(listed: tuple[Cost, ...]) -> float:
     return sum(cost.connections_per_s for cost in listed)
+
+
+def _lab(lab: LabTable) -> str:
+    times = f", times of {lab.preset}" if lab.preset else ""
+    return f"embedded lab, {lab.design}{times}, time scale {lab.time_scale:g}"
 
 
 def _cloud(profile: Profile) -> str:

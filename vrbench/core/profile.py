@@ -18,6 +18,7 @@ from vrbench.core import values
 OPERATIONS = ("restart-network-cleanup", "restart-network", "reboot-router")
 ACCESS = ("port-forwarding", "static-nat")
 STRATEGIES = ("serial", "parallel", "redundant", "advanced-parallel", "negotiated", "live-patch")
+PRESETS = ("vmware-4.9.3", "vmware-4.11.1", "kvm-4.9.3", "kvm-4.11.1", "xenserver-4.9.3", "xenserver-4.11.1")
 
 
 def _key(read: Callable[[Any], Any], default: Any, help_text: str) -> Any:
@@ -29,9 +30,21 @@ class LabTable:
     """[lab]: run against the embedded lab instead of a cloud."""
 
     strategy: str = _key(
-        values.choice(*STRATEGIES), "parallel", f"how the lab renews its router: {', '.join(STRATEGIES)}"
+        values.choice("auto", *STRATEGIES),
+        "auto",
+        f"how the lab renews its router: {', '.join(STRATEGIES)}; auto: the preset's, else parallel",
+    )
+    preset: str = _key(
+        values.choice("", *PRESETS), "", f"boot and programming times of a real cloud: {', '.join(PRESETS)}"
     )
     time_scale: float = _key(values.number(0.001, 10), 1.0, "multiplies the lab's boot, programming and stop times")
+
+    @property
+    def design(self) -> str:
+        """The strategy in force: CloudStack replaced routers serially up to 4.9."""
+        if self.strategy != "auto":
+            return self.strategy
+        return "serial" if self.preset.endswith("-4.9.3") else "parallel"
 
 
 @dataclass(frozen=True, slots=True)

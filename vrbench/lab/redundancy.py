@@ -19,7 +19,7 @@ import re
 import shlex
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ ADVERTISEMENT_S = 1
 VIRTUAL_ROUTER = 51
 _SYNC_GROUP = "225.0.0.50"  # and port 3780, on the first guest network
 _VRRP_GROUP = "224.0.0.18"
-_RELEASE_TIMEOUT_S = 10.0
+_DAEMON_TIMEOUT_S = 10.0
 _SYNC_TIMEOUT_S = 3.0
 _STATES: dict[str, RedundancyState] = {"PRIMARY": "PRIMARY", "BACKUP": "BACKUP", "FAULT": "FAULT"}
 _ACTIVE = re.compile(r"cache (internal|external):\s+current active connections:\s+(\d+)")
@@ -169,17 +169,13 @@ class Redundancy:
             os.kill(pid, signal.SIGHUP)
 
     def release(self) -> None:
-        """End keepalived in good order, conntrackd stays; returns when its peer has been told."""
+        """End keepalived in good order, conntrackd stays; returns when its peer has been told and all is done."""
         pid = self._keepalived()
         if pid is None:
             return
         began = start_time(pid)
         os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + _RELEASE_TIMEOUT_S
-        while start_time(pid) == began is not None:
-            if time.monotonic() > deadline:
-                raise GroundError(f"keepalived of {self.node} does not end; see {self.directory}/keepalived.log")
-            time.sleep(0.005)
+        self._until(lambda: start_time(pid) != began and self.state() != "PRIMARY", "does not end")
 
     def deafen(self, deaf: bool) -> None:
         """Let no advertisement in, or all again."""
@@ -199,13 +195,24 @@ class Redundancy:
         return int(dict(_ACTIVE.findall(said)).get(cache, "0"))
 
     def synchronise(self, peer: Redundancy) -> None:
-        """Ask for all connections; returns when there are as many here as the peer had, or no more come."""
+        """Ask for all connections; returns when there are as many here as the peer had, or no more come.
+
+        Waits until keepalived has taken its place: before that it would not hear its peer's last advertisement.
+        """
+        self._until(lambda: self.state() != "UNKNOWN", "takes no place")
         wanted, seen, since = peer.connections("internal"), -1, time.monotonic()
         self._enter(f"conntrackd -C {self._conntrackd} -n")
         while (count := self.connections("external")) < wanted and time.monotonic() - since < _SYNC_TIMEOUT_S:
             if count != seen:
                 seen, since = count, time.monotonic()
             time.sleep(0.02)
+
+    def _until(self, condition: Callable[[], bool], otherwise: str) -> None:
+        deadline = time.monotonic() + _DAEMON_TIMEOUT_S
+        while not condition():
+            if time.monotonic() > deadline:
+                raise GroundError(f"keepalived of {self.node} {otherwise}; see {self.directory}/keepalived.log")
+            time.sleep(0.005)
 
     @property
     def _conntrackd(self) -> Path:
