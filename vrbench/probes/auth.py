@@ -11,6 +11,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import gc
+import select
 import socket
 import struct
 import threading
@@ -44,6 +45,7 @@ from vrbench.remote import HostKeyChanged, HostKeyPins, LoginRefused, NoAnswer, 
 REFUSED_LOGIN, REFUSED_HOST_KEY, REFUSED_BROKEN_OFF = 4, 5, 6
 LATE_S = 5.0  # after the start of an attempt; what has not come by then is taken for never
 LOOK_AGAIN_S = 0.01  # at a greeting of which only a part is there
+_GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 CLEAN_EVERY = 50  # attempts; paramiko's connections are cycles, which only the collector removes
 
 
@@ -143,20 +145,23 @@ class Logins(Prober):
 
 def _await_greeting(sock: socket.socket, until: float) -> None:
     """Return when the SSH identification is there, and leave it there for whoever logs in."""
+    poller = select.poll()
+    poller.register(sock, select.POLLIN | select.POLLRDHUP)
     while True:
-        sock.settimeout(max(0.01, until - time.monotonic()))
-        try:
-            heard = sock.recv(MAX_GREETING + 1, socket.MSG_PEEK)
-        except TimeoutError:
-            raise Unanswered from None
-        except OSError:
-            heard = b""
+        events = poller.poll(max(0.0, until - time.monotonic()) * 1000)
+        heard = _peek(sock)
         if is_greeting(heard):
             return
-        if not heard:
-            raise Refusal(REFUSED_CLOSED)
-        if len(heard) > MAX_GREETING:
-            raise Refusal(REFUSED_NOT_SSH)
+        if any(event & _GONE for _, event in events) or len(heard) > MAX_GREETING:
+            raise Refusal(REFUSED_NOT_SSH if heard else REFUSED_CLOSED)
         if time.monotonic() >= until:
             raise Unanswered
         time.sleep(LOOK_AGAIN_S)
+
+
+def _peek(sock: socket.socket) -> bytes:
+    """What has come so far; nothing where the connection broke."""
+    try:
+        return sock.recv(MAX_GREETING + 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except OSError:
+        return b""
