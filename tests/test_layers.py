@@ -28,8 +28,9 @@ ONE_IMPORTER = {
     "paramiko": "remote.py",
     "icmplib": "probes/reach.py",
     "pandas": "report/frames.py",
+    "matplotlib": "report/plot.py",
 }
-HEAVY = ("pandas", "numpy", "paramiko", "cs", "requests", "icmplib", "rich", "yaml", "asyncio")
+HEAVY = ("pandas", "matplotlib", "numpy", "paramiko", "cs", "requests", "icmplib", "rich", "yaml", "asyncio")
 
 
 def room(module: str) -> str:

@@ -59,6 +59,7 @@ def test_bounds_hold_the_truth(tmp_path: Path) -> None:
     assert {r["result"] for r in rows} <= {"held", "unseen", "unknown"}
     assert len({r["outage"] for r in rows}) == 33
     assert {bool(r["guest"]) for r in rows} == {True, False}
+    assert (tmp_path / shown["plot"]).read_text().startswith("<?xml")
     truth = json.loads(next(tmp_path.glob("r/*/trial-01/truth.json")).read_text())
     assert len(truth) == 33
     bound = [(float(r["true_s"]), r["stream"]) for r in rows if r["fault"] == "no-nat"]

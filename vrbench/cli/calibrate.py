@@ -342,13 +342,18 @@ def _show(measured: Calibration, store: RunDir, seed: int, as_json: bool) -> Non
     import json
 
     from vrbench.report.calibration import as_object, calibration_report, write_csv
+    from vrbench.report.plot import write_plot
 
-    path = store.path / "calibration.csv"
+    path, plot = (store.path / f"calibration.{ending}" for ending in ("csv", "svg"))
     write_csv(measured, path)
+    if measured.comparisons:
+        write_plot(measured, plot)
     if as_json:
-        click.echo(json.dumps({"seed": seed, "csv": str(path), **as_object(measured)}, indent=1, allow_nan=False))
+        files = {"csv": str(path), "plot": str(plot) if measured.comparisons else None}
+        click.echo(json.dumps({"seed": seed, **files, **as_object(measured)}, indent=1, allow_nan=False))
     else:
         from vrbench.cli.console import PatientConsole
 
         PatientConsole().print(calibration_report(measured))
-    click.echo(f"seed {seed}; every comparison: {path}", err=True)
+    picture = f", as a picture: {plot}" if measured.comparisons else ""
+    click.echo(f"seed {seed}; every comparison: {path}{picture}", err=True)
