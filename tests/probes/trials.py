@@ -180,7 +180,7 @@ def trial(sensors: Sensors, box: Box, folder: Path, baseline_s: float = 1.0) -> 
 
 def measured(result: TrialResult) -> list[StreamResult]:
     """The streams that cross the router."""
-    return [s for s in result.streams if s.stream.direction is not Direction.CONTROL]
+    return [s for s in result.streams if s.stream.direction in (Direction.EGRESS, Direction.INGRESS)]
 
 
 def check_truth(result: TrialResult, cuts: Sequence[Cut], streams: Sequence[StreamResult] | None = None) -> None:

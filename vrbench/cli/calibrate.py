@@ -57,6 +57,7 @@ banner_interval = "{banner}"
 egress_target = "203.0.113.1"
 control_target = "198.51.100.2"
 session = false
+gateway = false
 dns = false
 auth = false
 """

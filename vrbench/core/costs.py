@@ -13,6 +13,7 @@ from vrbench.core.profile import ProbesTable, Profile
 
 LOGIN_PROCESSES = 3
 SESSION_PROCESSES = 2
+FINEST_GATEWAY_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Cost:
 
 
 def costs(profile: Profile) -> tuple[Cost, ...]:
-    """What is switched on, in the order in which the method names it; control streams last."""
+    """What is switched on, in the order in which the method names it; what makes no figure last."""
     p, vms = profile.probes, profile.environment.vms
     ends = max(vms, profile.environment.public_ips)
     every, banners, logins = ends / p.interval, ends / p.banner_interval, ends / p.auth_interval
@@ -50,8 +51,15 @@ def costs(profile: Profile) -> tuple[Cost, ...]:
         "dns": Cost("dns", vms / p.dns_interval),
         "ssh.auth": Cost("ssh.auth", logins, logins, LOGIN_PROCESSES * logins),
     }
+    gateway = vms / gateway_interval_s(p) if p.gateway else 0.0
     control = ((vms if vms > 1 else 0) + bool(p.control_target)) / p.interval
-    return (*(found[kind] for kind in kinds(p)), *((Cost("control", control),) if control else ()))
+    beside = (Cost("control", control), Cost("gateway", gateway))
+    return (*(found[kind] for kind in kinds(p)), *(cost for cost in beside if cost.probes_per_s))
+
+
+def gateway_interval_s(probes: ProbesTable) -> float:
+    """How often a guest pings its gateway: it is evidence of causes, and no figure needs it finer."""
+    return max(probes.interval, FINEST_GATEWAY_S)
 
 
 def kinds(probes: ProbesTable) -> tuple[str, ...]:

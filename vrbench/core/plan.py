@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from vrbench.core.costs import Cost, costs, kinds
+from vrbench.core.costs import Cost, costs, gateway_interval_s, kinds
 from vrbench.core.method import Method
 from vrbench.core.model import Direction, Environment, Stream
 from vrbench.core.profile import LabTable, Profile
@@ -13,6 +13,7 @@ from vrbench.core.values import show_duration
 
 HARNESS = "harness"  # the node name of the harness's own probers
 ObserverKind = Literal["session", "syn", "banner", "auth", "icmp"]  # the harness's probers, a process each
+GATEWAY = "gateway"  # the target that stands for the default gateway, which only the guest knows
 RESOLVER = "resolver"  # the target that stands for the router's resolver, which only the guest knows
 # A banner probe leaves sshd before it logs in: with the defaults (MaxStartups 10:30:100, and PerSourcePenalties from
 # OpenSSH 9.8 on) sshd would refuse such probes and so fake the outage that they measure (measurement method, trap 3).
@@ -141,7 +142,7 @@ def _indented(text: str) -> str:
 
 
 def guest_streams(plan: Plan, environment: Environment, guest: int) -> tuple[Stream, ...]:
-    """What guest number ``guest`` probes: egress on each flow, its neighbour as control, its resolver; ICMP first."""
+    """What guest number ``guest`` probes: egress on each flow, its neighbour, its gateway, its resolver; ICMP first."""
     p, name = plan.profile.probes, environment.guests[guest].name
     label = short_name(environment, name)
     flows = [flow for flow, on in (("fresh", p.icmp_fresh), ("persistent", p.icmp_persistent)) if on]
@@ -152,6 +153,9 @@ def guest_streams(plan: Plan, environment: Environment, guest: int) -> tuple[Str
     if len(environment.guests) > 1:
         peer = environment.guests[(guest + 1) % len(environment.guests)]
         streams.append(Stream(f"control/{label}", Direction.CONTROL, "control", "fresh", peer.ip, p.interval))
+    if p.gateway:
+        every_s = gateway_interval_s(p)
+        streams.append(Stream(f"gateway/{label}", Direction.ROUTER, "gateway", "persistent", GATEWAY, every_s))
     if p.dns:
         streams.append(Stream(f"dns/{label}", Direction.EGRESS, "dns", "resolver", RESOLVER, p.dns_interval))
     return tuple(streams)

@@ -113,6 +113,7 @@ class ProbesTable:
     syn: bool = _key(values.flag, True, "probe ingress by half-open TCP connections, which never reach sshd")
     banner: bool = _key(values.flag, True, "probe ingress by the SSH banner")
     session: bool = _key(values.flag, True, "keep an SSH session with every VM, and see whether it survives")
+    gateway: bool = _key(values.flag, True, "let every VM ping its gateway: no figure, but evidence of causes")
     dns: bool = _key(values.flag, True, "let every VM ask the router's resolver")
     auth: bool = _key(values.flag, True, "log in by SSH at every public end, now and then")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from vrbench.core.analysis import HARNESS
 from vrbench.core.facts import NodeClock
 from vrbench.core.live import LiveLog, StreamState
-from vrbench.core.model import Environment, Guest, Stream
+from vrbench.core.model import Direction, Environment, Guest, Stream
 from vrbench.core.plan import ObserverKind, Plan, guest_streams, harness_streams, short_name
 from vrbench.core.ports import Collected
 from vrbench.core.rawlog import RawLogError
@@ -165,7 +165,9 @@ class Observation:
             log.live.forget_windows()
 
     def states(self) -> Sequence[StreamState]:
-        return [state for log in self._logs for state in log.states()]
+        # What ends in the router is evidence for later: nobody watches it, and nobody waits for it.
+        found = (state for log in self._logs for state in log.states())
+        return [state for state in found if state.stream.direction is not Direction.ROUTER]
 
     def failed(self) -> Sequence[str]:
         return [o.config.kind for o in self._observers if not o.alive()]
