@@ -108,19 +108,23 @@ def _baseline(number: int, limits: TrialLimits, observation: Observation, screen
     while True:
         now, states = clock.monotonic_ns(), observation.states()
         screen.watch(states, now, "not requested")
-        # What is reported beside the figures may have no one to answer it (a router without DNS): analysis says so.
+        # What is reported beside the figures may have no one to answer it, such as a router without DNS.
         needed = [s for s in states if s.stream.counts or s.stream.direction is Direction.CONTROL]
         all_up = bool(needed) and all(s.up for s in needed)
         if answered is None and all_up:
             answered = now
         waited_s = (now - begun) / 1e9
         if all_up and answered is not None and (now - answered) / 1e9 >= limits.baseline_s:
-            return
+            break
         if waited_s >= limits.first_answers_s + limits.baseline_s:
             _check_answers(number, states)
             screen.note("some streams do not answer although nothing was restarted yet: the trial will say so")
-            return
+            break
         clock.sleep(STEP_S)
+    unmeasured = [s.stream.name for s in states if not s.up and s.stream.direction in ADVICE and not s.stream.counts]
+    if unmeasured:
+        more = f" and {len(unmeasured) - 1} more" if len(unmeasured) > 1 else ""
+        screen.note(f"not measured, since nothing answers before the operation: {unmeasured[0]}{more}")
 
 
 ADVICE = {

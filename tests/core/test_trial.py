@@ -8,7 +8,7 @@ import pytest
 from tests.core.logs import MS, stream
 from vrbench.core.facts import NodeClock, TrialFacts
 from vrbench.core.live import StreamState
-from vrbench.core.model import Direction
+from vrbench.core.model import Direction, Stream
 from vrbench.core.ports import Collected, JobState
 from vrbench.trial import NothingAnswers, TrialLimits, recovered, run_trial
 
@@ -27,6 +27,8 @@ class World:
     dies_at: float = 1e9
     dead_stream: bool = False
     dead_direction: bool = False
+    beside: Stream | None = None  # goes down with the rest, and stays so; before that it answers or not
+    answers: bool = True
     now_ns: int = 0
     requested_ns: int | None = None
     started: bool = False
@@ -68,7 +70,11 @@ class World:
         alive = StreamState("vm1", stream("a"), up, since, self.now_ns, 99, 0, 0)
         dead = StreamState("vm1", stream("dead"), False, 0, self.now_ns, 99, 1, 0)
         inward = replace(alive, stream=stream("i", Direction.INGRESS, "syn"), up=up and not self.dead_direction)
-        return (alive, inward, dead) if self.dead_stream else (alive, inward)
+        listed = (alive, inward, dead) if self.dead_stream else (alive, inward)
+        if self.beside is None:
+            return listed
+        still_up = self.answers and t < self.down_from
+        return (*listed, replace(alive, stream=self.beside, up=still_up if self.answers else None))
 
     def failed(self) -> Sequence[str]:
         return ("syn",) if self._elapsed() >= self.dies_at else ()
@@ -186,6 +192,44 @@ def test_probers_are_stopped_when_the_operation_fails() -> None:
     with pytest.raises(RuntimeError, match="refused"):
         run(world)
     assert world.stopped == 1
+
+
+SESSION = Stream("tcp-ingress/vm1/established", Direction.INGRESS, "tcp-ingress", "established", "x:22", 0.1)
+NAMES = Stream("dns/vm1", Direction.EGRESS, "dns", "resolver", "10.1.1.1", 0.5)
+LOGIN = Stream("ssh-ingress/x:22/auth", Direction.INGRESS, "ssh-ingress", "auth", "x:22", 10.0)
+
+
+def test_a_cut_session_is_not_waited_for() -> None:
+    """It never comes back, and the trial is over when the network is."""
+    world = World(beside=SESSION)
+    assert run(world).recovered
+    assert world.requested_ns is not None
+    assert (world.now_ns - world.requested_ns) / SECOND < 15
+
+
+@pytest.mark.parametrize("stream", [NAMES, LOGIN])
+def test_names_and_logins_that_worked_are_waited_for(stream: Stream) -> None:
+    """What answered before must answer again."""
+    assert not run(World(beside=stream)).recovered
+
+
+@pytest.mark.parametrize("stream", [SESSION, NAMES, LOGIN])
+def test_what_never_answers_beside_the_figures_delays_nothing(stream: Stream) -> None:
+    """A router without DNS: the baseline is as long as ever, and nobody waits for an answer afterwards."""
+    world = World(beside=stream, answers=False)
+    facts = run(world)
+    assert facts.requested_ns == 5 * SECOND
+    assert facts.recovered
+    assert f"not measured, since nothing answers before the operation: {stream.name}" in world.phases
+
+
+@pytest.mark.parametrize(
+    ("up", "judged_s", "good"), [(True, 99, True), (True, 88, True), (True, 80, False), (False, 99, False)]
+)
+def test_what_probes_rarely_is_back_with_its_first_success(up: bool, judged_s: int, good: bool) -> None:
+    """Every ten seconds, five probes would take a minute: one that is not older than the interval is enough."""
+    state = StreamState("n", LOGIN, up, judged_s * SECOND, judged_s * SECOND, 1, 0, 0)
+    assert recovered([state], 100 * SECOND, 3.0) is good
 
 
 @pytest.mark.parametrize(

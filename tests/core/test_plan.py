@@ -1,0 +1,104 @@
+"""What a profile's switches make of a plan: streams, costs, and the method that names them."""
+
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from vrbench.core.method import Method
+from vrbench.core.model import Endpoint, Environment, Guest
+from vrbench.core.plan import Plan, expected_streams, make_plan
+from vrbench.core.profile import load_profile
+
+KINDS = {
+    "icmp_fresh": ("icmp.fresh", "fresh"),
+    "icmp_persistent": ("icmp.persistent", "persistent"),
+    "syn": ("ssh.syn", "syn"),
+    "banner": ("ssh.banner", "banner"),
+    "session": ("tcp.session", "established"),
+    "dns": ("dns", "resolver"),
+    "auth": ("ssh.auth", "auth"),
+}
+
+
+def plan_of(*settings: str) -> Plan:
+    """Two VMs, three addresses, everything else by default."""
+    text = '[environment]\nvms = 2\npublic_ips = 3\n[probes]\negress_target = "203.0.113.1"\n'
+    return make_plan(load_profile(text, "x", settings), "run")
+
+
+def environment() -> Environment:
+    """What that plan builds."""
+    guests = tuple(Guest(f"vrb-1-vm{n}", f"id{n}", f"10.1.1.{n}", f"198.51.100.{n}", 22) for n in (1, 2))
+    ends = tuple(Endpoint(f"198.51.100.{n}", 22, "vrb-1-vm1") for n in (1, 2, 3))
+    return Environment("n", "vrb-1-net", "z", "h", "v", "o", "198.51.100.9", guests, ends)
+
+
+def probed(plan: Plan) -> list[tuple[str, str]]:
+    """(flow, target) of every stream that measures a direction."""
+    return [
+        (s.flow, s.target) for _, s in expected_streams(plan, environment()) if s.direction in ("egress", "ingress")
+    ]
+
+
+def test_everything_is_probed_by_default() -> None:
+    """Two flows and one resolver per VM, three layers per address, one session per VM."""
+    flows = [flow for flow, _ in probed(plan_of())]
+    assert {flow: flows.count(flow) for _, flow in KINDS.values()} == {
+        "fresh": 2,
+        "persistent": 2,
+        "syn": 3,
+        "banner": 3,
+        "established": 2,
+        "resolver": 2,
+        "auth": 3,
+    }
+
+
+@pytest.mark.parametrize("switch", KINDS)
+def test_a_switch_takes_its_kind_away_and_no_other(switch: str) -> None:
+    """Streams, cost and method lose that kind alone."""
+    kind, flow = KINDS[switch]
+    everything, without = plan_of(), plan_of(f"probes.{switch}=false")
+    assert probed(without) == [s for s in probed(everything) if s[0] != flow]
+    assert without.costs == tuple(c for c in everything.costs if c.kind != kind)
+    assert without.method.kinds.split("+") == [k for k in everything.method.kinds.split("+") if k != kind]
+    assert without.method.id != everything.method.id
+
+
+def test_a_session_uses_the_end_by_which_its_guest_is_reached() -> None:
+    """No further hole: the address and port of the opened SSH."""
+    assert [target for flow, target in probed(plan_of()) if flow == "established"] == [
+        "198.51.100.1:22",
+        "198.51.100.2:22",
+    ]
+
+
+def test_costs_add_up_to_what_leaves_us() -> None:
+    """Probes of every kind a second, and connections and sshd processes where they are made."""
+    plan = plan_of("probes.auth_interval=5s")
+    costs = {c.kind: c for c in plan.costs}
+    assert (costs["icmp.fresh"].probes_per_s, costs["ssh.syn"].probes_per_s) == pytest.approx((20, 30))
+    assert (costs["ssh.syn"].connections_per_s, costs["ssh.banner"].connections_per_s) == pytest.approx((0, 12))
+    assert (costs["ssh.auth"].connections_per_s, costs["ssh.auth"].sshd_per_s) == pytest.approx((0.6, 1.8))
+    assert costs["tcp.session"].kept == 2
+    assert plan.probes_per_s == pytest.approx(sum(c.probes_per_s for c in plan.costs))
+    shown = [how for what, how in plan.lines if not what]
+    assert len(shown) == len(plan.costs)
+    assert "ssh.auth: 0.6 probes/s, 0.6 connections/s, 1.8 sshd processes/s" in shown
+
+
+def test_a_method_stored_before_there_were_switches_is_read() -> None:
+    """An old run's method has the four kinds that there were, and the id that it was stored with."""
+    stored: dict[str, Any] = {
+        "interval_s": 0.1,
+        "banner_interval_s": 0.25,
+        "threshold_s": 0.8,
+        "merge": 1,
+        "baseline_s": 15.0,
+        "validation_s": 10.0,
+        "estimator": "w2",
+    }
+    method = Method(**stored)
+    assert method.id == "w2/i100ms/b250ms/t800ms/m1/v10s/icmp.fresh+icmp.persistent+ssh.syn+ssh.banner"
+    assert Method(**asdict(plan_of().method)) == plan_of().method
