@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import click
 
@@ -48,7 +49,13 @@ def as_object(runs: Sequence[Run]) -> dict[str, object]:
     from vrbench.report.rows import rows
 
     tables = {table: list(rows(table, runs)) for table in ("summary", "trials", "windows", "sessions")}
-    return {"runs": [{"run_id": r.run_id, "path": r.path, "state": r.state} for r in runs], **tables}
+    return {"runs": [_run_object(run) for run in runs], **tables}
+
+
+def _run_object(run: Run) -> dict[str, object]:
+    """Where a run lies, how far it came, and how wrong the instrument was on its machine (null: not calibrated)."""
+    calibrated = asdict(run.calibrated) if run.calibrated else None
+    return {"run_id": run.run_id, "path": run.path, "state": run.state, "calibrated": calibrated}
 
 
 def exit_code(run: Run, limits: LimitsTable | None, planned: int) -> Exit:

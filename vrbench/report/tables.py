@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from vrbench.core.calibrated import calibrated_line
 from vrbench.core.causes import seconds_by_cause
 from vrbench.core.model import Cause, Direction, OutageWindow, Verdict
 from vrbench.core.results import MEASURED, Run, StreamResult, TrialResult
@@ -238,7 +239,7 @@ def _reduction(before: float, after: float) -> float | None:
 
 
 def caveat_lines(runs: Sequence[Run]) -> RenderableType:
-    """Every caveat once, with the trials that carry it, and the instrument's own quality."""
+    """Every caveat once, with the trials that carry it, the instrument's own quality, and what it was calibrated to."""
     seen: dict[str, list[str]] = {}
     trials = [(run, trial) for run in runs for trial in run.trials]
     for run, trial in trials:
@@ -249,7 +250,9 @@ def caveat_lines(runs: Sequence[Run]) -> RenderableType:
     for words, places in seen.items():
         where = "all trials" if len(places) == len(trials) > 1 else f"trial {', '.join(places)}"
         lines.append(Text(f"! {words} [{where}]", style="yellow"))
-    return Group(*lines, *(Text(_quality(run), style="dim") for run in runs if run.trials))
+    quality = [_quality(run) for run in runs if run.trials]
+    calibrated = dict.fromkeys(calibrated_line(run.calibrated) for run in runs if run.trials)
+    return Group(*lines, *(Text(words, style="dim") for words in (*quality, *calibrated)))
 
 
 def _quality(run: Run) -> str:
