@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 
 from tests.core import reference
 from vrbench.core import columns, lanes
-from vrbench.core.model import Direction, Sample, Stream
+from vrbench.core.model import Direction, Outcome, Sample, Stream
 from vrbench.core.rawlog import RECORD, Header, Kind, StreamHeader, encode_header
-from vrbench.core.samples import Samples, punctual_share, read_log
+from vrbench.core.samples import Samples, punctual_share, read_log, stretches
 from vrbench.core.windows import find_windows, unavailable_s
 
 MS = 1_000_000
@@ -213,3 +214,16 @@ def test_a_sample_is_one_of_the_reference() -> None:
     samples = read_log(packed(1, [(Kind.SENT, 0, 0, START)]), START, THRESHOLD_S).streams[0].samples
     assert tuple(samples) != reference.read_log(packed(1, []), START, THRESHOLD_S).streams[0]
     assert isinstance(samples[0], Sample)
+
+
+@given(st.text("RLFsu", max_size=60))
+def test_stretches_are_next_to_each_other(letters: str) -> None:
+    """Every sample of an outcome is in one stretch of it, and no other is."""
+    outcomes = dict(zip("RLFsu", Outcome, strict=True))
+    samples = [Sample(k, k, k, outcomes[c]) for k, c in enumerate(letters)]
+    for outcome in Outcome:
+        found = list(stretches(samples, outcome))
+        assert all(a[1] < b[0] for a, b in pairwise(found))
+        assert [k for begin, end in found for k in range(begin, end)] == [
+            s.slot for s in samples if s.outcome is outcome
+        ]

@@ -11,6 +11,7 @@ speed, and a Sample is made only of a slot that is asked for.
 from __future__ import annotations
 
 import math
+import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -201,6 +202,11 @@ def _outcomes(columns: StreamColumns, end_ns: int, threshold_ns: int) -> bytes:
 def codes_of(samples: Sequence[Sample]) -> bytes:
     """The outcomes of samples as codes of CODES, one byte per slot."""
     return samples.outcomes if isinstance(samples, Samples) else bytes(CODES[s.outcome] for s in samples)
+
+
+def stretches(samples: Sequence[Sample], outcome: Outcome) -> Iterator[tuple[int, int]]:
+    """Where samples of that outcome are next to each other, as places (begin, end)."""
+    return (run.span() for run in re.finditer(b"%c+" % CODES[outcome], codes_of(samples), re.DOTALL))
 
 
 def punctual_share(streams: Iterable[StreamSamples], within_s: float) -> float:

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from vrbench.core.model import Outcome
 from vrbench.core.results import StreamResult, TrialResult
+from vrbench.core.samples import stretches
 
 PROBE = "tcp-ingress"
 
@@ -67,7 +68,7 @@ def session_of(result: StreamResult) -> Session:
 
 def _ended_s(result: StreamResult) -> float | None:
     """When the first refusal was heard: a session refuses for ever."""
-    first = next((s for s in result.samples if s.outcome is Outcome.REFUSED and s.sent_s is not None), None)
+    first = next((result.samples[begin] for begin, _ in stretches(result.samples, Outcome.REFUSED)), None)
     return None if first is None or first.sent_s is None else first.sent_s + (first.rtt_s or 0.0)
 
 

@@ -6,13 +6,14 @@ cloud did not do what was asked). UNKNOWN: the figures are of the operation but 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
 from vrbench.core.facts import Caveat, CaveatKind, TrialFacts
 from vrbench.core.method import Method
 from vrbench.core.model import Direction, OutageWindow, Outcome, Verdict
 from vrbench.core.results import MEASURED, StreamResult
-from vrbench.core.samples import NodeLog
+from vrbench.core.samples import NodeLog, stretches
 from vrbench.core.windows import BLIND_GAPS
 
 RFC6201_BASELINE_S = 15.0
@@ -178,15 +179,13 @@ def _overlap(control: OutageWindow, outages: Iterable[OutageWindow]) -> bool:
 
 def unsent(stream: StreamResult) -> Iterator[tuple[float, float]]:
     """Stretches of a second or more after the request in which no probe of the stream left, as (begin, end)."""
-    begin: float | None = None
-    gaps = 0
-    for s in stream.samples:
-        if s.outcome is Outcome.SKIPPED and s.due_s >= 0:
-            begin, gaps = s.due_s if begin is None else begin, gaps + 1
+    samples = stream.samples
+    for first, end in stretches(samples, Outcome.SKIPPED):
+        begin = bisect_left(samples, 0.0, first, end, key=lambda s: s.due_s)
+        if end - begin < BLIND_GAPS or end == len(samples):
             continue
-        if begin is not None and gaps >= BLIND_GAPS and s.due_s - begin >= STALL_S:
-            yield begin, s.due_s
-        begin, gaps = None, 0
+        if samples[end].due_s - samples[begin].due_s >= STALL_S:
+            yield samples[begin].due_s, samples[end].due_s
 
 
 def _names(names: Sequence[str]) -> str:
