@@ -6,9 +6,8 @@ read shows beside ping's pace or its timestamps (a step of them looks like laten
 read later than ``LATE`` says that its probe was answered, and nothing about when. Its slot stays a gap.
 
 Ping says when an answer came and how long it took, so when that probe was sent; of a lost one only iputils says when
-(``no answer yet for 7``: number 8 is about to be sent). Else it was sent between its neighbours, no closer to them than
-ping's interval; what that leaves open is taken so that the time proven down gets shorter, never longer. Slots are given
-by time: where ping did not send, there is none.
+(``no answer yet for 7``: number 8 is about to be sent), else see ``pingtimes``. Slots are given by time: where ping did
+not send, there is none.
 """
 
 from __future__ import annotations
@@ -20,11 +19,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from vrbench.core.model import Stream
+from vrbench.core.pingtimes import PRECISE_NS, send_times
 from vrbench.core.rawlog import FORMAT, RECORD, Kind
 
 TICK = 10_000_000  # /proc/uptime counts hundredths of a second
 LATE = 15_000_000  # a tick and a little: read later than this, a line says nothing about when
-GRAIN_NS = {"persistent": 15_000_000, "fresh": 20_000_000}  # how far a send time may be off
+GRAIN_NS = {"persistent": LATE + PRECISE_NS, "fresh": 20_000_000}  # how far a send time may be off
 SECOND = 1_000_000_000
 SETTLE = SECOND  # answers that take longer are none, so after this a probe's fate is known
 LONE_WAIT = SECOND  # ``-W 1``: how long a ping of one probe waits
@@ -277,10 +277,12 @@ class _Ping:
     def _lost(self, first: int, first_ns: int, end: int, end_ns: int) -> Iterator[_Fact]:
         """SENT (and REFUSED) of the probes between two known ones, without those that were answered late."""
         known = {n: line.up_ns for n, line in self.silences.items() if first < n < end and not self._was_late(line)}
-        for number, sent_ns in send_times(first, first_ns, end, end_ns, known, self.setup.asked_ns):
+        for number, sent_ns, certain in send_times((first, first_ns), (end, end_ns), known, self.setup.asked_ns):
             if number in self.late:
                 continue
             slot = self.slots.next(sent_ns)
+            if not certain:
+                continue
             yield _Fact(Kind.SENT, 0, slot, sent_ns)
             if number in self.refusals:
                 refusal = self.refusals[number]
@@ -289,30 +291,6 @@ class _Ping:
 
 def _read_at(line: _Line) -> int:
     return line.up_ns
-
-
-def send_times(
-    first: int, first_ns: int, end: int, end_ns: int, known: dict[int, int], asked_ns: int
-) -> Iterator[tuple[int, int]]:
-    """(number, ns) for each number between ``first`` and ``end``, in order, where ``known`` gives some of them.
-
-    An unknown one was sent at least ``asked_ns`` after the one before it and before the one after it. What that
-    leaves open is taken towards the middle of the whole stretch, so that its first and last are not too far apart.
-    """
-    anchors = sorted({first: first_ns, end: end_ns, **known}.items())
-    numbers = [number for number, _ in anchors]
-    middle_ns, at_ns = (first_ns + end_ns) // 2, first_ns
-    for number in range(first + 1, end):
-        i = bisect.bisect_left(numbers, number)
-        if numbers[i] == number:
-            chosen = anchors[i][1]
-        else:
-            (before, before_ns), (after, after_ns) = anchors[i - 1], anchors[i]
-            earliest = min(before_ns + (number - before) * asked_ns, after_ns)
-            latest = max(after_ns - (after - number) * asked_ns, before_ns)
-            chosen = sorted((earliest, middle_ns, latest))[1]
-        at_ns = max(at_ns, min(chosen, end_ns))
-        yield number, at_ns
 
 
 @dataclass(slots=True)
