@@ -47,7 +47,6 @@ from vrbench.core.rawlog import Refusal, decode_header
 from vrbench.core.results import StreamResult
 from vrbench.core.scene import CLOCKS_S, UNSEEN, GuestView, Scene, State, Track, set_scene, span
 
-LATEST = 1.5  # intervals from one probe to the next, at the most: a probe is sent half an interval late, or never
 SHORTEST_S = 0.001  # a phase shorter than this is two nodes' difference about one moment
 PROHIBITED = frozenset(3 << 8 | code for code in (3, 9, 10, 13))  # ICMP unreachable, as filters say it
 
@@ -108,15 +107,24 @@ class _Case:
     def bare(self, at_s: float) -> bool:
         """Whether this path failed through a router that came into view at ``at_s``, never having worked through it."""
         never = self.began_s <= at_s + CLOCKS_S + self.stream.stream.interval_s
-        return never and self.holds_a_probe(at_s, self.end_s)
+        return never and self.failed_between(at_s, self.end_s)
 
     def alone(self, finer: Track, t_s: float) -> bool:
         """Whether probes failed while ``finer`` was up, about a moment at which it is."""
-        return self.holds_a_probe(max(self.window.start_s, finer.recovered_s(t_s)), min(self.end_s, finer.falls_s(t_s)))
+        until_s = min(self.end_s, finer.falls_s(t_s) - self.stream.rtt_s)  # what was under way then failed with it
+        return self.failed_between(max(self.window.start_s, finer.recovered_s(t_s)), until_s)
 
-    def holds_a_probe(self, start_s: float, end_s: float) -> bool:
-        """Whether a probe of this window must have been sent between two moments, by its schedule."""
-        return end_s - start_s > (LATEST + self.window.gaps) * self.stream.stream.interval_s
+    def failed_between(self, start_s: float, end_s: float) -> bool:
+        """Whether a probe of this stream that was sent between two moments failed."""
+        samples, interval_s = self.stream.samples, self.stream.stream.interval_s
+        first = max(0, int((start_s - samples[0].due_s) / interval_s) - 1)  # a probe is sent a little late, or never
+        for i in range(first, len(samples)):
+            sample = samples[i]
+            if sample.due_s >= end_s:
+                break
+            if sample.outcome.is_down and sample.sent_s is not None and start_s < sample.sent_s < end_s:
+                return True
+        return False
 
 
 def _phases(scene: Scene, stream: StreamResult, window: OutageWindow) -> Iterator[CausePhase]:
@@ -149,8 +157,9 @@ def _egress(case: _Case, t_s: float) -> Cause:
     """A guest's way out: by the kind of probe."""
     guest = case.scene.guests[case.stream.node]
     if case.stream.stream.probe == "dns":
-        answers = guest.gateway.at(t_s) is State.UP
-        return _service(case, t_s) if answers else _way_out(case, guest, t_s)
+        if guest.gateway.at(t_s) is not State.UP:
+            return _way_out(case, guest, t_s)
+        return _service(case, t_s) if case.alone(guest.gateway, t_s) else Cause.UNATTRIBUTED
     if case.stream.stream.flow != "fresh" and guest.fresh.at(t_s) is State.UP:
         return Cause.OLD_FLOW_CUT if case.alone(guest.fresh, t_s) else Cause.UNATTRIBUTED
     return _way_out(case, guest, t_s)
