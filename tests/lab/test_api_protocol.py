@@ -12,7 +12,7 @@ import pytest
 
 from tests.lab.replay.serving import Client, Lab, Refused, exchange, served
 from vrbench.lab.api.dispatch import handlers
-from vrbench.lab.api.fixtures import command_shapes
+from vrbench.lab.api.fixtures import base_shapes
 from vrbench.lab.api.signature import sign
 
 CREDENTIALS = "unable to verify user credentials and/or request signature"
@@ -176,4 +176,4 @@ def test_secrets_stay_out_of_reprs(lab: Lab) -> None:
 
 def test_every_command_in_the_data_is_served() -> None:
     """What listApis offers is what the lab answers, no more and no less."""
-    assert set(command_shapes()) == set(handlers())
+    assert set(base_shapes()) == set(handlers())

@@ -139,6 +139,11 @@ class Call:
         return {"count": len(rows), name: list(shown)}
 
 
+def accepted(shape: CommandShape, params: Mapping[str, str]) -> dict[str, str]:
+    """The parameters that the command has; the server only writes the others to its log."""
+    return {name: value for name, value in params.items() if name.partition("[")[0] in shape.params}
+
+
 def check(call: Call) -> None:
     """Refuse what the server refuses before it looks at a command's meaning."""
     name = call.shape.name

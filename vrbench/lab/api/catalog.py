@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from vrbench.lab.api import errors
 from vrbench.lab.api.call import Call
-from vrbench.lab.api.fixtures import command_shapes, load
+from vrbench.lab.api.fixtures import load
 from vrbench.lab.api.records import Json
 
 ROOT_ONLY_ZONE = ("dns1", "internaldns1", "guestcidraddress")
@@ -22,6 +22,7 @@ TYPE_NAMES = {
     "L": "list",
     "m": "map",
     "d": "date",
+    "t": "tzdate",
 }
 
 
@@ -52,7 +53,7 @@ def _without(row: Json, names: Iterable[str]) -> Json:
 
 
 def list_capabilities(call: Call) -> Json:
-    body = dict(load("zone.json")["capability"])
+    body = load("zone.json")["capability"] | {"cloudstackversion": call.zone.version.full}
     may_expunge = call.caller.role != "user" or user_may_expunge(call)
     return {"capability": body | {"allowuserviewdestroyedvm": may_expunge, "allowuserexpungerecovervm": may_expunge}}
 
@@ -86,7 +87,8 @@ def _tenant_template(row: Json) -> Json:
 
 
 def list_hosts(call: Call) -> Json:
-    rows = select(call, bodies(call, "host"), type="type", state="state", hypervisor="hypervisor", zoneid="zoneid")
+    hosts = [row | {"version": call.zone.version.full} for row in bodies(call, "host")]
+    rows = select(call, hosts, type="type", state="state", hypervisor="hypervisor", zoneid="zoneid")
     return call.listing("host", rows)
 
 
@@ -107,6 +109,8 @@ def list_roles(call: Call) -> Json:
 def list_configurations(call: Call) -> Json:
     """listConfigurations: everything for root, nothing for others (no setting here has their scope)."""
     rows = list(call.zone.configurations.values()) if call.caller.is_root else []
+    if not call.zone.version.since(4, 11, 2):
+        rows = [row for row in rows if row["name"] != "network.rolling.restart"]
     return call.listing("configuration", select(call, rows, category="category", group="group"))
 
 
@@ -139,7 +143,7 @@ def list_vlan_ip_ranges(call: Call) -> Json:
 def list_apis(call: Call) -> Json:
     """listApis: the commands that the caller may use."""
     wanted = (call.text("name") or "").lower()
-    shapes = [shape for key, shape in command_shapes().items() if wanted in ("", key)]
+    shapes = [shape for key, shape in call.zone.version.shapes().items() if wanted in ("", key)]
     rows = [
         {
             "name": shape.name,

@@ -24,10 +24,11 @@ from vrbench.lab.api import (
     tags,
     vpcs,
 )
-from vrbench.lab.api.call import Call, Task, check
+from vrbench.lab.api.call import Call, Task, accepted, check
 from vrbench.lab.api.errors import ApiError
-from vrbench.lab.api.fixtures import CommandShape, command_shapes
+from vrbench.lab.api.fixtures import CommandShape
 from vrbench.lab.api.jobs import Jobs
+from vrbench.lab.api.post_only import check_post
 from vrbench.lab.api.records import Account, Json
 from vrbench.lab.api.responses import Reply, encode
 from vrbench.lab.api.sessions import COOKIE, Sessions
@@ -70,7 +71,7 @@ class Dispatcher:
         self._jobs = job_queue
         self._sessions = Sessions(zone)
         self._handlers = handlers()
-        self._shapes = command_shapes()
+        self._shapes = zone.version.shapes()
         self._by_key = {account.apikey: account for account in zone.accounts}
 
     def answer(self, method: str, sent: Sequence[tuple[str, str]], cookies: Mapping[str, str]) -> Reply:
@@ -83,10 +84,13 @@ class Dispatcher:
             if (command or "").lower() in ("login", "logout"):
                 return self._session_command(method, params, cookies, as_json)
             caller, in_session = self._authenticate(dict(sent), params, cookies)
-            body = self._perform(caller, in_session, command or "", params)
+            body = self._perform(method, caller, in_session, command or "", params)
         except ApiError as error:
-            return encode(error.code, error.wrapper or wrapper, error.body(), as_json)
-        return encode(200, wrapper, body, as_json)
+            return self._encode(error.code, error.wrapper or wrapper, error.body(), as_json)
+        return self._encode(200, wrapper, body, as_json)
+
+    def _encode(self, status: int, wrapper: str, body: Mapping[str, object], as_json: bool) -> Reply:
+        return encode(status, wrapper, body, as_json, self._zone.version.full)
 
     def _wrapper(self, command: str | None) -> str:
         if command is None:
@@ -100,11 +104,11 @@ class Dispatcher:
         self, method: str, params: Mapping[str, str], cookies: Mapping[str, str], as_json: bool
     ) -> Reply:
         if params["command"].lower() == "logout":
-            return encode(200, "logoutresponse", self._sessions.logout(cookies.get(COOKIE)), as_json)
+            return self._encode(200, "logoutresponse", self._sessions.logout(cookies.get(COOKIE)), as_json)
         if method != "POST":
             return Reply(405, "text/plain", b"Please use HTTP POST to authenticate using this API")
         body, cookie = self._sessions.login(params)
-        reply = encode(200, "loginresponse", body, as_json)
+        reply = self._encode(200, "loginresponse", body, as_json)
         set_cookies = (
             ("Set-Cookie", f"{COOKIE}={cookie}; Path=/client; HttpOnly; SameSite=Lax"),
             ("Set-Cookie", f"sessionkey={body['sessionkey']}; Path=/client; HttpOnly; SameSite=Lax"),
@@ -124,16 +128,19 @@ class Dispatcher:
                 return account, True
         raise errors.unauthorized()
 
-    def _perform(self, caller: Account, in_session: bool, command: str, params: Mapping[str, str]) -> Json:
+    def _perform(self, method: str, caller: Account, in_session: bool, command: str, params: Mapping[str, str]) -> Json:
         shape = self._shapes.get(command.lower())
         handler = self._handlers.get(command.lower())
         if shape is None or handler is None:
             if in_session:
                 raise ApiError(432, f"Unknown API command: {command}", wrapper="errorresponse")
-            raise errors.unauthorized("errorresponse")
+            raise errors.unknown_command(self._zone.version)
         if caller.role not in shape.roles:
-            raise errors.not_available(shape.name, new_id())
-        return self._call(shape, handler, Call(self._zone, caller, shape, params))
+            raise errors.not_available(self._zone.version, shape.name, new_id())
+        if self._zone.enforces_post():
+            check_post(method, shape.name, params, in_session)
+        body = self._call(shape, handler, Call(self._zone, caller, shape, accepted(shape, params)))
+        return self._zone.version.narrow(shape.name, body)
 
     def _call(self, shape: CommandShape, handler: Handler, call: Call) -> Json:
         check(call)

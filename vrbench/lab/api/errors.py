@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vrbench.lab.api.versions import ServerVersion
 
 SERIAL = -7514266713085362352  # of the server's class for an id in an error
 BAD_CREDENTIALS = "unable to verify user credentials and/or request signature"
@@ -41,8 +45,23 @@ def unauthorized(wrapper: str | None = None) -> ApiError:
     return ApiError(401, BAD_CREDENTIALS, cs_code=None, wrapper=wrapper)
 
 
-def not_available(command: str, call_id: str) -> ApiError:
+def not_available(version: ServerVersion, command: str, call_id: str) -> ApiError:
+    """A command that the caller may not use; each generation of servers words it its own way."""
+    if not version.since(4, 11):
+        return _neither_allowed_nor_known()
     text = f"The API [{command}] does not exist or is not available for the account for user id [{call_id}]."
+    if not version.since(4, 18):
+        text = f"The given command '{command}' either does not exist, is not available for user."
+    return ApiError(432, text, wrapper="errorresponse")
+
+
+def unknown_command(version: ServerVersion) -> ApiError:
+    """A command that does not exist, signed with a key."""
+    return unauthorized("errorresponse") if version.since(4, 11) else _neither_allowed_nor_known()
+
+
+def _neither_allowed_nor_known() -> ApiError:
+    text = "The user is not allowed to request the API command or the API command does not exist"
     return ApiError(432, text, wrapper="errorresponse")
 
 

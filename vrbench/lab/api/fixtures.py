@@ -46,8 +46,8 @@ class CommandShape:
 
 
 @cache
-def command_shapes() -> dict[str, CommandShape]:
-    """All known commands by their lower-case name."""
+def base_shapes() -> dict[str, CommandShape]:
+    """All commands of a 4.20.2 server by their lower-case name; ``versions.py`` has those of others."""
     return {name.lower(): _shape(name, row) for name, row in load("commands.json").items()}
 
 

@@ -65,7 +65,8 @@ class Jobs:
         if kind is not None:
             events.record(self._zone, call.caller, kind, "Started", task.entity, parent)
         try:
-            result, error = self._with_job(trouble.run(self._zone, call.shape.name, task.run), job), None
+            done = self._with_job(trouble.run(self._zone, call.shape.name, task.run), job)
+            result, error = self._zone.version.narrow(call.shape.name, done), None
         except Stopping:
             return
         except (ApiError, GroundError) as caught:

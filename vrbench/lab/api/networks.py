@@ -200,8 +200,9 @@ def restart_network(call: Call) -> Task:
 
 
 def _restart(call: Call, network: Network, seen: list[Router]) -> None:
-    cleanup = call.flag("cleanup")
-    if cleanup and network.vpc is not None:
+    # Without the parameter, servers up to 4.9 clean up and later ones don't.
+    cleanup = call.flag("cleanup", default=not call.zone.version.since(4, 11))
+    if cleanup and network.vpc is not None and call.zone.version.since(4, 17):
         raise errors.invalid("Cannot restart a VPC tier with cleanup, please restart the whole VPC.")
     if call.flag("makeredundant"):
         with call.zone.lock:
@@ -224,7 +225,7 @@ def _check_restartable(zone: Zone, network: Network) -> None:
 def _replace(zone: Zone, network: Network, caller: Account, seen: list[Router]) -> None:
     """Restart with cleanup. One that waited for another replaces the routers as well, but fails over its old list."""
     overtaken = any(router.removed for router in seen)
-    strategy(zone, network).replace(NetworkRouters(zone, network, caller))
+    strategy(zone, network.home).replace(NetworkRouters(zone, network.home, caller))
     if overtaken:
         raise errors.internal("Command failed due to Internal Server Error")
 

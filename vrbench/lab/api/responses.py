@@ -11,8 +11,6 @@ from xml.sax.saxutils import escape
 
 from vrbench.lab.api.records import Account, Json
 
-VERSION = "4.20.2.0"
-
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -38,14 +36,14 @@ def owner_fields(account: Account) -> Json:
     }
 
 
-def encode(status: int, wrapper: str, body: Mapping[str, Any], as_json: bool) -> Reply:
-    """The answer's bytes in the format the caller asked for; XML is the server's default."""
+def encode(status: int, wrapper: str, body: Mapping[str, Any], as_json: bool, version: str = "4.20.2.0") -> Reply:
+    """The answer's bytes in the format the caller asked for; XML, the server's default, names its ``version``."""
     if as_json:
         text = json.dumps({wrapper: body}, separators=(",", ":"), ensure_ascii=False)
         return Reply(status, "application/json; charset=UTF-8", text.encode())
     # An error's uuidList is empty and therefore leaves no trace in XML.
     inner = "".join(_xml(name, value) for name, value in body.items())
-    text = f'<?xml version="1.0" encoding="UTF-8"?><{wrapper} cloud-stack-version="{VERSION}">{inner}</{wrapper}>'
+    text = f'<?xml version="1.0" encoding="UTF-8"?><{wrapper} cloud-stack-version="{version}">{inner}</{wrapper}>'
     return Reply(status, "text/xml; charset=UTF-8", text.encode())
 
 

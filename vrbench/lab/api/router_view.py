@@ -7,7 +7,7 @@ from typing import Any
 
 from vrbench.lab.api.fixtures import load
 from vrbench.lab.api.records import GuestNic, Json, Router, Vpc
-from vrbench.lab.api.responses import VERSION, owner_fields, stamp
+from vrbench.lab.api.responses import owner_fields, stamp
 from vrbench.lab.api.zone import Zone
 
 MTU = 1500
@@ -22,7 +22,7 @@ def router_view(zone: Zone, router: Router, as_root: bool) -> Json:
         body |= _public(zone, router)
         if as_root and router.guest is not None:
             body |= _guest(router.guest)
-    body |= _software(router) | _vpc(router) | {"nic": _nics(zone, router, as_root)}
+    body |= _software(zone, router) | _vpc(router) | {"nic": _nics(zone, router, as_root)}
     return body | {"healthchecksfailed": False, "arch": fixed()["arch"], "hasannotations": False}
 
 
@@ -93,7 +93,7 @@ def _vpc(router: Router) -> Json:
     return {"vpcid": home.uuid, "vpcname": home.name} if isinstance(home, Vpc) else {}
 
 
-def _software(router: Router) -> Json:
+def _software(zone: Zone, router: Router) -> Json:
     common = fixed()
     body: Json = {name: common[name] for name in ("templateid", "templatename")}
     body |= {
@@ -103,14 +103,19 @@ def _software(router: Router) -> Json:
         "serviceofferingid": common["serviceofferingid"],
         "serviceofferingname": common["serviceofferingname"],
         "isredundantrouter": router.redundant,
-        "redundantstate": router.redundant_state,
+        "redundantstate": _worded(zone, router.redundant_state),
         "version": router.version,
         "role": "VIRTUAL_ROUTER",
         "requiresupgrade": router.scripts_version is None,
     }
     if router.scripts_version is not None:
-        body |= {"scriptsversion": router.scripts_version, "softwareversion": VERSION}
+        body |= {"scriptsversion": router.scripts_version, "softwareversion": zone.version.full}
     return body
+
+
+def _worded(zone: Zone, redundant_state: str) -> str:
+    """A primary was called master up to 4.15."""
+    return "MASTER" if redundant_state == "PRIMARY" and not zone.version.since(4, 16) else redundant_state
 
 
 def _nics(zone: Zone, router: Router, as_root: bool) -> list[Json]:

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from vrbench.lab.timing import Timing
 
+SERVER_VERSIONS = ("4.9.3", "4.11.2", "4.15.1", "4.18.0", "4.20.2")
 PUBLIC = IPv4Network("198.51.100.0/24")  # documentation range (RFC 5737)
 GUEST = IPv4Network("10.1.1.0/24")
 
@@ -15,6 +16,7 @@ GUEST = IPv4Network("10.1.1.0/24")
 class ZoneSettings:
     """Times in seconds; the address pool runs from ``public_first`` to ``public_last``, both inside ``public_cidr``."""
 
+    server_version: str = "4.20.2"  # one of SERVER_VERSIONS
     strategy: str = "parallel"  # a name in lab.strategies
     timing: Timing = field(default_factory=Timing)
     public_cidr: IPv4Network = PUBLIC

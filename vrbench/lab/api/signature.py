@@ -36,10 +36,15 @@ def is_valid(params: Mapping[str, str], secret: str, now: datetime) -> bool:
 
 def _in_time(expires: str | None, now: datetime) -> bool:
     """Signature version 3 needs a time that has not passed."""
+    moment = expiry(expires)
+    return moment is not None and moment > now
+
+
+def expiry(text: str | None) -> datetime | None:
+    """The moment that an ``expires`` names; None for none or nonsense."""
     for pattern in EXPIRY_FORMATS:
         try:
-            moment = datetime.strptime(expires or "", pattern)
+            return datetime.strptime(text or "", pattern).astimezone(UTC)
         except ValueError:
             continue
-        return moment.astimezone(UTC) > now
-    return False
+    return None

@@ -37,11 +37,13 @@ from vrbench.lab.api.records import (
     Vpc,
 )
 from vrbench.lab.api.settings import ZoneSettings
+from vrbench.lab.api.versions import ServerVersion
 from vrbench.lab.faults import Faults
 from vrbench.lab.ground import Ground
 
 E = TypeVar("E", bound=Entity)
 
+POST_ONLY = "enforce.post.requests.and.timestamps"  # a switch of 4.21, here for every version
 BUILT_IN_KINDS = ("zone", "host", "networkoffering", "serviceoffering", "template", "vpcoffering", "role", "ostype")
 
 
@@ -56,6 +58,7 @@ class Zone:
         self.ground = ground
         self.faults = faults or Faults()
         self.settings = settings
+        self.version = ServerVersion(settings.server_version)
         self.lock = RLock()
         self.stopping = Flag()
         self.random = random.Random()
@@ -77,6 +80,12 @@ class Zone:
         self.mocks: dict[str, str] = {}  # simulated faults: command name to "fail" or "wait:MILLISECONDS"
         self.configurations = {row["name"]: dict(row) for row in fixtures.load("zone.json")["configuration"]}
         self.configurations["network.rolling.restart"]["value"] = str(settings.strategy != "serial").lower()
+        self.configurations[POST_ONLY] = {
+            **self.configurations["allow.user.expunge.recover.vm"],
+            "name": POST_ONLY,
+            "value": "false",
+            "description": "Refuse GET requests that change something, and signatures that last over 15 minutes",
+        }
         self._known: dict[str, Entity] = {}
         self._taken = count(1)
         self._instances = count(3)  # 1 and 2 are the system VMs
@@ -105,6 +114,9 @@ class Zone:
     def rolling(self) -> bool:
         """Whether restarts put the new router beside the old one, by the global setting of the real server."""
         return str(self.configurations["network.rolling.restart"]["value"]).lower() == "true"
+
+    def enforces_post(self) -> bool:
+        return str(self.configurations[POST_ONLY]["value"]).lower() == "true"
 
     # -- ids and numbers
 
