@@ -137,8 +137,8 @@ def test_an_sshd_with_its_defaults_is_told(booting: Booting) -> None:
 @pytest.mark.lab
 def test_a_guest_with_neither_python_nor_ping_ends_the_waiting(booting: Booting) -> None:
     """It is said at once, not at the deadline, with the guest's name."""
-    hidden = "for p in /usr/bin/python3* /bin/ping /bin/busybox; do mount --bind /bin/false $p; done; p=~/.pyenv; [ ! -d $p ] || "
-    booting.box.sh(None, hidden + "mount -t tmpfs tmpfs $p")
+    hidden = "for p in /usr/bin/python3* /bin/ping /bin/busybox; do mount --bind /bin/false $p; done; "
+    booting.box.sh(None, hidden + "p=~/.pyenv; [ ! -d $p ] || mount -t tmpfs tmpfs $p")
     began = time.monotonic()
     with pytest.raises(ProbeError, match=r"vrb-1-vm1 has no Python 3\.6"):
         booting.start().await_guests(60)

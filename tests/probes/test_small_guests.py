@@ -66,6 +66,24 @@ def replies(agent: GuestAgent, index: int) -> int:
     return sum(s.outcome is Outcome.REPLIED for s in judged(agent).streams[index].samples)
 
 
+def test_nothing_is_left_behind(agent: GuestAgent) -> None:
+    """Even of an agent that was killed: its pings end, its directory goes; its clock and gateway were told right."""
+    agent.deploy()
+    facts, offset = agent.facts(), agent.measure_clock()
+    assert (facts.python, facts.gateway) == ("", "10.1.1.1")
+    assert offset.error_ns >= 5_000_000
+    agent.start(STREAMS, max_s=60)
+    with agent._connect() as remote:
+        home = Path(agent.place).parent
+        wait_for(lambda: remote.run(f"cat {home}/0.ping").code == 0, "a ping")
+        ping = remote.run(f"cat {home}/0.ping").out.decode().strip()
+        remote.run(f"kill -9 $(cut -d' ' -f1 {home}/probe.log.pid)")
+        assert remote.run(f"kill -0 {ping}").code == 0
+        agent.remove()
+        wait_for(lambda: remote.run(f"kill -0 {ping}").code != 0, "the ping's end")
+    assert not home.exists()
+
+
 @dataclass(frozen=True)
 class Cut:
     """An outage: it began and ended (monotonic seconds) within these spans."""
@@ -127,6 +145,7 @@ def timed(box: Box, rule: str) -> tuple[float, float]:
     return before, time.monotonic()
 
 
+@pytest.mark.slow
 def test_bounds_hold_real_outages(agent: GuestAgent, gate: Box) -> None:
     """A dozen outages from 0.1 to 2 s at random phases: one window each and the truth within its bounds.
 
