@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from dataclasses import replace
 
 import pytest
 
+from tests.lab.alive import Session
 from tests.lab.box import SOURCE_NAT, STATIC, answers, call, in_box, open_rules, router, vm, wait_until
 from vrbench.lab.ground import Host, RouterSpec, RuleSet, Vrrp
-from vrbench.lab.namespaces import inside
 from vrbench.lab.zone import EGRESS_TARGET, Zone
 
 pytestmark = pytest.mark.lab
@@ -50,25 +49,6 @@ def build_pair(zone: Zone, vrrp: Vrrp | None = None) -> None:
     assert becomes(zone, "r-2-VM", "BACKUP")
     zone.add_vm(vm(1))
     zone.add_vm(vm(2))
-
-
-class Session:
-    """A TCP connection from a guest to the outside world that has said something already."""
-
-    def __init__(self, node: str) -> None:
-        with inside("upstream", lambda: socket.create_server((EGRESS_TARGET, 9000))) as server:
-            self.near = inside(node, lambda: socket.create_connection((EGRESS_TARGET, 9000), timeout=2))
-            self.far, _ = server.accept()
-        assert self.alive(2.0)
-
-    def alive(self, within_s: float) -> bool:
-        """Whether something said by the guest now arrives in time."""
-        self.far.settimeout(within_s)
-        self.near.sendall(b"x")
-        try:
-            return bool(self.far.recv(100))
-        except TimeoutError:
-            return False
 
 
 def test_one_becomes_primary_and_the_other_waits() -> None:

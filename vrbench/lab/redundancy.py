@@ -57,7 +57,6 @@ vrrp_instance inside_network {{
 {addresses}
   }}
   notify "{directory}/notify.sh"
-  notify_stop "{directory}/notify.sh INSTANCE inside_network STOP"
 }}
 """
 

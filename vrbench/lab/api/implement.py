@@ -46,12 +46,13 @@ def implement(zone: Zone, network: Network, caller: Account) -> None:
 
 def _give_routers(zone: Zone, network: Network, caller: Account) -> None:
     """Routers of its own for a network; a tier is plugged into those that its VPC has."""
-    home = network.home
+    home, routers = network.home, NetworkRouters(zone, network.home, caller)
     if zone.routers_of(home):
         plug(zone, network)
     else:
-        strategy(zone, home).bring_up(NetworkRouters(zone, home, caller))
+        strategy(zone, home).bring_up(routers)
     reprogram(zone, home)
+    routers.await_primary()  # a VPC's routers elect one with their first tier
 
 
 def _undo(zone: Zone, network: Network, caller: Account) -> None:

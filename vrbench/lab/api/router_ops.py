@@ -6,7 +6,7 @@ import json
 import time
 
 from vrbench.lab.api import events, simulator
-from vrbench.lab.api.design import new_guest_nic, router_spec
+from vrbench.lab.api.design import new_guest_nic, router_spec, strategy
 from vrbench.lab.api.errors import ApiError, internal
 from vrbench.lab.api.records import Account, Router, Served
 from vrbench.lab.api.router_view import fixed, link_local
@@ -152,6 +152,8 @@ class NetworkRouters:
 
     def _elects(self) -> bool:
         """Whether there are routers that could be primary, and none is."""
+        if strategy(self._zone, self._home).vrrp is None:
+            return False
         with self._zone.lock:
             able = [r.name for r in self._zone.routers_of(self._home) if r.guests and r.state == "Running"]
         return bool(able) and all(self._zone.ground.redundancy_state(name) != "PRIMARY" for name in able)

@@ -1,0 +1,149 @@
+"""A served API over a real ground, for scenes in a box; and what probes from its nodes see meanwhile."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+from tests.lab.replay.serving import QUICK, Client, Lab, RememberingGround
+from vrbench.lab.api.server import ApiServer
+from vrbench.lab.api.settings import ZoneSettings
+from vrbench.lab.namespaces import inside
+from vrbench.lab.zone import EGRESS_TARGET, Zone
+
+ECHO_PORT = 9000
+PATIENCE_S = 0.2
+Body = dict[str, Any]
+
+
+@contextmanager
+def served_on(zone: Zone, **settings: Any) -> Iterator[Lab]:
+    """The API over this ground until the block ends; boot and programming times at a hundredth."""
+    server = ApiServer(zone, replace(ZoneSettings(timing=QUICK, api_step_s=0.01), **settings))
+    listener = socket.create_server(("127.0.0.1", 0))
+    server.start([listener])
+    try:
+        port = listener.getsockname()[1]
+        clients = {name: Client(port, caller) for name, caller in server.callers().items()}
+        yield Lab(port, cast(RememberingGround, zone), clients["root"], clients["domadmin"], clients["user"])
+    finally:
+        server.stop()
+
+
+@dataclass(frozen=True)
+class Site:
+    """An isolated network with one VM behind a forwarded address, all egress open."""
+
+    lab: Lab
+    network: str
+    node: str
+    public_ip: str
+
+    def routers(self) -> list[str]:
+        return [str(router["name"]) for router in self.lab.routers(self.network)]
+
+    def restart(self, **params: object) -> None:
+        self.lab.root.result("restartNetwork", id=self.network, **params)
+
+
+def build_site(lab: Lab) -> Site:
+    """As root: network, VM, address, SSH let in and forwarded."""
+    root = lab.root
+    network, [vm] = lab.built(root)
+    address = root.result("associateIpAddress", networkid=network)["ipaddress"]
+    root.result("createFirewallRule", ipaddressid=address["id"], protocol="tcp", startport=22, endport=22)
+    root.result(
+        "createPortForwardingRule", ipaddressid=address["id"], protocol="tcp", publicport=22, privateport=22,
+        virtualmachineid=vm["id"], openfirewall="false",
+    )  # fmt: skip
+    root.result("createEgressFirewallRule", networkid=network, protocol="all")
+    return Site(lab, network, vm["name"], address["ipaddress"])
+
+
+@dataclass
+class Prober:
+    """Opens a fresh TCP connection from a node again and again until the block ends; when it last had to wait."""
+
+    node: str
+    target: tuple[str, int]
+    _up: list[float] = field(default_factory=list)
+    _end: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Prober:
+        self._thread = threading.Thread(target=lambda: inside(self.node, self._probe), daemon=True)
+        self._thread.start()
+        assert self.waits_for_up()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.waits_for_up()
+        self._end.set()
+        self._thread.join()
+
+    def waits_for_up(self, within_s: float = 15.0) -> bool:
+        """Whether a connection is accepted that is opened from now on."""
+        now = time.monotonic()
+        while not (self._up and self._up[-1] > now + PATIENCE_S):
+            if time.monotonic() > now + within_s:
+                return False
+            time.sleep(0.01)
+        return True
+
+    def longest_gap_s(self) -> float:
+        """The longest time between two connections that were accepted."""
+        return max(after - before for before, after in zip(self._up, self._up[1:], strict=False))
+
+    def _probe(self) -> None:
+        while not self._end.wait(0.01):
+            try:
+                socket.create_connection(self.target, timeout=PATIENCE_S).close()
+            except OSError:
+                continue
+            self._up.append(time.monotonic())
+
+
+@contextmanager
+def outside_listener() -> Iterator[tuple[str, int]]:
+    """A server out on the internet that accepts and forgets."""
+    with inside("upstream", lambda: socket.create_server((EGRESS_TARGET, ECHO_PORT), backlog=4096)) as server:
+        end = threading.Event()
+        server.settimeout(0.1)
+        thread = threading.Thread(target=_accept, args=(server, end), daemon=True)
+        thread.start()
+        try:
+            yield (EGRESS_TARGET, ECHO_PORT)
+        finally:
+            end.set()
+            thread.join()
+
+
+def _accept(server: socket.socket, end: threading.Event) -> None:
+    while not end.is_set():
+        try:
+            server.accept()[0].close()
+        except TimeoutError:
+            continue
+
+
+class Session:
+    """A TCP connection from a guest to the outside world that has said something already."""
+
+    def __init__(self, node: str, port: int = 9001) -> None:
+        with inside("upstream", lambda: socket.create_server((EGRESS_TARGET, port))) as server:
+            self.near = inside(node, lambda: socket.create_connection((EGRESS_TARGET, port), timeout=2))
+            self.far, _ = server.accept()
+        assert self.alive(2.0)
+
+    def alive(self, within_s: float) -> bool:
+        """Whether something said by the guest now arrives in time."""
+        self.far.settimeout(within_s)
+        self.near.sendall(b"x")
+        try:
+            return bool(self.far.recv(100))
+        except TimeoutError:
+            return False

@@ -1,0 +1,130 @@
+"""A VPC on the wire: one router with a leg in every tier, access lists between them, single and redundant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from tests.lab.alive import Body, Prober, served_on
+from tests.lab.box import answers, in_box, wait_until
+from tests.lab.replay.serving import Lab
+from tests.lab.test_ground import connects
+from vrbench.lab.zone import EGRESS_TARGET, Zone
+
+pytestmark = pytest.mark.lab
+
+
+@dataclass(frozen=True)
+class Vpc:
+    """Two tiers with a VM each; SSH to the web VM forwarded, its list lets SSH in; the other's lets nothing."""
+
+    lab: Lab
+    id: str
+    public_ip: str
+    web: str
+    data: str
+    data_ip: str
+    web_acl: str
+
+
+def build_vpc(lab: Lab, offering: str) -> Vpc:
+    root, ids = lab.root, lab.built_in()
+    offerings = root.listed("listVPCOfferings", "vpcoffering")
+    chosen = next(each["id"] for each in offerings if each["name"] == offering)
+    vpc = root.result(
+        "createVPC", name="vpc", displaytext="vpc", cidr="10.2.0.0/16", vpcofferingid=chosen, zoneid=ids["zoneid"]
+    )["vpc"]["id"]
+    acl = root.result("createNetworkACLList", name="web", vpcid=vpc)["networkacllist"]["id"]
+    root.result("createNetworkACL", aclid=acl, protocol="tcp", startport=22, endport=22, traffictype="Ingress")
+    names = {"web": acl, "data": _deny(lab)}
+    tiers = {name: _tier(lab, vpc, name, number, names[name]) for number, name in enumerate(names, 1)}
+    vms = {name: root.finished(lab.deploy(root, tier, name)["jobid"]) for name, tier in tiers.items()}
+    machines: dict[str, Body] = {name: job["jobresult"]["virtualmachine"] for name, job in vms.items()}
+    address = root.result("associateIpAddress", vpcid=vpc)["ipaddress"]
+    root.result(
+        "createPortForwardingRule", ipaddressid=address["id"], protocol="tcp", publicport=22, privateport=22,
+        virtualmachineid=machines["web"]["id"], networkid=tiers["web"],
+    )  # fmt: skip
+    data_ip = machines["data"]["nic"][0]["ipaddress"]
+    return Vpc(lab, vpc, address["ipaddress"], machines["web"]["name"], machines["data"]["name"], data_ip, acl)
+
+
+def _deny(lab: Lab) -> str:
+    lists = lab.root.listed("listNetworkACLLists", "networkacllist")
+    return next(str(each["id"]) for each in lists if each["name"] == "default_deny")
+
+
+def _tier(lab: Lab, vpc: str, name: str, number: int, acl: str) -> str:
+    offerings = lab.root.listed("listNetworkOfferings", "networkoffering", forvpc="true")
+    offering = next(each["id"] for each in offerings if each["name"].endswith("ForVpcNetworks"))
+    answer = lab.root(
+        "createNetwork", name=name, networkofferingid=offering, zoneid=lab.built_in()["zoneid"], vpcid=vpc,
+        gateway=f"10.2.{number}.1", netmask="255.255.255.0", aclid=acl,
+    )  # fmt: skip
+    return str(answer["network"]["id"])
+
+
+def played(offering: str, scene: Callable[[Vpc], None], **settings: object) -> None:
+    def whole(zone: Zone) -> None:
+        with served_on(zone, **settings) as lab:
+            scene(build_vpc(lab, offering))
+
+    in_box(whole)
+
+
+def test_a_vpc_lets_in_and_out_what_its_lists_say() -> None:
+    """SSH reaches the web tier from outside; the data tier takes nothing, not from the other tier either, until its
+    list says so; a list that allows may leave."""
+
+    def scene(vpc: Vpc) -> None:
+        root = vpc.lab.root
+        assert connects("upstream", vpc.public_ip, 22)
+        assert not connects(vpc.web, vpc.data_ip, 22)
+        assert answers(vpc.web, EGRESS_TARGET)
+        assert not answers(vpc.data, EGRESS_TARGET)  # default_deny lets nothing out
+        root.result(
+            "createNetworkACL", aclid=vpc.web_acl, protocol="icmp", icmptype=-1, icmpcode=-1, traffictype="Egress",
+            action="deny", number=5,
+        )  # fmt: skip
+        assert not answers(vpc.web, EGRESS_TARGET)
+        assert connects("upstream", vpc.public_ip, 22)
+
+    played("Default VPC offering", scene)
+
+
+def test_a_vpc_restarts_with_all_its_tiers() -> None:
+    """Another router afterwards, with the same legs, lists and forwardings; ingress came back."""
+
+    def scene(vpc: Vpc) -> None:
+        before = [router["name"] for router in vpc.lab.root.listed("listRouters", "router", vpcid=vpc.id)]
+        with Prober("upstream", (vpc.public_ip, 22)) as ingress:
+            vpc.lab.root.result("restartVPC", id=vpc.id, cleanup="true")
+        after = [router["name"] for router in vpc.lab.root.listed("listRouters", "router", vpcid=vpc.id)]
+        assert len(before) == len(after) == 1
+        assert before != after
+        assert ingress.longest_gap_s() < 5
+        assert answers(vpc.web, EGRESS_TARGET)
+        assert not connects(vpc.web, vpc.data_ip, 22)
+
+    played("Default VPC offering", scene)
+
+
+def test_a_redundant_vpc_fails_over_in_every_tier() -> None:
+    """Two routers, one primary; when its router is destroyed the other serves all tiers."""
+
+    def scene(vpc: Vpc) -> None:
+        root = vpc.lab.root
+
+        def routers() -> dict[str, str]:
+            return {r["redundantstate"]: r["id"] for r in root.listed("listRouters", "router", vpcid=vpc.id)}
+
+        assert wait_until(lambda: set(routers()) == {"PRIMARY", "BACKUP"}, within_s=15)
+        assert connects("upstream", vpc.public_ip, 22)
+        root.result("destroyRouter", id=routers()["PRIMARY"])
+        assert wait_until(lambda: answers(vpc.web, EGRESS_TARGET), within_s=10)
+        assert wait_until(lambda: connects("upstream", vpc.public_ip, 22), within_s=10)
+        assert not connects(vpc.web, vpc.data_ip, 22)
+
+    played("Redundant VPC offering", scene, router_check_s=0.1)
