@@ -56,7 +56,7 @@ def test_bounds_hold_the_truth(tmp_path: Path) -> None:
     assert abs(shown["bias_s"]) <= 0.002
     rows = csv_rows(tmp_path / shown["csv"])
     assert len(rows) == len(shown["comparisons"])
-    assert {r["result"] for r in rows} <= {"held", "unseen", "unknown"}
+    assert {r["result"] for r in rows} <= {"held", "unseen", "unknown", "slow"}
     assert len({r["outage"] for r in rows}) == 33
     assert {bool(r["guest"]) for r in rows} == {True, False}
     assert (tmp_path / shown["plot"]).read_text().startswith("<?xml")

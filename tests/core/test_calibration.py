@@ -306,6 +306,39 @@ def test_a_probe_answered_during_an_outage_is_not_taken_for_its_end() -> None:
     assert [(c.windows, c.held) for c in made.comparisons] == [(2, False)]
 
 
+def banner_and_syn(fails: range, syn_fails: range = range(0)) -> Calibration:
+    """A banner every 100 ms that fails in slots, and half-open connections to its port; one outage of half a second."""
+    known = outages([0.5], "ingress")
+    streams = [
+        replace(stream("ingress", "vm1", i, flow), target="198.51.100.9:22")
+        for i, flow in ((0.1, "banner"), (0.01, "syn"))
+    ]
+    results = []
+    for of, slots in zip(streams, (fails, syn_fails), strict=True):
+        samples = probed(of, known, 0.5)
+        for slot in slots:
+            samples[slot] = replace(samples[slot], outcome=Outcome.LOST)
+        results.append(result(of, samples))
+    return calibrate(results, known, {s.name: "vm1" for s in streams}, 0.0)
+
+
+def test_a_slow_sshd_is_no_error_of_the_instrument() -> None:
+    """A banner that fails while its port answers is slow, not false; one that goes on failing after an outage, too."""
+    quiet = banner_and_syn(range(5, 8))
+    assert (quiet.false, quiet.slow, quiet.good) == (0, 1, True)
+    end = int((outages([0.5])[0].end_s + 2) * 10)
+    after = banner_and_syn(range(end, end + 8))
+    assert (after.total.slow, after.good) == (1, True)
+    assert "1 banners slow (sshd)" in verdict(after)
+
+
+def test_a_banner_that_fails_with_its_port_is_false() -> None:
+    """Then it is not sshd's slowness."""
+    made = banner_and_syn(range(5, 8), range(60, 62))
+    assert made.false == 2
+    assert not made.good
+
+
 def test_a_window_without_end_is_bounded_by_nothing() -> None:
     """A censored window holds any truth above its lower bound, and its CSV cell is empty."""
     of, known = stream(), outages([1.0])

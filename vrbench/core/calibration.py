@@ -17,6 +17,10 @@ assumption (between two lost probes next to each other the path was down), so it
 moment down to the last. How often it claims more than was down is counted (``over``). The estimate stays unbiased: each
 probe samples whether the path is down at its moment.
 
+*Banners* measure a service, and how fast the guest's sshd is nobody injected. A window of theirs in which half-open
+connections to the same port are answered, or which outlasts its outage by more than two intervals, is *slow*: it says
+something of sshd, and nothing of the instrument, so it is counted for itself.
+
 An outage that a stream did not see counts as measured with 0 s: one of 20 ms is seen by one in five of the streams
 that probe every 100 ms, as 100 ms, and the mean error of such a stream is still none. It is *missed* when it lasted
 two intervals or more, since open-loop probes can't all have stepped over it. A stretch in which the prober itself was
@@ -53,6 +57,7 @@ class Comparison:
     blind: int
     measured: Downtime
     unsent: int  # slots within the outage that were never sent
+    after_s: float = 0.0  # how long after the outage's end its last window ended
 
     @property
     def kind(self) -> str:
@@ -67,6 +72,11 @@ class Comparison:
     def unknown(self) -> bool:
         """Whether all that the stream says of it is that it could not see."""
         return 0 < self.windows == self.blind
+
+    @property
+    def slow(self) -> bool:
+        """Whether a banner went on failing when the path was back: the guest's sshd was slow."""
+        return self.stream.flow == "banner" and self.after_s > 2 * self.stream.interval_s
 
     @property
     def resolved(self) -> bool:
@@ -109,7 +119,7 @@ class Comparison:
     @property
     def has_error(self) -> bool:
         """Whether it has an error that means something: flapping only in the mean of many."""
-        return not (self.unknown or self.vague) and (self.resolved or not self.of_its_own)
+        return not (self.unknown or self.vague or self.slow) and (self.resolved or not self.of_its_own)
 
     @property
     def of_its_own(self) -> bool:
@@ -119,10 +129,11 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class FalseWindow:
-    """A window that no outage explains."""
+    """A window that no outage explains; ``slow`` when it is sshd's."""
 
     stream: Stream
     window: OutageWindow
+    slow: bool = False
 
     @property
     def kind(self) -> str:
@@ -134,14 +145,15 @@ class Figures:
     """Many comparisons together. Times in seconds.
 
     ``seen`` are the outages of which a stream says something, so has bounds that hold or not; of ``unknown`` ones it
-    says that it could not see; of ``vague`` ones the truth is not known well. ``judged`` of them have an error that
-    means something: it is what bias and worst are of. ``over``: at_least claims more than was down.
+    says that it could not see; of ``vague`` ones the truth is not known well; ``slow`` ones are not judged. ``judged``
+    ones have an error that means something: bias and worst are theirs. ``over``: at_least claims more than was down.
     """
 
     outages: int
     seen: int
     unknown: int
     vague: int
+    slow: int
     judged: int
     held: int
     over: int
@@ -158,6 +170,7 @@ class KindFigures:
     interval_s: float
     figures: Figures
     false: int
+    slow_windows: int
     clean_s: float
 
 
@@ -186,7 +199,12 @@ class Calibration:
 
     @property
     def false(self) -> int:
-        return len(self.false_windows)
+        return sum(not w.slow for w in self.false_windows)
+
+    @property
+    def slow(self) -> int:
+        """Outages and windows that tell of a slow sshd."""
+        return self.total.slow + sum(w.slow for w in self.false_windows)
 
     @property
     def good(self) -> bool:
@@ -244,7 +262,7 @@ def calibrate(
         due = [o.seen_by(stream) for o in outages if o.touches(stream, guest)]
         compared, left = match(result, resolve(result, due), clock_error_s + ALIGNMENT_S)
         comparisons += compared
-        false += [FalseWindow(stream, w) for w in left]
+        false += [FalseWindow(stream, w, stream.flow == "banner" and _answered(streams, stream, w)) for w in left]
         kind = kind_of(stream)
         clean[kind] = clean.get(kind, 0.0) + _clean_s(result, due)
         intervals[kind] = min(intervals.get(kind, stream.interval_s), stream.interval_s)
@@ -255,6 +273,14 @@ def calibrate(
         tuple(sorted(kinds, key=lambda k: _rank(k.kind))),
         tuple(_fault_figures(comparisons)),
     )
+
+
+def _answered(streams: Iterable[StreamResult], banner: Stream, window: OutageWindow) -> bool:
+    """Whether half-open connections to the banner's port were answered all the while."""
+    begin, end = window.start_s, window.start_s + window.estimate_s
+    witnesses = [s for s in streams if s.stream.flow == "syn" and s.stream.target == banner.target]
+    down = (w for s in witnesses for w in (*s.baseline_windows, *s.windows))
+    return bool(witnesses) and not any(w.start_s <= end and begin <= w.start_s + _length_s(w) for w in down)
 
 
 def resolve(result: StreamResult, outages: Sequence[KnownOutage]) -> list[KnownOutage]:
@@ -292,7 +318,8 @@ def match(
 def _compare(outage: KnownOutage, stream: Stream, windows: Sequence[OutageWindow], gaps: Sequence[float]) -> Comparison:
     blind = sum(w.blind for w in windows)
     unsent = bisect_right(gaps, outage.end_s) - bisect_left(gaps, outage.start_s)
-    return Comparison(outage, stream, len(windows), blind, Downtime.total(windows), unsent)
+    after_s = max((w.start_s + w.estimate_s for w in windows if not w.blind), default=0.0) - outage.end_s
+    return Comparison(outage, stream, len(windows), blind, Downtime.total(windows), unsent, max(0.0, after_s))
 
 
 def _length_s(window: OutageWindow) -> float:
@@ -312,12 +339,13 @@ def figures(comparisons: Iterable[Comparison]) -> Figures:
     errors = [c.error_s for c in mine if c.has_error]
     return Figures(
         outages=len(mine),
-        seen=sum(c.windows > 0 for c in mine),
+        seen=sum(c.windows > 0 and not c.slow for c in mine),
         unknown=sum(c.unknown for c in mine),
         vague=sum(c.vague for c in mine),
+        slow=sum(c.slow for c in mine),
         judged=len(errors),
-        held=sum(c.held for c in mine),
-        over=sum(c.over for c in mine),
+        held=sum(c.held and not c.slow for c in mine),
+        over=sum(c.over and not c.slow for c in mine),
         bias_s=_mean(errors),
         worst_s=max(map(abs, errors), default=0.0),
         missed=sum(c.missed for c in mine),
@@ -328,7 +356,8 @@ def _kind_figures(
     kind: str, interval_s: float, clean_s: float, comparisons: Iterable[Comparison], false: Iterable[FalseWindow]
 ) -> KindFigures:
     mine = figures(c for c in comparisons if c.kind == kind and c.of_its_own)
-    return KindFigures(kind, interval_s, mine, sum(f.kind == kind for f in false), clean_s)
+    ours = [f.slow for f in false if f.kind == kind]
+    return KindFigures(kind, interval_s, mine, ours.count(False), ours.count(True), clean_s)
 
 
 def _fault_figures(comparisons: Sequence[Comparison]) -> Iterator[FaultFigures]:
@@ -351,4 +380,4 @@ def _rank(kind: str) -> tuple[int, str]:
 
 def wrong_ones(calibration: Calibration) -> Iterator[Comparison]:
     """The comparisons that make it bad: bounds that don't hold the truth, outages that were missed."""
-    return (c for c in calibration.comparisons if c.missed or (c.windows and not c.held))
+    return (c for c in calibration.comparisons if c.missed or (c.windows and not c.held and not c.slow))

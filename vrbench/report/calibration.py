@@ -47,12 +47,13 @@ def verdict(calibration: Calibration) -> str:
     if not total.outages:
         return f"on this machine: {calibration.false} false windows in {_clean(calibration)} without any outage"
     held_up = f", {total.unknown} unknown (prober held up)" if total.unknown else ""
+    slow = f", {calibration.slow} banners slow (sshd)" if calibration.slow else ""
     vague = f"; {total.vague} truths too vague for an error (machine busy)" if total.vague else ""
     return (
         f"on this machine: bias {calibration.bias_s * 1000:+.1f} ms, worst {calibration.worst_s * 1000:.1f} ms at "
         f"{calibration.interval_s * 1000:g} ms; "
         f"bounds held the truth in {total.held} of {total.seen}; missed {total.missed}, false {calibration.false}"
-        f"{held_up} (truth known to ± {calibration.worst_uncertainty_s * 1000:.1f} ms{vague})"
+        f"{held_up}{slow} (truth known to ± {calibration.worst_uncertainty_s * 1000:.1f} ms{vague})"
     )
 
 
@@ -97,7 +98,7 @@ def _share(part: int, whole: int) -> str:
 
 def _wrong(calibration: Calibration) -> Iterator[str]:
     lines = [_words(c) for c in wrong_ones(calibration)]
-    lines += [_false_words(f) for f in calibration.false_windows]
+    lines += [_false_words(f) for f in calibration.false_windows if not f.slow]
     yield from lines[:MAX_WRONG]
     if len(lines) > MAX_WRONG:
         yield f"… and {len(lines) - MAX_WRONG} more: see the CSV"
@@ -165,15 +166,15 @@ def comparison_rows(calibration: Calibration) -> Iterator[Row]:
             "at_least_s": w.at_least_s,
             "estimate_s": w.estimate_s,
             "at_most_s": None if math.isinf(w.at_most_s) else w.at_most_s,
-            "result": "false",
+            "result": "slow" if f.slow else "false",
         }
 
 
 def _result(c: Comparison) -> str:
-    """unseen: too short for the stream; unknown: the prober was held up."""
+    """unseen: too short for the stream; unknown: the prober was held up; slow: sshd was."""
     if not c.windows:
         return "missed" if c.missed else "unseen"
-    return "not held" if not c.held else "unknown" if c.unknown else "held"
+    return "slow" if c.slow else "not held" if not c.held else "unknown" if c.unknown else "held"
 
 
 def _stream_cells(of: Comparison | FalseWindow) -> Row:

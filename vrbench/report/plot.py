@@ -57,7 +57,7 @@ def _title(calibration: Calibration) -> str:
 
 def _panels(calibration: Calibration) -> tuple[list[Comparison], list[Comparison]]:
     """What probes the network itself, and the banners."""
-    shown = [c for c in calibration.comparisons if c.of_its_own and c.resolved and not c.unknown]
+    shown = [c for c in calibration.comparisons if c.of_its_own and c.resolved and not (c.unknown or c.slow)]
     return [c for c in shown if c.stream.flow != "banner"], [c for c in shown if c.stream.flow == "banner"]
 
 
