@@ -29,7 +29,7 @@ def run_boxed(lab: LabTable, state: Path, arguments: Sequence[str]) -> int:
 
     The lab ends with this process, however that ends. Raises LabError when it does not come up.
     """
-    options = lab_options(lab.design, lab.preset, lab.time_scale)
+    options = lab_options(lab)
     with _deferred() as pass_on:
         status = lifecycle.up(state, options, lifeline=True)
         try:
@@ -38,10 +38,14 @@ def run_boxed(lab: LabTable, state: Path, arguments: Sequence[str]) -> int:
             lifecycle.down(state)
 
 
-def lab_options(strategy: str, preset: str, time_scale: float) -> LabOptions:
+def lab_options(lab: LabTable) -> LabOptions:
     """How a lab starts; an empty preset is the lab's own times."""
-    timing = presets.load(preset).timing if preset else Timing()
-    return LabOptions(strategy=strategy, time_scale=time_scale, timing=timing)
+    return LabOptions(
+        strategy=lab.design,
+        server_version=lab.server_version,
+        time_scale=lab.time_scale,
+        timing=presets.load(lab.preset).timing if lab.preset else Timing(),
+    )
 
 
 def _inside(status: LabStatus, state: Path, arguments: Sequence[str], pass_on: list[int]) -> int:

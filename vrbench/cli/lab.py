@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from vrbench.cli.exits import Exit, UsageProblem
-from vrbench.core.profile import PRESETS, STRATEGIES, LabTable
+from vrbench.core.profile import PRESETS, SERVER_VERSIONS, STRATEGIES, LabTable
 
 state_option = click.option(
     "--state",
@@ -32,19 +32,30 @@ def command() -> None:
 @command.command(epilog="Example: vrbench lab up --strategy serial --time-scale 0.1 --state /tmp/zone")
 @click.option("--strategy", type=click.Choice(["auto", *STRATEGIES]), default="auto", help="How a router is renewed.")
 @click.option("--preset", type=click.Choice(PRESETS), default=None, help="Times, and strategy, of a real cloud.")
+@click.option(
+    "--server-version", type=click.Choice(SERVER_VERSIONS), default=SERVER_VERSIONS[-1], help="Whose API it speaks."
+)
 @click.option("--time-scale", type=click.FloatRange(0.001, 10), default=1.0, help="Multiplies all boot and stop times.")
 @click.option("--install-missing", is_flag=True, help="Install missing system packages (root or sudo).")
 @state_option
 @json_option
-def up(strategy: str, preset: str | None, time_scale: float, install_missing: bool, state: Path, as_json: bool) -> int:
+def up(
+    strategy: str,
+    preset: str | None,
+    server_version: str,
+    time_scale: float,
+    install_missing: bool,
+    state: Path,
+    as_json: bool,
+) -> int:
     """Start a lab and return when its API answers."""
     from vrbench.cli.box import lab_options
     from vrbench.cli.machine import make_ready
     from vrbench.lab import lifecycle
 
     make_ready(install_missing)
-    lab = LabTable(strategy=strategy, preset=preset or "", time_scale=time_scale)
-    _show(lifecycle.up(state, lab_options(lab.design, lab.preset, time_scale)).to_json(), state, as_json)
+    lab = LabTable(strategy=strategy, preset=preset or "", server_version=server_version, time_scale=time_scale)
+    _show(lifecycle.up(state, lab_options(lab)).to_json(), state, as_json)
     return Exit.OK
 
 

@@ -18,6 +18,7 @@ from vrbench.core import values
 OPERATIONS = ("restart-network-cleanup", "restart-network", "reboot-router")
 ACCESS = ("port-forwarding", "static-nat")
 STRATEGIES = ("serial", "parallel", "redundant", "advanced-parallel", "negotiated", "live-patch")
+SERVER_VERSIONS = ("4.9.3", "4.11.2", "4.15.1", "4.18.0", "4.20.2")
 PRESETS = ("vmware-4.9.3", "vmware-4.11.1", "kvm-4.9.3", "kvm-4.11.1", "xenserver-4.9.3", "xenserver-4.11.1")
 
 
@@ -36,6 +37,9 @@ class LabTable:
     )
     preset: str = _key(
         values.choice("", *PRESETS), "", f"boot and programming times of a real cloud: {', '.join(PRESETS)}"
+    )
+    server_version: str = _key(
+        values.choice(*SERVER_VERSIONS), SERVER_VERSIONS[-1], f"whose API the lab speaks: {', '.join(SERVER_VERSIONS)}"
     )
     time_scale: float = _key(values.number(0.001, 10), 1.0, "multiplies the lab's boot, programming and stop times")
 

@@ -18,6 +18,7 @@ class LabOptions:
     """How a lab starts. ``time_scale`` multiplies every time in ``timing``; ``ready_s`` is how long it may take."""
 
     strategy: str = "parallel"
+    server_version: str = "4.20.2"
     time_scale: float = 1.0
     timing: Timing = field(default_factory=Timing)
     ready_s: float = 30.0

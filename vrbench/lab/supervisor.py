@@ -22,7 +22,7 @@ from typing import Any
 
 from vrbench.lab import control
 from vrbench.lab.api.server import ApiServer
-from vrbench.lab.api.settings import ZoneSettings
+from vrbench.lab.api.settings import ROUTER_CHECK_S, ZoneSettings
 from vrbench.lab.faults import KINDS, Faults, make
 from vrbench.lab.faulty import faulty
 from vrbench.lab.ground import GroundError
@@ -33,6 +33,15 @@ from vrbench.lab.truth import DIRECTIONS, FAULTS, Order, Truth, describe
 from vrbench.lab.zone import CONTROL_TARGET, EGRESS_TARGET, UPSTREAM, Zone
 
 _ADMIN_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def _settings(options: LabOptions) -> ZoneSettings:
+    return ZoneSettings(
+        strategy=options.strategy,
+        server_version=options.server_version,
+        timing=options.timing.scaled(options.time_scale),
+        router_check_s=ROUTER_CHECK_S * options.time_scale,
+    )
 
 
 def main() -> None:
@@ -71,8 +80,7 @@ class _Supervisor:
         self._zone = Zone(self._rootless)
         self._truth = Truth()
         self._deeds = Notes()
-        timing = self._options.timing.scaled(self._options.time_scale)
-        settings = ZoneSettings(strategy=self._options.strategy, timing=timing)
+        settings = _settings(self._options)
         self._faults = Faults()
         self._api = ApiServer(noted(faulty(self._zone, self._faults), self._deeds), settings, self._faults)
 

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from vrbench.lab.timing import Timing
 
 SERVER_VERSIONS = ("4.9.3", "4.11.2", "4.15.1", "4.18.0", "4.20.2")
+ROUTER_CHECK_S = 30.0
 PUBLIC = IPv4Network("198.51.100.0/24")  # documentation range (RFC 5737)
 GUEST = IPv4Network("10.1.1.0/24")
 
@@ -26,7 +27,7 @@ class ZoneSettings:
     guest_cidr: IPv4Network = GUEST
     expunge_delay_s: float = 20.0  # a destroyed VM disappears this long after; the server's default is a day
     stats_interval_s: float = 60.0  # a VM's usage figures appear this long after its start
-    router_check_s: float = 30.0  # how often the server asks redundant routers which of them is primary
+    router_check_s: float = ROUTER_CHECK_S  # how often the server asks redundant routers which of them is primary
     simulated_scale: float = 1.0  # of the delays that configureSimulator asks for
     api_step_s: float = 0.05  # the share of a short job that is not the router's: database, queue, agent
     account_limits: tuple[tuple[str, int], ...] = (
