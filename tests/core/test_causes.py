@@ -27,7 +27,7 @@ from vrbench.core.causes import in_words, seconds_by_cause
 from vrbench.core.model import Cause, CausePhase, Direction
 
 AT_FIRST = (-0.9, OLD, REACHABLE)
-ADMIN_PROHIBITED, RST, SILENCE = 0x030D, 1, 0
+ADMIN_PROHIBITED, RST = 0x030D, 1
 END, OTHER = "198.51.100.11:22", "198.51.100.12:22"
 
 
@@ -118,12 +118,27 @@ def test_a_service_slower_than_the_network() -> None:
 
 
 def test_the_grain_of_a_coarse_stream_is_no_cause() -> None:
-    """A banner probe that was lost with the network says nothing of the service, before or after."""
-    banner = down(0.9, 2.1)  # one slot before the SYN fell, one after it recovered: within its own interval
-    trial = analysed(replaced(guest("vm1", UP, gateway=UP), 1.0), harness(down(1, 2), banner=banner))
-    found = told(one(trial, "harness", "banner"))
-    assert [c for c, _, _ in found] == ["unattributed", "firewall missing", "unattributed"]
-    assert found[1][2] - found[1][1] == pytest.approx(1.1, abs=0.11)
+    """A banner probe that was lost with the network says nothing of the service; one that failed by itself does."""
+    syn = down(1, 2)
+    trial = analysed(replaced(guest("vm1", UP, gateway=UP), 1.0), harness(syn, banner=down(1, 2.1)))
+    assert told(one(trial, "harness", "banner")) == [("firewall missing", 1.0, 2.0), ("unattributed", 2.0, 2.1)]
+    trial = analysed(replaced(guest("vm1", UP, gateway=UP), 1.0), harness(syn, banner=down(0.7, 2)))
+    assert told(one(trial, "harness", "banner")) == [("service slow", 0.7, 0.9), ("firewall missing", 0.9, 2.0)]
+
+
+def test_a_coarser_layer_has_the_finer_ones_cause() -> None:
+    """Where the SYN was refused for a reason that is nobody's, the banner is no wiser."""
+    refused = harness(down(1, 3, "F"), banner=down(1, 3))
+    refused.details["syn"] = RST
+    trial = analysed(replaced(guest("vm1", UP, gateway=UP), 1.0), refused)
+    assert causes(one(trial, "harness", "banner")) == ["unattributed"]
+
+
+def test_without_its_syn_a_banner_tells_nothing_of_rules() -> None:
+    """A port that is closed and a service that is slow look the same."""
+    log = Log("harness").add(Direction.INGRESS, "ssh-ingress", "banner", END, down(1, 3))
+    trial = analysed(replaced(guest("vm1", UP, gateway=UP), 1.0), log)
+    assert causes(one(trial, "harness", "banner")) == ["unattributed"]
 
 
 def test_without_gateway_probes_the_entry_speaks() -> None:

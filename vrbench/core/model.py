@@ -49,7 +49,7 @@ class Verdict(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why a path was down. What each claims, and on what evidence, stands in ``core.causes``."""
+    """Why a path was down. What each claims, and on what evidence, stands in ``core.cause_rules``."""
 
     ROUTER_GONE = "router gone"
     NAT_MISSING = "NAT missing"
