@@ -66,6 +66,7 @@ def run(zone: Zone, command: str, task: Callable[[], Json]) -> Json:
     """A job's work, but for the faults that are on. Raises ApiError."""
     if hanging := zone.faults.take("job-hangs", command):
         zone.pause(hanging.number("seconds"))
+    result = task()
     if failing := zone.faults.take("job-fails", command):
         raise ApiError(530, failing.params["text"])
-    return task()
+    return result
