@@ -31,7 +31,7 @@ KINDS: Mapping[str, Kind] = {
     "api-error": Kind("calls are refused with a status: 401, 429, 503, 530 …", {**_WHICH, "status": "503"}),
     "api-html": Kind("a page of a proxy comes instead of an answer", {**_WHICH, "status": "502"}),
     "api-reset": Kind("connections are reset; done=yes: after the call was carried out", {**_WHICH, "done": "no"}),
-    "job-fails": Kind("jobs do their work and report that they failed, with a text", {**_WHICH, "text": "Failed to restart network"}),
+    "job-fails": Kind("jobs do their work and report failure", {**_WHICH, "text": "Failed to restart network"}),
     "job-hangs": Kind("jobs take so much longer", {**_WHICH, "seconds": "3600"}),
     "router-not-placed": Kind("no host will have a new router"),
     "router-not-stopped": Kind("an old router can't be stopped"),

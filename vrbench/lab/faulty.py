@@ -10,14 +10,10 @@ from typing import Any, cast
 from vrbench.lab.faults import Fault, FaultError, Faults
 from vrbench.lab.ground import Ground, RouterSpec, RuleSet
 from vrbench.lab.namespaces import ip_batch, run
-from vrbench.lab.nftables import GUEST_IF, PUBLIC_IF
+from vrbench.lab.nftables import GUEST_IF
 from vrbench.lab.zone import Zone
 
 _TABLE = "faults"
-_MUTE = (
-    f"add table bridge {_TABLE}; add chain bridge {_TABLE} mute {{ type filter hook forward priority -300; }}; "
-    f"add rule bridge {_TABLE} mute ether saddr {{mac}} arp operation request ether daddr ff:ff:ff:ff:ff:ff drop"
-)
 _LEFT_OUT: Mapping[str, Callable[[RuleSet], RuleSet]] = {
     "all": lambda rules: replace(rules, source_nat=None, static_nat=(), port_forwards=(), firewall=(), egress=()),
     "source-nat": lambda rules: replace(rules, source_nat=None),
@@ -54,7 +50,7 @@ class _Faulty:
         self._specs[router.name] = router
         if self.faults.get("stale-arp"):
             for leg in router.legs:
-                _nft(None, _MUTE.format(mac=leg.mac))
+                _nft(None, _mute(leg.mac))
 
     def start_router(self, name: str) -> None:
         self.zone.start_router(name)
@@ -66,12 +62,14 @@ class _Faulty:
 
     def program_router(self, name: str, rules: RuleSet) -> None:
         missing = self.faults.get("rules-missing")
-        self.zone.program_router(name, _LEFT_OUT[missing.params["what"]](rules) if missing else rules)
-        if self.faults.get("wrong-interface"):
-            own = self._specs[name].public_ip
-            moved = [ip for ip in rules.public_ips if ip != own]
-            lines = [line for ip in moved for line in _moved(ip)]
-            ip_batch(lines, netns=name)
+        if missing:
+            rules = _LEFT_OUT[missing.params["what"]](rules)
+        if self.faults.get("wrong-interface") is None:
+            self.zone.program_router(name, rules)
+            return
+        own = self._specs[name].public_ip
+        self.zone.program_router(name, replace(rules, public_ips=(own,)))
+        ip_batch([f"address replace {ip}/32 dev {GUEST_IF}" for ip in rules.public_ips if ip != own], netns=name)
 
     def stop_router(self, name: str) -> None:
         if self.faults.get("two-routers") is None:
@@ -143,6 +141,13 @@ def _limit(fault: Fault) -> str:
 _SPOILERS: Mapping[str, Callable[[Fault], str]] = {"packet-loss": _loss, "icmp-limit": _limit}
 
 
+def _mute(mac: str) -> str:
+    """Switches pass on no question of this interface that everybody hears, nor its announcements."""
+    rule = f"ether saddr {mac} arp operation request ether daddr ff:ff:ff:ff:ff:ff drop"
+    chain = "{ type filter hook forward priority -300; }"
+    return f"add table bridge {_TABLE}; add chain bridge {_TABLE} mute {chain}; add rule bridge {_TABLE} mute {rule}"
+
+
 def _filter(name: str, hook: str, rule: str) -> str:
     return (
         f"add table ip {name}; add chain ip {name} spoil {{ type filter hook {hook} priority -310; }}; "
@@ -157,10 +162,6 @@ def _gone(family: str, table: str = _TABLE) -> str:
 def _nft(node: str | None, script: str) -> None:
     where = ["nsenter", f"--net=/run/netns/{node}"] if node else []
     run([*where, "nft", "-f", "-"], script)
-
-
-def _moved(ip: str) -> tuple[str, str]:
-    return f"address delete {ip}/32 dev {PUBLIC_IF}", f"address add {ip}/32 dev {GUEST_IF}"
 
 
 # -- machines

@@ -74,7 +74,7 @@ def _mount_all(directory: Path, interpreter: Path) -> None:
     syscalls.mount(str(directory / "ssh"), "/etc/ssh", flags=MS_BIND)
     resolver = _build_resolver(directory)
     for place, hidden in (("tmp", Path("/tmp")), ("vartmp", Path("/var/tmp"))):
-        _build_tmp(directory / place, hidden, interpreter)
+        _build_tmp(directory / place, hidden, (interpreter, Path(__file__).resolve().parents[2]))
     _build_proc()
     for place, target in (("tmp", "/tmp"), ("vartmp", "/var/tmp"), ("dev", "/dev"), ("run", "/run")):
         syscalls.mount(str(directory / place), target, flags=MS_MOVE)
@@ -111,13 +111,14 @@ def _build_resolver(directory: Path) -> list[str]:
     return [str(place)]
 
 
-def _build_tmp(place: Path, hidden: Path, interpreter: Path) -> None:
-    """A private directory in place of ``hidden``; an interpreter that lives there stays visible."""
+def _build_tmp(place: Path, hidden: Path, needed: tuple[Path, ...]) -> None:
+    """A private directory in place of ``hidden``; what the guest needs of it (an interpreter) stays visible."""
     _tmpfs(place, "1777")
-    if interpreter.is_relative_to(hidden):
-        kept = place / interpreter.relative_to(hidden)
-        kept.mkdir(parents=True)
-        syscalls.mount(str(interpreter), str(kept), flags=MS_BIND)
+    for directory in needed:
+        if directory.is_relative_to(hidden):
+            kept = place / directory.relative_to(hidden)
+            kept.mkdir(parents=True, exist_ok=True)
+            syscalls.mount(str(directory), str(kept), flags=MS_BIND)
 
 
 def _build_dev(dev: Path) -> None:
