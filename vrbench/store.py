@@ -31,6 +31,7 @@ from vrbench import __version__
 from vrbench.core.analysis import analyze_trial
 from vrbench.core.calibrated import MachineVerdict
 from vrbench.core.facts import Context, NodeClock, TrialFacts
+from vrbench.core.failures import Failure, count_failures
 from vrbench.core.method import Method
 from vrbench.core.model import Direction, Endpoint, Environment, Guest, Stream
 from vrbench.core.rawlog import RawLogError
@@ -274,6 +275,23 @@ def load_trial(facts_path: Path, method: Method) -> TrialResult:
         return analyze_trial(facts, list(_logs(facts_path.parent)), method)
     except (RawLogError, TypeError, KeyError, ValueError) as error:
         raise StoreError(f"{facts_path.parent} can't be analysed: {error}") from error
+
+
+def load_failures(path: Path) -> Iterator[tuple[int, Stream, Failure, int]]:
+    """Why probes of ingress failed in each trial of a run, after the request: (trial, stream, reason, how often).
+
+    Raises StoreError.
+    """
+    try:
+        threshold_s = Method(**_read_json(path / "run.json")["method"]).threshold_s
+        for facts_path in sorted(path.glob("trial-*/facts.json")):
+            facts = _facts(_read_json(facts_path))
+            for log in _logs(facts_path.parent):
+                for stream, counted in count_failures(log, threshold_s, facts.requested_ns).items():
+                    for failure, count in sorted(counted.items()):
+                        yield facts.number, stream, failure, count
+    except (RawLogError, TypeError, KeyError, ValueError) as error:
+        raise StoreError(f"{path} can't be analysed: {error}") from error
 
 
 def _logs(trial: Path) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ from vrbench.cli.options import reports_option
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option(
     "--table",
-    type=click.Choice(["samples", "windows", "causes", "sessions", "trials", "summary"]),
+    type=click.Choice(["samples", "windows", "causes", "sessions", "failures", "trials", "summary"]),
     default="summary",
 )
 @click.option("--format", "format_", type=click.Choice(["csv", "parquet", "json"]), default="csv")
@@ -27,8 +27,12 @@ def command(runs: tuple[str, ...], table: str, format_: str, output: Path | None
     bound. Text that a spreadsheet would run as a formula is defused with an apostrophe.
     """
     from vrbench.report.frames import write_table
-    from vrbench.report.rows import rows
-    from vrbench.store import find_run, load_run
+    from vrbench.report.rows import failure_rows, rows
+    from vrbench.store import find_run, load_failures, load_run
 
-    loaded = [load_run(find_run(reports, name)) for name in runs]
-    write_table(table, rows(table, loaded), format_, output or sys.stdout)
+    paths = [find_run(reports, name) for name in runs]
+    if table == "failures":
+        found = [row for path in paths for row in failure_rows(path.name, load_failures(path))]
+    else:
+        found = list(rows(table, [load_run(path) for path in paths]))
+    write_table(table, found, format_, output or sys.stdout)

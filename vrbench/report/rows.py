@@ -6,11 +6,11 @@ Empty (None) means not measured or not bounded, never zero.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from vrbench.core.model import Direction
+from vrbench.core.model import Direction, Stream
 from vrbench.core.results import Run, StreamResult, TrialResult
 from vrbench.core.sessions import SessionState, answered, logins, sessions
 from vrbench.core.stats import summarize
@@ -40,6 +40,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "causes": tuple("run_id trial stream direction probe flow target window_start_s cause start_s duration_s".split()),
     "sessions": tuple("run_id trial guest target state silent_s resumed_s ended_s".split()),
+    "failures": tuple("run_id trial stream probe flow target failure count".split()),
     "trials": (
         *"run_id trial environment cloud_version hypervisor operation requested_utc job_s verdict caveats".split(),
         *(
@@ -139,6 +140,13 @@ def _stream_cells(run: Run, trial: TrialResult, result: StreamResult) -> Row:
         "flow": stream.flow,
         "target": stream.target,
     }
+
+
+def failure_rows(run_id: str, found: Iterable[tuple[int, Stream, str, int]]) -> Iterator[Row]:
+    """The rows of the table "failures", whose counts (trial, stream, reason, how often) no Run carries."""
+    for trial, s, failure, count in found:
+        head: Row = {"run_id": run_id, "trial": trial, "stream": s.name, "probe": s.probe, "flow": s.flow}
+        yield {**head, "target": s.target, "failure": str(failure), "count": count}
 
 
 def _trials(run: Run) -> Iterator[Row]:

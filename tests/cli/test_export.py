@@ -1,0 +1,51 @@
+"""vrbench export on a run directory made by hand: the tables that show what is beside the figures."""
+
+import csv
+import io
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from tests.report.runs import CONTEXT, METHOD, OUT, RESET, UP, beside, guest, harness, trial
+from vrbench.cli.main import cli
+from vrbench.store import RunDir
+
+
+def exported(reports: Path, table: str) -> list[dict[str, str]]:
+    """The rows of a table of the only run there is."""
+    done = CliRunner().invoke(cli, ["export", "run", "--table", table, "--reports", str(reports)])
+    assert done.exit_code == 0, done.output
+    return list(csv.DictReader(io.StringIO(done.output)))
+
+
+def a_run(reports: Path) -> None:
+    """One trial with a reset session, an outage of DNS and logins that failed."""
+    store = RunDir.create(reports, "run-1", 0)
+    store.write_run("done", CONTEXT, METHOD, {})
+    logs = [guest("vm1", OUT, OUT), harness(OUT, "R" * 20 + "F" * 3 + UP[23:]), *beside(UP, RESET, OUT, OUT)]
+    store.write_facts(trial(1, logs).facts)
+    for number, log in enumerate(logs):
+        (store.trial(1) / f"{number}.raw").write_bytes(log)
+
+
+def test_failures_are_counted_by_reason(tmp_path: Path) -> None:
+    """Per stream of ingress and reason, after the request only; a direction without failures has no row."""
+    a_run(tmp_path)
+    found = {(r["stream"], r["failure"]): int(r["count"]) for r in exported(tmp_path, "failures")}
+    assert found == {
+        ("ssh-ingress/198.51.100.11:22/syn", "silence"): 12,
+        ("ssh-ingress/198.51.100.11:22/banner", "silence"): 12,
+        ("ssh-ingress/198.51.100.12:22/syn", "unreachable"): 3,
+        ("ssh-ingress/198.51.100.12:22/banner", "unreachable"): 3,
+        ("ssh-ingress/198.51.100.11:22/auth", "silence"): 12,
+    }
+
+
+def test_sessions_have_a_table(tmp_path: Path) -> None:
+    """One row per guest, with the moments that belong to what became of its session."""
+    a_run(tmp_path)
+    rows = exported(tmp_path, "sessions")
+    assert [(r["guest"], r["state"], r["silent_s"], r["ended_s"]) for r in rows] == [
+        ("vm1", "survived", "", ""),
+        ("vm2", "reset", "0.500000", "1.401000"),
+    ]

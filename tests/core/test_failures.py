@@ -1,0 +1,79 @@
+"""Why an ingress probe failed: each reason from exactly what the log says, and from nothing else."""
+
+import pytest
+
+from tests.core.logs import MS, START, end, header, line, record, stream
+from vrbench.core.failures import Failure, count_failures
+from vrbench.core.model import Direction, Stream
+from vrbench.core.rawlog import Kind, Refusal
+
+CONNECTED, GREETED = (Kind.CONNECTED, 1, 0), (Kind.GREETED, 5, 0)
+LATE = 900
+
+
+def reasons(layer: str, *steps: tuple[Kind, int, int], end_ms: int = 5000) -> dict[Failure, int]:
+    """The failures of one slot with those steps (kind, ms after the send, detail)."""
+    probed = ingress(layer)
+    body = record(Kind.SENT, 0, START)
+    body += b"".join(record(kind, 0, START + ms * MS, detail=detail) for kind, ms, detail in steps)
+    return dict(count_failures(header(probed) + body + record(Kind.END, 0, START + end_ms * MS), 0.8)[probed])
+
+
+def ingress(layer: str) -> Stream:
+    """A stream on that layer."""
+    return Stream("s", Direction.INGRESS, "ssh-ingress", layer, "198.51.100.11:22", 0.1)
+
+
+@pytest.mark.parametrize(
+    ("layer", "steps", "why"),
+    [
+        ("syn", [], Failure.SILENCE),
+        ("syn", [(Kind.REPLY, LATE, 0)], Failure.CONNECTED_LATE),
+        ("syn", [(Kind.REFUSED, 1, Refusal.RST)], Failure.RESET),
+        ("syn", [(Kind.REFUSED, 1, 0x030D)], Failure.UNREACHABLE),
+        ("banner", [], Failure.SILENCE),
+        ("banner", [(Kind.REFUSED, 1, Refusal.RST)], Failure.RESET),
+        ("banner", [CONNECTED, (Kind.REFUSED, 2, Refusal.CLOSED)], Failure.CLOSED),
+        ("banner", [CONNECTED, (Kind.REFUSED, 2, Refusal.NOT_SSH)], Failure.NOT_SSH),
+        ("banner", [CONNECTED], Failure.BANNER_MISSING),
+        ("banner", [CONNECTED, (Kind.REPLY, LATE, 0)], Failure.BANNER_LATE),
+        ("banner", [CONNECTED, (Kind.REFUSED, LATE, Refusal.CLOSED)], Failure.BANNER_MISSING),
+        ("auth", [(Kind.CONNECTED, LATE, 0)], Failure.CONNECTED_LATE),
+        ("auth", [CONNECTED], Failure.BANNER_MISSING),
+        ("auth", [CONNECTED, (Kind.GREETED, LATE, 0)], Failure.BANNER_LATE),
+        ("auth", [CONNECTED, (Kind.GREETED, LATE, 0), (Kind.REPLY, LATE + 50, 0)], Failure.BANNER_LATE),
+        ("auth", [CONNECTED, GREETED], Failure.LOGIN_MISSING),
+        ("auth", [CONNECTED, GREETED, (Kind.REPLY, LATE, 0)], Failure.LOGIN_LATE),
+        ("auth", [CONNECTED, GREETED, (Kind.REFUSED, 9, Refusal.LOGIN)], Failure.LOGIN_REFUSED),
+        ("auth", [CONNECTED, GREETED, (Kind.REFUSED, 9, Refusal.HOST_KEY)], Failure.HOST_KEY_CHANGED),
+        ("auth", [CONNECTED, GREETED, (Kind.REFUSED, 9, Refusal.BROKEN_OFF)], Failure.BROKEN_OFF),
+    ],
+)
+def test_reason(layer: str, steps: list[tuple[Kind, int, int]], why: Failure) -> None:
+    """One slot, one reason."""
+    assert reasons(layer, *steps) == {why: 1}
+
+
+@pytest.mark.parametrize(
+    ("layer", "steps"),
+    [
+        ("syn", [(Kind.REPLY, 1, 0)]),
+        ("banner", [CONNECTED, (Kind.REPLY, 2, 0)]),
+        ("auth", [CONNECTED, GREETED, (Kind.REPLY, 60, 0)]),
+        ("banner", [CONNECTED, (Kind.AMBIGUOUS, LATE, 0)]),
+    ],
+)
+def test_no_failure(layer: str, steps: list[tuple[Kind, int, int]]) -> None:
+    """An answer in time, and one of which nobody can say when it came."""
+    assert reasons(layer, *steps) == {}
+
+
+def test_a_probe_under_way_has_not_failed() -> None:
+    """Its answer could still have come when the log ended."""
+    assert reasons("banner", CONNECTED, end_ms=700) == {}
+
+
+def test_what_failed_before_the_request_is_left_out() -> None:
+    """Only slots sent since a moment are counted, and only those of ingress."""
+    log = header(ingress("syn"), stream("e")) + line("LLLRR") + line("LLLLL", 1) + end(5)
+    assert count_failures(log, 0.8, START + 100 * MS) == {ingress("syn"): {Failure.SILENCE: 2}}
