@@ -154,7 +154,8 @@ class Lab:
 
     def network(self, who: Client, name: str = "net") -> Body:
         ids = self.built_in()
-        answer = who("createNetwork", name=name, networkofferingid=ids["networkofferingid"], zoneid=ids["zoneid"])
+        chosen = {key: ids[key] for key in ("networkofferingid", "zoneid")}
+        answer = who("createNetwork", name=name, displaytext=name, **chosen)
         network: Body = answer["network"]
         return network
 
