@@ -21,7 +21,7 @@ def start(here: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*VRBENCH, "calibrate", *arguments],
         cwd=here,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(here / "state")},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -60,6 +60,8 @@ def test_bounds_hold_the_truth(tmp_path: Path) -> None:
     assert len({r["outage"] for r in rows}) == 33
     assert {bool(r["guest"]) for r in rows} == {True, False}
     assert (tmp_path / shown["plot"]).read_text().startswith("<?xml")
+    kept = json.loads(next(tmp_path.glob("state/vrbench/*.json")).read_text())
+    assert (kept["good"], kept["seed"], kept["worst_s"]) == (True, 4, shown["worst_s"])
     truth = json.loads(next(tmp_path.glob("r/*/trial-01/truth.json")).read_text())
     assert len(truth) == 33
     bound = [(float(r["true_s"]), r["stream"]) for r in rows if r["fault"] == "no-nat"]
@@ -74,6 +76,7 @@ def test_a_clean_stretch_without_any_outage(tmp_path: Path) -> None:
     assert "0 false windows" in done.out
     (path,) = tmp_path.glob("reports/*/calibration.csv")
     assert csv_rows(path) == []
+    assert not (tmp_path / "state").exists(), "a verdict needs outages"
 
 
 def csv_rows(path: Path) -> list[dict[str, str]]:

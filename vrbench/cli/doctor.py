@@ -107,6 +107,7 @@ def check_calibration(may_calibrate: bool) -> Check:
 
     verdict = load_verdict(os.environ)
     if may_calibrate and not (verdict and is_fresh(verdict, datetime.now(UTC))):
+        click.echo("calibrating on the embedded lab, a minute (--no-calibrate leaves it out)", err=True)
         problem = calibrate_now()
         if problem:
             return Check("calibration", State.BAD, problem, "vrbench calibrate --quick shows why", Exit.NOT_VALID)
