@@ -86,6 +86,31 @@ def test_a_guest_with_a_stale_entry() -> None:
     assert told(one(trial, "harness", "syn", OTHER)) == [("firewall missing", 1.0, 2.0)]
 
 
+def test_two_routers_at_work_are_no_stale_entry() -> None:
+    """A guest that comes back through the address it always sent to had nothing to learn."""
+    kept = guest("vm1", down(1, 3), gateway=down(1, 3))
+    kept.entries.append(AT_FIRST)
+    trial = analysed(kept, replaced(guest("vm2", UP, gateway=UP), 1.0))
+    assert causes(one(trial, "vm1", "fresh")) == ["unattributed"]
+
+
+def test_a_gateway_that_others_reach_is_not_gone() -> None:
+    """One guest's silence is its own, while another reaches the same router."""
+    lonely, other = (
+        guest(name, down(1, 3) if name == "vm1" else UP, gateway=g) for name, g in (("vm1", down(1, 3)), ("vm2", UP))
+    )
+    for log in (lonely, other):
+        log.entries.append(AT_FIRST)
+    assert causes(one(analysed(lonely, other), "vm1", "fresh")) == ["unattributed"]
+
+
+def test_only_the_router_that_stays_can_lack_anything() -> None:
+    """While the entry points at a router through which the path does not recover, nothing is claimed of either."""
+    flapping = guest("vm1", down(1, 3), gateway=UP)
+    flapping.entries += [AT_FIRST, (1.0, NEW, STALE), (2.0, OLD, STALE)]
+    assert told(one(analysed(flapping), "vm1", "fresh")) == [("unattributed", 1.0, 2.0), ("NAT missing", 2.0, 3.0)]
+
+
 def test_whose_entry_is_stale_must_be_known() -> None:
     """Where nobody knows which guest is behind a public end, a stale guest may be why: no other cause is claimed."""
     left_behind = guest("vm1", down(1, 4), gateway=down(1, 4))
@@ -189,6 +214,13 @@ def test_refusals_by_their_reason(detail: int, cause: str) -> None:
     assert causes(one(trial, "harness", "syn")) == [cause]
 
 
+def test_a_filter_may_refuse_on_the_way_out_too() -> None:
+    """Administratively prohibited: an egress rule is missing."""
+    refused = guest("vm1", down(1, 3, "F"), gateway=UP)
+    refused.details["fresh"] = ADMIN_PROHIBITED
+    assert causes(one(analysed(refused), "vm1", "fresh")) == ["firewall missing"]
+
+
 def test_a_reset_after_the_router_came_back_may_be_anybodys() -> None:
     """The router or the guest could have sent it: nothing is claimed."""
     refused = harness(down(1, 3, "F"))
@@ -199,11 +231,10 @@ def test_a_reset_after_the_router_came_back_may_be_anybodys() -> None:
 
 def test_another_clock_changes_nothing() -> None:
     """A guest whose clock is hours off tells the same story."""
-    trial = analysed(
-        replaced(guest("vm1", down(1, 3), gateway=down(1, 2), clock_s=7200.0)), harness(down(1, 4))
-    )  # fmt: skip
-    assert told(one(trial, "vm1", "fresh")) == [("router gone", 1.0, 2.0), ("NAT missing", 2.0, 3.0)]
-    assert told(one(trial, "harness", "syn")) == [("router gone", 1.0, 2.0), ("firewall missing", 2.0, 4.0)]
+    away = guest("vm1", down(1, 3), gateway=down(1, 2), clock_s=7200.0)
+    trial = analysed(replaced(away, 1.93), harness(down(1, 4)))
+    assert told(one(trial, "vm1", "fresh")) == [("router gone", 1.0, 1.93), ("NAT missing", 1.93, 3.0)]
+    assert told(one(trial, "harness", "syn")) == [("router gone", 1.0, 1.93), ("firewall missing", 1.93, 4.0)]
 
 
 def test_a_blind_window_has_no_cause() -> None:

@@ -56,8 +56,7 @@ def _explained(judge: _Judge, result: StreamResult) -> StreamResult:
 
 
 def _window(judge: _Judge, result: StreamResult, window: OutageWindow) -> OutageWindow:
-    if window.blind:
-        return window
+    """A window with its phases; a blind one has none, since its estimate is nothing."""
     refusals = judge.scene.refusals.get((result.node, result.stream.name), Refusals())
     began_s = span(window, result.stream.interval_s).last_up_s
     phases = tuple(_phases(Case(judge.scene, result, window, refusals, began_s, judge.leads.get(_path(result), ()))))
