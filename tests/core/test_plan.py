@@ -7,7 +7,7 @@ import pytest
 
 from vrbench.core.method import Method
 from vrbench.core.model import Endpoint, Environment, Guest
-from vrbench.core.plan import Plan, expected_streams, make_plan
+from vrbench.core.plan import Plan, expected_streams, make_plan, session_streams
 from vrbench.core.profile import load_profile
 
 KINDS = {
@@ -86,6 +86,14 @@ def test_costs_add_up_to_what_leaves_us() -> None:
     shown = [how for what, how in plan.lines if not what]
     assert len(shown) == len(plan.costs)
     assert "ssh.auth: 0.6 probes/s, 0.6 connections/s, 1.8 sshd processes/s" in shown
+
+
+@pytest.mark.parametrize(("interval", "vms", "every_s"), [("200ms", 2, 0.2), ("10ms", 2, 0.1), ("10ms", 200, 0.5)])
+def test_sessions_echo_no_more_often_than_this_machine_bears(interval: str, vms: int, every_s: float) -> None:
+    """The probes' interval, but neither under 100 ms nor more than 400 echoes a second over all."""
+    plan = plan_of(f"probes.interval={interval}", f"environment.vms={vms}")
+    assert next(s.interval_s for s in session_streams(plan, environment())) == pytest.approx(every_s)
+    assert next(c for c in plan.costs if c.kind == "tcp.session").probes_per_s == pytest.approx(vms / every_s)
 
 
 def test_a_method_stored_before_there_were_switches_is_read() -> None:

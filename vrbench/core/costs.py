@@ -14,6 +14,8 @@ from vrbench.core.profile import ProbesTable, Profile
 LOGIN_PROCESSES = 3
 SESSION_PROCESSES = 2
 FINEST_GATEWAY_S = 0.05
+FINEST_SESSION_S = 0.1
+MOST_ECHOES_PER_S = 400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def costs(profile: Profile) -> tuple[Cost, ...]:
         "icmp.persistent": Cost("icmp.persistent", vms / p.interval),
         "ssh.syn": Cost("ssh.syn", every),
         "ssh.banner": Cost("ssh.banner", banners, banners, banners),
-        "tcp.session": Cost("tcp.session", vms / p.interval, kept=vms),
+        "tcp.session": Cost("tcp.session", vms / session_interval_s(profile), kept=vms),
         "dns": Cost("dns", vms / p.dns_interval),
         "ssh.auth": Cost("ssh.auth", logins, logins, LOGIN_PROCESSES * logins),
     }
@@ -55,6 +57,15 @@ def costs(profile: Profile) -> tuple[Cost, ...]:
     control = ((vms if vms > 1 else 0) + bool(p.control_target)) / p.interval
     beside = (Cost("control", control), Cost("gateway", gateway))
     return (*(found[kind] for kind in kinds(p)), *(cost for cost in beside if cost.probes_per_s))
+
+
+def session_interval_s(profile: Profile) -> float:
+    """How often a session echoes: as often as the other probes, but no more than this machine can bear.
+
+    An echo costs it about half a millisecond, fifty times what a ping does, and it need not be finer: what it tells is
+    whether and when, and TCP itself waits for 200 ms at least before it sends again.
+    """
+    return max(profile.probes.interval, FINEST_SESSION_S, profile.environment.vms / MOST_ECHOES_PER_S)
 
 
 def gateway_interval_s(probes: ProbesTable) -> float:

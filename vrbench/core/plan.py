@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from vrbench.core.costs import Cost, costs, gateway_interval_s, kinds
+from vrbench.core.costs import Cost, costs, gateway_interval_s, kinds, session_interval_s
 from vrbench.core.method import Method
 from vrbench.core.model import Direction, Environment, Stream
 from vrbench.core.profile import LabTable, Profile
@@ -200,7 +200,7 @@ def session_streams(plan: Plan, environment: Environment) -> tuple[Stream, ...]:
             "tcp-ingress",
             "established",
             f"{g.public_ip}:{g.public_port}",
-            plan.profile.probes.interval,
+            session_interval_s(plan.profile),
         )
         for g in environment.guests
     )

@@ -14,6 +14,7 @@ import collections
 import secrets
 import select
 import struct
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from vrbench.side_by_side import Stop, side_by_side
 SESSION_RESET, SESSION_CLOSED, SESSION_GIVEN_UP, SESSION_OVER = 7, 8, 9, 10
 REASONS = {End.RESET: SESSION_RESET, End.CLOSED: SESSION_CLOSED, End.GIVEN_UP: SESSION_GIVEN_UP}
 MAX_UNANSWERED = 256  # more than a threshold's worth at the finest interval, and small enough for any socket's buffer
+TURN_S = 0.001  # how long one of the connections' threads may keep the others and the echo's time waiting
 OPEN_S = 10.0
 OPEN_TRIES = 3
 _SLOT = struct.Struct(">I")
@@ -74,6 +76,7 @@ class Sessions(Prober):
     held_ns = STALLED_NS  # several threads take turns here, and a byte that left late is still in its order
 
     def __init__(self, streams: list[dict[str, Any]], log: Log, user: str, key: Path, pins: HostKeyPins) -> None:
+        sys.setswitchinterval(TURN_S)
         self.log = log
         targets = [split_target(stream["target"]) for stream in streams]
         opened = side_by_side(targets, lambda target, stop: open_session(target, user, key, pins, stop))
