@@ -3,8 +3,9 @@
 On the guest network keepalived advertises once a second (VRRP 2, authenticated, protocol 51). A backup that has heard
 nothing for three seconds and its skew (256 - priority, in 256ths of a second) becomes primary: it takes the gateways'
 addresses, announces them, and its notify script does the rest as CloudStack's does: public links up, default route,
-public addresses announced, the connections that conntrackd knows committed to the kernel, dnsmasq started. Whoever is
-not primary has its public links down, although its public addresses stand ready on them, the same as its peer's.
+public addresses announced, the connections that conntrackd knows committed to the kernel, dnsmasq started. (It is told
+by a pipe: what keepalived starts itself gives up its groups, which a user namespace does not allow.) Whoever is not
+primary has its public links down, although its public addresses stand ready on them, the same as its peer's.
 These timers are the protocol's own: the lab's time scale does not touch them.
 
 ``nopreempt``: a router that comes back finds a primary and stays backup. One that hears no advertisements although
@@ -40,7 +41,7 @@ _ACTIVE = re.compile(r"cache (internal|external):\s+current active connections:\
 _KEEPALIVED = """\
 global_defs {{
   router_id {node}
-  script_user root
+  vrrp_notify_fifo {directory}/notify.fifo
 }}
 vrrp_instance inside_network {{
   state BACKUP
@@ -56,7 +57,6 @@ vrrp_instance inside_network {{
   virtual_ipaddress {{
 {addresses}
   }}
-  notify "{directory}/notify.sh"
 }}
 """
 
@@ -109,25 +109,32 @@ table ip deaf {
 }
 """
 
-# $3 is MASTER, BACKUP, FAULT or STOP; one transition at a time.
+# Reads what keepalived says, one transition at a time: INSTANCE "inside_network" MASTER|BACKUP|FAULT|STOP PRIORITY.
+# (It says more, such as that a primary has met a lesser one; that changes nothing here.)
 _NOTIFY = """\
 #!/bin/sh
-cd {directory} && exec 9>notify.lock && flock 9 && exec >>notify.log 2>&1
-echo "$(date +%s.%N) $3"
+cd {directory} || exit 1
+exec 0<>notify.fifo >>notify.log 2>&1
 tell() {{ echo "$1" >state.new && mv state.new state; }}
 commit() {{ conntrackd -C conntrackd.conf -c; conntrackd -C conntrackd.conf -f; }}
 links() {{ ip -batch primary.ip; {announce} & }}
-if [ "$3" = MASTER ]; then
-  {take_over}
-  conntrackd -C conntrackd.conf -R; conntrackd -C conntrackd.conf -B
-  {stop_dns}; {start_dns}
-  tell PRIMARY
-else
-  ip -batch backup.ip
-  {stop_dns}
-  if [ "$3" = BACKUP ]; then conntrackd -C conntrackd.conf -t; conntrackd -C conntrackd.conf -n; fi
-  case "$3" in FAULT) tell FAULT ;; *) tell BACKUP ;; esac
-fi
+retire() {{ ip -batch backup.ip; {stop_dns}; }}
+while read -r _ _ became _; do
+  echo "$(date +%s.%N) $became"
+  case "$became" in
+  MASTER)
+    {take_over}
+    conntrackd -C conntrackd.conf -R; conntrackd -C conntrackd.conf -B
+    {stop_dns}; {start_dns}
+    tell PRIMARY ;;
+  BACKUP)
+    retire
+    conntrackd -C conntrackd.conf -t; conntrackd -C conntrackd.conf -n
+    tell BACKUP ;;
+  STOP) retire; tell BACKUP ;;
+  FAULT) retire; tell FAULT ;;
+  esac
+done
 """
 
 
@@ -146,7 +153,6 @@ class Redundancy:
         for name, text in texts.items():
             file = self.directory / (name + ".new")
             file.write_text(text, encoding="ascii")
-            file.chmod(0o700 if name.endswith(".sh") else 0o600)
             file.replace(self.directory / name)
         return changed
 
@@ -155,10 +161,12 @@ class Redundancy:
         return self._keepalived() is not None
 
     def start(self) -> None:
-        """conntrackd, then keepalived: the router takes its place as backup."""
+        """conntrackd, who does what keepalived says, and keepalived: the router takes its place as backup."""
         d = self.directory
-        if not (d / "conntrackd.ctl").exists():
+        if not (d / "notify.fifo").exists():
             self._enter(f"conntrackd -C {d}/conntrackd.conf -d")
+            os.mkfifo(d / "notify.fifo", 0o600)
+            self._enter(f"sh {d}/notify.sh &")
         pids = f"-p {d}/keepalived.pid -r {d}/vrrp.pid"
         self._enter(f"keepalived -n -l -D --vrrp -f {d}/keepalived.conf {pids} </dev/null >>{d}/keepalived.log 2>&1 &")
 

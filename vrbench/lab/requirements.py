@@ -20,7 +20,6 @@ PACKAGES: Mapping[str, str] = {
     "ping": "iputils-ping",
     "unshare": "util-linux",
     "nsenter": "util-linux",
-    "flock": "util-linux",
     "dnsmasq": "dnsmasq-base",
     "keepalived": "keepalived",
     "conntrackd": "conntrackd",
