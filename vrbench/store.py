@@ -30,7 +30,7 @@ from typing import Any
 from vrbench import __version__
 from vrbench.core.analysis import analyze_trial
 from vrbench.core.calibrated import MachineVerdict
-from vrbench.core.facts import Context, NodeClock, TrialFacts
+from vrbench.core.facts import Caveat, CaveatKind, Context, NodeClock, TrialFacts
 from vrbench.core.failures import Failure, count_failures
 from vrbench.core.method import Method
 from vrbench.core.model import Direction, Endpoint, Environment, Guest, Stream
@@ -308,6 +308,7 @@ def _facts(stored: dict[str, Any]) -> TrialFacts:
     for several in ("agents_lost", "guests_rebooted", "probers_failed"):
         fields[several] = tuple(stored[several])
     fields["expected"] = tuple((node, _stream(stream)) for node, stream in stored.get("expected", ()))
+    fields["doubts"] = tuple(Caveat(CaveatKind(c["kind"]), c["detail"]) for c in stored.get("doubts", ()))
     return TrialFacts(**fields)
 
 

@@ -13,6 +13,7 @@ import pytest
 from tests.probes.box import Box, routed_box
 from tests.probes.rig import HARNESS, ROUTER
 from tests.probes.servers import start_sshd
+from vrbench.core.facts import Caveat, CaveatKind
 from vrbench.core.model import Environment, Guest
 from vrbench.core.plan import make_plan
 from vrbench.core.profile import load_profile
@@ -34,7 +35,7 @@ def test_a_good_guest_leaves_no_doubt() -> None:
     ("found", "words"),
     [
         ({"maxstartups": "10:30:100"}, "MaxStartups 10:30:100"),
-        ({"persourcepenalties": "crash:90 authfail:5"}, "PerSourcePenalties is on"),
+        ({"persourcepenalties": "crash:90 authfail:5", "openssh": "10.0"}, "PerSourcePenalties is on"),
         ({"cloud-init": "124"}, "had not finished"),
         ({"cloud-init": "1"}, "reports errors"),
     ],
@@ -42,7 +43,15 @@ def test_a_good_guest_leaves_no_doubt() -> None:
 def test_what_may_fake_an_outage_is_said(found: dict[str, str], words: str) -> None:
     """Each setting that lets sshd refuse probes of a network that is up."""
     (doubt,) = judge({**GOOD, **found}).doubts
-    assert words in doubt
+    assert words in doubt.detail
+
+
+@pytest.mark.parametrize(("openssh", "doubted"), [("9.7", False), ("9.8", True), ("10.0", True)])
+def test_settings_that_can_not_be_read_are_those_of_the_version(openssh: str, doubted: bool) -> None:
+    """Without the right to read them, OpenSSH from 9.8 on must be expected to have its penalties on."""
+    doubts = judge({"python": "p", "icmp": "3", "openssh": openssh}).doubts
+    assert bool(doubts) is doubted
+    assert judge({**GOOD, "openssh": openssh, "persourcepenalties": "no"}).doubts == ()
 
 
 @pytest.mark.parametrize(("lacking", "words"), [("python", "no Python 3.6"), ("icmp", "may not send ICMP")])
@@ -53,8 +62,10 @@ def test_what_no_agent_can_do_without_is_told(lacking: str, words: str) -> None:
 
 def test_a_doubt_is_said_once_for_all_guests() -> None:
     """Ten guests of one template give one line."""
-    same = Readiness(doubts=("sshd is shy",))
-    assert noted({"vm1": same, "vm2": Readiness(), "vm3": same}) == ("vm1, vm3: sshd is shy",)
+    same = Readiness(doubts=(Caveat(CaveatKind.SSHD_LIMITS, "it is shy"),))
+    assert noted({"vm1": same, "vm2": Readiness(), "vm3": same}) == (
+        Caveat(CaveatKind.SSHD_LIMITS, "vm1, vm3: it is shy"),
+    )
 
 
 @dataclass(frozen=True)
@@ -112,7 +123,7 @@ def test_a_cloud_init_that_never_ends_is_not_waited_for_for_ever(booting: Bootin
     booting.cloud_init("#!/bin/sh\nexec sleep 60\n")
     began = time.monotonic()
     (note,) = booting.start().await_guests(3)
-    assert "vm1: cloud-init had not finished" in note
+    assert note == Caveat(CaveatKind.BOOT_DOUBTFUL, "vm1: cloud-init had not finished")
     assert time.monotonic() - began < 15
 
 
@@ -131,7 +142,8 @@ def test_an_sshd_with_its_defaults_is_told(booting: Booting) -> None:
     """The real sshd's own words on how many connections it takes."""
     booting.sshd_config(f"HostKey {booting.etc_ssh.parent / 'guest0_key'}")
     (note,) = booting.start().await_guests(30)
-    assert note.startswith("vm1: sshd may refuse banner probes although the network is up (MaxStartups 10:")
+    assert note.kind is CaveatKind.SSHD_LIMITS
+    assert note.detail.startswith("vm1: MaxStartups 10:")
 
 
 @pytest.mark.lab

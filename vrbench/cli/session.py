@@ -24,7 +24,7 @@ from vrbench.cloud.operations import RunningOperation
 from vrbench.cloud.preflight import Resolved, preflight
 from vrbench.cloud.removal import TeardownReport
 from vrbench.cloud.teardown import teardown
-from vrbench.core.facts import Context, TrialFacts
+from vrbench.core.facts import Caveat, Context, TrialFacts
 from vrbench.core.model import Environment
 from vrbench.core.plan import EnvironmentPlan, Plan, expected_streams, guests_behind, short_name, user_data
 from vrbench.core.results import Run
@@ -76,6 +76,7 @@ class Session:
     keep: bool = False
     reuse: RunDir | None = None
     _journal: Journal | None = None
+    _doubts: tuple[Caveat, ...] = ()
     _left: tuple[str, ...] = ()
     _awaited: tuple[str, ...] = ()
     _problems: tuple[str, ...] = ()
@@ -178,8 +179,9 @@ class Session:
         keys = self.reuse or self.store
         sensors = Sensors(self.plan, environment, keys.key, HostKeyPins(keys.known_hosts))
         self.screen.phase(f"waiting for SSH on {len(environment.guests)} VMs", "trial 1")
-        for words in sensors.await_guests(p.environment.boot_timeout):
-            self.screen.note(words)
+        self._doubts = sensors.await_guests(p.environment.boot_timeout)
+        for doubt in self._doubts:
+            self.screen.note(str(doubt))
         silent = sensors.silent_addresses()
         if silent:
             self.screen.note(f"no answer to ping from: {', '.join(silent)} (SSH works; the figures don't need it)")
@@ -197,7 +199,9 @@ class Session:
         expected, behind = expected_streams(self.plan, environment), guests_behind(environment)
 
         def note(facts: TrialFacts) -> None:
-            self.store.write_facts(replace(facts, lab=self.in_lab, expected=expected, behind=behind))
+            self.store.write_facts(
+                replace(facts, lab=self.in_lab, expected=expected, behind=behind, doubts=self._doubts)
+            )
 
         facts = run_trial(number, limits, observation, operation, self.screen, SystemClock(), note)
         note(facts)

@@ -39,7 +39,7 @@ _NO_TIME = _table(bytes(range(LATEST_NS >> 56, 256)))
 _UNLIKE = _table(bytes(range(1, 256)))
 _MANY = struct.Struct(f"{SIZE}s" * 256)
 _RUN = re.compile(bytes([YES, ord("+")]))
-_KNOWN = (Kind.SENT, Kind.REPLY, Kind.REFUSED, Kind.FAILED, Kind.AMBIGUOUS)
+_KNOWN = (Kind.SENT, Kind.REPLY, Kind.REFUSED, Kind.FAILED, Kind.AMBIGUOUS, Kind.TURNED_AWAY)
 
 
 @dataclass(slots=True)
@@ -65,6 +65,7 @@ class LogColumns:
 
     streams: tuple[StreamColumns, ...]
     wall_ns: list[int] = field(default_factory=list)
+    turned_away: Counter[tuple[int, int]] = field(default_factory=Counter)  # by stream and Refusal
     end_ns: int = 0
     newest_ns: int = 0
 
@@ -110,13 +111,15 @@ def _file(columns: LogColumns, kind: Kind, records: bytes) -> None:
     elif kind is Kind.END:
         columns.end_ns = _times(records)[-1]
     elif kind in _KNOWN:
+        if kind is Kind.TURNED_AWAY:
+            columns.turned_away.update((r[1], r[2]) for r in RECORD.iter_unpack(records))
         for index, slots, times in _by_stream(records):
             _enter(columns.streams[index], kind, slots, times)
 
 
 def _enter(stream: StreamColumns, kind: Kind, slots: array[int], times: array[int]) -> None:
     """File records of one stream and kind; the last send counts, and the first answer."""
-    if kind is Kind.AMBIGUOUS:
+    if kind in (Kind.AMBIGUOUS, Kind.TURNED_AWAY):
         stream.ambiguous.update(slots)
         return
     if kind in (Kind.SENT, Kind.FAILED):

@@ -32,6 +32,9 @@ class CaveatKind(StrEnum):
     PROBER_STALLED = "prober-stalled"
     INTERRUPTED = "interrupted"
     WITHOUT_PYTHON = "without-python"
+    SSHD_LIMITS = "sshd-limits"
+    TURNED_AWAY = "turned-away"
+    BOOT_DOUBTFUL = "boot-doubtful"
     LAB = "lab"
 
 
@@ -57,6 +60,9 @@ WORDING = {
     CaveatKind.PROBER_STALLED: "a prober sent nothing for a second or more of an outage: its machine may be at fault",
     CaveatKind.INTERRUPTED: "the trial was interrupted",
     CaveatKind.WITHOUT_PYTHON: "guests without Python were probed with ping, whose send times are known less exactly",
+    CaveatKind.SSHD_LIMITS: "a guest's sshd may turn banner probes away although the network is up",
+    CaveatKind.TURNED_AWAY: "sshd turned probes away for its own limits; they count as neither up nor down",
+    CaveatKind.BOOT_DOUBTFUL: "a guest may not have booted to its end: what it still changes may look like an outage",
     CaveatKind.LAB: "measured on the embedded lab: it shows mechanisms, not the speed of CloudStack",
 }
 
@@ -93,7 +99,7 @@ class TrialFacts:
     ``requested_ns`` is CLOCK_MONOTONIC of the harness just before the operation was sent, ``observed_ns`` when the
     probers were told to stop (0: not known); ``job_s`` seconds from the request to the first look that saw the job
     ended. ``expected``: (node, stream) of everything that was to be probed. ``behind``: the
-    guest behind each public end.
+    guest behind each public end. ``doubts``: what was found before the trials.
     """
 
     number: int
@@ -113,6 +119,7 @@ class TrialFacts:
     observed_ns: int = 0
     expected: tuple[tuple[str, Stream], ...] = ()
     behind: dict[str, str] = field(default_factory=dict)
+    doubts: tuple[Caveat, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ REASONS = {
     Refusal.HOST_KEY: Failure.HOST_KEY_CHANGED,
     Refusal.BROKEN_OFF: Failure.BROKEN_OFF,
 }
+STEPS = (Kind.CONNECTED, Kind.GREETED, Kind.REPLY, Kind.REFUSED, Kind.AMBIGUOUS, Kind.TURNED_AWAY)
 ICMP = 0x0300  # from here on a refusal's detail is an ICMP type and code
 
 
@@ -69,7 +70,7 @@ def count_failures(log: bytes, threshold_s: float, since_ns: int = 0) -> dict[St
         attempt = attempts[r.stream].get(r.slot)
         if r.kind is Kind.SENT and r.stream in layers:
             attempts[r.stream][r.slot] = _Attempt(r.t_ns)
-        elif attempt and r.kind in (Kind.CONNECTED, Kind.GREETED, Kind.REPLY, Kind.REFUSED, Kind.AMBIGUOUS):
+        elif attempt and r.kind in STEPS:
             attempt.steps.setdefault(r.kind, r.t_ns)
             attempt.refused = r.detail if r.kind is Kind.REFUSED else attempt.refused
     threshold_ns = round(threshold_s * 1e9)
@@ -88,7 +89,7 @@ def failure(layer: str, attempt: _Attempt, threshold_ns: int, end_ns: int) -> Fa
     due_ns = attempt.sent_ns + threshold_ns
     steps = attempt.steps
     in_time = {kind for kind, t_ns in steps.items() if t_ns <= due_ns}
-    if Kind.REPLY in in_time or Kind.AMBIGUOUS in steps:
+    if Kind.REPLY in in_time or Kind.AMBIGUOUS in steps or Kind.TURNED_AWAY in steps:
         return None
     if Kind.REFUSED in in_time:
         return Failure.UNREACHABLE if attempt.refused >= ICMP else REASONS.get(Refusal(attempt.refused))

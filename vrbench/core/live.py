@@ -104,7 +104,7 @@ class LiveLog:
                 self._tracks[r.stream].pending[r.slot] = r.t_ns
             elif r.kind in (Kind.REPLY, Kind.REFUSED):
                 self._answer(self._tracks[r.stream], r)
-            elif r.kind is Kind.AMBIGUOUS:  # neither up nor down: as if it had never been sent
+            elif r.kind in (Kind.AMBIGUOUS, Kind.TURNED_AWAY):  # neither up nor down: as if it had never been sent
                 self._tracks[r.stream].pending.pop(r.slot, None)
                 self._tracks[r.stream].answers.pop(r.slot, None)
 

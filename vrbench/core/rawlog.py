@@ -42,6 +42,7 @@ class Kind(IntEnum):
     END = 7  # the prober stopped in good order at t_ns; after this, silence is not loss
     AMBIGUOUS = 8  # neither up nor down: a reset was contradicted by the repeated probe, or the prober was held up
     GREETED = 9  # auth probes: the identification string came, the login was still to come
+    TURNED_AWAY = 10  # banner and auth probes: sshd's own limit, detail = Refusal: neither up nor down
     # A neighbour entry of the machine that probes (of no stream) is like this from t_ns on: its MAC address, where it
     # has one (detail = the upper 16 bits, slot = the lower 32), and right after it the entry itself.
     NEIGHBOUR_MAC = 16
@@ -61,6 +62,8 @@ class Refusal(IntEnum):
     SESSION_CLOSED = 8  # its far end closed it
     SESSION_GIVEN_UP = 9  # this machine's TCP gave it up after many minutes of silence
     SESSION_OVER = 10  # it had ended before this slot, for a reason that an earlier slot has
+    STARTUPS = 11  # connected, and sshd said that it has too many who have not logged in (MaxStartups)
+    PENALTY = 12  # connected, and sshd said that it has shut this machine out for a while (PerSourcePenalties)
     DNS = 0x0100  # | rcode: the resolver answered with an error (SERVFAIL 2, REFUSED 5, …)
 
 

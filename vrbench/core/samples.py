@@ -145,6 +145,7 @@ class NodeLog:
     ended: bool
     wall_ns: tuple[int, ...]
     method: str = ""
+    turned_away: tuple[tuple[str, int, int], ...] = ()  # stream, why (Refusal), how many probes
 
     @property
     def grain_s(self) -> float:
@@ -166,7 +167,9 @@ def read_log(log: bytes, zero_ns: int, threshold_s: float) -> NodeLog:
         StreamSamples(h.stream, _judge(h, c, end_ns, zero_ns, threshold_ns), h.grain_ns / 1e9)
         for h, c in zip(header.streams, columns.streams, strict=True)
     )
-    return NodeLog(header.node, header.started_ns, judged, bool(columns.end_ns), tuple(columns.wall_ns), header.method)
+    turned_away = tuple((judged[i].stream.name, why, count) for (i, why), count in sorted(columns.turned_away.items()))
+    wall_ns = tuple(columns.wall_ns)
+    return NodeLog(header.node, header.started_ns, judged, bool(columns.end_ns), wall_ns, header.method, turned_away)
 
 
 def _judge(header: StreamHeader, columns: StreamColumns, end_ns: int, zero_ns: int, threshold_ns: int) -> Samples:

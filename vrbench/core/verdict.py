@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from vrbench.core.facts import Caveat, CaveatKind, TrialFacts
 from vrbench.core.method import Method
 from vrbench.core.model import Direction, OutageWindow, Outcome, Verdict
+from vrbench.core.rawlog import Refusal
 from vrbench.core.results import MEASURED, StreamResult
 from vrbench.core.samples import NodeLog, stretches
 from vrbench.core.windows import BLIND_GAPS
@@ -44,14 +45,14 @@ def judge(
 ) -> tuple[Verdict, tuple[Caveat, ...]]:
     """The trial's verdict and every caveat that applies, worst first."""
     found = [*_of_the_run(facts, method), *_of_the_clocks(facts, nodes), *_of_the_streams(streams, method)]
-    found += [*_of_the_probers(nodes), *_of_the_stalls(streams, facts)]
+    found += [*facts.doubts, *_of_the_probers(nodes), *_of_the_stalls(streams, facts)]
     shares = {s.stream.name: s.gap_share for s in streams if s.samples and not _beside(s)}
     gappy = [f"{name} {share:.2%}" for name, share in shares.items() if share > SKIPPED_TOLERATED]
     if gappy:
         found.append(Caveat(CaveatKind.SLOTS_SKIPPED, _names(gappy)))
     kinds = {c.kind for c in found}
     verdict = Verdict.VALID
-    if kinds & UNSETTLING or max(shares.values(), default=0.0) > SKIPPED_DECISIVE:
+    if kinds & UNSETTLING or max(shares.values(), default=0.0) > SKIPPED_DECISIVE or _shut_out(nodes, streams):
         verdict = Verdict.UNKNOWN
     if kinds & INVALIDATING:
         verdict = Verdict.INVALID
@@ -81,10 +82,14 @@ def _of_the_run(facts: TrialFacts, method: Method) -> Iterator[Caveat]:
 
 
 def _of_the_probers(nodes: Sequence[NodeLog]) -> Iterator[Caveat]:
-    """How guests without Python were probed: each way once, with the grain of its send times."""
+    """How guests without Python were probed, each way once, with its grain; and whom sshd would not talk to."""
     ways = sorted({f"{n.method}, to {n.grain_s * 1000:.0f} ms" for n in nodes if n.grain_s})
     if ways:
         yield Caveat(CaveatKind.WITHOUT_PYTHON, "; ".join(ways))
+    limits = {Refusal.STARTUPS: "MaxStartups", Refusal.PENALTY: "PerSourcePenalties"}
+    turned_away = [f"{name} {n} times, {limits[Refusal(why)]}" for node in nodes for name, why, n in node.turned_away]
+    if turned_away:
+        yield Caveat(CaveatKind.TURNED_AWAY, _names(turned_away))
 
 
 def _of_the_stalls(streams: Sequence[StreamResult], facts: TrialFacts) -> Iterator[Caveat]:
@@ -100,6 +105,12 @@ def _of_the_stalls(streams: Sequence[StreamResult], facts: TrialFacts) -> Iterat
     }
     if held:
         yield Caveat(CaveatKind.PROBER_STALLED, _names(sorted(held)))
+
+
+def _shut_out(nodes: Sequence[NodeLog], streams: Sequence[StreamResult]) -> bool:
+    """Whether sshd turned away two or more probes of a stream in a row: what was down meanwhile, nobody saw there."""
+    turned_away = {name for node in nodes for name, _, _ in node.turned_away}
+    return any(w.blind or w.gaps for s in streams if s.stream.name in turned_away for w in s.windows)
 
 
 def _of_the_clocks(facts: TrialFacts, nodes: Sequence[NodeLog]) -> Iterator[Caveat]:

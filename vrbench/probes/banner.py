@@ -25,6 +25,7 @@ from vrbench.probes.engine import (
     REPLY,
     SENT,
     STALLED_NS,
+    TURNED_AWAY,
     Log,
     Prober,
     icmp_error,
@@ -35,6 +36,10 @@ from vrbench.probes.syn import REFUSED_RST, split_target
 
 REFUSED_CLOSED = 2
 REFUSED_NOT_SSH = 3
+REFUSED_STARTUPS = 11
+REFUSED_PENALTY = 12
+# What sshd says before it hangs up on us for its own reasons: its port answers, and the network is up.
+_TURNED_AWAY = {b"Exceeded MaxStartups": REFUSED_STARTUPS, b"Not allowed at this time": REFUSED_PENALTY}
 LATE_NS = 2_000_000_000  # after its start, how long a connection is kept for its banner
 MAX_GREETING = 1024  # bytes of other lines that may precede the identification (RFC 4253 section 4.2)
 _ERRNO_AS_ICMP = {errno.ENETUNREACH: 0x0300, errno.EHOSTUNREACH: 0x0301}
@@ -141,7 +146,7 @@ class Connect(Prober):
         if is_greeting(attempt.greeting):
             self._finish(attempt, REPLY, 0)
         elif not heard or len(attempt.greeting) > MAX_GREETING:
-            self._finish(attempt, REFUSED, REFUSED_NOT_SSH if attempt.greeting else REFUSED_CLOSED)
+            self._finish(attempt, *refusal_of(attempt.greeting))
 
     def _finish(self, attempt: Attempt, kind: int, detail: int) -> None:
         now = monotonic_ns()
@@ -157,6 +162,14 @@ class Connect(Prober):
 def is_greeting(heard: bytes) -> bool:
     """Whether that holds a whole SSH identification line."""
     return any(line.startswith(b"SSH-") for line in heard.split(b"\n")[:-1])
+
+
+def refusal_of(heard: bytes) -> tuple[int, int]:
+    """Kind and reason of a connection that ended with these words instead of a greeting."""
+    for words, reason in _TURNED_AWAY.items():
+        if heard.startswith(words):
+            return TURNED_AWAY, reason
+    return REFUSED, REFUSED_NOT_SSH if heard else REFUSED_CLOSED
 
 
 def reason_of(sock: socket.socket, code: int) -> int:

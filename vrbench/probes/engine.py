@@ -27,7 +27,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 FORMAT = "vrbench-raw/1"
 RECORD = struct.Struct("<BBHIq")
-SENT, REPLY, REFUSED, FAILED, CONNECTED, WALL, END, AMBIGUOUS, GREETED = 1, 2, 3, 4, 5, 6, 7, 8, 9
+SENT, REPLY, REFUSED, FAILED, CONNECTED, WALL, END, AMBIGUOUS, GREETED, TURNED_AWAY = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 NEIGHBOUR_MAC, NEIGHBOUR = 16, 17
 
 TICK_NS = 50_000_000  # look at the sockets and write the log at least this often

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vrbench.core.analysis import HARNESS
-from vrbench.core.facts import NodeClock
+from vrbench.core.facts import Caveat, NodeClock
 from vrbench.core.live import LiveLog, StreamState
 from vrbench.core.model import Direction, Environment, Guest, Stream
 from vrbench.core.plan import ObserverKind, Plan, guest_streams, harness_streams, short_name
@@ -52,8 +52,8 @@ class Sensors:
         """What probers need that log in by themselves."""
         return Login(self.plan.profile.cloud.ssh_user, self.key, self.pins.path)
 
-    def await_guests(self, deadline_s: float) -> tuple[str, ...]:
-        """Return when every guest has let us in and booted to its end, with what may spoil figures, in words.
+    def await_guests(self, deadline_s: float) -> tuple[Caveat, ...]:
+        """Return when every guest has let us in and booted to its end, with what may spoil figures.
 
         Raises ProbeError: a guest did not let us in before the deadline (with the last reason), or can't probe.
         """

@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from vrbench.core.facts import Caveat, CaveatKind
 from vrbench.remote import Remote
 
 ENOUGH_STARTUPS = 100  # connections that sshd must take before it refuses any: below, banner probes may be refused
 TIMED_OUT = "124"  # what timeout(1) exits with
+PENALTIES_SINCE = (9, 8)  # the OpenSSH that has PerSourcePenalties, on by default
 LOOK_S = 20.0  # what a look may take beside the waiting, many guests sharing a host
 
 # Sets p to the interpreter itself, not to a wrapper that costs the guest more than the agent does; empty without one.
@@ -63,7 +65,9 @@ for kind in socket.SOCK_RAW, socket.SOCK_DGRAM:
     except OSError:
         pass
 ' </dev/null
-$s sshd -T </dev/null | grep -i -e "^maxstartups " -e "^persourcepenalties " | sed "s/^/vrbench /"
+{{ $s sshd -T </dev/null || sshd -G </dev/null; }} | grep -i -e "^maxstartups " -e "^persourcepenalties " |
+  sed "s/^/vrbench /"
+sshd -V 2>&1 </dev/null | grep -o "OpenSSH_[0-9]*[.][0-9]*" | head -n 1 | sed "s/^OpenSSH_/vrbench openssh /"
 exit 0
 """
 )
@@ -77,7 +81,7 @@ class Readiness:
     """
 
     unfit: str = ""
-    doubts: tuple[str, ...] = ()
+    doubts: tuple[Caveat, ...] = ()
     booting: bool = False
 
 
@@ -105,25 +109,35 @@ def judge(found: Mapping[str, str]) -> Readiness:
     return Readiness(doubts=tuple(_doubts(found)), booting=booting)
 
 
-def _doubts(found: Mapping[str, str]) -> Iterable[str]:
+def _doubts(found: Mapping[str, str]) -> Iterable[Caveat]:
     cloud_init = found.get("cloud-init", "0")
     if cloud_init == TIMED_OUT:
-        yield "cloud-init had not finished: what it still changes may look like an outage"
+        yield Caveat(CaveatKind.BOOT_DOUBTFUL, "cloud-init had not finished")
     elif cloud_init != "0":
-        yield "cloud-init reports errors: sshd may not be set up for probing"
+        yield Caveat(CaveatKind.BOOT_DOUBTFUL, "cloud-init reports errors")
+    limits = tuple(_limits(found))
+    if limits:
+        yield Caveat(CaveatKind.SSHD_LIMITS, ", ".join(limits))
+
+
+def _limits(found: Mapping[str, str]) -> Iterable[str]:
+    """What of sshd's settings turns banner probes away; where they can't be read, what its version has by default."""
     startups = found.get("maxstartups", "")
     first = startups.partition(":")[0]
     if first.isdigit() and int(first) < ENOUGH_STARTUPS:
-        yield f"sshd may refuse banner probes although the network is up (MaxStartups {startups})"
-    penalties = found.get("persourcepenalties", "no")
-    if penalties != "no":
-        yield "sshd may shut this machine out for its banner probes (PerSourcePenalties is on)"
+        yield f"MaxStartups {startups}"
+    version = tuple(int(n) for n in found.get("openssh", "0").split("."))
+    if "persourcepenalties" in found:
+        if found["persourcepenalties"] != "no":
+            yield "PerSourcePenalties is on"
+    elif version >= PENALTIES_SINCE and "maxstartups" not in found:
+        yield f"OpenSSH {found['openssh']} has PerSourcePenalties on by default, and its settings can't be read"
 
 
-def noted(readiness: Mapping[str, Readiness]) -> tuple[str, ...]:
+def noted(readiness: Mapping[str, Readiness]) -> tuple[Caveat, ...]:
     """The doubts of all guests, each once, with the guests that it concerns."""
-    concerned: dict[str, list[str]] = {}
+    concerned: dict[Caveat, list[str]] = {}
     for guest, ready in readiness.items():
         for doubt in ready.doubts:
             concerned.setdefault(doubt, []).append(guest)
-    return tuple(f"{', '.join(guests)}: {doubt}" for doubt, guests in concerned.items())
+    return tuple(Caveat(d.kind, f"{', '.join(guests)}: {d.detail}") for d, guests in concerned.items())
