@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.probes.box import Box, routed_box
-from tests.probes.trials import check_truth, reachable, trial
+from tests.probes.trials import check_truth, measured, reachable, trial
 from tests.probes.wallclock import WallClock
 from vrbench.core.facts import CaveatKind
 from vrbench.core.rawlog import RECORD, Kind, decode_header
@@ -81,5 +81,5 @@ def test_a_step_of_an_hour_changes_no_figure(
     assert caveat.detail == "harness, vrb-1-vm1, vrb-1-vm2"
     assert replace(result, caveats=()) == replace(same, caveats=()), "a figure hangs on the wall clock"
     check_truth(result, begun.cuts)
-    for s in result.streams:
+    for s in measured(result):
         assert s.samples[-1].rtt_s is None or s.samples[-1].rtt_s < 0.2

@@ -10,7 +10,7 @@ import pytest
 
 from tests.probes.box import Box, routed_box
 from tests.probes.rig import HARNESS, ROUTER
-from tests.probes.trials import PROFILE, Trial, check_truth, reachable, stopped, trial
+from tests.probes.trials import PROFILE, Trial, check_truth, reachable, stopped, tally, trial
 from vrbench.core.facts import Caveat, CaveatKind
 from vrbench.core.model import Direction, Outcome, Verdict
 from vrbench.core.results import TrialResult
@@ -105,8 +105,8 @@ def test_a_guest_without_a_link_voids_the_trial(under_way: Trial) -> None:
     assert "control/vm2" in caveat(result, CaveatKind.CONTROL_DOWN).detail
     unsent = [s for s in result.of(Direction.EGRESS) if s.node == "vrb-1-vm1"]
     for s in unsent:
-        assert s.count(Outcome.SKIPPED) >= 0.8 * FAULT_S / s.stream.interval_s
-        assert s.count(Outcome.REFUSED) == 0
+        assert tally(s, Outcome.SKIPPED) >= 0.8 * FAULT_S / s.stream.interval_s
+        assert tally(s, Outcome.REFUSED) == 0
 
 
 def test_a_frozen_guest_voids_the_trial(under_way: Trial) -> None:
@@ -157,6 +157,6 @@ def test_what_a_machine_refuses_to_send_is_a_gap(under_way: Trial, how: str) -> 
     harness = [s for s in result.streams if s.stream.name == "control/harness"]
     for s in [*own, *harness, *result.of(Direction.INGRESS, "syn")]:
         assert s.outages == (), s.stream.name
-        assert s.count(Outcome.SKIPPED) >= 0.8 * FAULT_S / s.stream.interval_s, s.stream.name
+        assert tally(s, Outcome.SKIPPED) >= 0.8 * FAULT_S / s.stream.interval_s, s.stream.name
     assert result.verdict is Verdict.UNKNOWN
     assert "harness" in caveat(result, CaveatKind.PROBER_STALLED).detail

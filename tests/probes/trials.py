@@ -15,10 +15,11 @@ from tests.probes.rig import HARNESS, ROUTER, wait_for
 from tests.probes.servers import start_sshd, stop_server
 from vrbench.core.analysis import analyze_trial
 from vrbench.core.facts import TrialFacts
-from vrbench.core.model import Direction, Endpoint, Environment, Guest
+from vrbench.core.model import Endpoint, Environment, Guest, Outcome
 from vrbench.core.plan import make_plan
 from vrbench.core.profile import load_profile
 from vrbench.core.results import StreamResult, TrialResult
+from vrbench.core.samples import CODES, codes_of
 from vrbench.core.windows import Downtime
 from vrbench.probes.observation import Observation, Sensors
 from vrbench.remote import HostKeyPins, generate_key
@@ -32,6 +33,8 @@ public_ips = {GUESTS}
 [probes]
 interval = "20ms"
 banner_interval = "100ms"
+auth = false
+dns = false
 egress_target = "{HARNESS}"
 control_target = "{ROUTER}"
 """
@@ -178,9 +181,14 @@ def trial(sensors: Sensors, box: Box, folder: Path, baseline_s: float = 1.0) -> 
                 observer.stop()
 
 
+def tally(stream: StreamResult, outcome: Outcome) -> int:
+    """How many of its slots came to that."""
+    return codes_of(stream.samples).count(CODES[outcome])
+
+
 def measured(result: TrialResult) -> list[StreamResult]:
-    """The streams that cross the router."""
-    return [s for s in result.streams if s.stream.direction in (Direction.EGRESS, Direction.INGRESS)]
+    """The streams that make the figures."""
+    return [s for s in result.streams if s.stream.counts]
 
 
 def check_truth(result: TrialResult, cuts: Sequence[Cut], streams: Sequence[StreamResult] | None = None) -> None:
