@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core import reference
-from vrbench.core import columns, lanes
+from vrbench.core import columns, lanes, records
 from vrbench.core.model import Direction, Outcome, Sample, Stream
 from vrbench.core.rawlog import RECORD, Header, Kind, StreamHeader, encode_header
 from vrbench.core.samples import Samples, punctual_share, read_log, stretches
@@ -30,7 +30,7 @@ def _small_blocks() -> Iterator[None]:
     """Borders of blocks, turns and lanes come often, so that short logs cross them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(columns, "BLOCK", 64)
-        patch.setattr(columns, "TURNS", 2)
+        patch.setattr(records, "TURNS", 2)
         yield
 
 

@@ -13,19 +13,25 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 LIMIT = 1 << 61  # numbers are below this: 73 years in nanoseconds
 MISSING = 1 << 62  # stands in a column for a number that is not there: later than any
 YES, NO = 0xFF, 0x00
-
 AT_ONCE = 8192  # 64 KiB of numbers stay in the cache
 _GUARD = 1 << 63
 _BIAS = 1 << 62
-_BORROWED = bytes(YES if top & 0x80 else NO for top in range(256))
-_TOP = MISSING >> 56
-_IS_MISSING = bytes(YES if top == _TOP else NO for top in range(256))
+
+
+def table(yes: Iterable[int]) -> bytes:
+    """For ``bytes.translate``: YES for these values, NO for all others."""
+    chosen = set(yes)
+    return bytes(YES if value in chosen else NO for value in range(256))
+
+
+_NOT_BORROWED = table(range(0x80, 0x100))
+_IS_MISSING = table([MISSING >> 56])
 
 
 @cache
@@ -40,13 +46,13 @@ def _ramp() -> int:
 
 def within(later: array[int], earlier: array[int], limit: int) -> bytes:
     """Where ``later - earlier <= limit``; nothing is known where both are missing."""
-    base = (_clamped(limit) + _GUARD) * _ones()
+    base = (max(-LIMIT, min(limit, LIMIT)) + _GUARD) * _ones()
     return _masked(len(later), lambda at: base + _lanes(earlier, at) - _lanes(later, at))
 
 
 def not_above(column: array[int], limit: int) -> bytes:
-    """Where a number is ``limit`` or less."""
-    base = (_clamped(limit) + _GUARD) * _ones()
+    """Where a number is ``limit`` or less; here numbers may be anything from 0 on that an array holds."""
+    base = (max(-1, min(limit, _GUARD - 1)) + _GUARD) * _ones()
     return _masked(len(column), lambda at: base - _lanes(column, at))
 
 
@@ -93,10 +99,6 @@ def places(mask: bytes) -> Iterator[int]:
         at = mask.find(YES, at + 1)
 
 
-def _clamped(limit: int) -> int:
-    return max(-LIMIT, min(LIMIT, limit))
-
-
 def _lanes(column: array[int], at: int) -> int:
     return int.from_bytes(little(column[at : at + AT_ONCE]), "little")
 
@@ -112,4 +114,4 @@ def little(column: array[int]) -> bytes:
 def _masked(length: int, lanes: Callable[[int], int]) -> bytes:
     """The guard bits of all lanes as a mask; lanes past the end are cut off."""
     tops = [lanes(at).to_bytes(8 * AT_ONCE, "little")[7::8] for at in range(0, length, AT_ONCE)]
-    return b"".join(tops)[:length].translate(_BORROWED)
+    return b"".join(tops)[:length].translate(_NOT_BORROWED)

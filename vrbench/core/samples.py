@@ -26,7 +26,7 @@ from vrbench.core.rawlog import StreamHeader, decode_header
 
 CODES = {outcome: code for code, outcome in enumerate(Outcome)}
 _OUTCOMES = tuple(Outcome)
-_IS = {o: bytes(YES if code == CODES[o] else NO for code in range(256)) for o in Outcome}
+_NOT = lanes.table([NO])
 _NEAR_NS = 1 << 12  # further from a limit than this, rounding to float seconds changes no answer
 
 
@@ -97,9 +97,10 @@ class Samples(Sequence[Sample]):
         """What at least ``share`` of all answers took no longer than (nearest rank), in seconds; 0.0 without any."""
         taken = array("q")
         for outcome, answered_ns in ((Outcome.REPLIED, self.replied_ns), (Outcome.REFUSED, self.refused_ns)):
-            mask = self.outcomes.translate(_IS[outcome])
-            if YES in mask:
-                taken.extend(compress(lanes.differences(answered_ns, self.sent_ns), mask))
+            if self.tally(outcome):
+                took = lanes.differences(answered_ns, self.sent_ns)
+                for begin, end in stretches(self, outcome):
+                    taken.extend(took[begin:end])
         return max(0, _ranked(taken, share) - lanes.raised(0)) / 1e9 if taken else 0.0
 
     def _sample(self, at: int) -> Sample:
@@ -120,10 +121,10 @@ def _ranked(values: array[int], share: float) -> int:
     rank = max(0, math.ceil(share * len(values)) - 1)
     some = sorted(values[::64])
     pivot = some[max(0, int((2 * share - 1) * len(some)))] if 0.5 <= share < 1 else some[0]
-    upper = sorted(value for value in values if value >= pivot)
-    if rank < len(values) - len(upper):
+    below = lanes.not_above(values, pivot - 1)
+    if rank < below.count(YES):
         return sorted(values)[rank]
-    return upper[rank - len(values)]
+    return sorted(compress(values, below.translate(_NOT)))[rank - len(values)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,33 +174,28 @@ def read_log(log: bytes, zero_ns: int, threshold_s: float) -> NodeLog:
 
 
 def _judge(header: StreamHeader, columns: StreamColumns, end_ns: int, zero_ns: int, threshold_ns: int) -> Samples:
-    return Samples(
-        _outcomes(columns, end_ns, threshold_ns),
-        columns.sent,
-        columns.replied,
-        columns.refused,
-        start_ns=header.start_ns,
-        interval_ns=header.interval_ns,
-        zero_ns=zero_ns,
-    )
-
-
-def _outcomes(columns: StreamColumns, end_ns: int, threshold_ns: int) -> bytes:
-    """A code for every slot: each rule overrules those before it."""
-    missing = lanes.missing(columns.sent)
-    replied = lanes.within(columns.replied, columns.sent, threshold_ns)
-    if NO not in replied and YES not in missing and not columns.ambiguous:
-        return bytes([CODES[Outcome.REPLIED]]) * columns.slots
-    settled = lanes.not_above(columns.sent, end_ns - threshold_ns)
-    refused = lanes.within(columns.refused, columns.sent, threshold_ns)
-    codes = bytes([CODES[Outcome.UNKNOWN]]) * columns.slots
-    for mask, outcome in ((settled, Outcome.LOST), (refused, Outcome.REFUSED), (replied, Outcome.REPLIED)):
-        codes = lanes.overlay(codes, mask, CODES[outcome])
-    contradicted = bytearray(codes)
+    sent, replied, refused = map(columns.level, (columns.sent, columns.replied, columns.refused))
+    codes = bytearray()
+    for at in range(0, columns.slots, lanes.AT_ONCE):
+        here = slice(at, at + lanes.AT_ONCE)
+        codes += _outcomes(sent[here], replied[here], refused[here], end_ns, threshold_ns)
     for slot in columns.ambiguous:
-        if slot < columns.slots:
-            contradicted[slot] = CODES[Outcome.UNKNOWN]
-    return lanes.overlay(contradicted, missing, CODES[Outcome.SKIPPED])
+        if slot < columns.slots and codes[slot] != CODES[Outcome.SKIPPED]:
+            codes[slot] = CODES[Outcome.UNKNOWN]
+    return Samples(bytes(codes), sent, replied, refused, 0, header.start_ns, header.interval_ns, zero_ns)
+
+
+def _outcomes(sent: array[int], replied: array[int], refused: array[int], end_ns: int, threshold_ns: int) -> bytes:
+    """A code for every slot: each rule overrules those before it."""
+    missing, up = lanes.missing(sent), lanes.within(replied, sent, threshold_ns)
+    codes = bytes([CODES[Outcome.REPLIED]]) * len(sent)
+    if NO in up or YES in missing:
+        settled, no = lanes.not_above(sent, end_ns - threshold_ns), lanes.within(refused, sent, threshold_ns)
+        codes = bytes([CODES[Outcome.UNKNOWN]]) * len(sent)
+        for mask, outcome in ((settled, Outcome.LOST), (no, Outcome.REFUSED), (up, Outcome.REPLIED)):
+            codes = lanes.overlay(codes, mask, CODES[outcome])
+        codes = lanes.overlay(codes, missing, CODES[Outcome.SKIPPED])
+    return codes
 
 
 def codes_of(samples: Sequence[Sample]) -> bytes:
