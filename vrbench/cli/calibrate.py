@@ -9,31 +9,23 @@ from __future__ import annotations
 import os
 import random
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event, Thread
-from typing import Self
 
 import click
 
-from vrbench.cli.exits import Exit, OperationFailed, UsageProblem
+from vrbench.cli.exits import Exit, UsageProblem
 from vrbench.cli.options import json_option, reports_option
-from vrbench.cli.session import Session, SystemClock
-from vrbench.core.calibration import Calibration, calibrate
-from vrbench.core.injections import NOTHING, Fault, Injection, KnownOutage, Piece, draw_series
-from vrbench.core.model import Environment, Verdict
-from vrbench.core.plan import Plan, expected_streams, make_plan, short_name
-from vrbench.core.ports import JobState
+from vrbench.core.calibration import Calibration
+from vrbench.core.injections import NOTHING, Injection, draw_series
+from vrbench.core.model import Verdict
+from vrbench.core.plan import Plan, make_plan
 from vrbench.core.profile import load_profile
 from vrbench.core.results import TrialResult
 from vrbench.core.values import duration, show_duration
-from vrbench.lab import control
-from vrbench.lab.status import LabError, Moment, Outage
-from vrbench.probes.observation import Sensors
-from vrbench.store import RunDir, new_run_id, replace_json
-from vrbench.trial import TrialLimits, run_trial
+from vrbench.store import RunDir, new_run_id
 
 PROFILE = """
 name = "calibrate"
@@ -65,8 +57,6 @@ VMS = 2
 BANNER_S = 0.1  # the finest there is: every banner costs a guest's sshd a process
 BANNERS_PER_S = 20  # of all guests: their processes share this machine's cores with the probers
 RECOVERY_INTERVALS = 3.5  # of the coarsest stream, between two outages: it must have seen the network up
-ANSWER_S = 10.0  # beyond an outage's length, until the lab must have told of it
-LATER_S = 0.4  # beyond the threshold, for answers that must be late
 OVERHEAD_S = 1.3  # an outage takes this much longer than it lasts, at most: late answers must arrive, flows be marked
 
 
@@ -176,6 +166,7 @@ def _measure(
     plan: Plan, series: Sequence[Injection], seed: int, reports: Path, inside: Path, plain: bool, as_json: bool
 ) -> int:
     """Build, inject and probe inside the lab; print what came of it."""
+    from vrbench.cli.injected import CalibrationSession, compare
     from vrbench.cli.run import BYTES_PER_PROBE, conclude
     from vrbench.cli.screen import make_screen
     from vrbench.cli.signals import Signals
@@ -191,7 +182,7 @@ def _measure(
         ended = session.carry_out(signals)
     if ended.run.trials and session.environment:
         (trial,) = ended.run.trials
-        measured = _compare(trial, session.known, session.environment)
+        measured = compare(trial, session.known, session.environment)
         _show(measured, store, seed, as_json)
         _keep(measured, trial, seed)
         for caveat in trial.caveats if trial.verdict is not Verdict.VALID else ():
@@ -199,130 +190,6 @@ def _measure(
         if measured.good and trial.verdict is Verdict.VALID and not (ended.error or ended.interrupted or ended.left):
             return Exit.OK
     return max(conclude(plan, store, ended), Exit.NOT_VALID)
-
-
-@dataclass
-class CalibrationSession(Session):
-    """A run whose operation is a series of known outages; ``known`` and ``environment`` are there once it is over."""
-
-    series: Sequence[Injection] = ()
-    lab: Path = Path()
-    known: tuple[tuple[Injection, Outage], ...] = ()
-    environment: Environment | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._context = replace(self._context, operation="known-outages")
-
-    def _trial(self, number: int, limits: TrialLimits, sensors: Sensors, environment: Environment) -> None:
-        self.environment = environment
-        nodes = _lab_names(self.lab, environment)
-        late_s = self.plan.profile.probes.threshold + LATER_S
-        with InjectedOutages(self.series, lambda i: inject(self.lab, i, nodes, late_s), self.screen.doing) as operation:
-            observation = sensors.observation(self.store.trial(number))
-            facts = run_trial(number, limits, observation, operation, self.screen, SystemClock())
-        self.known = tuple(operation.done)
-        truth = [{"guest": i.guest, "fault": i.fault, **outage.to_json()} for i, outage in self.known]
-        replace_json(self.store.trial(number) / "truth.json", truth)
-        self.store.write_facts(replace(facts, lab=True, expected=expected_streams(self.plan, environment)))
-        if facts.job_error or not facts.job_finished:
-            raise OperationFailed(f"the outages could not all be injected: {facts.job_error or 'out of time'}")
-
-
-@dataclass
-class InjectedOutages:
-    """A series of outages as the main path's ``Operation``; leaving the block injects no more."""
-
-    series: Sequence[Injection]
-    inject: Callable[[Injection], Outage]
-    say: Callable[[str], None]
-    done: list[tuple[Injection, Outage]] = field(default_factory=list)
-    _stop: Event = field(default_factory=Event)
-    _error: str = ""
-    _thread: Thread | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()  # an outage that is going on ends with its time, or with this process
-
-    def request(self) -> None:
-        self._thread = Thread(target=self._work, name="outages", daemon=True)
-        self._thread.start()
-
-    def poll(self) -> JobState:
-        return JobState(done=bool(self._thread and not self._thread.is_alive()), error=self._error)
-
-    def _work(self) -> None:
-        for number, injection in enumerate(self.series, 1):
-            if self._stop.wait(injection.pause_s):
-                return
-            self.say(f"{number} of {len(self.series)}: {_words(injection)}")
-            if injection.direction == NOTHING:
-                self._stop.wait(injection.seconds)
-                continue
-            try:
-                self.done.append((injection, self.inject(injection)))
-            except LabError as error:
-                self._error = str(error)
-                return
-
-
-def _words(injection: Injection) -> str:
-    if injection.direction == NOTHING:
-        return f"no outage for {injection.seconds:g} s"
-    return f"{injection.fault}: {injection.direction} of {injection.guest or 'all VMs'} for {injection.seconds:.3f} s"
-
-
-def _lab_names(lab: Path, environment: Environment) -> Mapping[str, str]:
-    """What the lab calls the machines of each VM."""
-    nodes = control.ask(lab, {"ask": "status"}, ANSWER_S)["nodes"]
-    by_address = {address: node["name"] for node in nodes for address in node["addresses"]}
-    return {short_name(environment, g.name): by_address[g.ip] for g in environment.guests}
-
-
-def inject(lab: Path, injection: Injection, nodes: Mapping[str, str], late_s: float) -> Outage:
-    """One outage, from inside the lab; returns when it is over. Raises LabError.
-
-    The lab's processes can't be looked up from in here, so its socket is asked without a look whether it runs.
-    """
-    target = nodes[injection.guest] if injection.guest else ""
-    packets = Fault.SILENCE if injection.fault in (Fault.FLAPPING, Fault.BURST) else injection.fault
-    question = {
-        "ask": "outage",
-        "fault": packets.value,
-        "direction": injection.direction,
-        "target": target,
-        "beats": injection.beats,
-        "delay_s": late_s,
-        "held_s": injection.held_s,
-    }
-    return Outage.from_json(control.ask(lab, question, injection.seconds + late_s + ANSWER_S))
-
-
-def _compare(trial: TrialResult, known: Sequence[tuple[Injection, Outage]], environment: Environment) -> Calibration:
-    """The trial's windows beside the outages."""
-    zero = trial.facts.requested_ns
-    outages = [_known(number, i, outage, zero) for number, (i, outage) in enumerate(known, 1)]
-    behind = {f"{e.public_ip}:{e.port}": short_name(environment, e.guest) for e in environment.endpoints}
-    guests = {s.stream.name: behind.get(s.stream.target, short_name(environment, s.node)) for s in trial.streams}
-    clock_error_s = max((c.error_ns for c in trial.facts.clocks.values()), default=0) / 1e9
-    return calibrate(trial.streams, outages, guests, clock_error_s)
-
-
-def _known(number: int, injection: Injection, outage: Outage, zero_ns: int) -> KnownOutage:
-    bound = _piece(*outage.bound, zero_ns) if outage.bound else None
-    pieces = tuple(_piece(start, end, zero_ns) for start, end in outage.pieces)
-    return KnownOutage(number, injection.fault, injection.direction, injection.guest, pieces, bound)
-
-
-def _piece(start: Moment, end: Moment, zero_ns: int) -> Piece:
-    return Piece(
-        (start.monotonic_ns - zero_ns) / 1e9,
-        (end.monotonic_ns - zero_ns) / 1e9,
-        (start.uncertainty_ns + end.uncertainty_ns) / 1e9,
-    )
 
 
 def _keep(measured: Calibration, trial: TrialResult, seed: int) -> None:
@@ -340,21 +207,22 @@ def _keep(measured: Calibration, trial: TrialResult, seed: int) -> None:
 
 
 def _show(measured: Calibration, store: RunDir, seed: int, as_json: bool) -> None:
+    """Every comparison as CSV, the figures on stdout, the picture last: it costs most and says least that is new."""
     import json
 
     from vrbench.report.calibration import as_object, calibration_report, write_csv
     from vrbench.report.plot import write_plot
 
     path, plot = (store.path / f"calibration.{ending}" for ending in ("csv", "svg"))
+    drawn = bool(measured.comparisons)
     write_csv(measured, path)
-    if measured.comparisons:
-        write_plot(measured, plot)
     if as_json:
-        files = {"csv": str(path), "plot": str(plot) if measured.comparisons else None}
+        files = {"csv": str(path), "plot": str(plot) if drawn else None}
         click.echo(json.dumps({"seed": seed, **files, **as_object(measured)}, indent=1, allow_nan=False))
     else:
         from vrbench.cli.console import PatientConsole
 
         PatientConsole().print(calibration_report(measured))
-    picture = f", as a picture: {plot}" if measured.comparisons else ""
-    click.echo(f"seed {seed}; every comparison: {path}{picture}", err=True)
+    if drawn:
+        write_plot(measured, plot)
+    click.echo(f"seed {seed}; every comparison: {path}{f', as a picture: {plot}' if drawn else ''}", err=True)

@@ -13,15 +13,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from vrbench.core.calibration import (
-    Calibration,
-    Comparison,
-    FalseWindow,
-    FaultFigures,
-    Figures,
-    KindFigures,
-    wrong_ones,
-)
+from vrbench.core.calibration import Calibration, FaultFigures, KindFigures, wrong_ones
+from vrbench.core.comparison import Comparison, FalseWindow, Figures
 from vrbench.report.rows import Row
 
 MAX_WRONG = 12

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vrbench.core.calibration import Calibration, Comparison
+from vrbench.core.calibration import Calibration
+from vrbench.core.comparison import Comparison
 from vrbench.report.calibration import verdict
 
 if TYPE_CHECKING:
