@@ -151,6 +151,9 @@ class Dispatcher:
                 done = handler(call)
         except GroundError as error:
             raise errors.internal(str(error)) from error
+        except ApiError as error:
+            events.record_refusal(call, error)
+            raise
         if isinstance(done, Task):
             return self._jobs.submit(call, done)
         return done

@@ -12,6 +12,9 @@ SERIAL = -7514266713085362352  # of the server's class for an id in an error
 BAD_CREDENTIALS = "unable to verify user credentials and/or request signature"
 
 
+UNCLASSIFIED = 9999  # CloudStack's code for an error without one of its own
+
+
 class ApiError(Exception):
     """One refusal; ``code`` is also the HTTP status, ``cs_code`` None where the server leaves it out."""
 
@@ -19,7 +22,7 @@ class ApiError(Exception):
         self,
         code: int,
         text: str,
-        cs_code: int | None = 9999,
+        cs_code: int | None = UNCLASSIFIED,
         wrapper: str | None = None,
         proxies: tuple[tuple[str, str], ...] = (),
     ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vrbench.lab.api.call import Call
+from vrbench.lab.api.errors import UNCLASSIFIED, ApiError
 from vrbench.lab.api.records import Account, Entity, Event, Json, Network, Owned, Rule
 from vrbench.lab.api.responses import stamp
 from vrbench.lab.api.zone import Zone, new_id
@@ -71,6 +72,8 @@ KINDS = {
 }
 ROUTER_STOP = EventKind("ROUTER.STOP", "stopping router Vm", "Network")
 VLAN_ASSIGN = EventKind("ZONE.VLAN.ASSIGN", "assigning zone Vlan", "Network")
+FAILED = {"Error": "Completed", "NotCreated": "Created"}
+CREATES = ("create", "associate", "deploy")
 DEFAULT_FIREWALL = EventKind("FIREWALL.OPEN", "creating firewall rule", "FirewallRule", unnamed=("Created",))
 VOLUME_CREATE = EventKind("VOLUME.CREATE", "creating ROOT volume", "Volume")
 VOLUME_DESTROY = EventKind("VOLUME.DESTROY", "destroying a volume", "Volume")
@@ -84,7 +87,7 @@ def record(
     about: Entity | Resource | None = None,
     parent: str | None = None,
 ) -> str:
-    """Write one entry and return its id; ``state`` Error is a Completed of level ERROR.
+    """Write one entry and return its id; ``state`` Error is a Completed of level ERROR, NotCreated a Created of it.
 
     A state that the kind leaves out is not written, but has an id all the same, for later entries to refer to.
     What is scheduled belongs to the owner of its object, what is done to who does it.
@@ -96,8 +99,8 @@ def record(
         account=owner,
         username=account.user["username"],
         type=kind.type,
-        state="Completed" if state == "Error" else state,
-        level="ERROR" if state == "Error" else "INFO",
+        state=FAILED.get(state, state),
+        level="ERROR" if state in FAILED else "INFO",
         description=_description(kind, state),
         resource_type=kind.resource_type,
         resource=named.uuid if named else None,
@@ -108,6 +111,17 @@ def record(
         with zone.lock:
             zone.add(event)
     return event.uuid
+
+
+def record_refusal(call: Call, error: ApiError) -> None:
+    """Write down what the server refused once it had understood the call; a bad parameter it only answers."""
+    kind = KINDS.get(call.shape.name)
+    if kind is None or error.text.startswith("Unable to execute API command"):
+        return
+    if not call.shape.is_async:
+        record(call.zone, call.caller, kind, "Error")
+    elif call.shape.name.startswith(CREATES) and error.cs_code != UNCLASSIFIED:
+        record(call.zone, call.caller, kind, "NotCreated")
 
 
 def _resource_name(named: Entity | Resource | None) -> str | None:
@@ -128,6 +142,8 @@ def _description(kind: EventKind, state: str) -> str:
             return f"Successfully created entity for {kind.deed}"
         case "Error":
             return f"Error while {kind.deed}"
+        case "NotCreated":
+            return f"Error while creating entity for {kind.deed}"
     return kind.deed[:1].upper() + kind.deed[1:]
 
 
