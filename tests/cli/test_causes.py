@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from vrbench.store import load_run
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 TRUE_SHARE = 0.95
+FOUND_SHARE = 0.8
 GRAIN_S = 0.01  # a window is known to an interval
 FINE = PROFILE.replace("[probes]", '[probes]\ninterval = "10ms"\nbanner_interval = "100ms"\nauth = false\ndns = false')
 
@@ -49,35 +51,59 @@ def true_spans(
             yield (p.start_ns - zero_ns) / 1e9, (p.end_ns - zero_ns) / 1e9
 
 
-def overlap_s(phase: CausePhase, spans: Sequence[tuple[float, float]]) -> float:
-    """How much of a phase lies within the spans, give or take the grain of its ends."""
-    return sum(max(0.0, min(phase.end_s, end + GRAIN_S) - max(phase.start_s, start - GRAIN_S)) for start, end in spans)
+def overlap_s(phase: CausePhase, spans: Sequence[tuple[float, float]], grain_s: float) -> float:
+    """How much of a phase lies within the spans, give or take the grain of their ends."""
+    return sum(max(0.0, min(phase.end_s, end + grain_s) - max(phase.start_s, start - grain_s)) for start, end in spans)
+
+
+@dataclass
+class Compared:
+    """Seconds over all pings, SYN and banners, by cause: claimed, of those truly so, and true within seen windows."""
+
+    claimed: dict[Cause, float] = field(default_factory=lambda: defaultdict(float))
+    right: dict[Cause, float] = field(default_factory=lambda: defaultdict(float))
+    true: dict[Cause, float] = field(default_factory=lambda: defaultdict(float))
+
+    def __str__(self) -> str:
+        words = (
+            f"{cause}: {s * 1000:.0f} ms, {self.right[cause] / s:.1%} true"
+            for cause, s in self.claimed.items()
+            if cause is not Cause.UNATTRIBUTED
+        )
+        return f"{'; '.join(words)}; unattributed: {self.claimed[Cause.UNATTRIBUTED] * 1000:.0f} ms"
+
+
+def compared(trial: TrialResult, truth: Sequence[TruePhase], causes: Iterable[Cause]) -> Compared:
+    """Every window of the headline streams held against the truth."""
+    found = Compared()
+    for stream in (s for s in trial.streams if s.stream.counts):
+        spans = {c: list(true_spans(stream, c, trial.facts.requested_ns, truth)) for c in causes}
+        for window in stream.windows:
+            whole = CausePhase(Cause.UNATTRIBUTED, window.start_s, window.start_s + window.estimate_s)
+            for cause, listed in spans.items():
+                found.true[cause] += min(whole.seconds, overlap_s(whole, listed, 0.0))
+            for phase in window.phases:
+                found.claimed[phase.cause] += phase.seconds
+                found.right[phase.cause] += min(phase.seconds, overlap_s(phase, spans.get(phase.cause, []), GRAIN_S))
+    return found
 
 
 @pytest.mark.parametrize(
     ("strategy", "expected"),
     [
-        ("serial", {Cause.ROUTER_GONE, Cause.NAT_MISSING, Cause.FIREWALL_MISSING}),
-        ("parallel", {Cause.NAT_MISSING, Cause.FIREWALL_MISSING}),
+        ("serial", (Cause.ROUTER_GONE, Cause.NAT_MISSING, Cause.FIREWALL_MISSING)),
+        ("parallel", (Cause.NAT_MISSING, Cause.FIREWALL_MISSING)),
     ],
 )
 def test_attributed_time_is_true_time(
-    tmp_path: Path, strategy: str, expected: set[Cause], record_property: Callable[[str, object], None]
+    tmp_path: Path, strategy: str, expected: tuple[Cause, ...], record_property: Callable[[str, object], None]
 ) -> None:
-    """95 % of each cause's milliseconds, over all pings, SYN and banners, lie where that was truly the cause."""
-    trial, phases = run(tmp_path, strategy)
-    claimed_s: dict[Cause, float] = defaultdict(float)
-    true_s: dict[Cause, float] = defaultdict(float)
-    for stream in (s for s in trial.streams if s.stream.counts):
-        for phase in (p for w in stream.windows for p in w.phases):
-            spans = list(true_spans(stream, phase.cause, trial.facts.requested_ns, phases))
-            claimed_s[phase.cause] += phase.seconds
-            true_s[phase.cause] += min(phase.seconds, overlap_s(phase, spans))
-    shown = {str(c): f"{s * 1000:.0f} ms, {true_s[c] / s:.1%} true" for c, s in claimed_s.items()}
-    record_property("causes", shown)
-    print(strategy, shown)
-    assert expected <= set(claimed_s)
+    """95 % of each cause's milliseconds lie where that was truly the cause, and most of what was true is found."""
+    trial, truth = run(tmp_path, strategy)
+    found = compared(trial, truth, expected)
+    record_property("causes", str(found))
+    print(strategy, found)
     for cause in expected:
-        assert true_s[cause] >= TRUE_SHARE * claimed_s[cause], shown
-    missed = claimed_s[Cause.UNATTRIBUTED]
-    assert missed <= 0.25 * sum(claimed_s.values()), shown
+        assert found.claimed[cause] > 0, found
+        assert found.right[cause] >= TRUE_SHARE * found.claimed[cause], str(found)
+        assert found.claimed[cause] >= FOUND_SHARE * found.true[cause], f"{cause} {found.true[cause]:.3f} s: {found}"
