@@ -87,6 +87,8 @@ class Served(Owned):
     restarts: Turns = field(default_factory=Turns)
     implementing: Lock = field(default_factory=Lock)  # one implementation, restart or deletion at a time
     programming: Lock = field(default_factory=Lock)  # the last rules built are the last rules applied
+    changes: int = 0  # times that somebody asked for its routers to be brought up to date
+    programmed: int = 0  # of those, how many had asked when they last were
 
     @property
     def home(self) -> Served:

@@ -96,13 +96,26 @@ def check_source_nat(zone: Zone, served: Served) -> None:
 
 
 def reprogram(zone: Zone, served: Served) -> None:
-    """Bring the running routers of a network, a tier or a VPC up to date; what was built last is applied last."""
+    """Bring the running routers of a network, a tier or a VPC up to date; what was built last is applied last.
+
+    Of many that ask at once the first programs for all who asked before it began: a thousand rules need no thousand
+    rounds.
+    """
     home = served.home
     zone.pause(zone.settings.api_step_s)
+    with zone.lock:
+        home.changes += 1
+        mine = home.changes
     with home.programming:
-        with zone.lock:
-            check_source_nat(zone, home)
-            names = [router.name for router in zone.routers_of(home) if router.state == "Running"]
-            rules = build(zone, home)
-        for name in names:
-            zone.ground.program_router(name, rules)
+        if home.programmed < mine:
+            _program(zone, home)
+
+
+def _program(zone: Zone, home: Served) -> None:
+    with zone.lock:
+        check_source_nat(zone, home)
+        names = [router.name for router in zone.routers_of(home) if router.state == "Running"]
+        rules, changes = build(zone, home), home.changes
+    for name in names:
+        zone.ground.program_router(name, rules)
+    home.programmed = changes
