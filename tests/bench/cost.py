@@ -1,0 +1,248 @@
+"""What probing costs: CPU per probe, memory, and how punctual it stays under many targets.
+
+    python -m tests.bench.cost [--seconds 10]
+
+Two network namespaces joined by a cable; the far one answers for a whole prefix. Our probers run as the harness and the
+guests run them; fping runs beside them at the same rate, in the same seconds. CPU is what the scheduler counted for the
+process (/proc/PID/task/*/schedstat) between two moments of steady work, start-up left out. Exit 1 when one of the
+limits of CPU per probe, share of a core, memory or punctuality is missed; on a busy machine each figure is an upper
+bound, since caches are shared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.probes.box import Box
+from tests.probes.rig import Agent, wait_for
+from vrbench.core.model import Direction, Stream
+from vrbench.core.rawlog import Kind, decode_header, decode_records
+from vrbench.core.schedule import phases
+from vrbench.probes.config import PhasedStream
+from vrbench.probes.observer import ObserverConfig, start_observer
+
+NEAR, FAR = "10.49.0.1", "10.49.0.2"
+PER_PROBER = 250  # a raw log numbers its streams in one byte
+ON_TIME_NS = 2_000_000
+SETTLED_S = 1.0
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure, and what it must not exceed (or, with ``least``, not fall below)."""
+
+    what: str
+    value: float
+    unit: str
+    limit: float | None = None
+    least: bool = False
+
+    @property
+    def missed(self) -> bool:
+        if self.limit is None:
+            return False
+        return self.value < self.limit if self.least else self.value > self.limit
+
+    def __str__(self) -> str:
+        bound = "" if self.limit is None else f"{'at least' if self.least else 'at most'} {self.limit:g} {self.unit}"
+        return f"| {self.what} | {self.value:.4g} {self.unit} | {bound} | {'**missed**' if self.missed else ''} |"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--targets", type=int, default=1000)
+    parser.add_argument("--ratios", action="store_true", help="hold only what a slower or busier machine holds as well")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as here, joined() as box:
+        figures = [
+            *beside_fping(box, Path(here), asked.seconds),
+            *in_a_guest(box, Path(here), asked.seconds),
+            *many_targets(box, Path(here), asked.seconds, asked.targets),
+        ]
+    print("| what | measured | limit | |\n|---|--:|--:|---|")
+    for figure in figures:
+        print(figure)
+    if asked.ratios:
+        ours, theirs = (next(f.value for f in figures if f.what.startswith(who)) for who in ("vrbench, 1", "fping, 1"))
+        return int(ours > 1.5 * theirs)
+    return int(any(figure.missed for figure in figures))
+
+
+@contextmanager
+def joined() -> Iterator[Box]:
+    """``near`` and ``far``, the latter answering for 10.50.0.0/16."""
+    box = Box()
+    try:
+        box.sh(
+            None,
+            f"""
+            for n in near far; do ip netns add $n; ip -n $n link set lo up; done
+            ip link add v0 netns near type veth peer name v1 netns far
+            ip -n near addr add {NEAR}/24 dev v0; ip -n near link set v0 up
+            ip -n far addr add {FAR}/24 dev v1; ip -n far link set v1 up
+            ip -n far route add local 10.50.0.0/16 dev lo
+            ip -n near route add 10.50.0.0/16 via {FAR}
+            """,
+        )
+        yield box
+    finally:
+        box.close()
+
+
+def address(number: int) -> str:
+    return f"10.50.{number // 250}.{number % 250 + 1}"
+
+
+def streams(targets: range, interval_s: float, flow: str = "persistent") -> tuple[PhasedStream, ...]:
+    """One stream per target, phases as in a trial."""
+    return tuple(
+        PhasedStream(Stream(f"icmp/{n}", Direction.CONTROL, "icmp", flow, address(n), interval_s), phase_s)
+        for n, phase_s in zip(targets, phases(len(targets), interval_s, targets.start), strict=True)
+    )
+
+
+@dataclass
+class Prober:
+    """A prober of ours at work, and where it logs."""
+
+    pid: int
+    log: Path
+
+
+@contextmanager
+def probing(box: Box, log: Path, chosen: tuple[PhasedStream, ...]) -> Iterator[Prober]:
+    """A prober of the harness's in ``near`` while the block lasts."""
+    with box.inside("near"):
+        observer = start_observer(ObserverConfig("icmp", "harness", log, chosen))
+    try:
+        yield Prober(observer.pid, log)
+    finally:
+        observer.stop()
+
+
+def cpu_ns(pid: int) -> int:
+    """What all threads of a process have run for."""
+    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+
+
+def spent(pids: Sequence[int], seconds: float) -> tuple[list[int], float]:
+    """CPU (ns) of each process over the next seconds, and how many these were."""
+    wait(SETTLED_S)
+    before, begun = [cpu_ns(pid) for pid in pids], time.monotonic()
+    wait(seconds)
+    took_s = time.monotonic() - begun
+    return [cpu_ns(pid) - was for pid, was in zip(pids, before, strict=True)], took_s
+
+
+def wait(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    wait_for(lambda: time.monotonic() >= end, "time to pass", seconds + 10)
+
+
+def beside_fping(box: Box, here: Path, seconds: float) -> Iterator[Figure]:
+    """One target and twenty, 100 probes a second each: our prober and fping at the same time."""
+    for count, limit in ((1, None), (20, 10.0)):
+        for flow in ("persistent", "fresh"):
+            with ExitStack() as stack:
+                ours = stack.enter_context(probing(box, here / f"{count}{flow}.raw", streams(range(count), 0.01, flow)))
+                targets = [address(n) for n in range(count)]
+                fping = box.spawn("near", "fping", "-q", "-p", "10", "-i", "0", "-l", *targets)
+                stack.callback(box.kill, fping)
+                (mine, theirs), took_s = spent((ours.pid, command_pid(fping.pid, "fping")), seconds)
+            rate = count * 100
+            one = "target" if count == 1 else "targets"
+            yield Figure(f"vrbench, {count} {one} × 100/s, {flow}", mine / 1000 / took_s / rate, "µs per probe", limit)
+            if flow == "persistent":
+                yield Figure(f"fping, {count} {one} × 100/s", theirs / 1000 / took_s / rate, "µs per probe")
+            if count == 20:
+                yield Figure(f"vrbench, 20 streams × 100/s, {flow}", mine / 1e7 / took_s, "% of a core", 3.0)
+
+
+def command_pid(parent: int, name: str) -> int:
+    """The process of that name below ``parent``, as soon as there is one."""
+    wait_for(lambda: bool(named(parent, name)), f"{name} to run")
+    return named(parent, name)[0]
+
+
+def named(parent: int, name: str) -> list[int]:
+    found = [parent]
+    for pid in found:
+        found += [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [pid for pid in found if Path(f"/proc/{pid}/comm").read_text().strip() == name]
+
+
+def in_a_guest(box: Box, here: Path, seconds: float) -> Iterator[Figure]:
+    """The agent as it runs in guests: one stream, and the three of an ordinary trial."""
+    for flows in (("persistent",), ("persistent", "fresh", "fresh")):
+        home = here / f"agent{len(flows)}"
+        home.mkdir()
+        agent = Agent(box, home, guest="near")
+        agent.configure(*(streams(range(k, k + 1), 0.01, flow)[0] for k, flow in enumerate(flows)), max_s=seconds + 60)
+        agent.start()
+        pid = agent.pid()
+        (mine,), took_s = spent((pid,), seconds)
+        memory = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+        assert memory is not None
+        agent.stop()
+        limit = 2.0 if len(flows) == 1 else None
+        what = f"guest agent, {len(flows)} × 100/s"
+        yield Figure(what, mine / 1e7 / took_s, "% of a core", limit)
+        yield Figure(what, int(memory[1]) / 1024, "MB resident", 20.0)
+
+
+def many_targets(box: Box, here: Path, seconds: float, count: int) -> Iterator[Figure]:
+    """A thousand targets at 10/s, on one core: as many probers as that takes."""
+    shares = [range(first, min(first + PER_PROBER, count)) for first in range(0, count, PER_PROBER)]
+    with ExitStack() as stack:
+        stack.enter_context(one_core())
+        probers = [
+            stack.enter_context(probing(box, here / f"many{k}.raw", streams(share, 0.1)))
+            for k, share in enumerate(shares)
+        ]
+        used, took_s = spent([p.pid for p in probers], seconds)
+    counted = [punctual(p.log) for p in probers]
+    slots, on_time, answered = (sum(c[k] for c in counted) for k in range(3))
+    what = f"{count} targets × 10/s on one core"
+    yield Figure(what, sum(used) / 1000 / took_s / (count * 10), "µs per probe", 10.0)
+    yield Figure(what, sum(used) / 1e7 / took_s, "% of the core", 100.0)
+    yield Figure(what, 100 * on_time / slots, "% sent within 2 ms of plan", 99.9, least=True)
+    yield Figure(what, 100 * answered / slots, "% answered")
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """What is started in the block may run on one core only."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def punctual(path: Path) -> tuple[int, int, int]:
+    """Slots of all streams from first to last, how many of them were sent in time, and how many answered."""
+    log = path.read_bytes()
+    header, offset = decode_header(log)
+    slots, on_time, answered = [0] * len(header.streams), 0, 0
+    for r in decode_records(log, offset, len(header.streams)):
+        if r.kind is Kind.SENT:
+            h = header.streams[r.stream]
+            slots[r.stream] = r.slot + 1
+            on_time += r.t_ns - (h.start_ns + r.slot * h.interval_ns) <= ON_TIME_NS
+        answered += r.kind is Kind.REPLY
+    return sum(slots), on_time, answered
+
+
+if __name__ == "__main__":
+    sys.exit(main())
