@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from vrbench.core.causes import with_causes
 from vrbench.core.facts import NodeClock, TrialFacts
 from vrbench.core.method import Method
-from vrbench.core.model import Outcome, Stream
+from vrbench.core.model import Direction, Outcome, Stream
 from vrbench.core.plan import HARNESS
 from vrbench.core.rawlog import decode_header
 from vrbench.core.results import StreamResult, TrialResult
@@ -49,7 +49,10 @@ def _read(log: bytes, facts: TrialFacts, threshold_s: float) -> NodeLog:
 
 
 def _punctual(nodes: Iterable[NodeLog], within_s: float) -> float:
-    return punctual_share((s for n in nodes for s in n.streams), within_s)
+    """Of the streams beside the figures nothing is asked: an attempt to log in sends when its thread comes to it."""
+    beside = (Direction.EGRESS, Direction.INGRESS)
+    kept = (s for n in nodes for s in n.streams if s.stream.counts or s.stream.direction not in beside)
+    return punctual_share(kept, within_s)
 
 
 def _stream_result(node: NodeLog, stream: StreamSamples, facts: TrialFacts, method: Method) -> StreamResult:

@@ -173,7 +173,10 @@ def sessions_table(run: Run) -> RenderableType:
         for state in SessionState:
             here = [s for s in listed if s.state is state]
             if here:
-                spans = (_span([s.silent_s for s in here]), _span([s.resumed_s for s in here], len(here)))
+                resumed = _span([s.resumed_s for s in here], len(here))
+                if state is SessionState.STALLED and resumed == "–":
+                    resumed = "not seen"
+                spans = (_span([s.silent_s for s in here]), resumed)
                 table.add_row(number, f"{len(here)} {state.value}", *spans, _span([s.ended_s for s in here]))
                 number = ""
     return table if table.rows else Text()
