@@ -177,3 +177,13 @@ def test_secrets_stay_out_of_reprs(lab: Lab) -> None:
 def test_every_command_in_the_data_is_served() -> None:
     """What listApis offers is what the lab answers, no more and no less."""
     assert set(base_shapes()) == set(handlers())
+
+
+def test_long_list_comes_in_pages_unasked(lab: Lab) -> None:
+    """Five hundred rows and the full count; beyond the last page only the count is left."""
+    for n in range(510):
+        lab.domadmin("registerSSHKeyPair", name=f"key-{n}", publickey=f"text {n}")
+    answer = lab.domadmin("listSSHKeyPairs")
+    assert (answer["count"], len(answer["sshkeypair"])) == (510, 500)
+    assert len(lab.domadmin("listSSHKeyPairs", page=2, pagesize=500)["sshkeypair"]) == 10
+    assert lab.domadmin("listSSHKeyPairs", page=3, pagesize=500) == {"count": 510}

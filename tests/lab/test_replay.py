@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,8 @@ from vrbench.lab.api.settings import ZoneSettings
 SHARED = Path(__file__).parents[3] / "shared"
 RECORDED = SHARED / "api" / "recorded-4.20.2"
 REPLAY = SHARED / "tools" / "replay.py"
-SETTINGS = ZoneSettings(timing=QUICK, expunge_delay_s=0.6, stats_interval_s=2.0, simulated_scale=0.02)
+SEEN = replace(QUICK, router_place_s=0.15)  # long enough for a new router to be seen before it starts
+SETTINGS = ZoneSettings(timing=SEEN, expunge_delay_s=0.6, stats_interval_s=2.0, simulated_scale=0.02)
 IN_ORDER = (
     "discovery", "build", "restart", "router-operations", "redundant", "errors", "restart-failures-redundant",
     "teardown-plain-user", "restart-failures", "capacity", "vpc", "build-concurrent-race", "build-concurrent",

@@ -131,12 +131,14 @@ class Call:
         return lambda account: account is self.caller
 
     def listing(self, name: str, rows: Sequence[Json]) -> Json:
-        """A list answer, one page of it when asked for; an empty list is an empty object."""
-        if not rows:
-            return {}
-        page, size = self.number("page"), self.number("pagesize")
-        shown = rows if page is None or size is None else rows[(page - 1) * size : page * size]
-        return {"count": len(rows), name: list(shown)}
+        """A list answer: the page asked for, else the first; no rows, no list, and without any not even a count."""
+        page, size = self.page()
+        shown = rows[(page - 1) * size : page * size]
+        return ({"count": len(rows)} if rows else {}) | ({name: list(shown)} if shown else {})
+
+    def page(self) -> tuple[int, int]:
+        """Which page is wanted, from 1, and how many rows it has."""
+        return self.number("page") or 1, self.number("pagesize") or MAX_PAGE_SIZE
 
 
 def accepted(shape: CommandShape, params: Mapping[str, str]) -> dict[str, str]:

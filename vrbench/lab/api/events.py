@@ -151,11 +151,8 @@ def list_events(call: Call) -> Json:
     """listEvents: the newest page, each page in order of time."""
     mine = call.scope()
     kept = [event for event in call.zone.events if mine(event.account) and _matches(call, event)]
-    page, size = call.number("page"), call.number("pagesize")
-    shown = kept
-    if page is not None and size is not None:
-        newest_first = kept[::-1][(page - 1) * size : page * size]
-        shown = newest_first[::-1]
+    page, size = call.page()
+    shown = kept[::-1][(page - 1) * size : page * size][::-1]
     return {"count": len(kept), "event": [event_view(event) for event in shown]} if kept else {}
 
 
