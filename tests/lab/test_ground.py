@@ -26,7 +26,7 @@ from tests.lab.box import (
     wait_until,
 )
 from vrbench.lab.arp import gratuitous_arp
-from vrbench.lab.ground import FirewallRule, GroundError, PortForward, RuleSet
+from vrbench.lab.ground import FirewallRule, GroundError, PortForward, PublicLeg, RuleSet
 from vrbench.lab.namespaces import inside, ip_batch, run
 from vrbench.lab.zone import CONTROL_TARGET, EGRESS_TARGET, Zone
 
@@ -264,5 +264,43 @@ def test_what_does_not_exist_or_exists_already_is_named() -> None:
                 act()
         for gone in (zone.remove_router, zone.stop_router, zone.remove_vm, zone.stop_vm, zone.remove_network):
             gone("nothing")
+
+    in_box(scene)
+
+
+def second_side(number: int) -> PublicLeg:
+    """A router's interface in the second public subnet, its MAC its own."""
+    return PublicLeg("192.0.2.9", 24, "192.0.2.1", f"06:00:00:00:02:0{number}")
+
+
+def test_a_second_public_subnet_has_an_interface_and_a_way_out_of_its_own() -> None:
+    """A static address there is reached from outside, its VM leaves by it through that subnet's gateway; the others
+    leave as ever; a new router's MAC there is new, and one gratuitous ARP tells of it."""
+
+    def scene(zone: Zone) -> None:
+        far = "192.0.2.10"
+        usual = open_rules()
+        rules = replace(
+            usual,
+            public_ips=(*usual.public_ips, far),
+            static_nat=((far, "10.1.1.12"),),
+            firewall=(*usual.firewall, FirewallRule(far, "icmp"), FirewallRule(far, "tcp", ports=(22, 22))),
+        )
+        build(zone, vm(1), vm(2), rules=RuleSet())
+        zone.remove_router("r-1-VM")
+        for number in (2, 3):
+            spec = router(f"r-{number}-VM", mac=f"02:00:00:00:01:0{number}")
+            zone.place_router(replace(spec, more_public=(second_side(number),)))
+            zone.start_router(f"r-{number}-VM")
+            zone.program_router(f"r-{number}-VM", rules)
+            if number == 3:
+                zone.remove_router("r-2-VM")
+                zone.announce_router("r-3-VM")
+            assert wait_until(lambda: answers("upstream", far))
+            assert connects("upstream", far, 22)
+            assert seen_from("vm-2-net") == far
+            assert seen_from("vm-1-net") == SOURCE_NAT
+            known = run(["ip", "-n", "upstream", "neigh", "show", far, "dev", "eth1"])
+            assert f"06:00:00:00:02:0{number}" in known
 
     in_box(scene)

@@ -233,7 +233,7 @@ class Router:
         for name, leg in self.plugged.publics[1:]:
             table = route_mark(name)
             yield f"rule add fwmark {table} table {table}"
-            yield f"rule add from {leg.ip}/{leg.prefix} table {table}"
+            yield f"rule add iif lo from {leg.ip}/{leg.prefix} table {table}"  # what the router itself answers
 
     def _routes(self) -> Iterator[str]:
         (first, public), *more = self.plugged.publics
