@@ -16,8 +16,11 @@ CALIBRATION = ("--outages", "66", "--quick", "--seed", "5", "--clean", "20s", "-
     ("bench", "arguments"),
     [
         ("agreement", ("--trials", "2")),
+        ("analysis", ("--samples", "500000", "--at-most-unpacks", "10")),
         ("interrupts", ("--moments", "1")),
         ("quality", ("--baseline", "15s")),
+        ("instruments", ("--outages", "3", "--longest", "2")),
+        ("cost", ("--seconds", "2", "--targets", "250", "--ratios")),
         ("calibration", (*CALIBRATION, "--parts", "{tmp}")),
     ],
 )

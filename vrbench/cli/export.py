@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -32,7 +33,7 @@ def command(runs: tuple[str, ...], table: str, format_: str, output: Path | None
 
     paths = [find_run(reports, name) for name in runs]
     if table == "failures":
-        found = [row for path in paths for row in failure_rows(path.name, load_failures(path))]
+        found = chain.from_iterable(failure_rows(path.name, load_failures(path)) for path in paths)
     else:
-        found = list(rows(table, [load_run(path) for path in paths]))
+        found = chain.from_iterable(rows(table, [load_run(path)]) for path in paths)
     write_table(table, found, format_, output or sys.stdout)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -11,6 +13,14 @@ import pandas as pd
 from vrbench.report.rows import COLUMNS, Row
 
 FORMATS = ("csv", "parquet", "json")
+AT_ONCE = 50_000  # rows in memory; only of tables whose types are known beforehand
+TYPES = {
+    "samples": {
+        **dict.fromkeys(COLUMNS["samples"], "string"),
+        **dict.fromkeys(("trial", "slot"), "Int64"),
+        **dict.fromkeys(("due_s", "sent_s", "rtt_ms"), "Float64"),
+    }
+}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -19,15 +29,44 @@ class ExportError(RuntimeError):
 
 
 def write_table(table: str, rows: Iterable[Row], format_: str, target: Path | IO[str]) -> None:
-    """Write one of the export tables, header first, UTF-8. Raises ExportError; parquet needs a file as target."""
-    frame = pd.DataFrame(list(rows), columns=list(COLUMNS[table])).convert_dtypes()
-    if format_ == "csv":
-        defused = frame.map(defuse)
-        defused.to_csv(target, index=False, lineterminator="\n", float_format="%.6f")
-    elif format_ == "json":
-        frame.to_json(target, orient="records", indent=1, double_precision=6, force_ascii=False)
-    else:
-        _write_parquet(frame, target)
+    """Write one of the export tables, header first, UTF-8. Raises ExportError; parquet needs a file as target.
+
+    Samples, of which there may be millions, are written as they come.
+    """
+    frames = _frames(table, rows)
+    if format_ == "parquet":
+        _write_parquet(pd.concat(frames), target)
+        return
+    with nullcontext(target) if not isinstance(target, Path) else target.open("w", encoding="utf-8", newline="") as out:
+        if format_ == "csv":
+            for number, frame in enumerate(frames):
+                defused = frame.map(defuse)
+                defused.to_csv(out, index=False, header=not number, lineterminator="\n", float_format="%.6f")
+        else:
+            _write_json(frames, out)
+
+
+def _frames(table: str, rows: Iterable[Row]) -> Iterator[pd.DataFrame]:
+    """The rows by parts, at least one; the types of columns depend on no part alone."""
+    columns, types = list(COLUMNS[table]), TYPES.get(table)
+    coming = iter(rows)
+    part = list(islice(coming, AT_ONCE if types else None))
+    while True:
+        frame = pd.DataFrame(part, columns=columns)
+        yield frame.astype(types) if types else frame.convert_dtypes()
+        part = list(islice(coming, AT_ONCE))
+        if not part:
+            return
+
+
+def _write_json(frames: Iterator[pd.DataFrame], out: IO[str]) -> None:
+    """One array of records, though it comes in parts."""
+    before = "["
+    for frame in frames:
+        text = frame.to_json(orient="records", indent=1, double_precision=6, force_ascii=False)
+        out.write(before + text.removeprefix("[").removesuffix("]").removesuffix("\n"))
+        before = ","
+    out.write("\n]")
 
 
 def defuse(cell: object) -> object:

@@ -33,13 +33,15 @@ FLOWS = (
 )
 SESSION_COUNTS = ("survived", "reset", "stalled", "resumed")  # resumed: of those that stalled
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "samples": tuple("run_id trial stream direction probe flow target slot due_s sent_s outcome rtt_ms".split()),
+    "samples": tuple("run_id trial stream direction probe flow target slot due_s sent_s outcome rtt_ms method".split()),
     "windows": tuple(
         "run_id trial stream direction probe flow target start_utc start_s at_least_s estimate_s at_most_s "
-        "lost refused gaps censored cause".split()
+        "lost refused gaps censored cause method".split()
     ),
-    "causes": tuple("run_id trial stream direction probe flow target window_start_s cause start_s duration_s".split()),
-    "sessions": tuple("run_id trial guest target state silent_s resumed_s ended_s".split()),
+    "causes": tuple(
+        "run_id trial stream direction probe flow target window_start_s cause start_s duration_s method".split()
+    ),
+    "sessions": tuple("run_id trial guest target state silent_s resumed_s ended_s method".split()),
     "failures": tuple("run_id trial stream probe flow target failure count".split()),
     "trials": (
         *"run_id trial environment cloud_version hypervisor operation requested_utc job_s verdict caveats".split(),
@@ -78,7 +80,8 @@ def rows(table: str, runs: Sequence[Run]) -> Iterator[Row]:
         "summary": _summary,
     }
     for run in runs:
-        yield from makers[table](run)
+        for row in makers[table](run):
+            yield {**row, "method": run.method.id}
 
 
 def _samples(run: Run) -> Iterator[Row]:

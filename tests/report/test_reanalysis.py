@@ -1,0 +1,95 @@
+"""The same samples under the same rules give the same bytes: in any process, place, time zone and locale."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.report.runs import CONTEXT, METHOD, OUT, RELAPSE, REQUESTED, fixed_run, guest, harness
+from vrbench.core.facts import NodeClock, TrialFacts
+from vrbench.report import frames
+from vrbench.report.frames import write_table
+from vrbench.report.rows import TABLES, rows
+from vrbench.store import RunDir
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = (
+    ("analyze", "RUN", "--json"),
+    ("analyze", "RUN"),
+    *(("export", "RUN", "--table", t, "--format", f) for t in (*TABLES, "failures") for f in ("csv", "json")),
+)
+SCRIPT = """
+import sys
+from click.testing import CliRunner
+from vrbench.cli.main import cli
+for line in sys.stdin.read().splitlines():
+    done = CliRunner().invoke(cli, line.split("\\t"))
+    assert done.exit_code in (0, 2), (line, done.output)
+    print(done.output)
+"""
+
+
+def stored(reports: Path) -> Path:
+    """A run directory of two trials, as a run leaves it."""
+    run = RunDir.create(reports, "20261124T120000Z-1a2b3c4d-golden", 0)
+    run.write_run("done", CONTEXT, METHOD, {})
+    for number, second in ((1, OUT), (2, RELAPSE)):
+        clocks = {"vm1": NodeClock(0, 1000), "vm2": NodeClock(0, 1000)}
+        run.write_facts(TrialFacts(number, "2026-11-24T12:00:00.000Z", REQUESTED, 15.0, job_s=2.5, clocks=clocks))
+        for name, log in (("vm1", guest("vm1", OUT, second)), ("vm2", guest("vm2", second, OUT))):
+            (run.trial(number) / f"guest-{name}.raw").write_bytes(log)
+        (run.trial(number) / "harness-syn.raw").write_bytes(harness(OUT, second))
+    return run.path
+
+
+def said(run: Path, **environment: str) -> str:
+    """What all commands print of a run, in a process with that environment."""
+    lines = "\n".join("\t".join(str(run) if word == "RUN" else word for word in words) for words in COMMANDS)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        input=lines,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_same_bytes_wherever_it_is_analysed(tmp_path: Path) -> None:
+    """Another hash seed, time zone and locale change nothing; a copy elsewhere differs by its path alone."""
+    run = stored(tmp_path / "here")
+    first = said(run, PYTHONHASHSEED="1", TZ="UTC", LC_ALL="C.UTF-8")
+    assert "outage windows" in first
+    assert said(run, PYTHONHASHSEED="2", TZ="Pacific/Auckland", LC_ALL="C", LANG="de_DE.UTF-8") == first
+    copied = tmp_path / "elsewhere" / run.name
+    shutil.copytree(run, copied)
+    assert said(copied).replace(str(copied), str(run)) == first
+
+
+@pytest.mark.parametrize("format_", ["csv", "json"])
+@pytest.mark.parametrize("table", TABLES)
+def test_parts_make_the_same_bytes(table: str, format_: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table written in parts is the one written at once, and every record carries the method."""
+    whole, parts = io.StringIO(), io.StringIO()
+    write_table(table, rows(table, [fixed_run()]), format_, whole)
+    monkeypatch.setattr(frames, "AT_ONCE", 7)
+    write_table(table, rows(table, [fixed_run()]), format_, parts)
+    assert parts.getvalue() == whole.getvalue()
+    assert "method" in whole.getvalue()
+
+
+@pytest.mark.parametrize("format_", ["csv", "json"])
+def test_a_table_without_rows_is_a_table(format_: str, tmp_path: Path) -> None:
+    """No samples: a header, or an empty array, in a file as on a stream."""
+    write_table("samples", [], format_, tmp_path / "out")
+    text = (tmp_path / "out").read_text()
+    assert text.startswith("run_id,") if format_ == "csv" else "".join(text.split()) == "[]"
