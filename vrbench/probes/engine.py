@@ -241,7 +241,8 @@ def pace(
     queue = [(start, stream) for stream, (start, _) in enumerate(schedule)]
     heapq.heapify(queue)
     first, tick, next_wall, unread = queue[0][0], log.started_ns, log.started_ns, 0
-    while not stopping():
+    stopped = stopping()
+    while not stopped:
         prober.wait(min(queue[0][0], tick))
         unread += send_due(prober, schedule, queue)
         now = monotonic_ns()
@@ -251,6 +252,7 @@ def pace(
         if now < tick:
             continue
         tick = now + TICK_NS
+        stopped = stopping()  # not at every waking: the question may cost a system call
         if now >= next_wall:
             second = (now - log.started_ns) // 1_000_000_000
             log.record(WALL, 0, 0, second, Arrivals.measure()[0])
