@@ -166,12 +166,12 @@ def test_a_router_stuck_in_starting(zone: Zone) -> None:
 
 
 def test_a_job_that_succeeds_while_the_traffic_is_dead(zone: Zone) -> None:
-    """UNKNOWN: no recovery was seen, every figure is a lower bound; missing NAT and firewall are named."""
+    """UNKNOWN: no recovery was seen, every figure is a lower bound; what the guests saw can't be fetched, so no cause."""
     seen = measure(zone, SHORT, "rules-missing")
     assert (seen.done.code, seen.trial["verdict"]) == (2, "unknown")
     assert "no-recovery-seen" in seen.caveats
     assert seen.trial["egress_at_most_s"] == ""
-    assert "NAT missing" in seen.causes("icmp-egress", "fresh")
+    assert seen.causes("ssh-ingress", "syn").startswith("unattributed")
 
 
 def test_source_nat_that_is_missing_after_the_restart(zone: Zone) -> None:
