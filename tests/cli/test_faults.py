@@ -166,7 +166,7 @@ def test_a_router_stuck_in_starting(zone: Zone) -> None:
 
 
 def test_a_job_that_succeeds_while_the_traffic_is_dead(zone: Zone) -> None:
-    """UNKNOWN: no recovery was seen, every figure is a lower bound; what the guests saw can't be fetched, so no cause."""
+    """UNKNOWN: no recovery was seen, every figure is a lower bound; what guests saw can't be fetched: no cause."""
     seen = measure(zone, SHORT, "rules-missing")
     assert (seen.done.code, seen.trial["verdict"]) == (2, "unknown")
     assert "no-recovery-seen" in seen.caveats
