@@ -56,13 +56,13 @@ def home() -> Iterator[Path]:
 
 # Standard library only: the interpreter at hand may have nothing else.
 _SCENE = r"""
-import base64, hashlib, hmac, json, time, urllib.error, urllib.parse, urllib.request
+import base64, hashlib, hmac, json, sys, time, urllib.error, urllib.parse, urllib.request
 from pathlib import Path
 from vrbench.lab import lifecycle
 from vrbench.lab.status import LabOptions
 
 state = Path("state")
-status = lifecycle.up(state, LabOptions(time_scale=0.01), lifeline=True)
+status = lifecycle.up(state, LabOptions(strategy=sys.argv[1], time_scale=0.01), lifeline=True)
 root = status.callers["root"]
 
 
@@ -111,11 +111,17 @@ print(sorted(path.name for path in state.iterdir()))
 """
 
 
-def test_an_ordinary_user_runs_a_whole_lab(home: Path, python: str) -> None:
+@pytest.mark.parametrize("strategy", ["parallel", "redundant"])
+def test_an_ordinary_user_runs_a_whole_lab(home: Path, python: str, strategy: str) -> None:
     """Log in to a guest from outside, ping from inside, an injected outage; then no process of the user's is left."""
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(home), "PYTHONPATH": str(home)}
     done = subprocess.run(
-        as_ordinary_user(python, "scene.py"), cwd=home, env=environment, capture_output=True, text=True, check=False
+        as_ordinary_user(python, "scene.py", strategy),
+        cwd=home,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     lines = done.stdout.splitlines()
     assert done.returncode == 0, done.stderr

@@ -9,8 +9,9 @@ it. Then the switch closes the old router's ports and opens the new one's in one
 addresses: the gateway's, under a new MAC, and the public ones, under the old MAC behind another port.
 
 The outage is the time from the closing of the old ports to the moment a neighbour has heard the announcement: some
-milliseconds. What remains are connections: nobody has told the new router of them, so established ones are answered
-with silence or a reset, unless they start with a packet from the guest that the rules let out as if it were new.
+milliseconds. What remains are connections: nobody has told the new router of them. Linux takes an established TCP
+connection up where it is when the rules let its next packet pass as new, and translate it to the same address
+and port as before: so most live on. Where two guests had come to share a port, one of them does not.
 """
 
 from __future__ import annotations

@@ -7,11 +7,13 @@ applied once more and the neighbours are told again.
 
 The outage comes from that overlap, not from the boot. Guests follow the first announcement, so their packets reach a
 router that has neither source NAT nor an egress rule yet; its public MAC is the old one's, and the switch sends what
-comes from outside to whichever of the two spoke last. All that lasts until the rules are in. Connections that the old
-router tracked die with it: the new one knows nothing of them, and packets of a flow that it saw before its NAT rules
-were in stay untranslated for as long as the flow goes on. A neighbour that missed the announcements keeps the old
-gateway MAC until its ARP entry has aged: up to three quarters of a minute, then five seconds of delay and three of
-asking.
+comes from outside to whichever of the two spoke last. All that lasts until the rules are in.
+
+What the old router knew of connections dies with it. The new one's connection tracking takes an established TCP
+connection up where it is, as Linux does, if the first packet it sees fits the rules and is translated to the same
+address and port as before; otherwise the connection is dead. A flow whose packets came before the NAT rules stays
+untranslated for as long as it goes on. A neighbour that missed the announcements keeps the old gateway MAC until its
+ARP entry has aged: up to three quarters of a minute, then five seconds of delay and three of asking.
 """
 
 from __future__ import annotations

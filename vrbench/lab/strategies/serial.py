@@ -5,8 +5,8 @@ addresses. The new router boots, reboots once (its system VM unpacks itself on f
 addresses but other MACs. Then its rules arrive one by one: an address works once it, its firewall opening and its
 forwarding are in, so streams recover one after the other.
 
-The outage is all of that: destroying, placing, two boots, and programming in proportion to the number of rules. All
-connections die: whoever tracked them is gone, and the addresses are new to every neighbour.
+The outage is all of that: destroying, placing, two boots, and programming in proportion to the number of rules. Whoever
+tracked the connections is gone, the addresses are at new MACs, and few connections wait that long.
 """
 
 from __future__ import annotations
