@@ -29,7 +29,9 @@ def start_sshd(box: Box, node: str, home: Path, public_key: str = "", *settings:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     keys.write_text(public_key + "\n")
     lines = [*settings, f"HostKey {key}", f"AuthorizedKeysFile {keys}", "PasswordAuthentication no", "UsePAM no"]
-    config.write_text("\n".join([*lines, "StrictModes no", "PidFile none", "MaxStartups 100:30:200", ""]))
+    if not any(line.startswith("MaxStartups") for line in settings):  # of which the last one wins
+        lines.append("MaxStartups 100:30:200")
+    config.write_text("\n".join([*lines, "StrictModes no", "PidFile none", ""]))
     server = box.spawn(node, "/usr/sbin/sshd", "-D", "-f", str(config))
     wait_for(lambda: listening(box, node), "sshd listening")
     return server

@@ -1,0 +1,158 @@
+"""sshd defends itself against those who connect and leave, as banner probes do: that must not look like an outage."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from tests.core.test_analysis import FACTS, METHOD, OUT, log
+from tests.probes import openssh
+from tests.probes.box import Box, routed_box
+from tests.probes.rig import ROUTER, wait_for
+from tests.probes.trials import PROFILE, Trial, measured, reachable, tally, trial
+from vrbench.core.analysis import analyze_trial
+from vrbench.core.facts import Caveat, CaveatKind
+from vrbench.core.model import Direction, Outcome, Verdict
+from vrbench.core.plan import user_data
+from vrbench.core.rawlog import Kind, Refusal, decode_header, decode_records
+from vrbench.core.results import StreamResult, TrialResult
+from vrbench.lab.userdata import parse_user_data
+from vrbench.probes.observation import Sensors
+
+pytestmark = pytest.mark.lab
+ALONE = PROFILE.replace("vms = 2", "vms = 1").replace("public_ips = 2", "public_ips = 1")
+IN_FORCE_S = 3.0
+
+
+@dataclass(frozen=True)
+class Defence:
+    """How one of sshd's limits is put in force, and what must be said of it."""
+
+    setting: str
+    found: str  # by preflight
+    reason: Refusal
+    name: str
+    idle: int  # connections of somebody else that are open meanwhile
+
+
+DEFENCES = {
+    "MaxStartups": Defence("MaxStartups 3:100:5", "MaxStartups 3:100:5", Refusal.STARTUPS, "MaxStartups", 3),
+    "PerSourcePenalties": Defence(
+        "PerSourcePenalties noauth:1s min:1s max:3s",
+        "PerSourcePenalties is on",
+        Refusal.PENALTY,
+        "PerSourcePenalties",
+        0,
+    ),
+}
+
+
+@pytest.fixture(params=DEFENCES)
+def defence(request: pytest.FixtureRequest) -> Defence:
+    return DEFENCES[request.param]
+
+
+@pytest.fixture
+def box(_lab_machine: None, defence: Defence, tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[Box]:
+    """One guest, with an sshd that knows the limit and reads its settings where a guest's does."""
+    root = Path("/")
+    if defence.reason is Refusal.PENALTY:
+        assert pytestconfig.cache
+        root = openssh.with_penalties(pytestconfig.cache.mkdir("openssh"))
+    made = routed_box(guests=1)
+    openssh.put_in(made, root)
+    etc = tmp_path / "ssh"
+    (etc / "sshd_config.d").mkdir(parents=True)
+    (etc / "sshd_config").symlink_to(tmp_path / "guest0_config")
+    made.sh(None, f"mount --bind {shlex.quote(str(etc))} /etc/ssh")
+    yield made
+    made.close()
+
+
+@contextmanager
+def guarded(box: Box, home: Path, setting: str) -> Iterator[Sensors]:
+    """The guest, whose sshd has this setting unless its drop-in files say otherwise."""
+    lines = ("Include /etc/ssh/sshd_config.d/*.conf", "PidFile /run/sshd.pid", setting)
+    with reachable(box, home, *lines, profile=ALONE, guests=1) as sensors:
+        yield sensors
+
+
+@contextmanager
+def idling(count: int) -> Iterator[None]:
+    """Somebody has so many connections open to the guest's sshd and does not log in."""
+    with ExitStack() as held:
+        for _ in range(count):
+            held.enter_context(socket.create_connection((ROUTER, 2200)))
+        yield
+
+
+def probed(sensors: Sensors, box: Box, home: Path, defence: Defence) -> tuple[Trial, TrialResult]:
+    """A trial of banner probes at 10 a second on a network that is up all the time, with the limit in force."""
+    with trial(sensors, box, home / "trial", baseline_s=0.3) as begun:
+        with idling(defence.idle):
+            begun.spend(IN_FORCE_S)
+        begun.spend(0.5)
+        return begun, begun.end()
+
+
+def banner_of(result: TrialResult) -> StreamResult:
+    (stream,) = (s for s in result.streams if s.stream.flow == "banner")
+    return stream
+
+
+def unanswered_s(begun: Trial) -> float:
+    """How long the service was away as a naive reader of the log has it: probes without a banner, times interval."""
+    (log,) = (log for log in begun.logs() if b'"flow": "banner"' in log.partition(b"\n")[0])
+    _, offset = decode_header(log)
+    records = list(decode_records(log, offset))
+    sent, replied = ({r.slot for r in records if r.kind is kind} for kind in (Kind.SENT, Kind.REPLY))
+    return len(sent - replied) * 0.1
+
+
+def test_a_limit_in_force_is_no_outage_and_is_named(box: Box, tmp_path: Path, defence: Defence) -> None:
+    """Most of three seconds without a banner, and yet no window: the trial says whose doing it was."""
+    with guarded(box, tmp_path, defence.setting) as sensors:
+        (doubt,) = sensors.await_guests(30)
+        begun, result = probed(sensors, box, tmp_path, defence)
+    assert (doubt.kind, defence.found in doubt.detail) == (CaveatKind.SSHD_LIMITS, True), doubt
+    assert unanswered_s(begun) > 1.0, "the limit was not in force: this test shows nothing"
+    assert [w for s in measured(result) for w in s.outages] == []
+    (said,) = (c for c in result.caveats if c.kind is CaveatKind.TURNED_AWAY)
+    assert said.detail.startswith(f"ssh-ingress/{ROUTER}:2200/banner ")
+    assert said.detail.endswith(f" times, {defence.name}")
+    assert result.verdict is Verdict.UNKNOWN, "what was down meanwhile, nobody saw on this layer"
+    syn = next(s for s in result.streams if s.stream.flow == "syn")
+    assert tally(syn, Outcome.REPLIED) >= 0.9 * len(syn.samples)
+
+
+def test_with_our_user_data_nothing_is_turned_away(box: Box, tmp_path: Path, defence: Defence) -> None:
+    """The same rate against the same sshd, set up as the guests that vrbench builds: no gap, no window, no doubt."""
+    ours = parse_user_data(user_data().encode())
+    for file in ours.files:
+        (tmp_path / "ssh" / file.path.removeprefix("/etc/ssh/")).write_bytes(file.content)
+    with guarded(box, tmp_path, defence.setting) as sensors:
+        box.run("guest0", "sh", "-c", ours.script.decode())
+        wait_for(lambda: defence.found not in said_by_sshd(box), "the settings")
+        assert sensors.await_guests(30) == ()
+        begun, result = probed(sensors, box, tmp_path, defence)
+    assert unanswered_s(begun) == 0
+    assert banner_of(result).windows == ()
+    assert {c.kind for c in result.caveats} <= {CaveatKind.SLOTS_SKIPPED}
+    assert result.verdict is Verdict.VALID
+
+
+def said_by_sshd(box: Box) -> str:
+    return box.run("guest0", "sshd", "-T")
+
+
+def test_doubts_of_before_the_trial_stand_on_it() -> None:
+    """Preflight's findings are caveats of every trial."""
+    doubt = Caveat(CaveatKind.SSHD_LIMITS, "vm1: MaxStartups 10:30:100")
+    guest = log("vm1", ("e", Direction.EGRESS, "fresh", OUT))
+    assert doubt in analyze_trial(replace(FACTS, doubts=(doubt,)), [guest], METHOD).caveats
