@@ -24,7 +24,8 @@ LISTS = (
     "listServiceOfferings", "listVPCOfferings", "listNetworks", "listVirtualMachines", "listPublicIpAddresses",
     "listFirewallRules", "listEgressFirewallRules", "listPortForwardingRules", "listRouters", "listVPCs",
     "listNetworkACLLists", "listTags", "listEvents", "listSSHKeyPairs", "listResourceLimits", "listUsers",
-    "listAsyncJobs", "listVlanIpRanges", "listConfigurations", "listHosts", "listSystemVms", "listApis",
+    "listAsyncJobs", "listVlanIpRanges", "listConfigurations", "listHosts", "listSystemVms", "listApis", "listPods",
+    "listClusters", "listDiskOfferings",
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ GONE = "Unable to find a virtual machine with specified vmId"
 DEAD = ("Destroyed", "Expunging")
 NO_EXPUNGE = "Account does not have permission for expunging."
 ADMIN_EXPUNGE = "Expunging a vm can only be done by an Admin. Or when the allow.user.expunge.recover.vm key is set."
+ADMIN_RECOVER = "Recovering a vm can only be done by an Admin. Or when the allow.user.expunge.recover.vm key is set."
 
 
 def may_expunge(call: Call) -> bool:
@@ -141,6 +142,18 @@ def expunge_machine(call: Call) -> Task:
     return Task(run, task.entity, task.instance_type)
 
 
+def recover(call: Call) -> Json:
+    """recoverVirtualMachine: a destroyed VM is there again, stopped."""
+    machine = call.target("id", Machine, GONE)
+    if not may_expunge(call):
+        raise errors.internal(ADMIN_RECOVER)
+    with call.zone.lock:
+        if machine.state != "Destroyed":
+            raise errors.invalid("Unable to recover VM: it is not in the Destroyed state")
+        set_state(call.zone, machine, "Stopped")
+        return {"virtualmachine": machine_view(call.zone, machine, call.caller.is_root, listed=False)}
+
+
 COMMANDS = {
     **deploy.COMMANDS,
     "listVirtualMachines": list_machines,
@@ -150,4 +163,5 @@ COMMANDS = {
     "rebootVirtualMachine": _job(_reboot),
     "destroyVirtualMachine": _job(_destroy),
     "expungeVirtualMachine": expunge_machine,
+    "recoverVirtualMachine": recover,
 }
