@@ -34,32 +34,32 @@ class Mutation:
 ESTIMATOR = {
     "at_most counts from the first loss": Mutation(
         "core/windows.py",
-        "at_most_s=_between(run.last_up, end, slack)",
-        "at_most_s=_between(down[0], end, slack)",
+        "at_most_s=self._between(run.last_up, end)",
+        "at_most_s=self._between(run.downs[0][0], end)",
         (f"{WINDOWS}::test_truth_lies_inside_the_bounds", f"{SCENARIOS}::test_scenario[one_window]"),
     ),
     "at_most ends when the last probe is sent": Mutation(
         "core/windows.py",
-        "return _sent(end) + (end.rtt_s or 0.0) - _sent(last_up)",
-        "return _sent(end) - _sent(last_up)",
+        "return self._sent(end) + self._rtt(end) - self._sent(last_up)",
+        "return self._sent(end) - self._sent(last_up)",
         (f"{WINDOWS}::test_truth_holds_when_the_sender_queues",),
     ),
     "at_least reaches back to the last success": Mutation(
         "core/windows.py",
-        "max(0.0, _sent(r[-1]) - _sent(r[0]) - slack.rtt_s",
-        "max(0.0, _sent(r[-1]) - _sent(run.last_up or r[0]) - slack.rtt_s",
+        "self._sent(end - 1) - self._sent(begin) - self.rtt_s",
+        "self._sent(end - 1) - self._sent(begin - 1) - self.rtt_s",
         (f"{SCENARIOS}::test_scenario[one_window]",),
     ),
     "at_least forgets the round trip": Mutation(
         "core/windows.py",
-        "- slack.rtt_s - slack.grains_s)",
-        "- slack.grains_s)",
+        "- self.rtt_s - self.grains_s)",
+        "- self.grains_s)",
         (f"{SCENARIOS}::test_scenario[round_trip]",),
     ),
     "the estimate is off by one sample": Mutation(
         "core/windows.py",
-        "(last if end is None else _sent(end) + later) - first",
-        "(last if end is None else last + later) - first",
+        "until = last if end is None else self._sent(end) + ",
+        "until = last if end is None else last + ",
         (f"{WINDOWS}::test_estimate_is_unbiased_over_phases", f"{SCENARIOS}::test_scenario[one_window]"),
     ),
     "a blind stretch is nothing": Mutation(
@@ -70,14 +70,14 @@ ESTIMATOR = {
     ),
     "a slot that was never sent is lost": Mutation(
         "core/samples.py",
-        "return Sample(slot, due_s, None, Outcome.SKIPPED)",
-        "return Sample(slot, due_s, due_s, Outcome.LOST)",
+        "codes = lanes.overlay(codes, missing, CODES[Outcome.SKIPPED])",
+        "codes = lanes.overlay(codes, missing, CODES[Outcome.LOST])",
         ("tests/core/test_samples.py::test_a_stopped_prober_leaves_gaps",),
     ),
     "the threshold is ignored": Mutation(
         "core/samples.py",
-        "if answered_ns is not None and answered_ns - sent_ns <= threshold_ns:",
-        "if answered_ns is not None:",
+        "lanes.within(replied, sent, threshold_ns)",
+        "lanes.within(replied, sent, 1 << 60)",
         ("tests/core/test_samples.py::test_a_late_answer_is_a_loss_under_a_shorter_threshold",),
     ),
 }
