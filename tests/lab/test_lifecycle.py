@@ -11,6 +11,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from configparser import ConfigParser
 from contextlib import suppress
 from pathlib import Path
@@ -115,6 +116,34 @@ def test_two_labs_run_side_by_side(tmp_path: Path) -> None:
     finally:
         for state in states:
             lifecycle.down(state)
+
+
+def test_ten_labs_at_once_do_not_meet(tmp_path: Path) -> None:
+    """Each has the same addresses; what one's outside world adds is seen by its own neighbour and by no other's."""
+    states = [tmp_path / str(number) for number in range(10)]
+    before = host_view()
+    try:
+        with ThreadPoolExecutor(5) as pool:
+            endpoints = {up.endpoint for up in pool.map(lambda s: lifecycle.up(s, _OPTIONS, lifeline=True), states)}
+            assert len(endpoints) == 10
+            list(pool.map(lambda n: add_address(states[n], f"203.0.113.{10 + n}"), range(10)))
+            seen = list(
+                pool.map(lambda n: [answers(states[n], f"203.0.113.{10 + m}") for m in (n, (n + 1) % 10)], range(10))
+            )
+        assert seen == [[True, False]] * 10
+    finally:
+        for state in states:
+            lifecycle.down(state)
+    assert host_view() == before
+
+
+def add_address(state: Path, address: str) -> None:
+    assert lifecycle.exec_(state, "upstream", ["ip", "address", "add", f"{address}/32", "dev", "lo"]) == 0
+
+
+def answers(state: Path, address: str) -> bool:
+    ping = lifecycle.enter(state, "neighbour", ["ping", "-c1", "-W2", address])
+    return subprocess.run(ping, stdout=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def test_a_directory_holds_one_lab(state: Path) -> None:

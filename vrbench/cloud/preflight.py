@@ -9,7 +9,7 @@ from ipaddress import ip_network
 
 from vrbench.cloud import offerings
 from vrbench.cloud.errors import CloudError, CloudRefused, CloudUnreachable, NotPermitted, PreflightError
-from vrbench.cloud.facade import Answer, Cloud
+from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.limits import shortages
 from vrbench.core.plan import EnvironmentPlan
 
@@ -269,7 +269,7 @@ def _check_pool(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: _Findi
     """Free public addresses of the zone; who is shown none may just not be shown them."""
     if not zone_id:
         return
-    which = {"zoneid": zone_id, "state": "Free", "allocatedonly": False, "forvirtualnetwork": True}
+    which: dict[str, Param] = {"zoneid": zone_id, "state": "Free", "allocatedonly": False, "forvirtualnetwork": True}
     try:
         # One row is enough: the answer counts them all, and a zone may have tens of thousands.
         answer = cloud.call("listPublicIpAddresses", **which, page=1, pagesize=1)

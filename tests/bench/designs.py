@@ -1,0 +1,128 @@
+"""Every restart design of the lab under the same traffic, in one table with bounds.
+
+    python -m tests.bench.designs [--trials 10] [--time-scale 1] [--vms 4] [--at-once 6] [--save reports/reference]
+
+Each design is measured by ``vrbench run lab-parallel`` with another strategy, in a lab of its own, so many at once (a
+restart mostly waits). Prints the table in Markdown; ``--save`` writes it as designs.csv as well. Lab figures show
+mechanisms, not the speed of CloudStack.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.cli.zone import ROOT, VRBENCH
+from vrbench.core.model import Direction, Verdict
+from vrbench.core.profile import STRATEGIES
+from vrbench.core.results import Run
+from vrbench.core.sessions import SessionState, sessions
+from vrbench.core.windows import Downtime
+from vrbench.store import load_run, run_paths
+
+COLUMNS = (
+    ("egress, fresh", Direction.EGRESS, "fresh"),
+    ("egress, persistent", Direction.EGRESS, "persistent"),
+    ("ingress, syn", Direction.INGRESS, "syn"),
+)
+Row = dict[str, str | int | float]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=10)
+    parser.add_argument("--time-scale", type=float, default=1.0)
+    parser.add_argument("--vms", type=int, default=4)
+    parser.add_argument("--at-once", type=int, default=len(STRATEGIES))
+    parser.add_argument("--designs", nargs="+", choices=STRATEGIES, default=STRATEGIES)
+    parser.add_argument("--save", type=Path, help="directory for designs.csv")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(asked.at_once) as pool:
+        runs = list(pool.map(lambda design: measure(design, asked, Path(place) / design), asked.designs))
+    rows = [row(design, run) for design, run in zip(asked.designs, runs, strict=True)]
+    print(markdown(rows))
+    if asked.save:
+        save(rows, asked.save / "designs.csv")
+    return 0
+
+
+def measure(design: str, asked: argparse.Namespace, reports: Path) -> Run:
+    """One run of one design; its command is what a person would type."""
+    settings = {
+        "lab.strategy": design,
+        "lab.time_scale": asked.time_scale,
+        "environment.vms": asked.vms,
+        "environment.public_ips": asked.vms,
+        "trials.count": asked.trials,
+        "trials.baseline": "15s",
+        "trials.validation": "10s",
+        "trials.observe_at_most": "300s",
+    }
+    command = [*VRBENCH, "run", "lab-parallel", "--plain", "--reports", str(reports)]
+    command += [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    paths = run_paths(reports)
+    if not paths:
+        sys.exit(f"{design}: {done.stderr}")
+    print(f"{design}: exit code {done.returncode}", file=sys.stderr, flush=True)
+    return load_run(paths[0])
+
+
+def row(design: str, run: Run) -> Row:
+    """A design's figures over its valid trials."""
+    valid = [t for t in run.trials if t.verdict is not Verdict.INVALID]
+    listed: Row = {"design": design, "trials": len(valid), "trials_not_valid": sum(_doubted(run))}
+    for title, direction, flow in COLUMNS:
+        downtimes = [t.figures(direction, flow).downtime for t in valid]
+        mean = Downtime.mean(downtimes)
+        name = title.replace(", ", "_")
+        listed[f"{name}_average_s"] = round(mean.estimate_s, 3)
+        listed[f"{name}_at_least_s"] = round(mean.at_least_s, 3)
+        listed[f"{name}_at_most_s"] = round(mean.at_most_s, 3)
+        listed[f"{name}_lowest_s"] = round(min((d.estimate_s for d in downtimes), default=math.nan), 3)
+        listed[f"{name}_highest_s"] = round(max((d.estimate_s for d in downtimes), default=math.nan), 3)
+    states = [s.state for t in valid for s in sessions(t)]
+    listed["sessions"] = len(states)
+    for state in (SessionState.SURVIVED, SessionState.STALLED, SessionState.RESET):
+        listed[f"sessions_{state}"] = states.count(state)
+    listed["method"] = run.method.id
+    return listed
+
+
+def _doubted(run: Run) -> list[bool]:
+    return [t.verdict is not Verdict.VALID for t in run.trials]
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The table for people: average (at least to at most), lowest."""
+    titles = ["design", *(title for title, _, _ in COLUMNS), "sessions that survived", "trials (not valid)"]
+    lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
+    for each in rows:
+        cells = [f"`{each['design']}`"]
+        for title, _, _ in COLUMNS:
+            name = title.replace(", ", "_")
+            average, low, high, lowest = (each[f"{name}_{k}_s"] for k in ("average", "at_least", "at_most", "lowest"))
+            cells.append(f"{average:.2f} s ({low:.2f}–{high:.2f}), lowest {lowest:.2f}")
+        cells.append(f"{each['sessions_survived']} of {each['sessions']}")
+        cells.append(f"{each['trials']} ({each['trials_not_valid']})")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def save(rows: Sequence[Row], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
