@@ -153,7 +153,7 @@ def make_log(draw: np.random.Generator, node: str, streams: list[Stream], slots:
     there[stood_still : stood_still + 150] = False
     crosses = np.array([s.direction is not Direction.CONTROL for s in streams])
     down = (sent > requested_ns + 500_000_000) & (sent < requested_ns + OUTAGE_NS) & crosses
-    lost = down | (draw.random(shape) < 1e-4)
+    lost = down | (draw.random(shape) < 2e-5)
     refused = down & (draw.random(shape) < 0.05)
     twice = draw.random(shape) < 1e-4
     parts = [

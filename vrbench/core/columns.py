@@ -32,6 +32,7 @@ class Column:
     numbers: array[int] = field(default_factory=lambda: array("q"))
     parts: list[array[int]] = field(default_factory=list)  # what follows, not joined yet
     length: int = 0
+    whole: bool = True  # nothing is missing in it
 
     def enter(self, slot: int, times: array[int]) -> None:
         """File times from ``slot`` on. Raises RawLogError where no prober can have been silent for so long."""
@@ -48,6 +49,7 @@ class Column:
         if absent > MOST_ABSENT:
             raise RawLogError(f"slot {length} comes {absent} slots after the one before it: the log is damaged")
         if absent > 0:
+            self.whole = False
             self.parts.append(array("q", [MISSING]) * absent)
             self.length = length
 

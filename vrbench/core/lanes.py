@@ -19,7 +19,7 @@ from functools import cache
 LIMIT = 1 << 61  # numbers are below this: 73 years in nanoseconds
 MISSING = 1 << 62  # stands in a column for a number that is not there: later than any
 YES, NO = 0xFF, 0x00
-AT_ONCE = 8192  # 64 KiB of numbers stay in the cache
+AT_ONCE = 2048  # 16 KiB of numbers stay in the cache
 _GUARD = 1 << 63
 _BIAS = 1 << 62
 

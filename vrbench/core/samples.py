@@ -34,7 +34,8 @@ _NEAR_NS = 1 << 12  # further from a limit than this, rounding to float seconds 
 class Samples(Sequence[Sample]):
     """All slots of one stream, in order, without holes; ``outcomes`` holds a code of CODES per slot.
 
-    ``first`` is the number of the first slot, ``zero_ns`` the moment from which its ``*_s`` times count.
+    ``refused_ns`` is empty where nothing was refused; ``first`` is the number of the first slot, ``zero_ns`` the moment
+    from which its ``*_s`` times count.
     """
 
     outcomes: bytes = b""
@@ -174,28 +175,30 @@ def read_log(log: bytes, zero_ns: int, threshold_s: float) -> NodeLog:
 
 
 def _judge(header: StreamHeader, columns: StreamColumns, end_ns: int, zero_ns: int, threshold_ns: int) -> Samples:
-    sent, replied, refused = map(columns.level, (columns.sent, columns.replied, columns.refused))
+    sent, replied = columns.level(columns.sent), columns.level(columns.replied)
+    refused = columns.level(columns.refused) if columns.refused.length else array("q")
     codes = bytearray()
     for at in range(0, columns.slots, lanes.AT_ONCE):
         here = slice(at, at + lanes.AT_ONCE)
-        codes += _outcomes(sent[here], replied[here], refused[here], end_ns, threshold_ns)
+        up = lanes.within(replied[here], sent[here], threshold_ns)
+        if columns.sent.whole and NO not in up:
+            codes += bytes([CODES[Outcome.REPLIED]]) * len(up)
+        else:
+            codes += _outcomes(sent[here], up, refused[here], end_ns, threshold_ns)
     for slot in columns.ambiguous:
         if slot < columns.slots and codes[slot] != CODES[Outcome.SKIPPED]:
             codes[slot] = CODES[Outcome.UNKNOWN]
     return Samples(bytes(codes), sent, replied, refused, 0, header.start_ns, header.interval_ns, zero_ns)
 
 
-def _outcomes(sent: array[int], replied: array[int], refused: array[int], end_ns: int, threshold_ns: int) -> bytes:
-    """A code for every slot: each rule overrules those before it."""
-    missing, up = lanes.missing(sent), lanes.within(replied, sent, threshold_ns)
-    codes = bytes([CODES[Outcome.REPLIED]]) * len(sent)
-    if NO in up or YES in missing:
-        settled, no = lanes.not_above(sent, end_ns - threshold_ns), lanes.within(refused, sent, threshold_ns)
-        codes = bytes([CODES[Outcome.UNKNOWN]]) * len(sent)
-        for mask, outcome in ((settled, Outcome.LOST), (no, Outcome.REFUSED), (up, Outcome.REPLIED)):
-            codes = lanes.overlay(codes, mask, CODES[outcome])
-        codes = lanes.overlay(codes, missing, CODES[Outcome.SKIPPED])
-    return codes
+def _outcomes(sent: array[int], up: bytes, refused: array[int], end_ns: int, threshold_ns: int) -> bytes:
+    """A code for every slot, REPLIED where ``up`` says so: each rule overrules those before it."""
+    codes = bytes([CODES[Outcome.UNKNOWN]]) * len(sent)
+    codes = lanes.overlay(codes, lanes.not_above(sent, end_ns - threshold_ns), CODES[Outcome.LOST])
+    if refused:
+        codes = lanes.overlay(codes, lanes.within(refused, sent, threshold_ns), CODES[Outcome.REFUSED])
+    codes = lanes.overlay(codes, up, CODES[Outcome.REPLIED])
+    return lanes.overlay(codes, lanes.missing(sent), CODES[Outcome.SKIPPED])
 
 
 def codes_of(samples: Sequence[Sample]) -> bytes:
