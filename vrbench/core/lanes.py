@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 
 LIMIT = 1 << 61  # numbers are below this: 73 years in nanoseconds
 MISSING = 1 << 62  # stands in a column for a number that is not there: later than any
@@ -39,6 +39,12 @@ def _ones() -> int:
     return int.from_bytes((1).to_bytes(8, "little") * AT_ONCE, "little")
 
 
+@lru_cache(maxsize=16)
+def _every(number: int) -> int:
+    """That number in each lane."""
+    return number * _ones()
+
+
 @cache
 def _ramp() -> int:
     return int.from_bytes(little(array("q", range(AT_ONCE))), "little")
@@ -46,13 +52,13 @@ def _ramp() -> int:
 
 def within(later: array[int], earlier: array[int], limit: int) -> bytes:
     """Where ``later - earlier <= limit``; nothing is known where both are missing."""
-    base = (max(-LIMIT, min(limit, LIMIT)) + _GUARD) * _ones()
+    base = _every(max(-LIMIT, min(limit, LIMIT)) + _GUARD)
     return _masked(len(later), lambda at: base + _lanes(earlier, at) - _lanes(later, at))
 
 
 def not_above(column: array[int], limit: int) -> bytes:
     """Where a number is ``limit`` or less; here numbers may be anything from 0 on that an array holds."""
-    base = (max(-1, min(limit, _GUARD - 1)) + _GUARD) * _ones()
+    base = _every(max(-1, min(limit, _GUARD - 1)) + _GUARD)
     return _masked(len(column), lambda at: base - _lanes(column, at))
 
 
@@ -64,7 +70,7 @@ def on_line(column: array[int], start: int, step: int) -> bytes:
 
 def differences(later: array[int], earlier: array[int]) -> array[int]:
     """``later - earlier``, raised by ``raised(0)`` so that all fit; nothing is known where one is missing."""
-    base, found = _BIAS * _ones(), array("q")
+    base, found = _every(_BIAS), array("q")
     for at in range(0, len(later), AT_ONCE):
         count = min(AT_ONCE, len(later) - at)
         lanes = base + _lanes(later, at) - _lanes(earlier, at)

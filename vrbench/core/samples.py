@@ -181,7 +181,7 @@ def _judge(header: StreamHeader, columns: StreamColumns, end_ns: int, zero_ns: i
     for at in range(0, columns.slots, lanes.AT_ONCE):
         here = slice(at, at + lanes.AT_ONCE)
         up = lanes.within(replied[here], sent[here], threshold_ns)
-        if columns.sent.whole and NO not in up:
+        if NO not in up and (columns.sent.whole or YES not in lanes.missing(sent[here])):
             codes += bytes([CODES[Outcome.REPLIED]]) * len(up)
         else:
             codes += _outcomes(sent[here], up, refused[here], end_ns, threshold_ns)
