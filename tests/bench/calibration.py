@@ -155,6 +155,7 @@ def figures(rows: Sequence[Figures], fine: bool) -> Iterator[tuple[str, float, f
     yield "seen", sum(r["seen"] for r in rows), None
     yield "truth too vague", sum(r["vague"] for r in rows), None
     yield "sshd slow", sum(r.get("slow", 0) for r in rows), None
+    yield "prober held up at edge", sum(r.get("gapped", 0) for r in rows), None
     yield "bounds that don't hold", sum(r["seen"] - r["held"] for r in rows), 0
     yield "missed", sum(r["missed"] for r in rows), 0
     yield "at_least over the truth", sum(r["over"] for r in rows), 0 if fine else None

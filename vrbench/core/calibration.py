@@ -18,8 +18,9 @@ moment down to the last. How often it claims more than was down is counted (``ov
 probe samples whether the path is down at its moment.
 
 *Banners* measure a service, and how fast the guest's sshd is nobody injected. A window of theirs in which half-open
-connections to the same port are answered, or which outlasts its outage by more than two intervals, is *slow*: it says
-something of sshd, and nothing of the instrument, so it is counted for itself.
+connections to the same port are answered, or which outlasts its outage by more than two intervals, is *slow*, and so is
+one that begins with a banner which was asked for longer than a usual round trip before the outage, and was still being
+served: it says something of sshd, and nothing of the instrument, so it is counted for itself.
 
 An outage that a stream did not see counts as measured with 0 s: one of 20 ms is seen by one in five of the streams
 that probe every 100 ms, as 100 ms, and the mean error of such a stream is still none. It is *missed* when it lasted
@@ -40,6 +41,7 @@ from vrbench.core.results import StreamResult
 from vrbench.core.windows import Downtime
 
 ALIGNMENT_S = 0.001  # two clocks of one machine are read this far apart at most, beside their measured error
+EDGE_INTERVALS = 2.5  # a slot within this of an edge decides which one the estimate is taken from
 COMPARED = ("fresh", "persistent", "syn", "banner")  # flows and layers whose truth is known
 
 
@@ -186,14 +188,32 @@ def match(
         elif not window.blind:
             left.append(window)
     gaps = [s.due_s for s in result.samples if s.sent_s is None]
-    return [_compare(o, result.stream, explained[n], gaps) for n, o in enumerate(outages)], left
+    return [_compare(o, result, explained[n], gaps) for n, o in enumerate(outages)], left
 
 
-def _compare(outage: KnownOutage, stream: Stream, windows: Sequence[OutageWindow], gaps: Sequence[float]) -> Comparison:
-    blind = sum(w.blind for w in windows)
-    unsent = bisect_right(gaps, outage.end_s) - bisect_left(gaps, outage.start_s)
-    after_s = max((w.start_s + w.estimate_s for w in windows if not w.blind), default=0.0) - outage.end_s
-    return Comparison(outage, stream, len(windows), blind, Downtime.total(windows), unsent, max(0.0, after_s))
+def _compare(
+    outage: KnownOutage, result: StreamResult, windows: Sequence[OutageWindow], gaps: Sequence[float]
+) -> Comparison:
+    """``gaps``: when slots were due that were never sent, in order."""
+    about_s = EDGE_INTERVALS * result.stream.interval_s
+    edges = {at for edge in (outage.start_s, outage.end_s) for at in _within(gaps, edge - about_s, edge + about_s)}
+    seen = [w for w in windows if not w.blind]
+    return Comparison(
+        outage,
+        result.stream,
+        len(windows),
+        len(windows) - len(seen),
+        Downtime.total(windows),
+        unsent=len(_within(gaps, outage.start_s, outage.end_s)),
+        after_s=max(0.0, max((w.start_s + w.estimate_s - outage.end_s for w in seen), default=0.0)),
+        before_s=max(0.0, max((outage.start_s - w.start_s - result.rtt_s for w in seen), default=0.0)),
+        edge_gaps=len(edges),
+    )
+
+
+def _within(times: Sequence[float], low: float, high: float) -> Sequence[float]:
+    """The part of ordered times that lies between two moments."""
+    return times[bisect_left(times, low) : bisect_right(times, high)]
 
 
 def _length_s(window: OutageWindow) -> float:

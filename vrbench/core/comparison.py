@@ -27,6 +27,8 @@ class Comparison:
     measured: Downtime
     unsent: int  # slots within the outage that were never sent
     after_s: float = 0.0  # how long after the outage's end its last window ended
+    before_s: float = 0.0  # how long before its start its first window began, beyond a usual round trip
+    edge_gaps: int = 0  # slots about its start or end that were never sent: the estimate is of another slot then
 
     @property
     def kind(self) -> str:
@@ -44,8 +46,8 @@ class Comparison:
 
     @property
     def slow(self) -> bool:
-        """Whether a banner went on failing when the path was back: the guest's sshd was slow."""
-        return self.stream.flow == "banner" and self.after_s > 2 * self.stream.interval_s
+        """Whether a banner was still being served when the outage began, or failed when the path was back: sshd's."""
+        return self.stream.flow == "banner" and (self.after_s > 2 * self.stream.interval_s or self.before_s > 0)
 
     @property
     def resolved(self) -> bool:
@@ -88,7 +90,9 @@ class Comparison:
     @property
     def has_error(self) -> bool:
         """Whether it has an error that means something: flapping only in the mean of many."""
-        return not (self.unknown or self.vague or self.slow) and (self.resolved or not self.of_its_own)
+        return not (self.unknown or self.vague or self.slow or self.edge_gaps) and (
+            self.resolved or not self.of_its_own
+        )
 
     @property
     def of_its_own(self) -> bool:
@@ -114,8 +118,9 @@ class Figures:
     """Many comparisons together. Times in seconds.
 
     ``seen`` are the outages of which a stream says something, so has bounds that hold or not; of ``unknown`` ones it
-    says that it could not see; of ``vague`` ones the truth is not known well; ``slow`` ones are not judged. ``judged``
-    ones have an error that means something: bias and worst are theirs. ``over``: at_least claims more than was down.
+    says that it could not see; of ``vague`` ones the truth is not known well; ``slow`` ones are not judged; ``gapped``
+    ones begin or end where the prober was held up, and have bounds only. ``judged`` ones have an error that means
+    something: bias and worst are theirs. ``over``: at_least claims more than was down.
     """
 
     outages: int
@@ -123,6 +128,7 @@ class Figures:
     unknown: int
     vague: int
     slow: int
+    gapped: int
     judged: int
     held: int
     over: int
@@ -148,6 +154,7 @@ def figures(comparisons: Iterable[Comparison]) -> Figures:
         unknown=sum(c.unknown for c in mine),
         vague=sum(c.vague for c in mine),
         slow=sum(c.slow for c in mine),
+        gapped=sum(c.edge_gaps > 0 for c in mine),
         judged=len(errors),
         held=sum(c.held and not c.slow for c in mine),
         over=sum(c.over and not c.slow for c in mine),

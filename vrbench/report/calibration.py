@@ -40,13 +40,14 @@ def verdict(calibration: Calibration) -> str:
     if not total.outages:
         return f"on this machine: {calibration.false} false windows in {_clean(calibration)} without any outage"
     held_up = f", {total.unknown} unknown (prober held up)" if total.unknown else ""
+    gapped = f", {total.gapped} begun or ended where the prober was held up" if total.gapped else ""
     slow = f", {calibration.slow} banners slow (sshd)" if calibration.slow else ""
     vague = f"; {total.vague} truths too vague for an error (machine busy)" if total.vague else ""
     return (
         f"on this machine: bias {calibration.bias_s * 1000:+.1f} ms, worst {calibration.worst_s * 1000:.1f} ms at "
         f"{calibration.interval_s * 1000:g} ms; "
         f"bounds held the truth in {total.held} of {total.seen}; missed {total.missed}, false {calibration.false}"
-        f"{held_up}{slow} (truth known to ± {calibration.worst_uncertainty_s * 1000:.1f} ms{vague})"
+        f"{held_up}{gapped}{slow} (truth known to ± {calibration.worst_uncertainty_s * 1000:.1f} ms{vague})"
     )
 
 
