@@ -28,6 +28,7 @@ from vrbench.core.model import Direction, Stream
 from vrbench.core.rawlog import Kind, decode_header, decode_records
 from vrbench.core.schedule import phases
 from vrbench.probes.config import PhasedStream
+from vrbench.probes.observation import at_once
 from vrbench.probes.observer import ObserverConfig, start_observer
 
 NEAR, FAR = "10.49.0.1", "10.49.0.2"
@@ -189,7 +190,8 @@ def in_a_guest(box: Box, here: Path, seconds: float) -> Iterator[Figure]:
         home = here / f"agent{len(flows)}"
         home.mkdir()
         agent = Agent(box, home, guest="near")
-        agent.configure(*(streams(range(k, k + 1), 0.01, flow)[0] for k, flow in enumerate(flows)), max_s=seconds + 60)
+        chosen = [streams(range(k, k + 1), 0.01, flow)[0].stream for k, flow in enumerate(flows)]
+        agent.configure(*at_once(chosen, len(flows)), max_s=seconds + 60)
         agent.start()
         pid = agent.pid()
         (mine,), took_s = spent((pid,), seconds)

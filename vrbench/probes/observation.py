@@ -200,7 +200,7 @@ class Observation:
             agent.deploy()
             boot, clock = agent.facts().boot_id, agent.measure_clock()
             stop.check()
-            agent.start(phased(streams, seed + index + 1), _longest_s(plan), lane)
+            agent.start(at_once(streams, seed + index + 1), _longest_s(plan), lane)
         self._boots[agent.guest.name] = boot
         self._clocks[agent.guest.name] = NodeClock(clock.offset_ns, clock.error_ns)
         agent.follow()
@@ -272,6 +272,12 @@ def phased(streams: Sequence[Stream], seed: int, within_s: float = math.inf) -> 
         return ()
     spread = phases(len(streams), min(within_s, streams[0].interval_s), seed)
     return tuple(PhasedStream(s, p) for s, p in zip(streams, spread, strict=True))
+
+
+def at_once(streams: Sequence[Stream], seed: int) -> tuple[PhasedStream, ...]:
+    """The streams with one start phase for all: those of one guest are each of another figure, so it costs none."""
+    (phase_s,) = (first.phase_s for first in phased(streams[:1], seed))
+    return tuple(PhasedStream(stream, phase_s) for stream in streams)
 
 
 def _stop(observer: Observer) -> str:
