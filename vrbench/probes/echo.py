@@ -52,8 +52,8 @@ def fresh_cycle_s(streams: List[Dict[str, Any]], lanes: int) -> float:
 class Echo(Prober):
     """ICMP echo: what its raw and its datagram form share. 56 bytes of payload, as ping sends."""
 
-    PAYLOAD = struct.Struct(">8sIQ36x")
-    HEADER = struct.Struct(">BBHHH")
+    PACKET = struct.Struct(">BBHHH8sIQ36x")  # type, code, checksum, id, sequence; token, stream, slot
+    BODY = struct.Struct(">8sIQ")
 
     def __init__(self, streams: List[Dict[str, Any]], log: Log) -> None:
         self.streams, self.log = streams, log
@@ -62,33 +62,32 @@ class Echo(Prober):
         self.fresh = [stream["flow"] == "fresh" for stream in streams]
         self.last_sent = [-1] * len(streams)
         self.last_heard = [-1] * len(streams)
-        bodies = [
-            struct.pack(">BBHHH", 8, 0, 0, 0, 0) + self.PAYLOAD.pack(self.token, i, 0) for i in range(len(streams))
-        ]
-        self.sums = [sum(struct.unpack(">32H", body)) for body in bodies]
+        self.addresses = [(stream["target"], 0) for stream in streams]
+        blanks = [self.PACKET.pack(8, 0, 0, 0, 0, self.token, i, 0) for i in range(len(streams))]
+        self.sums = [sum(struct.unpack(">32H", blank)) for blank in blanks]
 
     def settled(self) -> bool:
         return self.last_sent == self.last_heard
 
     def packet(self, stream: int, slot: int, identity: int) -> bytes:
         sequence = slot & 0xFFFF
-        total = self.sums[stream] + identity + sequence + (slot >> 16) + sequence
-        total = (total & 0xFFFF) + (total >> 16)
-        check = ~(total + (total >> 16)) & 0xFFFF
-        return self.HEADER.pack(8, 0, check, identity, sequence) + self.PAYLOAD.pack(self.token, stream, slot)
+        check = -(self.sums[stream] + identity + 2 * sequence + (slot >> 16)) % 0xFFFF
+        return self.PACKET.pack(8, 0, check, identity, sequence, self.token, stream, slot)
 
     def heard(self, kind: int, stream: int, detail: int, slot: int, t_ns: Optional[int]) -> None:
         """Log what was heard of a slot, and at what time; None: nobody can say when it came."""
         if t_ns is None:
             kind, t_ns = AMBIGUOUS, self.arrivals.now
         self.log.record(kind, stream, detail, slot, t_ns)
-        self.last_heard[stream] = max(self.last_heard[stream], slot)
+        if slot > self.last_heard[stream]:
+            self.last_heard[stream] = slot
 
-    def echoed(self, message: bytes, t_ns: Optional[int]) -> None:
-        """Log the reply in ``message`` (payload of an echo reply) if it answers one of our probes."""
-        if len(message) >= 20 and message[:8] == self.token:
-            _, stream, slot = struct.unpack_from(">8sIQ", message)
-            self.heard(REPLY, stream, 0, slot, t_ns)
+    def echoed(self, message: bytes, at: int, t_ns: Optional[int]) -> None:
+        """Log the reply whose payload begins ``at`` that byte of ``message`` if it answers one of our probes."""
+        if len(message) >= at + 20:
+            token, stream, slot = self.BODY.unpack_from(message, at)
+            if token == self.token:
+                self.heard(REPLY, stream, 0, slot, t_ns)
 
     def slot_of(self, stream: int, sequence: int) -> Optional[int]:
         """The latest slot sent on ``stream`` whose sequence number is ``sequence``; None when none has it.
@@ -101,7 +100,7 @@ class Echo(Prober):
     def sent(self, stream: int, slot: int, sock: socket.socket, packet: bytes) -> None:
         at = monotonic_ns()
         try:
-            sock.sendto(packet, (self.streams[stream]["target"], 0))
+            sock.sendto(packet, self.addresses[stream])
         except OSError as error:
             self.log.record(FAILED, stream, error.errno or 0, slot, at)
         else:
@@ -188,7 +187,7 @@ class RawEcho(Echo):
         for packet, ancillary in receive(self.sock, 0):
             at = (packet[0] & 15) * 4
             if packet[at] == 0:
-                self.echoed(packet[at + 8 :], self.arrivals.time(ancillary))
+                self.echoed(packet, at + 8, self.arrivals.time(ancillary))
             else:
                 self._refused(packet[at:], self.arrivals.time(ancillary))
 
@@ -260,7 +259,7 @@ class DatagramEcho(Echo):
             if events & select.EPOLLERR:
                 self._errors(sock, stream, slot)
             for message, ancillary in receive(sock, 0):
-                self.echoed(message[8:], self.arrivals.time(ancillary))
+                self.echoed(message, 8, self.arrivals.time(ancillary))
 
     def _errors(self, sock: socket.socket, stream: int, slot: Optional[int]) -> None:
         for probe, ancillary in receive(sock, socket.MSG_ERRQUEUE):

@@ -30,7 +30,8 @@ RECORD = struct.Struct("<BBHIq")
 SENT, REPLY, REFUSED, FAILED, CONNECTED, WALL, END, AMBIGUOUS, GREETED, TURNED_AWAY = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 NEIGHBOUR_MAC, NEIGHBOUR = 16, 17
 
-TICK_NS = 50_000_000  # look at the sockets and write the log at least this often
+TICK_NS = 50_000_000  # look at the sockets and write the log this often
+NEAR_NS = TICK_NS // 5  # if a slot is due so soon after, with that slot: one waking for both
 STALLED_NS = 2 * TICK_NS  # after this long without a look, what came meanwhile came nobody knows when
 HELD_NS = 1_000_000  # a send that takes longer was interrupted: nobody knows when the probe left
 MAX_UNREAD = 64  # probes after which the sockets are looked at before the tick: their buffers hold a few hundred
@@ -117,9 +118,14 @@ class Arrivals:
     def time(self, ancillary: List[Tuple[int, int, bytes]]) -> Optional[int]:
         """When the packet arrived; None where nobody can say so to STALLED_NS."""
         for level, kind, content in ancillary:
-            if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS and len(content) >= self.STAMP.size:
+            if kind == SO_TIMESTAMPNS and level == socket.SOL_SOCKET and len(content) >= self.STAMP.size:
                 seconds, nanoseconds = self.STAMP.unpack_from(content)
-                return self._believe(seconds * 1_000_000_000 + nanoseconds)
+                stamp = seconds * 1_000_000_000 + nanoseconds
+                t_ns = stamp - self.offset  # type: int
+                # As nearly always: between the looks, and no step of the wall clock that could make it doubtful.
+                if self.before <= t_ns <= self.now and self.offset == self.old_offset:
+                    return t_ns
+                return self._believe(stamp)
         return self._found()
 
     def _believe(self, stamp: int) -> Optional[int]:
@@ -243,7 +249,7 @@ def pace(
     first, tick, next_wall, unread = queue[0][0], log.started_ns, log.started_ns, 0
     stopped = stopping()
     while not stopped:
-        prober.wait(min(queue[0][0], tick))
+        prober.wait(min(queue[0][0], tick + NEAR_NS))
         unread += send_due(prober, schedule, queue)
         now = monotonic_ns()
         if now >= tick or unread > MAX_UNREAD or not prober.stamped:
