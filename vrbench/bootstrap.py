@@ -88,15 +88,16 @@ def commands(what: str, arguments: list[str]) -> list[list[str]]:
     """The command lines for one word."""
     python = str(VENV / "bin" / "python")
     test = [python, "-m", "pytest", *arguments]
-    # Most tests wait for packets and daemons rather than compute; those that measure ("slow") run one at a time.
-    many = [*test, "--numprocesses", str((os.cpu_count() or 1) + 1), "--dist", "loadfile", "-m", "not slow"]
+    # Most tests wait for packets and daemons rather than compute; benches measure, so they run one at a time.
+    many = [*test, "--numprocesses", str((os.cpu_count() or 1) + 1), "--dist", "loadfile", "-m"]
     if what == "demo":
         return [[str(VENV / "bin" / "vrbench"), "demo", *arguments]]
     if what == "test":
-        return [many]
+        return [[*many, "not slow"]]
     if what == "check":
         ruff = [python, "-m", "ruff"]
-        return [[*ruff, "format", "--check"], [*ruff, "check"], [python, "-m", "mypy"], many, [*test, "-m", "slow"]]
+        slow = [[*many, "slow", "--ignore=tests/bench"], [*test, "tests/bench"]]
+        return [[*ruff, "format", "--check"], [*ruff, "check"], [python, "-m", "mypy"], *slow]
     return []
 
 
