@@ -142,11 +142,11 @@ def test_a_prohibiting_router_refuses(gate: Box, tmp_path: Path, kind: Layer) ->
 
 @pytest.mark.parametrize(
     ("words", "refusal"),
-    [("", Refusal.CLOSED), ("Not allowed at this time\\r\\n", Refusal.NOT_SSH), ("x" * 1500, Refusal.NOT_SSH)],
-    ids=["closed", "penalised", "chatter"],
+    [("", Refusal.CLOSED), ("No room today\\r\\n", Refusal.NOT_SSH), ("x" * 1500, Refusal.NOT_SSH)],
+    ids=["closed", "other words", "chatter"],
 )
 def test_what_is_not_ssh_is_told_apart(box: Box, tmp_path: Path, words: str, refusal: Refusal) -> None:
-    """Hanging up, a penalty's text and endless chatter are refusals of a path that is up: CONNECTED came first."""
+    """Hanging up, other words and endless chatter are refusals of a path that is up: CONNECTED came first."""
     server = start_speaker(box, "guest0", words)
     logged = observe(box, tmp_path / "log", "banner", BARE, interval_s=0.05)
     stop_server(box, "guest0", server)
