@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 TRUE_SHARE = 0.95
 FOUND_SHARE = 0.8
 GRAIN_S = 0.01  # a window is known to an interval
+UNSEEN_S = 0.05  # the gateway is asked so often: as much of a phase may pass before it answers, in every stream
 FINE = PROFILE.replace("[probes]", '[probes]\ninterval = "10ms"\nbanner_interval = "100ms"\nauth = false\ndns = false')
 
 
@@ -106,4 +107,6 @@ def test_attributed_time_is_true_time(
     for cause in expected:
         assert found.claimed[cause] > 0, found
         assert found.right[cause] >= TRUE_SHARE * found.claimed[cause], str(found)
-        assert found.claimed[cause] >= FOUND_SHARE * found.true[cause], f"{cause} {found.true[cause]:.3f} s: {found}"
+        unseen_s = UNSEEN_S * sum(s.stream.counts for s in trial.streams)
+        least_s = FOUND_SHARE * found.true[cause] - (unseen_s if found.true[cause] < 1 else 0)
+        assert found.claimed[cause] >= least_s, f"{cause} {found.true[cause]:.3f} s: {found}"
