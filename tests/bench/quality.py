@@ -33,6 +33,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--baseline", default="10m")
     parser.add_argument("--interval", default="100ms")
+    parser.add_argument("--on-time", type=float, default=99.9, help="least share of slots on time, percent")
     asked = parser.parse_args()
     figures: list[tuple[str, float, str, bool]] = []
     with tempfile.TemporaryDirectory() as here:
@@ -43,9 +44,10 @@ def main() -> int:
     false_windows = sum(len(s.baseline_windows) for s in trial.streams)
     build_s = phase_start(lines, "waiting for SSH") - phase_start(lines, "building")
     help_ms = time_help() * 1000
+    least, on_time = f">= {asked.on_time:g}", asked.on_time / 100
     figures += [
-        ("slots on time, harness, 2 ms (%)", trial.punctual_harness * 100, ">= 99.9", trial.punctual_harness >= 0.999),
-        ("slots on time, guests, 5 ms (%)", trial.punctual_guests * 100, ">= 99.9", trial.punctual_guests >= 0.999),
+        ("slots on time, harness, 2 ms (%)", trial.punctual_harness * 100, least, trial.punctual_harness >= on_time),
+        ("slots on time, guests, 5 ms (%)", trial.punctual_guests * 100, least, trial.punctual_guests >= on_time),
         (f"windows in a baseline of {asked.baseline}", false_windows, "0", false_windows == 0),
         ("build of the network (s)", build_s, "<= 20", build_s <= 20),
         ("peak memory of the harness (MB, PSS)", peak_mb, "<= 250", peak_mb <= 250),
