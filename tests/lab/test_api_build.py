@@ -49,8 +49,16 @@ def test_ten_vms_at_once_share_one_router(lab: Lab) -> None:
     assert len(source_nats(lab, network)) == 1
 
 
-def test_addresses_acquired_too_early_ruin_the_network(lab: Lab) -> None:
+@pytest.fixture
+def slow_lab() -> Iterator[Lab]:
+    """A server that takes so long over each step that calls side by side meet in it, on a busy machine too."""
+    with served(ZoneSettings(timing=QUICK, api_step_s=0.5)) as lab:
+        yield lab
+
+
+def test_addresses_acquired_too_early_ruin_the_network(slow_lab: Lab) -> None:
     """Ten associates beside ten deploys on an Allocated network: as on the server, nobody can remove it any more."""
+    lab = slow_lab
     network = lab.network(lab.domadmin)["id"]
     machines = [lab.machine_params(network, f"vm{n}") for n in range(10)]
     with ThreadPoolExecutor(20) as side_by_side:

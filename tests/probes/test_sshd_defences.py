@@ -85,10 +85,14 @@ def guarded(box: Box, home: Path, setting: str) -> Iterator[Sensors]:
 
 @contextmanager
 def idling(count: int) -> Iterator[None]:
-    """Somebody has so many connections open to the guest's sshd and does not log in."""
+    """Somebody has so many connections open to the guest's sshd, each of them greeted, and does not log in.
+
+    One that comes while a probe is being served may itself be turned away; then somebody tries again.
+    """
     with ExitStack() as held:
-        for _ in range(count):
-            held.enter_context(socket.create_connection((ROUTER, 2200)))
+        while count:
+            caller = held.enter_context(socket.create_connection((ROUTER, 2200), timeout=5))
+            count -= caller.recv(64).startswith(b"SSH-")
         yield
 
 
@@ -112,6 +116,7 @@ def unanswered_s(begun: Trial) -> float:
     _, offset = decode_header(log)
     records = list(decode_records(log, offset))
     sent, replied = ({r.slot for r in records if r.kind is kind} for kind in (Kind.SENT, Kind.REPLY))
+    assert replied, "no probe was answered at any time: the log says nothing about the limit"
     return len(sent - replied) * 0.1
 
 
