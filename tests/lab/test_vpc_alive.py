@@ -11,6 +11,7 @@ from tests.lab.alive import Body, Prober, served_on
 from tests.lab.box import answers, in_box, wait_until
 from tests.lab.replay.serving import Lab
 from tests.lab.test_ground import connects
+from vrbench.lab.truth import Truth
 from vrbench.lab.zone import EGRESS_TARGET, Zone
 
 pytestmark = pytest.mark.lab
@@ -128,3 +129,39 @@ def test_a_redundant_vpc_fails_over_in_every_tier() -> None:
         assert not connects(vpc.web, vpc.data_ip, 22)
 
     played("Redundant VPC offering", scene, router_check_s=0.1)
+
+
+def test_an_injected_outage_takes_tiers_as_it_takes_an_isolated_network() -> None:
+    """Egress is out in every tier while SSH comes in, ingress the other way round; one VM's outage is its own alone."""
+
+    def seen(vpc: Vpc) -> set[str]:
+        looks: dict[str, Callable[[], bool]] = {
+            "web out": lambda: answers(vpc.web, EGRESS_TARGET),
+            "data out": lambda: answers(vpc.data, EGRESS_TARGET),
+            "in": lambda: connects("upstream", vpc.public_ip, 22),
+        }
+        return {name for name, look in looks.items() if look()}
+
+    def whole(zone: Zone) -> None:
+        with served_on(zone) as lab:
+            vpc = build_vpc(lab, "Default VPC offering")
+            (data,) = (n["id"] for n in lab.root.listed("listNetworks", "network") if n["name"] == "data")
+            lists = lab.root.listed("listNetworkACLLists", "networkacllist")
+            allow = next(each["id"] for each in lists if each["name"] == "default_allow")
+            lab.root.result("replaceNetworkACLList", aclid=allow, networkid=data)
+            web_ip = zone.vm(vpc.web).ip
+
+            def during(direction: str, address: str | None) -> set[str]:
+                found: set[str] = set()
+                Truth().outage(zone.running_routers(), direction, address, lambda: found.update(seen(vpc)))
+                return found
+
+            assert seen(vpc) == {"web out", "data out", "in"}
+            assert during("egress", None) == {"in"}
+            assert during("ingress", None) == {"web out", "data out"}
+            assert during("both", None) == set()
+            assert during("egress", vpc.data_ip) == {"web out", "in"}
+            assert during("ingress", web_ip) == {"web out", "data out"}
+            assert seen(vpc) == {"web out", "data out", "in"}
+
+    in_box(whole)

@@ -7,7 +7,9 @@ egress is out a guest's ping gets no answer, and a connection from outside to th
 
 For all traffic the rule stands right behind connection tracking in prerouting, and so silences the router's own
 answers to pings of a public address as well. For one VM it stands in the forward path, before any other filter,
-where a packet bears the guest's own address in either direction.
+where a packet bears the guest's own address in either direction. Which side of the router an interface is on, its
+group says: so the tiers of a VPC and further public subnets are covered like the one interface of each that an isolated
+network has. From one tier to another it is a flow that a guest opened.
 
 An outage is silent, or it refuses: what opens or continues a flow is answered by the router with a reset (TCP) or with
 "administratively prohibited" (all else; the kernel sends few of those a second), and the answers are still dropped. Or
@@ -36,7 +38,7 @@ from vrbench.lab.conntrack import ConnectionTable
 from vrbench.lab.ground import GroundError
 from vrbench.lab.late import GROUP, MARK, Delayer
 from vrbench.lab.namespaces import inside
-from vrbench.lab.nftables import GUEST_IF, PUBLIC_IF, TABLE
+from vrbench.lab.nftables import GUEST_GROUP, PUBLIC_GROUP, TABLE
 from vrbench.lab.status import Moment, Outage
 
 DIRECTIONS = ("egress", "ingress", "both")
@@ -88,8 +90,8 @@ def outage_rules(direction: str, address: str | None) -> list[str]:
             return [""]
         opened, answers = ("==", "!=") if direction == "egress" else ("!=", "==")
         return [
-            f'iifname {opened} "{GUEST_IF}" ct direction original',
-            f'iifname {answers} "{GUEST_IF}" ct direction reply',
+            f"iifgroup {opened} {GUEST_GROUP} ct direction original",
+            f"iifgroup {answers} {GUEST_GROUP} ct direction reply",
         ]
     if direction == "both":
         return [f"ip saddr {address}", f"ip daddr {address}"]
@@ -107,10 +109,10 @@ def outage_script(table: str, direction: str, address: str | None, refuse: bool)
 
 def late_script(table: str, direction: str, address: str | None) -> str:
     """What starts holding back the answers of a direction's flows, as one transaction."""
-    sides = {"egress": (GUEST_IF, "ct original ip saddr"), "ingress": (PUBLIC_IF, "ct reply ip saddr")}
+    sides = {"egress": (GUEST_GROUP, "ct original ip saddr"), "ingress": (PUBLIC_GROUP, "ct reply ip saddr")}
     rules = [
-        f'oifname "{interface}" {f"{guest} {address} " if address else ""}ct direction reply meta mark != {MARK}'
-        for name, (interface, guest) in sides.items()
+        f"oifgroup {group} {f'{guest} {address} ' if address else ''}ct direction reply meta mark != {MARK}"
+        for name, (group, guest) in sides.items()
         if direction in (name, "both")
     ]
     return "; ".join(f"add rule ip {table} drops {rule} log group {GROUP} drop" for rule in rules)
@@ -280,7 +282,7 @@ def _marking(table: str, mark: int) -> str:
 
     A flow may bear an older mark, which is smaller.
     """
-    flows = f'add rule ip {table} drops iifname "{GUEST_IF}" meta l4proto icmp ct mark'
+    flows = f"add rule ip {table} drops iifgroup {GUEST_GROUP} meta l4proto icmp ct mark"
     return f"{flows} {mark} ct mark set {mark + 1}; {flows} < {mark} ct mark set {mark}"
 
 
