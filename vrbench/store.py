@@ -305,8 +305,9 @@ def _logs(trial: Path) -> Iterator[bytes]:
 def _facts(stored: dict[str, Any]) -> TrialFacts:
     fields = dict(stored)
     fields["clocks"] = {node: NodeClock(**clock) for node, clock in stored["clocks"].items()}
-    for several in ("agents_lost", "guests_rebooted", "probers_failed"):
-        fields[several] = tuple(stored[several])
+    for several in ("agents_lost", "guests_rebooted", "probers_failed", "rivals"):
+        fields[several] = tuple(stored.get(several, ()))
+    fields["gateways"] = {node: tuple(macs) for node, macs in stored.get("gateways", {}).items()}
     fields["expected"] = tuple((node, _stream(stream)) for node, stream in stored.get("expected", ()))
     fields["doubts"] = tuple(Caveat(CaveatKind(c["kind"]), c["detail"]) for c in stored.get("doubts", ()))
     return TrialFacts(**fields)

@@ -83,6 +83,7 @@ def run_trial(
         job_finished=job.done,
         recovered=recovered,
         clocks=dict(collected.clocks),
+        gateways=dict(collected.gateways),
         agents_lost=collected.agents_lost,
         guests_rebooted=collected.guests_rebooted,
         probers_failed=collected.probers_failed,

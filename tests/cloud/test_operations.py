@@ -11,7 +11,15 @@ from tests.cloud.lab import PLAN, Lab, silent
 from vrbench.cloud.environment import build
 from vrbench.cloud.errors import NotPermitted, UnknownOperation
 from vrbench.cloud.facade import Answer, Cloud, Param
-from vrbench.cloud.operations import OPERATIONS, RunningOperation, find_operation, request, routers
+from vrbench.cloud.operations import (
+    OPERATIONS,
+    Router,
+    RunningOperation,
+    find_operation,
+    request,
+    rivals,
+    routers,
+)
 from vrbench.core.model import Environment
 from vrbench.core.ports import JobState
 from vrbench.core.profile import OPERATIONS as PROFILE_OPERATIONS
@@ -43,6 +51,18 @@ def test_restart_with_cleanup_replaces_the_router(lab: Lab, environment: Environ
     assert (before.state, after.state) == ("Running", "Running")
     assert before.id != after.id
     assert before.public_ip == after.public_ip == environment.source_nat_ip
+
+
+def test_two_routers_that_serve_one_network_are_rivals() -> None:
+    """Two that run alone, or two primaries of a pair; not a pair in order, nor one that is on its way out."""
+
+    def router(name: str, state: str = "Running", redundant_state: str = "") -> Router:
+        return Router(name, name, state, "", "", "", "", "", bool(redundant_state), redundant_state, "")
+
+    assert rivals([router("r-1-VM"), router("r-2-VM")]) == ("r-1-VM", "r-2-VM")
+    assert rivals([router("r-1-VM", redundant_state="MASTER"), router("r-2-VM", redundant_state="PRIMARY")])
+    assert not rivals([router("r-1-VM", redundant_state="PRIMARY"), router("r-2-VM", redundant_state="BACKUP")])
+    assert not rivals([router("r-1-VM"), router("r-2-VM", "Stopping")])
 
 
 @pytest.mark.parametrize("name", ["restart-network", "reboot-router"])

@@ -61,6 +61,8 @@ def test_a_plain_trial_is_valid_without_caveat() -> None:
         ({"expected": (("vm2", stream("gone")),)}, CaveatKind.NO_SAMPLES, Verdict.UNKNOWN),
         ({"observed_ns": START + 9000 * MS}, CaveatKind.NO_RECOVERY_SEEN, Verdict.UNKNOWN),
         ({"clocks": {"vm1": NodeClock(0, 60 * MS)}}, CaveatKind.CLOCKS_UNALIGNED, Verdict.VALID),
+        ({"gateways": {"vm1": ("02:00:00:00:00:01", "02:00:00:00:00:02")}}, CaveatKind.TWO_ROUTERS, Verdict.UNKNOWN),
+        ({"rivals": ("r-1-VM", "r-2-VM")}, CaveatKind.TWO_ROUTERS, Verdict.UNKNOWN),
     ],
 )
 def test_facts_become_caveats(change: dict[str, object], kind: CaveatKind, verdict: Verdict) -> None:
@@ -93,6 +95,35 @@ def test_samples_become_caveats(streams: dict[str, str], kind: CaveatKind, verdi
     _, found, kinds = trial(**streams)  # type: ignore[arg-type]  # keys are stream names
     assert kind in kinds  # type: ignore[operator]
     assert found is verdict
+
+
+def test_one_answer_for_a_gateway_is_no_second_router() -> None:
+    """A router that answers from one address, or one that no guest could ask, raises no doubt."""
+    _, _, kinds = trial(replace(FACTS, gateways={"vm1": ("02:00:00:00:00:01",), "vm2": ()}))
+    assert CaveatKind.TWO_ROUTERS not in kinds  # type: ignore[operator]
+
+
+def test_flapping_faster_than_the_interval_is_said_with_bounds_that_hold() -> None:
+    """Losses and answers by turns: how many windows within how long, and the total from what is proven to the whole."""
+    result, _, kinds = trial(syn="R" * 15 + "LRLLRRLRL" + "R" * 16)
+    assert CaveatKind.FLAPPING in kinds  # type: ignore[operator]
+    (said,) = [c.detail for c in result.caveats if c.kind is CaveatKind.FLAPPING]  # type: ignore[attr-defined]
+    assert said == "i/syn: 4 windows of 1 or 2 probes within 0.900 s, down between 0.099 and 1.001 s in all"
+
+
+@pytest.mark.parametrize(
+    "syn",
+    [
+        "RRLRLRLR" + "R" * 32,  # before the operation: its own caveat
+        "RRLR" + "R" * 11 + "LRLRLRL" + "R" * 18,  # a path that lost before loses afterwards
+        "R" * 15 + "LRLRR" + "R" * 20,  # two of them
+        "R" * 15 + "LRRRLRRRLRRRL" + "R" * 12,  # far apart: a lossy path
+        "R" * 15 + "LLLRLLLRLLLRR" + "R" * 12,  # windows that the interval can tell
+    ],
+)
+def test_what_is_no_flapping_is_not_called_so(syn: str) -> None:
+    """Loss before the operation, chance, and windows that are long enough or far apart."""
+    assert CaveatKind.FLAPPING not in trial(syn=syn)[2]  # type: ignore[operator]
 
 
 def test_a_guests_clock_is_aligned_for_the_timeline_only() -> None:

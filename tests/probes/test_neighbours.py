@@ -12,7 +12,7 @@ from tests.probes.box import Box
 from tests.probes.rig import Agent, Logged, read_log, stream, wait_for
 from tests.probes.test_agent import INTERPRETERS
 from vrbench.core.rawlog import Kind
-from vrbench.probes import neighbours
+from vrbench.probes import claims, neighbours
 
 ROUTER, NEW_MAC = "10.1.1.1", "02:00:00:00:99:01"
 FAILED, RESOLVED = 0x20, 0x02 | 0x04 | 0x08 | 0x10  # reachable, stale, delay, probe
@@ -69,6 +69,31 @@ def test_a_gateway_that_nobody_answers_for_fails(box: Box, tmp_path: Path) -> No
     box.sh("router", "ip link set g0 master br0")
     wait_for(lambda: bool(states(read_log(agent.log))[-1] & RESOLVED), "recovery")
     agent.stop()
+
+
+@pytest.mark.lab
+def test_everybody_who_answers_for_the_gateway_is_found(box: Box) -> None:
+    """One address for one router, two for two; the guest's own entry stays as it is when it is just confirmed."""
+
+    def claimed() -> list[str]:
+        with box.inside("guest0"):
+            return claims.claimants(*neighbours.default_route())
+
+    mac = box.run("router", "cat", "/sys/class/net/br0/address").strip()
+    assert claimed() == [mac]
+    second = f"ip link set eth0 address {NEW_MAC} up; ip address add {ROUTER}/24 dev eth0"
+    box.sh(None, "ip netns add second; ip -n router link add s0 type veth peer name eth0 netns second")
+    try:
+        box.sh("router", "ip link set s0 master br0 up")
+        box.sh("second", second)
+        wait_for(lambda: claimed() == sorted([mac, NEW_MAC]), "both")
+    finally:
+        box.sh(None, "ip netns del second")
+
+
+def test_without_a_gateway_nobody_is_asked() -> None:
+    """No route, no question."""
+    assert claims.claimants("", "") == []
 
 
 def test_without_a_gateway_its_stream_is_not_probed() -> None:

@@ -20,7 +20,7 @@ from vrbench.cloud.environment import build
 from vrbench.cloud.errors import CloudError
 from vrbench.cloud.facade import Cloud
 from vrbench.cloud.journal import Head, Journal
-from vrbench.cloud.operations import RunningOperation
+from vrbench.cloud.operations import RunningOperation, rivals, routers
 from vrbench.cloud.preflight import Resolved, preflight
 from vrbench.cloud.removal import TeardownReport
 from vrbench.cloud.teardown import teardown
@@ -204,13 +204,21 @@ class Session:
             )
 
         facts = run_trial(number, limits, observation, operation, self.screen, SystemClock(), note)
-        note(facts)
+        note(replace(facts, rivals=self._rivals(environment)))
         for words in observation.notes():
             self.screen.note(words)
         if facts.job_error:
             raise OperationFailed(f"trial {number}: {facts.job_error}")
         if not facts.job_finished:
             self._await_job(number, operation, limits.job_timeout_s)
+
+    def _rivals(self, environment: Environment) -> tuple[str, ...]:
+        """Routers that the cloud shows side by side though one alone may serve; none where it does not say."""
+        try:
+            return rivals(routers(self._cloud, environment.network_id))
+        except CloudError as error:
+            self.screen.note(f"not looked for a second router: {error}")
+            return ()
 
     def _await_job(self, number: int, operation: RunningOperation, timeout_s: float) -> None:
         """No further trial may begin, nor anything be removed, while the cloud still works on this one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -13,6 +13,8 @@ from vrbench.cloud.errors import CloudError, JobTimeout, NotPermitted, UnknownOp
 from vrbench.cloud.facade import Answer, Cloud, Job
 from vrbench.core.model import Environment
 from vrbench.core.ports import JobState
+
+_PRIMARY = ("MASTER", "PRIMARY")  # up to 4.15, and later
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def _restart(cleanup: bool) -> Callable[[Cloud, Environment], Callable[[], Job]]
 def _reboot_router(cloud: Cloud, environment: Environment) -> Callable[[], Job]:
     rows = cloud.list("listRouters", "router", networkid=environment.network_id, listall=True)
     running = [router for router in map(_router, rows) if router.state == "Running"]
-    active = [router for router in running if router.redundant_state in ("MASTER", "PRIMARY")]
+    active = [router for router in running if router.redundant_state in _PRIMARY]
     chosen = next(iter(active or running), None)
     if chosen is None:
         raise UnsafeNetwork(f"network {environment.network_name}: no router runs that could be rebooted")
@@ -130,6 +132,12 @@ def routers(cloud: Cloud, network_id: str) -> tuple[Router, ...]:
     except NotPermitted:
         return ()
     return tuple(map(_router, rows))
+
+
+def rivals(found: Sequence[Router]) -> tuple[str, ...]:
+    """The routers of one network that serve it side by side although only one may: of pairs, those that are primary."""
+    serving = [r for r in found if r.state == "Running" and (not r.redundant or r.redundant_state in _PRIMARY)]
+    return tuple(r.name for r in serving) if len(serving) > 1 else ()
 
 
 def _router(row: Answer) -> Router:

@@ -35,6 +35,8 @@ class CaveatKind(StrEnum):
     SSHD_LIMITS = "sshd-limits"
     TURNED_AWAY = "turned-away"
     BOOT_DOUBTFUL = "boot-doubtful"
+    TWO_ROUTERS = "two-routers"
+    FLAPPING = "flapping"
     LAB = "lab"
 
 
@@ -63,6 +65,8 @@ WORDING = {
     CaveatKind.SSHD_LIMITS: "a guest's sshd may turn banner probes away although the network is up",
     CaveatKind.TURNED_AWAY: "sshd turned probes away for its own limits; they count as neither up nor down",
     CaveatKind.BOOT_DOUBTFUL: "a guest may not have booted to its end: what it still changes may look like an outage",
+    CaveatKind.TWO_ROUTERS: "two routers answer for one address since the operation: which one is reached is chance",
+    CaveatKind.FLAPPING: "a stream went down and up faster than its interval can tell; its total has bounds",
     CaveatKind.LAB: "measured on the embedded lab: it shows mechanisms, not the speed of CloudStack",
 }
 
@@ -99,7 +103,9 @@ class TrialFacts:
     ``requested_ns`` is CLOCK_MONOTONIC of the harness just before the operation was sent, ``observed_ns`` when the
     probers were told to stop (0: not known); ``job_s`` seconds from the request to the first look that saw the job
     ended. ``expected``: (node, stream) of everything that was to be probed. ``behind``: the
-    guest behind each public end. ``doubts``: what was found before the trials.
+    guest behind each public end. ``doubts``: what was found before the trials. ``gateways``: the MAC addresses that
+    answered for a guest's gateway when probing was over. ``rivals``: routers that the cloud then showed side by side
+    although only one of them may serve.
     """
 
     number: int
@@ -120,6 +126,8 @@ class TrialFacts:
     expected: tuple[tuple[str, Stream], ...] = ()
     behind: dict[str, str] = field(default_factory=dict)
     doubts: tuple[Caveat, ...] = ()
+    gateways: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    rivals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from vrbench.core.facts import NodeClock
@@ -20,12 +20,13 @@ class JobState:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What observation ended with. ``clocks`` are keyed by node."""
+    """What observation ended with. ``clocks`` are keyed by node; ``gateways``: who answered for each one's gateway."""
 
     clocks: Mapping[str, NodeClock]
     agents_lost: tuple[str, ...]
     guests_rebooted: tuple[str, ...]
     probers_failed: tuple[str, ...]
+    gateways: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Clock(Protocol):

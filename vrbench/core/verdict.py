@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
 from vrbench.core.facts import Caveat, CaveatKind, TrialFacts
+from vrbench.core.flapping import flapping
 from vrbench.core.method import Method
 from vrbench.core.model import Direction, OutageWindow, Outcome, Verdict
 from vrbench.core.rawlog import Refusal
@@ -36,6 +37,7 @@ UNSETTLING = frozenset(
         CaveatKind.PROBER_FAILED,
         CaveatKind.PROBER_STALLED,
         CaveatKind.JOB_UNFINISHED,
+        CaveatKind.TWO_ROUTERS,
     }
 )
 
@@ -75,6 +77,10 @@ def _of_the_run(facts: TrialFacts, method: Method) -> Iterator[Caveat]:
         yield Caveat(CaveatKind.AGENT_LOST, _names(facts.agents_lost))
     if facts.probers_failed:
         yield Caveat(CaveatKind.PROBER_FAILED, _names(facts.probers_failed))
+    claimed = [f"{node}: {' and '.join(macs)}" for node, macs in facts.gateways.items() if len(macs) > 1]
+    if claimed or facts.rivals:
+        shown = [f"the cloud shows {' and '.join(facts.rivals)}"] if facts.rivals else []
+        yield Caveat(CaveatKind.TWO_ROUTERS, _names(shown + claimed))
     if facts.lab:
         yield Caveat(CaveatKind.LAB)
     if method.baseline_s < RFC6201_BASELINE_S:
@@ -142,6 +148,9 @@ def _of_the_streams(streams: Sequence[StreamResult], method: Method) -> Iterator
     relapsed = [s.stream.name for s in measured if len(s.outages) > 1]
     if relapsed:
         yield Caveat(CaveatKind.RELAPSED, _names(relapsed))
+    flapped = [f"{s.stream.name}: {told}" for s in measured for told in flapping(s)]
+    if flapped:
+        yield Caveat(CaveatKind.FLAPPING, _names(flapped))
     yield from _of_the_flows(measured, method)
 
 

@@ -1,6 +1,6 @@
 """The prober inside guests, as commands. With the modules that ``bundle`` names it travels as one file.
 
-    start CONFIG | run CONFIG | stop CONFIG | follow LOG OFFSET [SECONDS] | clock | facts | remove DIR
+    start CONFIG | run CONFIG | stop CONFIG | follow LOG OFFSET [SECONDS] | clock | facts | claims | remove DIR
 
 CONFIG is JSON: ``{"log", "node", "max_s", "lane": [number, of how many], "streams": [{"name", "direction", "probe",
 "flow": "fresh"|"persistent"|"resolver", "target", "interval_ns", "phase_ns"}]}``; "gateway" as a target is the default
@@ -19,10 +19,11 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, TextIO
 
+from vrbench.probes.claims import claimants
 from vrbench.probes.dns import Beside, Names, settle
 from vrbench.probes.echo import open_echo
 from vrbench.probes.engine import END, RECORD, CannotProbe, Log, Prober, monotonic_ns, on_signal, probe, wall_ns
-from vrbench.probes.neighbours import default_gateway, resolved, watch
+from vrbench.probes.neighbours import default_gateway, default_route, resolved, watch
 
 
 def run(path: str, ready: Callable[[], None]) -> None:
@@ -198,6 +199,8 @@ def main(arguments: List[str]) -> int:
         clock()
     elif verb == "facts":
         print(json.dumps(facts()))
+    elif verb == "claims":
+        print(" ".join(claimants(*default_route())))
     elif verb == "stop":
         with open(values[0]) as file:
             stop(json.load(file)["log"])

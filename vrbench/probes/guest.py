@@ -130,6 +130,14 @@ class GuestAgent:
         except (IndexError, TypeError, ValueError) as error:
             raise self._failed("gave no facts but", done) from error
 
+    def claimants(self) -> tuple[str, ...]:
+        """The MAC addresses that answer for the guest's gateway; none without Python or the right to ask."""
+        if not isinstance(self._agent, PythonAgent):
+            return ()
+        with self._connection() as remote:
+            done = remote.run(self._command("claims"))
+        return tuple(done.out.decode().split()) if done.code == 0 else ()
+
     def measure_clock(self) -> ClockOffset:
         """The offset between the two monotonic clocks, from the fastest of 15 exchanges."""
         with self._connection() as remote:

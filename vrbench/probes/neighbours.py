@@ -34,11 +34,16 @@ Entry = Tuple[int, int, Optional[int]]  # IPv4 address, NUD_* state (0: no entry
 
 def default_gateway() -> str:
     """The address of this machine's default gateway; empty without one."""
+    return default_route()[1]
+
+
+def default_route() -> Tuple[str, str]:
+    """The interface and the address of this machine's default gateway; both empty without one."""
     with open("/proc/net/route") as routes:
         for fields in map(str.split, routes):
             if fields[1] == "00000000" and fields[2] not in ("00000000", "Gateway"):
-                return socket.inet_ntoa(struct.pack("=I", int(fields[2], 16)))
-    return ""
+                return fields[0], socket.inet_ntoa(struct.pack("=I", int(fields[2], 16)))
+    return "", ""
 
 
 def resolved(streams: List[Dict[str, Any]], gateway: str) -> List[Dict[str, Any]]:

@@ -145,6 +145,7 @@ class Observation:
     _logs: list[_Followed] = field(default_factory=list)
     _clocks: dict[str, NodeClock] = field(default_factory=dict)
     _boots: dict[str, str] = field(default_factory=dict)
+    _gateways: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def start(self) -> None:
         """Agents first (they take longer), then the harness's own probers. Raises ProbeError or RemoteError."""
@@ -182,6 +183,7 @@ class Observation:
         ends = [end for end in side_by_side(self._agents, lambda agent, _: self._finish_agent(agent)) if end]
         return Collected(
             clocks=dict(self._clocks),
+            gateways=dict(self._gateways),
             agents_lost=tuple(end.words for end in ends if not end.rebooted),
             guests_rebooted=tuple(end.words for end in ends if end.rebooted),
             probers_failed=tuple(failed),
@@ -236,7 +238,8 @@ class Observation:
         return _BadEnd(name if rebooted else lost, rebooted) if lost or rebooted else None
 
     def _rebooted(self, agent: GuestAgent, until: float) -> bool:
-        """Whether the guest was booted since the start; if not, its clock is measured once more.
+        """Whether the guest was booted since the start; if not, its clock is measured once more, and its gateway's
+        address is asked after.
 
         Tries until then, at least once. A guest that can't be asked keeps its first clock, and was not seen to reboot.
         """
@@ -247,6 +250,7 @@ class Observation:
                     if agent.facts().boot_id != self._boots[name]:
                         return True
                     clock = agent.measure_clock()
+                    self._gateways[name] = agent.claimants()
             except RemoteError:
                 if time.monotonic() + RETRY_S > until:
                     return False
