@@ -70,14 +70,14 @@ ESTIMATOR = {
     ),
     "a slot that was never sent is lost": Mutation(
         "core/samples.py",
-        "lanes.overlay(codes, lanes.missing(sent), CODES[Outcome.SKIPPED])",
-        "lanes.overlay(codes, lanes.missing(sent), CODES[Outcome.LOST])",
+        "Outcome.SKIPPED: columns.sent == MISSING,",
+        "Outcome.SKIPPED: columns.sent < 0,",
         ("tests/core/test_samples.py::test_a_stopped_prober_leaves_gaps",),
     ),
     "the threshold is ignored": Mutation(
         "core/samples.py",
-        "lanes.within(replied[here], sent[here], threshold_ns)",
-        "lanes.within(replied[here], sent[here], 1 << 60)",
+        "Outcome.REPLIED: replied_in <= threshold_ns,",
+        "Outcome.REPLIED: replied_in <= 1 << 60,",
         ("tests/core/test_samples.py::test_a_late_answer_is_a_loss_under_a_shorter_threshold",),
     ),
 }

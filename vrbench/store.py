@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 from vrbench import __version__
-from vrbench.core.analysis import analyze_trial
 from vrbench.core.calibrated import MachineVerdict
 from vrbench.core.facts import Caveat, CaveatKind, Context, NodeClock, TrialFacts
 from vrbench.core.failures import Failure, count_failures
@@ -270,6 +269,8 @@ def _load_trials(path: Path, method: Method) -> tuple[tuple[TrialResult, ...], t
 
 def load_trial(facts_path: Path, method: Method) -> TrialResult:
     """Analyse one stored trial. Raises StoreError."""
+    from vrbench.core.analysis import analyze_trial  # numpy takes its time to load, and few commands analyse
+
     try:
         facts = _facts(_read_json(facts_path))
         return analyze_trial(facts, list(_logs(facts_path.parent)), method)

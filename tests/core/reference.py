@@ -1,6 +1,6 @@
 """Samples and windows in the plainest way: one object per slot, looked at one by one.
 
-What ``core.columns``, ``core.samples`` and ``core.windows`` do at C speed has to come to the same, on any log.
+What ``core.records``, ``core.samples`` and ``core.windows`` do at C speed has to come to the same, on any log.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _note(slots: _Slots, record: Record) -> None:
         slots.replied.setdefault(record.slot, record.t_ns)
     elif record.kind is Kind.REFUSED:
         slots.refused.setdefault(record.slot, record.t_ns)
-    elif record.kind is Kind.AMBIGUOUS:
+    elif record.kind in (Kind.AMBIGUOUS, Kind.TURNED_AWAY):
         slots.ambiguous.add(record.slot)
 
 

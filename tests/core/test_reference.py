@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
@@ -11,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core import reference
-from vrbench.core import columns, lanes, records
 from vrbench.core.model import Direction, Outcome, Sample, Stream
+from vrbench.core.outcomes import stretches
 from vrbench.core.rawlog import RECORD, Header, Kind, StreamHeader, encode_header
-from vrbench.core.samples import Samples, punctual_share, read_log, stretches
+from vrbench.core.samples import Samples, punctual_share, read_log
 from vrbench.core.windows import find_windows, unavailable_s
 
 MS = 1_000_000
@@ -23,15 +22,6 @@ INTERVAL = 10 * MS
 THRESHOLD_S = 0.05
 
 Fact = tuple[int, int, int, int]  # kind, stream, slot, ns
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _small_blocks() -> Iterator[None]:
-    """Borders of blocks, turns and lanes come often, so that short logs cross them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(columns, "BLOCK", 64)
-        patch.setattr(records, "TURNS", 2)
-        yield
 
 
 def packed(streams: int, facts: list[Fact], tail: bytes = b"", starts: tuple[int, ...] = ()) -> bytes:
@@ -147,20 +137,6 @@ def test_any_records_at_all(facts: list[Fact], zero_ns: int, start_ns: int) -> N
     same(packed(2, facts, starts=(start_ns, START)), zero_ns)
 
 
-def test_columns_are_longer_than_one_run_of_lanes() -> None:
-    """A stream of several runs of lanes, with what differs at their borders."""
-    count = 3 * lanes.AT_ONCE + 5
-    draw = random.Random(3)
-    odd = {k * lanes.AT_ONCE + d for k in range(4) for d in (-1, 0, 1)}
-    facts: list[Fact] = []
-    for slot in range(count):
-        at = START + slot * INTERVAL + (3 * MS if slot in odd else draw.randrange(1000))
-        facts.append((Kind.SENT, 0, slot, at))
-        if slot not in odd:
-            facts.append((Kind.REPLY, 0, slot, at + draw.randrange(MS)))
-    same(packed(1, facts), START + (count // 2) * INTERVAL)
-
-
 def test_a_stream_that_comes_twice_in_each_turn_keeps_its_order() -> None:
     """Of two sends of a slot the last counts, of two answers the first, however regularly they come."""
     facts: list[Fact] = []
@@ -170,7 +146,8 @@ def test_a_stream_that_comes_twice_in_each_turn_keeps_its_order() -> None:
             facts += [(kind, 1, slot, at), (kind, 0, max(0, slot - 1), at), (kind, 0, slot, at + 300)]
     same(packed(2, facts), START + 400 * MS)
     samples = read_log(packed(2, facts), 0, THRESHOLD_S).streams[0].samples
-    assert [samples.sent_ns[7], samples.replied_ns[7]] == [START + 8 * INTERVAL, START + 7 * INTERVAL + MS + 300]
+    sent_ns, replied_ns = START + 8 * INTERVAL, START + 7 * INTERVAL + MS + 300
+    assert samples[7] == Sample(7, samples[7].due_s, sent_ns / 1e9, Outcome.REPLIED, max(0, replied_ns - sent_ns) / 1e9)
 
 
 @pytest.mark.parametrize("slow", [64, 63, 200])

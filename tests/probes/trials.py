@@ -16,10 +16,10 @@ from tests.probes.servers import start_sshd, stop_server
 from vrbench.core.analysis import analyze_trial
 from vrbench.core.facts import TrialFacts
 from vrbench.core.model import Endpoint, Environment, Guest, Outcome
+from vrbench.core.outcomes import CODES, codes_of
 from vrbench.core.plan import make_plan
 from vrbench.core.profile import load_profile
 from vrbench.core.results import StreamResult, TrialResult
-from vrbench.core.samples import CODES, codes_of
 from vrbench.core.windows import Downtime
 from vrbench.probes.observation import Observation, Sensors
 from vrbench.remote import HostKeyPins, generate_key

@@ -15,8 +15,6 @@ from vrbench.core.samples import NodeLog, StreamSamples, punctual_share, read_lo
 from vrbench.core.verdict import judge
 from vrbench.core.windows import Downtime, find_windows, unavailable_s
 
-__all__ = ["HARNESS", "analyze_trial"]
-
 CUT_SHORT_S = 1.0  # a stream whose last probe is this much (and three intervals) before the end was cut short
 
 

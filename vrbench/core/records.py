@@ -1,126 +1,122 @@
-"""The records of a raw log told apart by kind and by stream, without a Python instruction per record.
-
-Two things that probers do are made use of, and neither is needed: sends and answers are logged in batches, and streams
-are sent in turn. What comes in turn is told apart by its place; all else is sorted.
-"""
+"""A raw log as numpy columns: its records, and when each slot of each stream was sent, answered and refused."""
 
 from __future__ import annotations
 
-import re
-import struct
-import sys
-from array import array
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
-from itertools import chain, compress
-from operator import itemgetter
+from dataclasses import dataclass
 
-from vrbench.core.lanes import NO, YES, table
-from vrbench.core.rawlog import RECORD, Kind
+import numpy as np
+from numpy.typing import NDArray
 
-SIZE = RECORD.size
-BATCH = 8  # fewer records of a kind in a row than this, on average, are picked one by one
-SOME = 2048  # records by which that is judged
-TURNS = 16  # streams that were sent in turn at least so often are told apart by their place alone
+from vrbench.core.rawlog import LATEST_NS, RECORD, Kind, RawLogError
 
-IS = tuple(table([value]) for value in range(256))
-_UNLIKE = table(range(1, 256))
-_MANY = struct.Struct(f"{SIZE}s" * 256)
-_RUN = re.compile(bytes([YES, ord("+")]))
+RECORDS = np.dtype([("kind", "u1"), ("stream", "u1"), ("detail", "<u2"), ("slot", "<u4"), ("t_ns", "<i8")])
+MISSING = 1 << 62  # stands in a column for a time that is not there: later than any, and differences fit 64 bits
+MOST_ABSENT = 1 << 26  # slots in a row without a record: a week at 10 ms
 
+Records = NDArray[np.void]
+Times = NDArray[np.int64]
 
-def by_kind(block: bytes) -> Iterator[tuple[Kind, bytes]]:
-    """A block's records of each kind, in their order."""
-    kinds = block[::SIZE]
-    for kind in Kind:
-        if kind in kinds:
-            yield kind, _pick(block, kinds.translate(IS[kind]))
+_KNOWN = np.isin(np.arange(256), list(Kind))
 
 
-def _pick(records: bytes, mask: bytes) -> bytes:
-    """The records that ``mask`` says YES to."""
-    if NO not in mask:
-        return records
-    if mask[:SOME].count(bytes([NO, YES])) * BATCH > min(SOME, len(mask)):
-        return b"".join(compress(_listed(records), mask))
-    return b"".join([records[begin * SIZE : end * SIZE] for begin, end in map(re.Match.span, _RUN.finditer(mask))])
+@dataclass(frozen=True, slots=True)
+class LogColumns:
+    """A whole log. Columns hold the slots of all streams, one stream after another, up to each one's last try.
+
+    Times are ns on the log's clock, MISSING where there is none. ``spans`` are the streams' places (begin, end) in the
+    columns; ``end_ns`` is 0 without END, ``newest_ns`` the time of the latest record; ``turned_away`` counts by stream
+    and Refusal.
+    """
+
+    spans: tuple[tuple[int, int], ...]
+    sent: Times
+    replied: Times
+    refused: Times
+    ambiguous: NDArray[np.bool_]
+    wall_ns: tuple[int, ...]
+    turned_away: Counter[tuple[int, int]]
+    end_ns: int
+    newest_ns: int
 
 
-def by_stream(records: bytes) -> Iterator[tuple[int, array[int], array[int]]]:
-    """(stream, slots, times) of records, in their order for each stream, not all at once."""
-    for begin, end, turns in _turns(records[1::SIZE]):
-        part = records[begin * SIZE : end * SIZE]
-        indexes = part[1 : turns * SIZE : SIZE]
-        if turns and len(set(indexes)) == turns:
-            slots, times = slots_of(part), times_of(part)
-            for first, index in enumerate(indexes):
-                yield index, slots[first::turns], times[first::turns]
-        else:
-            yield from _sorted(part)
+def read_records(log: bytes, offset: int, streams: int) -> Records:
+    """The records that ``rawlog.decode_records`` yields, as one array and without a copy."""
+    records = np.frombuffer(log, RECORDS, (len(log) - offset) // RECORD.size, offset)
+    possible = _KNOWN[records["kind"]] & (records["stream"] < streams)
+    possible &= (records["t_ns"].view("<u8") < LATEST_NS) | (records["kind"] == Kind.WALL)
+    return records if possible.all() else records[: possible.argmin()]
 
 
-def _sorted(records: bytes) -> Iterator[tuple[int, array[int], array[int]]]:
-    listed = _listed(records)
-    listed.sort(key=itemgetter(1))
-    ordered = b"".join(listed)
-    indexes, slots, times, begin = ordered[1::SIZE], slots_of(ordered), times_of(ordered), 0
-    while begin < len(indexes):
-        end = bisect_right(indexes, indexes[begin], begin)
-        yield indexes[begin], slots[begin:end], times[begin:end]
-        begin = end
+def read_columns(log: bytes, offset: int, streams: int) -> LogColumns:
+    """The records from ``offset`` on, of a log of so many streams, by slot: the last send counts, the first answer.
+
+    Raises RawLogError for a slot at which no prober can have arrived.
+    """
+    records = read_records(log, offset, streams)
+    tried, ends = pick(records, Kind.SENT, Kind.FAILED), pick(records, Kind.END)
+    turned_away = pick(records, Kind.TURNED_AWAY)
+    lengths = _lengths(tried, streams)
+    stops = np.cumsum(lengths)
+    slots = _Slots(stops - lengths, lengths, int(lengths.sum()))
+    ambiguous = np.zeros(slots.count, np.bool_)
+    ambiguous[slots.places(pick(records, Kind.AMBIGUOUS, Kind.TURNED_AWAY))[0]] = True
+    return LogColumns(
+        spans=tuple(zip(slots.begins.tolist(), stops.tolist(), strict=True)),
+        sent=slots.column(pick(tried, Kind.SENT)),
+        replied=slots.column(pick(records, Kind.REPLY)[::-1]),
+        refused=slots.column(pick(records, Kind.REFUSED)[::-1]),
+        ambiguous=ambiguous,
+        wall_ns=tuple(pick(records, Kind.WALL)["t_ns"].tolist()),
+        turned_away=Counter(zip(turned_away["stream"].tolist(), turned_away["detail"].tolist(), strict=True)),
+        end_ns=int(ends["t_ns"][-1]) if len(ends) else 0,
+        newest_ns=int(records["t_ns"].max(initial=0, where=records["kind"] != Kind.WALL)),
+    )
 
 
-def _turns(indexes: bytes) -> Iterator[tuple[int, int, int]]:
-    """(begin, end, n): parts in which n streams take turns, and n = 0 for what lies between such parts."""
-    count, done, at = _usual_turns(indexes), 0, -1
-    if count:
-        marks = _repeats(indexes, count)
-        at = marks.find(bytes([NO]) * (TURNS * count))
-    while at >= 0:
-        if at > done:
-            yield done, at, 0
-        stop = marks.find(YES, at)
-        done = (len(marks) if stop < 0 else stop) + count
-        yield at, done, count
-        at = marks.find(bytes([NO]) * (TURNS * count), done)
-    if done < len(indexes):
-        yield done, len(indexes), 0
+def pick(records: Records, *kinds: Kind) -> Records:
+    """The records of some kinds, in their order."""
+    chosen = np.logical_or.reduce([records["kind"] == kind for kind in kinds])
+    return records if chosen.all() else records.take(np.flatnonzero(chosen))
 
 
-def _usual_turns(indexes: bytes) -> int:
-    """How far apart a stream comes again, most often; 0 when none does."""
-    step = max(1, len(indexes) // 8)
-    found = (indexes.find(indexes[at : at + 1], at + 1) - at for at in range(0, len(indexes), step))
-    usual = Counter(distance for distance in found if distance > 0).most_common(1)
-    return usual[0][0] if usual else 0
+def _lengths(tried: Records, streams: int) -> Times:
+    """How many slots each stream has, up to the last that was tried."""
+    slots, lengths = tried["slot"].astype(np.int64), np.zeros(streams, np.int64)
+    np.maximum.at(lengths, tried["stream"], slots + 1)
+    for stream in np.flatnonzero(lengths > MOST_ABSENT):
+        reached = np.maximum.accumulate(slots[tried["stream"] == stream])
+        leaps = np.diff(reached, prepend=-1)
+        _check(int(reached[leaps.argmax()]), int(leaps.max()) - 1)
+    return lengths
 
 
-def _repeats(indexes: bytes, distance: int) -> bytes:
-    """NO where the stream is the same as ``distance`` later, YES where it is another."""
-    whole, count = int.from_bytes(indexes, "little"), len(indexes) - distance
-    unlike = (whole >> 8 * distance) ^ (whole & ((1 << 8 * count) - 1))
-    return unlike.to_bytes(count, "little").translate(_UNLIKE)
+def _check(slot: int, absent: int) -> None:
+    if absent > MOST_ABSENT:
+        raise RawLogError(f"slot {slot} comes {absent} slots after the one before it: the log is damaged")
 
 
-def _listed(records: bytes) -> list[bytes]:
-    """One object per record, made many at a time."""
-    short = -len(records) % _MANY.size
-    return list(chain.from_iterable(_MANY.iter_unpack(records + bytes(short))))[: len(records) // SIZE]
+@dataclass(frozen=True, slots=True)
+class _Slots:
+    """Where each stream begins in a column of ``count`` slots, and how many slots it has."""
 
+    begins: Times
+    lengths: Times
+    count: int
 
-def times_of(records: bytes) -> array[int]:
-    """The times of records."""
-    return _numbers("q", records)[1::2]
+    def column(self, records: Records) -> Times:
+        """The records' times by slot; of several for one slot the last record counts."""
+        column = np.full(self.count, MISSING)
+        places, known = self.places(records)
+        column[places] = records["t_ns"][known]  # numpy assigns in order: the last stays
+        return column
 
-
-def slots_of(records: bytes) -> array[int]:
-    """The slots of records."""
-    return _numbers("I", records)[1::4]
-
-
-def _numbers(typecode: str, records: bytes) -> array[int]:
-    numbers = array(typecode, records)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers
+    def places(self, records: Records) -> tuple[Times, NDArray[np.bool_] | slice]:
+        """The places of records in a column, and which of them have one: those of slots that were tried."""
+        streams, slots = records["stream"], records["slot"].astype(np.int64)
+        beyond = slots - self.lengths[streams]
+        places = self.begins[streams] + slots
+        if not len(records) or beyond.max() < 0:
+            return places, slice(None)
+        _check(int(slots[beyond.argmax()]), int(beyond.max()))
+        return places[beyond < 0], beyond < 0

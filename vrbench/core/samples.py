@@ -4,44 +4,42 @@ Rules (measurement method, section 2): a probe is REPLIED only if its answer arr
 RFC 7680) of its own send time; a refusal counts under the same rule; a slot that was never sent is SKIPPED; a slot
 whose answer could still have come when the log ends is UNKNOWN, and so is one whose answers contradict each other.
 
-A stream's samples stay in columns, with outcomes as one byte per slot: whatever looks at all of them does so at C
-speed, and a Sample is made only of a slot that is asked for.
+A stream's samples stay in columns, with outcomes as one byte per slot: whatever looks at all of them does so with
+numpy, and a Sample is made only of a slot that is asked for.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import compress
 from typing import overload
 
-from vrbench.core import lanes
-from vrbench.core.columns import StreamColumns, read_columns
-from vrbench.core.lanes import NO, YES
-from vrbench.core.model import Outcome, Sample, Stream
-from vrbench.core.rawlog import StreamHeader, decode_header
+import numpy as np
+from numpy.typing import NDArray
 
-CODES = {outcome: code for code, outcome in enumerate(Outcome)}
+from vrbench.core.model import Outcome, Sample, Stream
+from vrbench.core.outcomes import CODES, Coded
+from vrbench.core.rawlog import LATEST_NS, StreamHeader, decode_header
+from vrbench.core.records import MISSING, LogColumns, Times, read_columns
+
 _OUTCOMES = tuple(Outcome)
-_NOT = lanes.table([NO])
-_NEAR_NS = 1 << 12  # further from a limit than this, rounding to float seconds changes no answer
+_FITS = 1 << 62  # sums of two numbers below this fit 64 bits
+
+Seconds = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Samples(Sequence[Sample]):
+class Samples(Coded):
     """All slots of one stream, in order, without holes; ``outcomes`` holds a code of CODES per slot.
 
-    ``refused_ns`` is empty where nothing was refused; ``first`` is the number of the first slot, ``zero_ns`` the moment
-    from which its ``*_s`` times count.
+    ``rtt_ns`` says something only of REPLIED and REFUSED; ``first`` is the number of the first slot, ``zero_ns`` the
+    moment from which its ``*_s`` times count.
     """
 
     outcomes: bytes = b""
-    sent_ns: array[int] = field(default_factory=lambda: array("q"))
-    replied_ns: array[int] = field(default_factory=lambda: array("q"))
-    refused_ns: array[int] = field(default_factory=lambda: array("q"))
+    sent_ns: Times = field(default_factory=lambda: np.zeros(0, np.int64))
+    rtt_ns: Times = field(default_factory=lambda: np.zeros(0, np.int64))
     first: int = 0
     start_ns: int = 0
     interval_ns: int = 1
@@ -58,21 +56,22 @@ class Samples(Sequence[Sample]):
 
     def __getitem__(self, index: int | slice) -> Sample | Samples:
         if isinstance(index, int):
-            return self._sample(range(len(self))[index])
+            at = range(len(self))[index]
+            return self._sample(at, self.outcomes[at], int(self.sent_ns[at]), int(self.rtt_ns[at]))
         begin, end, step = index.indices(len(self))
         if step != 1:
             raise ValueError("samples are next to each other: a slice of them has no step")
+        here = slice(begin, end)
         return replace(
             self,
-            outcomes=self.outcomes[begin:end],
-            sent_ns=self.sent_ns[begin:end],
-            replied_ns=self.replied_ns[begin:end],
-            refused_ns=self.refused_ns[begin:end],
+            outcomes=self.outcomes[here],
+            sent_ns=self.sent_ns[here],
+            rtt_ns=self.rtt_ns[here],
             first=self.first + begin,
         )
 
     def __iter__(self) -> Iterator[Sample]:
-        return map(self._sample, range(len(self)))
+        return map(self._sample, range(len(self)), self.outcomes, self.sent_ns.tolist(), self.rtt_ns.tolist())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and len(self) == len(other) and all(map(Sample.__eq__, self, other))
@@ -96,36 +95,48 @@ class Samples(Sequence[Sample]):
 
     def answer_s(self, share: float) -> float:
         """What at least ``share`` of all answers took no longer than (nearest rank), in seconds; 0.0 without any."""
-        taken = array("q")
-        for outcome, answered_ns in ((Outcome.REPLIED, self.replied_ns), (Outcome.REFUSED, self.refused_ns)):
-            if self.tally(outcome):
-                took = lanes.differences(answered_ns, self.sent_ns)
-                for begin, end in stretches(self, outcome):
-                    taken.extend(took[begin:end])
-        return max(0, _ranked(taken, share) - lanes.raised(0)) / 1e9 if taken else 0.0
+        taken = self.rtt_ns[self.where(Outcome.REPLIED) | self.where(Outcome.REFUSED)]
+        rank = max(0, math.ceil(share * len(taken)) - 1)
+        return int(np.partition(taken, rank)[rank]) / 1e9 if len(taken) else 0.0
 
-    def _sample(self, at: int) -> Sample:
-        slot, outcome, sent_ns = self.first + at, _OUTCOMES[self.outcomes[at]], self.sent_ns[at]
+    def where(self, outcome: Outcome) -> NDArray[np.bool_]:
+        """Which slots came to that."""
+        codes: NDArray[np.uint8] = np.frombuffer(self.outcomes, np.uint8)
+        return np.equal(codes, CODES[outcome])
+
+    @property
+    def due_s(self) -> Seconds:
+        """When each slot was due."""
+        slots = range(self.first, self.first + len(self))
+        if slots.stop * self.interval_ns < _FITS:
+            return _seconds(np.arange(slots.start, slots.stop) * self.interval_ns, self.zero_ns - self.start_ns)
+        return np.array([(self.start_ns + slot * self.interval_ns - self.zero_ns) / 1e9 for slot in slots])
+
+    @property
+    def sent_s(self) -> Seconds:
+        """When each slot was sent; NaN where it never was."""
+        return np.where(self.where(Outcome.SKIPPED), np.nan, _seconds(self.sent_ns, self.zero_ns))
+
+    @property
+    def rtt_s(self) -> Seconds:
+        """How long each answer took, refusals included; NaN where there is none."""
+        answered = self.where(Outcome.REPLIED) | self.where(Outcome.REFUSED)
+        return np.where(answered, self.rtt_ns / 1e9, np.nan)
+
+    def _sample(self, at: int, code: int, sent_ns: int, rtt_ns: int) -> Sample:
+        slot, outcome = self.first + at, _OUTCOMES[code]
         due_s = (self.start_ns + slot * self.interval_ns - self.zero_ns) / 1e9
         if outcome is Outcome.SKIPPED:
             return Sample(slot, due_s, None, outcome)
-        sent_s = (sent_ns - self.zero_ns) / 1e9
-        if outcome is Outcome.REPLIED:
-            return Sample(slot, due_s, sent_s, outcome, max(0, self.replied_ns[at] - sent_ns) / 1e9)
-        if outcome is Outcome.REFUSED:
-            return Sample(slot, due_s, sent_s, outcome, max(0, self.refused_ns[at] - sent_ns) / 1e9)
-        return Sample(slot, due_s, sent_s, outcome)
+        answered = outcome in (Outcome.REPLIED, Outcome.REFUSED)
+        return Sample(slot, due_s, (sent_ns - self.zero_ns) / 1e9, outcome, rtt_ns / 1e9 if answered else None)
 
 
-def _ranked(values: array[int], share: float) -> int:
-    """The smallest value that at least ``share`` of all are not above (nearest rank), sorting no more than needed."""
-    rank = max(0, math.ceil(share * len(values)) - 1)
-    some = sorted(values[::64])
-    pivot = some[max(0, int((2 * share - 1) * len(some)))] if 0.5 <= share < 1 else some[0]
-    below = lanes.not_above(values, pivot - 1)
-    if rank < below.count(YES):
-        return sorted(values)[rank]
-    return sorted(compress(values, below.translate(_NOT)))[rank - len(values)]
+def _seconds(ns: Times, zero_ns: int) -> Seconds:
+    """Moments in seconds from another, each rounded once, as Python rounds."""
+    if abs(zero_ns) < _FITS:
+        return (ns - zero_ns) / 1e9
+    return np.array([(t_ns - zero_ns) / 1e9 for t_ns in ns.tolist()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,74 +175,41 @@ def read_log(log: bytes, zero_ns: int, threshold_s: float) -> NodeLog:
     columns = read_columns(log, offset, len(header.streams))
     # A prober stops sending some time before it writes END, to wait for the last answers: the last send is the end.
     end_ns = columns.end_ns or max(header.started_ns, columns.newest_ns)
-    threshold_ns = round(threshold_s * 1e9)
+    codes, rtt_ns = _judge(columns, end_ns, min(round(threshold_s * 1e9), LATEST_NS))
+
+    def samples(of: StreamHeader, begin: int, end: int) -> Samples:
+        here = slice(begin, end)
+        columns_of = (codes[here].tobytes(), columns.sent[here], rtt_ns[here])
+        return Samples(*columns_of, 0, of.start_ns, of.interval_ns, zero_ns)
+
     judged = tuple(
-        StreamSamples(h.stream, _judge(h, c, end_ns, zero_ns, threshold_ns), h.grain_ns / 1e9)
-        for h, c in zip(header.streams, columns.streams, strict=True)
+        StreamSamples(h.stream, samples(h, *span), h.grain_ns / 1e9)
+        for h, span in zip(header.streams, columns.spans, strict=True)
     )
     turned_away = tuple((judged[i].stream.name, why, count) for (i, why), count in sorted(columns.turned_away.items()))
-    wall_ns = tuple(columns.wall_ns)
-    return NodeLog(header.node, header.started_ns, judged, bool(columns.end_ns), wall_ns, header.method, turned_away)
+    ended = bool(columns.end_ns)
+    return NodeLog(header.node, header.started_ns, judged, ended, columns.wall_ns, header.method, turned_away)
 
 
-def _judge(header: StreamHeader, columns: StreamColumns, end_ns: int, zero_ns: int, threshold_ns: int) -> Samples:
-    sent, replied = columns.level(columns.sent), columns.level(columns.replied)
-    refused = columns.level(columns.refused) if columns.refused.length else array("q")
-    codes = bytearray()
-    for at in range(0, columns.slots, lanes.AT_ONCE):
-        here = slice(at, at + lanes.AT_ONCE)
-        up = lanes.within(replied[here], sent[here], threshold_ns)
-        if NO not in up and (columns.sent.whole or YES not in lanes.missing(sent[here])):
-            codes += bytes([CODES[Outcome.REPLIED]]) * len(up)
-        else:
-            codes += _outcomes(sent[here], up, refused[here], end_ns, threshold_ns)
-    for slot in columns.ambiguous:
-        if slot < columns.slots and codes[slot] != CODES[Outcome.SKIPPED]:
-            codes[slot] = CODES[Outcome.UNKNOWN]
-    return Samples(bytes(codes), sent, replied, refused, 0, header.start_ns, header.interval_ns, zero_ns)
-
-
-def _outcomes(sent: array[int], up: bytes, refused: array[int], end_ns: int, threshold_ns: int) -> bytes:
-    """A code for every slot, REPLIED where ``up`` says so: each rule overrules those before it."""
-    codes = bytes([CODES[Outcome.UNKNOWN]]) * len(sent)
-    codes = lanes.overlay(codes, lanes.not_above(sent, end_ns - threshold_ns), CODES[Outcome.LOST])
-    if refused:
-        codes = lanes.overlay(codes, lanes.within(refused, sent, threshold_ns), CODES[Outcome.REFUSED])
-    codes = lanes.overlay(codes, up, CODES[Outcome.REPLIED])
-    return lanes.overlay(codes, lanes.missing(sent), CODES[Outcome.SKIPPED])
-
-
-def codes_of(samples: Sequence[Sample]) -> bytes:
-    """The outcomes of samples as codes of CODES, one byte per slot."""
-    return samples.outcomes if isinstance(samples, Samples) else bytes(CODES[s.outcome] for s in samples)
-
-
-def stretches(samples: Sequence[Sample], outcome: Outcome) -> Iterator[tuple[int, int]]:
-    """Where samples of that outcome are next to each other, as places (begin, end)."""
-    return (run.span() for run in re.finditer(b"%c+" % CODES[outcome], codes_of(samples), re.DOTALL))
+def _judge(columns: LogColumns, end_ns: int, threshold_ns: int) -> tuple[NDArray[np.uint8], Times]:
+    """The outcome of each slot as a code, and how long its answer took."""
+    replied_in, refused_in = columns.replied - columns.sent, columns.refused - columns.sent
+    rules = {  # the first that holds decides
+        Outcome.SKIPPED: columns.sent == MISSING,
+        Outcome.UNKNOWN: columns.ambiguous,
+        Outcome.REPLIED: replied_in <= threshold_ns,
+        Outcome.REFUSED: refused_in <= threshold_ns,
+        Outcome.LOST: columns.sent <= end_ns - threshold_ns,
+    }
+    codes = np.select([*rules.values()], [np.uint8(CODES[o]) for o in rules], np.uint8(CODES[Outcome.UNKNOWN]))
+    took = np.where(codes == CODES[Outcome.REFUSED], refused_in, replied_in)
+    return codes, np.maximum(took, 0)
 
 
 def punctual_share(streams: Iterable[StreamSamples], within_s: float) -> float:
     """The share (0..1) of slots sent within ``within_s`` of plan; skipped slots count as late. 1.0 without slots."""
-    slots = late = 0
-    for stream in streams:
-        slots += len(stream.samples)
-        late += _late(stream.samples, within_s)
-    return 1 - late / slots if slots else 1.0
-
-
-def _late(samples: Samples, within_s: float) -> int:
-    """How many were sent later than that, or never; only those within microseconds of the limit are looked at."""
-    start_ns = samples.start_ns + samples.first * samples.interval_ns + round(within_s * 1e9)
-    if not -lanes.LIMIT < start_ns < start_ns + (len(samples) + lanes.AT_ONCE) * samples.interval_ns < lanes.LIMIT:
-        return sum(_is_late(s, within_s) for s in samples)
-    surely_not = lanes.on_line(samples.sent_ns, start_ns - _NEAR_NS, samples.interval_ns)
-    if NO not in surely_not:
-        return 0
-    perhaps_not = lanes.on_line(samples.sent_ns, start_ns + _NEAR_NS, samples.interval_ns)
-    near = lanes.overlay(perhaps_not, surely_not, NO)
-    return perhaps_not.count(NO) + sum(_is_late(samples[at], within_s) for at in lanes.places(near))
-
-
-def _is_late(sample: Sample, within_s: float) -> bool:
-    return sample.sent_s is None or sample.sent_s - sample.due_s > within_s
+    slots = punctual = 0
+    for samples in (s.samples for s in streams):
+        slots += len(samples)
+        punctual += int(np.count_nonzero(samples.sent_s - samples.due_s <= within_s))
+    return 1 - (slots - punctual) / slots if slots else 1.0

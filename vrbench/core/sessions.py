@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from vrbench.core.model import Outcome
+from vrbench.core.outcomes import stretches
 from vrbench.core.results import StreamResult, TrialResult
-from vrbench.core.samples import stretches
 
 PROBE = "tcp-ingress"
 

@@ -13,9 +13,10 @@ from vrbench.core.facts import Caveat, CaveatKind, TrialFacts
 from vrbench.core.flapping import flapping
 from vrbench.core.method import Method
 from vrbench.core.model import Direction, OutageWindow, Outcome, Verdict
+from vrbench.core.outcomes import stretches
 from vrbench.core.rawlog import Refusal
 from vrbench.core.results import MEASURED, StreamResult
-from vrbench.core.samples import NodeLog, stretches
+from vrbench.core.samples import NodeLog
 from vrbench.core.windows import BLIND_GAPS
 
 RFC6201_BASELINE_S = 15.0

@@ -32,7 +32,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from vrbench.core.model import OutageWindow, Outcome, Sample
-from vrbench.core.samples import CODES, codes_of
+from vrbench.core.outcomes import CODES, codes_of
 
 ESTIMATOR = "w2"  # changes whenever the same samples would give other figures; part of every method id
 BLIND_GAPS = 2  # so many gaps in a row can hide an outage of two intervals

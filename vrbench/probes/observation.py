@@ -10,11 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vrbench.core.analysis import HARNESS
 from vrbench.core.facts import Caveat, NodeClock
 from vrbench.core.live import LiveLog, StreamState
 from vrbench.core.model import Direction, Environment, Guest, Stream
-from vrbench.core.plan import ObserverKind, Plan, guest_streams, harness_streams, short_name
+from vrbench.core.plan import HARNESS, ObserverKind, Plan, guest_streams, harness_streams, short_name
 from vrbench.core.ports import Collected
 from vrbench.core.rawlog import RawLogError
 from vrbench.core.schedule import phases
