@@ -1,6 +1,6 @@
 """How fast a stored run is analysed, and in how much memory.
 
-    python -m tests.bench.analysis [--samples 5000000] [--seed 1] [--at-most-unpacks 4]
+    python -m tests.bench.analysis [--samples 5000000] [--seed 1] [--at-most-unpacks 8]
 
 A run is made up: two trials of ten guests (fresh, persistent and control pings) and of ten addresses probed with SYN,
 all at 10 ms, as the probers log them (sends in turn with a little lateness, answers in batches every 50 ms, in the

@@ -16,7 +16,7 @@ CALIBRATION = ("--outages", "66", "--quick", "--seed", "5", "--clean", "20s", "-
     ("bench", "arguments"),
     [
         ("agreement", ("--trials", "2")),
-        ("analysis", ("--samples", "500000", "--at-most-unpacks", "10")),
+        ("analysis", ("--samples", "500000", "--at-most-unpacks", "8")),
         ("interrupts", ("--moments", "1")),
         ("quality", ("--baseline", "15s", "--on-time", "99.5")),  # of so few slots, one held up counts for much
         ("instruments", ("--outages", "3", "--longest", "2")),
