@@ -2,8 +2,9 @@
 
 An entry holds one MAC address, and while its owner goes on answering the kernel's questions (they are sent to it alone)
 nobody hears of a second machine that claims the same address. So everybody is asked, by an ARP probe (RFC 5227): it
-names no sender's address and so changes no table on its way. The answers may refresh the asker's own entry, so this is
-asked only when a trial's probing is over. Standard library, Python >= 3.6.
+names no sender's address and so changes no table on its way. It bears a MAC address of its own: answers to the guest's
+would move its entry to the other router, and cut the connection over which this is asked.
+Standard library, Python >= 3.6.
 """
 
 # Runs in guests on Python 3.6 as well: what pyupgrade would rewrite does not exist there.
@@ -17,7 +18,10 @@ from typing import List
 ANSWERS_S = 0.2  # how long answers to one question are waited for
 QUESTIONS = 3
 
+ASKER = b"\x02vrb?!"  # nobody's own: an answer to it is not the kernel's, and leaves the machine's entry alone
+
 _ARP = 0x0806
+_SOL_PACKET, _ADD_MEMBERSHIP = 263, 1  # hear what is sent to another MAC address, for as long as the socket lives
 _FRAME = struct.Struct("!6s6sHHHBBH6s4s6s4s")
 _REQUEST, _REPLY = 1, 2
 
@@ -32,9 +36,12 @@ def claimants(interface: str, address: str) -> List[str]:
         return []
     with wire:
         wire.bind((interface, _ARP))
+        wire.setsockopt(
+            _SOL_PACKET, _ADD_MEMBERSHIP, struct.pack("=iHH8s", socket.if_nametoindex(interface), 1, 0, b"")
+        )
         found = set()
         for _ in range(QUESTIONS):
-            wire.send(question(wire.getsockname()[4], address))
+            wire.send(question(ASKER, address))
             found.update(_answers(wire, socket.inet_aton(address)))
     return sorted(found)
 
