@@ -19,7 +19,14 @@ from vrbench.lab import requirements
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-TEST_PACKAGES = {"busybox": "busybox", "fping": "fping", "gcc": "gcc", "tcpdump": "tcpdump"}
+TEST_PACKAGES = {
+    "arping": "iputils-arping",
+    "busybox": "busybox",
+    "conntrack": "conntrack",
+    "fping": "fping",
+    "gcc": "gcc",
+    "tcpdump": "tcpdump",
+}
 USAGE = 64
 
 
@@ -65,7 +72,9 @@ def find_missing(tests: bool) -> requirements.Missing:
     lab = requirements.find_missing()
     more = {"python3 -m venv": "python3-venv"} if importlib.util.find_spec("ensurepip") is None else {}
     if tests:
-        more.update({command: package for command, package in TEST_PACKAGES.items() if shutil.which(command) is None})
+        path = requirements.SEARCH_PATH
+        found = {command for command in TEST_PACKAGES if shutil.which(command, path=path) is not None}
+        more.update({command: package for command, package in TEST_PACKAGES.items() if command not in found})
     return requirements.Missing((*lab.commands, *more), (*lab.packages, *more.values()))
 
 

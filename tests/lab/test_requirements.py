@@ -118,7 +118,7 @@ def test_a_kernel_that_refuses_is_explained(tmp_path: Path, monkeypatch: pytest.
     unshare = tmp_path / "unshare"
     unshare.write_text("#!/bin/sh\necho 'unshare: unshare failed: Operation not permitted' >&2; exit 1\n")
     unshare.chmod(0o755)
-    monkeypatch.setattr(requirements, "_SEARCH_PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(requirements, "SEARCH_PATH", f"{tmp_path}:/usr/bin:/bin")
     for uid, cure in ((0, "--privileged"), (1000, "sudo")):
         monkeypatch.setattr(os, "geteuid", lambda uid=uid: uid)
         (problem,) = check_machine()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.probes.box import Box, routed_box
 
-TOOLS = ("unshare", "nsenter", "ip", "nft", "sshd", "ssh-keygen", "conntrack", "setpriv", "sysctl")
+TOOLS = ("arping", "unshare", "nsenter", "ip", "nft", "sshd", "ssh-keygen", "conntrack", "setpriv", "sysctl")
 
 
 @pytest.fixture(scope="session")

@@ -190,11 +190,15 @@ def test_an_outage_lies_within_its_bounds(gate: Box, tmp_path: Path) -> None:
     logged = agent.stop()
     for index in (0, 1):
         sent, down = logged.sent_ns(index), logged.unanswered(index)
-        assert down == list(range(down[0], down[-1] + 1))
-        at_least, at_most = sent[down[-1]] - sent[down[0]], sent[down[-1] + 1] - sent[down[0] - 1]
+        up = logged.slots(Kind.REPLY, index)
+        before, after = max(slot for slot in up if slot < down[0]), min(slot for slot in up if slot > down[0])
+        assert down[-1] < after, "one run of losses"
+        at_least, at_most = sent[down[-1]] - sent[down[0]], sent[after] - sent[before]
         assert at_least <= ended - began
         assert at_most >= ending - dropping
-        assert at_most - at_least < 40_000_000
+        unsent = after - before - 1 - len(down)  # a busy machine may keep a few from being sent
+        assert unsent < 20
+        assert at_most - at_least < 40_000_000 + unsent * 10_000_000
 
 
 @pytest.mark.lab

@@ -30,7 +30,7 @@ def states(logged: Logged) -> list[int]:
 
 def move(box: Box, mac: str) -> None:
     """Give the router another address on the guests' side, and tell them."""
-    box.sh("router", f"ip link set br0 address {mac}; arping -q -c1 -w1 -A -I br0 {ROUTER} || true")
+    box.sh("router", f"ip link set br0 address {mac}; arping -q -c1 -w1 -A -I br0 {ROUTER}")
 
 
 @pytest.mark.lab

@@ -24,7 +24,7 @@ PACKAGES: Mapping[str, str] = {
     "keepalived": "keepalived",
     "conntrackd": "conntrackd",
 }
-_SEARCH_PATH = ":".join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"))
+SEARCH_PATH = ":".join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"))
 # What these packages would start on this machine; the lab starts its own, inside.
 _UNITS: Mapping[str, tuple[str, ...]] = {
     "openssh-server": ("ssh.service", "ssh.socket"),
@@ -90,7 +90,7 @@ class Missing:
         return text
 
 
-def find_missing(search_path: str = _SEARCH_PATH) -> Missing:
+def find_missing(search_path: str = SEARCH_PATH) -> Missing:
     """The commands of PACKAGES that are not on ``search_path``."""
     commands = tuple(command for command in PACKAGES if shutil.which(command, path=search_path) is None)
     return Missing(commands, tuple(dict.fromkeys(PACKAGES[command] for command in commands)))
@@ -189,7 +189,7 @@ def _reads(path: str, text: str) -> bool:
 
 def _try(argv: Sequence[str], text: str = "") -> str | None:
     """None when the command succeeds, else the last line it said."""
-    environment = {**os.environ, "PATH": _SEARCH_PATH}
+    environment = {**os.environ, "PATH": SEARCH_PATH}
     try:
         done = subprocess.run(
             argv, input=text, capture_output=True, text=True, timeout=_TRY_TIMEOUT_S, check=False, env=environment
