@@ -9,6 +9,7 @@ from vrbench.core.method import Method
 from vrbench.core.model import Endpoint, Environment, Guest
 from vrbench.core.plan import Plan, expected_streams, make_plan, session_streams
 from vrbench.core.profile import load_profile
+from vrbench.core.words import size, some
 
 KINDS = {
     "icmp_fresh": ("icmp.fresh", "fresh"),
@@ -110,3 +111,9 @@ def test_a_method_stored_before_there_were_switches_is_read() -> None:
     method = Method(**stored)
     assert method.id == "w2/i100ms/b250ms/t800ms/m1/v10s/icmp.fresh+icmp.persistent+ssh.syn+ssh.banner"
     assert Method(**asdict(plan_of().method)) == plan_of().method
+
+
+def test_one_of_a_thing_is_worded_as_one() -> None:
+    """Counts read as a person would write them."""
+    assert [some(1, "VM"), some(2, "VM"), some(0, "address", "addresses")] == ["1 VM", "2 VMs", "0 addresses"]
+    assert size(1, 1) == "1 VM, 1 public address"

@@ -50,3 +50,13 @@ def test_every_default_is_valid_toml_that_reads_back() -> None:
     plain = load_profile(GOOD + "[lab]\n", "x")
     settings = tuple(f"{t}.{k}={d}" for t, k, d, _ in reference() if d and (t, k) != ("probes", "egress_target"))
     assert load_profile(GOOD + "[lab]\n", "x", settings) == plain
+
+
+def test_a_mistake_by_set_is_said_to_be_there() -> None:
+    """Not at the line of the file that it was laid over; the problems are headed by the file's path."""
+    text = '[probes]\negress_target = "203.0.113.1"\ninterval = "100ms"\n'
+    with pytest.raises(ProfileError) as raised:
+        load_profile(text, "mine", ("probes.interval=3",), "profiles/mine.toml")
+    assert raised.value.source == "profiles/mine.toml"
+    (problem,) = raised.value.problems
+    assert problem.startswith("--set: probes.interval: ")

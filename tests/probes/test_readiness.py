@@ -162,5 +162,5 @@ def test_a_guest_that_is_not_there_is_named(booting: Booting) -> None:
     """The last reason and what to check."""
     gone = replace(booting.sensors.environment.guests[0], public_port=2299)
     environment = replace(booting.sensors.environment, guests=(gone,))
-    with pytest.raises(ProbeError, match=r"1 of 1 VMs did not answer on SSH within 1 s; vrb-1-vm1: .*refused"):
+    with pytest.raises(ProbeError, match=r"1 of 1 VM did not answer on SSH within 1 s; vrb-1-vm1: .*refused"):
         replace(booting.start(), environment=environment).await_guests(1)

@@ -11,6 +11,7 @@ import click
 
 from vrbench.cli.exits import Exit
 from vrbench.cli.options import json_option, reports_option
+from vrbench.core.words import some
 
 if TYPE_CHECKING:
     from vrbench.core.results import Run
@@ -43,7 +44,7 @@ def command(trials: int, install_missing: bool, as_json: bool, plain: bool, repo
     for number, name in enumerate(PROFILES, 1):
         settings = (f"trials.count={trials}",)
         run_id = new_run_id(datetime.now(UTC), name)
-        click.echo(f"[{number}/{len(PROFILES)}] {name}: {trials} trials on a lab of its own", err=True)
+        click.echo(f"[{number}/{len(PROFILES)}] {name}: {some(trials, 'trial')} on a lab of its own", err=True)
         plan = make_plan(open_profile(name, settings), run_id)
         arguments = ["run", name, "--set", settings[0], "--reports", str(reports), "--run-id", run_id, "--no-tables"]
         code = boxed(plan, reports, [*arguments, "--plain"] if plain or as_json else arguments)

@@ -22,6 +22,7 @@ from vrbench.cli.options import json_option, reports_option
 from vrbench.core.calibrated import NOT_CALIBRATED, MachineVerdict
 from vrbench.core.checks import Check, State, exit_code
 from vrbench.core.plan import Plan
+from vrbench.core.words import size
 
 COLOURS = {State.OK: "green", State.WARN: "yellow", State.BAD: "red"}
 FRESH = timedelta(days=30)
@@ -69,7 +70,7 @@ def examine(profile: str | None, settings: tuple[str, ...], may_calibrate: bool,
         yield from check_machine(False, False, reports, 0)
     else:
         e, trials = plan.profile.environment, plan.profile.trials.count
-        words = f"{e.vms} VMs, {e.public_ips} addresses, {trials} × {plan.profile.operation.kind}"
+        words = f"{size(e.vms, e.public_ips)}, {trials} × {plan.profile.operation.kind}"
         yield Check("profile", State.OK, f"{profile}: {words}")
         boxed = plan.profile.lab is not None
         raw = plan.profile.probes.syn and not boxed

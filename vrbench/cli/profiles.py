@@ -32,7 +32,7 @@ def open_profile(name: str, settings: tuple[str, ...]) -> Profile:
     path = Path(name)
     if path.suffix == ".toml" or path.is_file():
         try:
-            return load_profile(path.read_text(encoding="utf-8"), path.stem, settings)
+            return load_profile(path.read_text(encoding="utf-8"), path.stem, settings, str(path))
         except UnicodeDecodeError:
             raise UsageProblem(f"{path} is not UTF-8 text; a profile is TOML") from None
         except OSError as error:

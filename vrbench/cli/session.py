@@ -28,6 +28,7 @@ from vrbench.core.facts import Caveat, Context, TrialFacts
 from vrbench.core.model import Environment
 from vrbench.core.plan import EnvironmentPlan, Plan, expected_streams, guests_behind, short_name, user_data
 from vrbench.core.results import Run
+from vrbench.core.words import size, some
 from vrbench.probes.observation import Sensors
 from vrbench.remote import HostKeyPins, generate_key
 from vrbench.store import RunDir, StoreError, load_run
@@ -161,7 +162,7 @@ class Session:
         wanted, p = (len(environment.guests), len({e.public_ip for e in environment.endpoints})), self.plan.profile
         if (p.environment.vms, p.environment.public_ips) != wanted:
             raise UsageProblem(
-                f"{self.reuse.path.name} kept {wanted[0]} VMs and {wanted[1]} addresses, the profile says "
+                f"{self.reuse.path.name} kept {size(*wanted)}, the profile says "
                 f"{p.environment.vms} and {p.environment.public_ips}: make them equal"
             )
         with Journal.open(self.reuse.journal) as journal:
@@ -178,7 +179,7 @@ class Session:
         self.screen.label(rows(environment))
         keys = self.reuse or self.store
         sensors = Sensors(self.plan, environment, keys.key, HostKeyPins(keys.known_hosts))
-        self.screen.phase(f"waiting for SSH on {len(environment.guests)} VMs", "trial 1")
+        self.screen.phase(f"waiting for SSH on {some(len(environment.guests), 'VM')}", "trial 1")
         self._doubts = sensors.await_guests(p.environment.boot_timeout)
         for doubt in self._doubts:
             self.screen.note(str(doubt))

@@ -26,6 +26,7 @@ from vrbench.cloud.site import Address, Progress, Site, Vm, call_journaled, job_
 from vrbench.cloud.source import allowed_source
 from vrbench.core.model import Endpoint, Environment, Guest
 from vrbench.core.plan import EnvironmentPlan
+from vrbench.core.words import some
 
 TAG = "vrbench-run"
 
@@ -38,7 +39,7 @@ def build(cloud: Cloud, plan: EnvironmentPlan, resolved: Resolved, journal: Jour
     progress("creating the network")
     network = _create_network(site)
     _tag(site, "Network", [network["id"]])
-    progress(f"deploying {plan.vms} VMs side by side; the first one starts the network's router")
+    progress(f"deploying {some(plan.vms, 'VM')} side by side; the first one starts the network's router")
     vms = all_answers([partial(_deploy, site, network["id"], number) for number in range(plan.vms)], site.stop)
     _tag(site, "UserVm", [vm.id for vm in vms])
     source_nat = await_source_nat(cloud, network["id"], plan.job_timeout_s, plan.poll_s)

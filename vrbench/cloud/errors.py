@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from vrbench.core.words import some
+
 # The server's own words for "there is no such thing (any more)"; it has no code for it: 431 covers every bad value.
 _GONE = re.compile(r"entity does not exist|does(n't| not) exist|unable to find|could not find", re.IGNORECASE)
 _NOT_PERMITTED = re.compile(r"does not exist or is not available|does not exist, is not available", re.IGNORECASE)
@@ -136,7 +138,7 @@ class PreflightError(CloudError):
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
-        count = f"{len(self.problems)} problem{'' if len(self.problems) == 1 else 's'}"
+        count = f"{some(len(self.problems), 'problem')}"
         super().__init__(f"{count}, nothing was built:\n" + "\n".join(f"  - {problem}" for problem in self.problems))
 
 

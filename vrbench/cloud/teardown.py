@@ -19,6 +19,7 @@ from vrbench.cloud.facade import Answer, Cloud
 from vrbench.cloud.journal import Entry, Journal
 from vrbench.cloud.preflight import EXPUNGE_WAIT, own_account
 from vrbench.cloud.removal import Patience, Removal, TeardownReport, listed
+from vrbench.core.words import some
 
 _RULES = ("firewall", "port-forward", "static-nat")  # what hangs on an address
 _UNSETTLED = ("Starting", "Stopping", "Migrating")
@@ -130,7 +131,7 @@ def _settle_rest(removal: Removal) -> None:
 def _destroy_vms(removal: Removal, network: Entry) -> None:
     entries = removal.pending("vm")
     if entries:
-        removal.progress(f"destroying {len(entries)} VMs side by side")
+        removal.progress(f"destroying {some(len(entries), 'VM')} side by side")
         destroy = partial(_destroy_vm, removal, network)
         all_answers([partial(removal.attempt, entry, destroy) for entry in entries], removal.stop)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from vrbench.core.model import OutageWindow
 from vrbench.core.results import StreamResult
 from vrbench.core.scene import span
+from vrbench.core.words import some
 
 SHORT_SLOTS = 2  # a window of so many probes at most, and so many answers at most between two of them
 TURNS = 3  # so many short windows close behind each other are a pattern, fewer are chance
@@ -31,7 +32,7 @@ class Flapping:
 
     def __str__(self) -> str:
         total = f"between {self.at_least_s:.3f} and {self.at_most_s:.3f} s in all"
-        return f"{self.windows} windows of 1 or 2 probes within {self.within_s:.3f} s, down {total}"
+        return f"{some(self.windows, 'window')} of 1 or 2 probes within {self.within_s:.3f} s, down {total}"
 
 
 def flapping(result: StreamResult) -> tuple[Flapping, ...]:

@@ -10,6 +10,7 @@ from vrbench.core.method import Method
 from vrbench.core.model import Direction, Environment, Stream
 from vrbench.core.profile import LabTable, Profile
 from vrbench.core.values import show_duration
+from vrbench.core.words import size
 
 HARNESS = "harness"  # the node name of the harness's own probers
 ObserverKind = Literal["session", "syn", "banner", "auth", "icmp"]  # the harness's probers, a process each
@@ -79,7 +80,7 @@ class Plan:
         return (
             ("run", self.run_id),
             ("where", _lab(p.lab) if p.lab else _cloud(p)),
-            ("builds", f"1 isolated network, {p.environment.vms} VMs, {p.environment.public_ips} public addresses"),
+            ("builds", f"1 isolated network, {size(p.environment.vms, p.environment.public_ips)}"),
             ("opens", f"SSH and ICMP from {_source(p)} only; egress"),
             ("operation", p.operation.kind),
             ("trials", f"{t.count}: baseline {show_duration(t.baseline)}, operation, then {observe}"),

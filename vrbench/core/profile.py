@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from vrbench.core import values
+from vrbench.core.words import some
 
 OPERATIONS = ("restart-network-cleanup", "restart-network", "reboot-router")
 ACCESS = ("port-forwarding", "static-nat")
@@ -166,25 +167,52 @@ class ProfileError(ValueError):
 
     def __init__(self, source: str, problems: list[str]) -> None:
         self.source, self.problems = source, problems
-        count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
+        count = some(len(problems), "problem")
         super().__init__(f"{source}: {count}\n" + "\n".join(f"  {p}" for p in problems))
 
 
-def load_profile(text: str, name: str, settings: tuple[str, ...] = ()) -> Profile:
-    """Read TOML ``text`` with ``settings`` ("table.key=value") laid over it; raises ProfileError with every problem."""
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where keys were written: in a profile's text, or by --set."""
+
+    text: str
+    set_by_hand: tuple[str, ...]  # "table.key"
+
+    def at(self, table: str | None, key: str) -> str:
+        """'line 12: ' where the key (or table) stands, or '' (tomllib tells no positions, so look for it)."""
+        if f"{table}.{key}" in self.set_by_hand:
+            return "--set: "
+        current: str | None = None
+        for number, line in enumerate(self.text.splitlines(), 1):
+            if header := re.match(r"\s*\[\s*([^\]]+?)\s*\]", line):
+                current = header[1]
+                if table is None and current == key:
+                    return f"line {number}: "
+            elif re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line) and current == table:
+                return f"line {number}: "
+        return ""
+
+
+def load_profile(text: str, name: str, settings: tuple[str, ...] = (), source: str = "") -> Profile:
+    """Read TOML ``text`` with ``settings`` ("table.key=value") laid over it.
+
+    Raises ProfileError with every problem, each with its place in ``source`` (a file's path; left out: ``name``).
+    """
+    source = source or f"profile {name}"
     try:
         written = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ProfileError(name, [f"not TOML: {error}"]) from None
+        raise ProfileError(source, [f"not TOML: {error}"]) from None
     problems = [p for s in settings if (p := _lay_over(written, s))]
     profile_name = written.pop("name", name)
-    problems += _unknown_tables(written, text)
-    tables: dict[str, Any] = {t: _read_table(t, written.get(t), text, problems) for t in TABLES}
+    places = Places(text, tuple(setting.partition("=")[0].strip() for setting in settings))
+    problems += _unknown_tables(written, places)
+    tables: dict[str, Any] = {t: _read_table(t, written.get(t), places, problems) for t in TABLES}
     problems += _missing(written) + _contradictions(tables)
     if not isinstance(profile_name, str):
         problems.append("name: must be text")
     if problems:
-        raise ProfileError(name, problems)
+        raise ProfileError(source, problems)
     if "lab" not in written:
         tables["lab"] = None
     return Profile(name=profile_name, **tables)
@@ -222,24 +250,24 @@ def _lay_over(written: dict[str, Any], setting: str) -> str | None:
     return None
 
 
-def _unknown_tables(written: Mapping[str, Any], text: str) -> list[str]:
+def _unknown_tables(written: Mapping[str, Any], places: Places) -> list[str]:
     unknown = [t for t in written if t not in TABLES]
     words = {t: f"table [{t}]" if isinstance(written[t], dict) else f"key {t}" for t in unknown}
-    return [f"{_at(text, None, t)}unknown {words[t]}{_nearest(t, {**TABLES, 'name': str})}" for t in unknown]
+    return [f"{places.at(None, t)}unknown {words[t]}{_nearest(t, {**TABLES, 'name': str})}" for t in unknown]
 
 
-def _read_table(table: str, given: object, text: str, problems: list[str]) -> Any:
+def _read_table(table: str, given: object, places: Places, problems: list[str]) -> Any:
     """The table's dataclass; whatever can't be read is named in ``problems`` and left at its default."""
     kind = TABLES[table]
     if given is None:
         return kind()
     if not isinstance(given, dict):
-        problems.append(f"{_at(text, None, table)}{table} must be a table: write [{table}]")
+        problems.append(f"{places.at(None, table)}{table} must be a table: write [{table}]")
         return kind()
     known = {f.name: f for f in fields(kind)}
     read: dict[str, Any] = {}
     for key, value in given.items():
-        place = _at(text, table, key)
+        place = places.at(table, key)
         if key not in known:
             problems.append(f"{place}unknown key {table}.{key}{_nearest(key, known)}")
             continue
@@ -309,16 +337,3 @@ def _unmeasured(probes: ProbesTable) -> list[str]:
 def _nearest(word: str, known: Mapping[str, object]) -> str:
     close = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}"
-
-
-def _at(text: str, table: str | None, key: str) -> str:
-    """'line 12: ' where the key (or table) stands, or '' (tomllib tells no positions, so look for it)."""
-    current: str | None = None
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[\s*([^\]]+?)\s*\]", line):
-            current = header[1]
-            if table is None and current == key:
-                return f"line {number}: "
-        elif re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line) and current == table:
-            return f"line {number}: "
-    return ""

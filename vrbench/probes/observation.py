@@ -17,6 +17,7 @@ from vrbench.core.plan import HARNESS, ObserverKind, Plan, guest_streams, harnes
 from vrbench.core.ports import Collected
 from vrbench.core.rawlog import RawLogError
 from vrbench.core.schedule import phases
+from vrbench.core.words import some
 from vrbench.probes.config import Login, PhasedStream, ProbeError
 from vrbench.probes.guest import GuestAgent
 from vrbench.probes.observer import Observer, ObserverConfig, how_probed, start_observer
@@ -63,7 +64,7 @@ class Sensors:
         if missing:
             name, reason = next(iter(missing.items()))
             raise ProbeError(
-                f"{len(missing)} of {len(names)} VMs did not answer on SSH within {deadline_s:.0f} s; "
+                f"{len(missing)} of {some(len(names), 'VM')} did not answer on SSH within {deadline_s:.0f} s; "
                 f"{name}: {reason}. Check cloud.ssh_user, that the template has sshd and cloud-init, and "
                 "environment.source_cidr: the firewall lets in only that address, which must be this machine's as the "
                 "cloud sees it"

@@ -18,6 +18,7 @@ from vrbench.core.sessions import SessionState, answered, logins, sessions
 from vrbench.core.stats import summarize
 from vrbench.core.values import show_duration
 from vrbench.core.windows import Downtime
+from vrbench.core.words import some
 from vrbench.report.rows import FLOWS, SCOPES
 from vrbench.report.wording import bounded, decimals, percent, seconds, setting
 
@@ -196,7 +197,7 @@ def headline_table(run: Run) -> RenderableType:
     """Over all trials that are not invalid: average with bounds, lowest, median, highest."""
     used = len(run.downtimes(None))
     table = _table(
-        f"Downtime over {used} trial{'s' if used != 1 else ''}",
+        f"Downtime over {some(used, 'trial')}",
         "direction",
         "average (bounds)",
         "lowest",
