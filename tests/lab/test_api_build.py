@@ -171,7 +171,7 @@ def test_keys_and_user_data_reach_the_guest(lab: Lab) -> None:
 def test_address_limit(lab: Lab) -> None:
     """At the limit an address is refused at submission, with 532."""
     network, _ = lab.built(lab.user)
-    lab.root("updateResourceLimit", resourcetype=1, max=1, account="tenant")
+    lab.root("updateResourceLimit", resourcetype=1, max=1, **lab.tenant())
     with pytest.raises(Refused, match="Maximum number of public IP addresses for account: tenant") as refused:
         lab.user("associateIpAddress", networkid=network)
     assert refused.value.status == 532
@@ -180,7 +180,7 @@ def test_address_limit(lab: Lab) -> None:
 def test_address_limit_reached_side_by_side(lab: Lab) -> None:
     """Callers that all got past the check at submission: the excess fails in the job, with 530."""
     network, _ = lab.built(lab.user)
-    lab.root("updateResourceLimit", resourcetype=1, max=3, account="tenant")
+    lab.root("updateResourceLimit", resourcetype=1, max=3, **lab.tenant())
     with ThreadPoolExecutor(6) as side_by_side:
         calls = [side_by_side.submit(lab.user.raw, "associateIpAddress", {"networkid": network}) for _ in range(6)]
     answers = [call.result() for call in calls]
@@ -194,7 +194,7 @@ def test_address_limit_reached_side_by_side(lab: Lab) -> None:
 def test_machine_limits(lab: Lab) -> None:
     """VMs and CPUs over the limit are refused with 535, and nothing is left of them."""
     network = lab.network(lab.user)["id"]
-    lab.root("updateResourceLimit", resourcetype=0, max=0, account="tenant")
+    lab.root("updateResourceLimit", resourcetype=0, max=0, **lab.tenant())
     with pytest.raises(Refused, match="Type = 'user_vm'") as refused:
         lab.deploy(lab.user, network, "a")
     assert refused.value.status == 535

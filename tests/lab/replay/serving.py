@@ -152,6 +152,11 @@ class Lab:
             "templateid": self.root.listed("listTemplates", "template", templatefilter="executable")[0]["id"],
         }
 
+    def tenant(self) -> Body:
+        """The user's account as others name it."""
+        ops = next(row["id"] for row in self.root.listed("listDomains", "domain") if row["name"] == "ops")
+        return {"account": "tenant", "domainid": ops}
+
     def network(self, who: Client, name: str = "net") -> Body:
         ids = self.built_in()
         chosen = {key: ids[key] for key in ("networkofferingid", "zoneid")}

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from vrbench.lab.api import errors
 from vrbench.lab.api.fixtures import CommandShape
-from vrbench.lab.api.records import Account, Entity, Json, Owned
+from vrbench.lab.api.identifiers import names_such
+from vrbench.lab.api.records import Account, Domain, Entity, Json, Owned
 from vrbench.lab.api.zone import Zone
 
 E = TypeVar("E", bound=Entity)
 
 MAX_PAGE_SIZE = 500
+UNPAGED = -1
 MAX_TEXT = 255
 LONG_TEXTS = frozenset({"userdata", "publickey", "params", "ipaddress"})
 MAP_ITEM = re.compile(r"(?P<name>\w+)\[(?P<index>\d+)\]\.(?P<key>\w+)")
@@ -106,39 +109,81 @@ class Call:
         if self.caller.is_root:
             return True
         if self.caller.role == "domadmin":
-            return account.domain is self.caller.domain
+            return self.caller.domain.holds(account.domain)
         return account is self.caller
 
     def owner(self) -> Account:
-        """For whom something is created: the caller, or the account that an administrator names."""
-        name = self.text("account")
-        if name is None:
+        """For whom something is created: the caller, or the account that is named together with its domain."""
+        name, domain = self.text("account"), self.entity("domainid", Domain)
+        if not name:
             return self.caller
-        account = self.zone.account_named(name, None)
+        if domain is None:
+            raise errors.invalid("Account must be specified with domainId parameter")
+        account = self.zone.account_named(name, domain)
         if account is None:
-            raise errors.invalid(f"Unable to find account {name} in domain {self.text('domainid')}")
+            raise errors.invalid(f"Unable to find account by name {name} in domain with specified id")
         if not self.may_touch(account):
             raise errors.no_permission()
         return account
 
-    def scope(self, whole_domain: bool = False) -> Callable[[Account], bool]:
-        """Which accounts' things a list call shows: the caller's, an account's named, or all with listall."""
-        if self.text("account") is not None:
-            named = self.owner()
+    def scope(self) -> Callable[[Account], bool]:
+        """Which accounts' things a list call shows (AccountManagerImpl.buildACLSearchParameters).
+
+        The caller's; those of an account or a domain that is named; of an administrator that asks for all, or by id,
+        whatever it may touch.
+        """
+        domain = self.domain()
+        named = self._named(domain)
+        if self.text("projectid") and not self.flag("listall"):
+            return nobody  # there are no projects here
+        if named is not None:
             return lambda account: account is named
-        if self.flag("listall") or self.text("id") is not None or (whole_domain and self.caller.role == "domadmin"):
+        own = self.caller.role == "user" or (domain is None and not (self.flag("listall") or self.text("id")))
+        if own:
+            return lambda account: account is self.caller
+        if domain is None:
             return self.may_touch
-        return lambda account: account is self.caller
+        return lambda account: domain is account.domain or (self.flag("isrecursive") and domain.holds(account.domain))
+
+    def domain(self) -> Domain | None:
+        """The domain that a list call names; raises ApiError 531 where the caller must not look into it."""
+        domain = self.entity("domainid", Domain)
+        mine = self.caller.domain
+        if domain is not None and domain is not mine and (self.caller.role == "user" or not mine.holds(domain)):
+            text = f"Account {self.caller.name} does not have access to domain {domain.name}"
+            raise errors.ApiError(531, text, errors.DENIED)
+        return domain
+
+    def _named(self, domain: Domain | None) -> Account | None:
+        """The account that a list call names, in that domain or the caller's own."""
+        name, home = self.text("account"), domain or self.caller.domain
+        if not name:
+            return None
+        if self.text("projectid"):
+            raise errors.invalid("Account and projectid can't be specified together")
+        account = self.zone.account_named(name, home)
+        if account is None:
+            raise errors.invalid(f"could not find account {name} in domain {home.name}")
+        if not self.may_touch(account):
+            raise errors.no_permission()
+        return account
 
     def listing(self, name: str, rows: Sequence[Json]) -> Json:
         """A list answer: the page asked for, else the first; no rows, no list, and without any not even a count."""
         page, size = self.page()
-        shown = rows[(page - 1) * size : page * size]
+        shown = () if self.flag("retrieveonlyresourcecount") else rows[(page - 1) * size : page * size]
         return ({"count": len(rows)} if rows else {}) | ({name: list(shown)} if shown else {})
 
     def page(self) -> tuple[int, int]:
-        """Which page is wanted, from 1, and how many rows it has."""
-        return self.number("page") or 1, self.number("pagesize") or MAX_PAGE_SIZE
+        """Which page is wanted, from 1, and how many rows it has; -1 is as many as there are."""
+        size = self.number("pagesize") or MAX_PAGE_SIZE
+        return self.number("page") or 1, sys.maxsize if size == UNPAGED else size
+
+
+def nobody(account: Account) -> bool:
+    """The scope of a list call that shows no one's things."""
+    del account
+    return False
 
 
 def accepted(shape: CommandShape, params: Mapping[str, str]) -> dict[str, str]:
@@ -180,5 +225,7 @@ def _check_value(call: Call, param: str, value: str) -> None:
         raise errors.invalid_value(
             call.shape.name, f"Value greater than max allowed length {MAX_TEXT} for param: {param}"
         )
-    if kind == "u" and value and value != "-1" and call.zone.known(value) is None:
+    if kind in ("i", "l"):
+        call.number(param)
+    if kind == "u" and value and value != "-1" and not names_such(call.shape.name, param, call.zone.known(value)):
         raise errors.unknown_entity(call.shape.name, param, value)

@@ -12,6 +12,8 @@ SERIAL = -7514266713085362352  # of the server's class for an id in an error
 BAD_CREDENTIALS = "unable to verify user credentials and/or request signature"
 
 
+DENIED = 4365
+ALLOCATION = 4370
 UNCLASSIFIED = 9999  # CloudStack's code for an error without one of its own
 
 
@@ -94,7 +96,7 @@ def malformed(text: str) -> ApiError:
 
 
 def no_permission() -> ApiError:
-    return ApiError(531, "Caller does not have permission to operate with provided resource.", 4365)
+    return ApiError(531, "Caller does not have permission to operate with provided resource.", DENIED)
 
 
 def internal(text: str) -> ApiError:

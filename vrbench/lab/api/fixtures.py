@@ -68,6 +68,23 @@ def built_ins(kind: str) -> list[BuiltIn]:
     return [BuiltIn(uuid=row["id"], number=n, kind=kind, body=dict(row)) for n, row in enumerate(rows, 1)]
 
 
+def bystanders() -> list[BuiltIn]:
+    """What has an id in the zone, but no list that could change: pods, clusters, system networks and the like."""
+    data, hosts = load("zone.json"), load("zone.json")["host"]
+    ids = {
+        "physicalnetwork": [data["physicalnetworkid"]],
+        "vlan": [row["id"] for row in data["vlaniprange"]],
+        "network": [data["router"]["publicnetworkid"], data["router"]["linklocalnetworkid"]],
+        "pod": sorted({row["podid"] for row in hosts}),
+        "cluster": sorted({row["clusterid"] for row in hosts}),
+        "systemvm": [row["id"] for row in data["systemvm"]],
+        "managementserver": [row["id"] for row in data["managementserver"]],
+        "user": [row["user"]["id"] for row in data["account"]],
+        "systemtemplate": [data["router"]["templateid"]],
+    }
+    return [BuiltIn(uuid=uuid, kind=kind, body={"id": uuid}) for kind, rows in ids.items() for uuid in rows]
+
+
 def domains() -> list[Domain]:
     return [Domain(uuid=row["id"], number=row["number"], body=row) for row in load("zone.json")["domain"]]
 

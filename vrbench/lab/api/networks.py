@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
 
 from vrbench.lab.api import errors, events, tags
 from vrbench.lab.api.accounts import check_limit
-from vrbench.lab.api.call import Call, Task
+from vrbench.lab.api.call import Call, Task, nobody
 from vrbench.lab.api.design import PAIRED, strategy
 from vrbench.lab.api.errors import ApiError
 from vrbench.lab.api.implement import bring_up_lost_routers, clear, patch_routers
@@ -111,11 +112,29 @@ def _free_vlan(zone: Zone) -> int:
 
 def list_networks(call: Call) -> Json:
     """listNetworks: newest first; an administrator of a domain sees the whole domain without asking."""
-    mine = call.scope(whole_domain=True)
+    mine = _scope(call)
     call.entity("id", Network)
     chosen = [n for n in reversed(call.zone.networks) if mine(n.account) and _matches(call, n)]
     rows = [network_view(call.zone, network, call.caller.is_root) for network in chosen]
     return call.listing("network", rows)
+
+
+def _scope(call: Call) -> Callable[[Account], bool]:
+    """Whose networks are shown: an administrator sees its domain, with ``listall`` all that is below it.
+
+    Unlike other lists, this one takes no notice of an account without its domain, or of being asked by id.
+    """
+    domain, name = call.domain(), call.text("account")
+    if call.text("projectid"):
+        return nobody  # there are no projects here
+    if domain is not None and name:
+        owner = call.owner()
+        return lambda account: account is owner
+    if call.caller.role == "user":
+        return lambda account: account is call.caller
+    top = domain or call.caller.domain
+    deep = call.flag("isrecursive") or (call.flag("listall") and domain is None)
+    return lambda account: account.domain is top or (deep and top.holds(account.domain))
 
 
 def _matches(call: Call, network: Network) -> bool:

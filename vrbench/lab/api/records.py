@@ -45,6 +45,10 @@ class Domain(Entity):
         """As most answers give it: "/" or "/ops/"."""
         return "/" if self.body["level"] == 0 else f"/{self.name}/"
 
+    def holds(self, other: Domain) -> bool:
+        """Whether the other is this one or lies below it."""
+        return f"{other.body['path']}/".startswith(f"{self.body['path']}/")
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Account(Entity):

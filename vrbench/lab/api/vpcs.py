@@ -87,7 +87,7 @@ def _first_start(call: Call, vpc: Vpc) -> None:
 
 
 def list_vpcs(call: Call) -> Json:
-    mine = call.scope(whole_domain=True)
+    mine = call.scope()
     call.entity("id", Vpc)
     chosen = [vpc for vpc in reversed(call.zone.vpcs) if mine(vpc.account) and tags.carries(call, vpc.uuid)]
     rows = [vpc_view(call.zone, vpc, call.caller.is_root) for vpc in chosen]

@@ -44,6 +44,7 @@ from vrbench.lab.ground import Ground
 E = TypeVar("E", bound=Entity)
 
 POST_ONLY = "enforce.post.requests.and.timestamps"  # a switch of 4.21, here for every version
+PURGED = AclList | AclRule | KeyPair | Rule | Tag  # the server keeps no row of these when they are removed
 BUILT_IN_KINDS = ("zone", "host", "networkoffering", "serviceoffering", "template", "vpcoffering", "role", "ostype")
 
 
@@ -91,7 +92,7 @@ class Zone:
         self._instances = count(3)  # 1 and 2 are the system VMs
         self._numbers = {Network: count(204), Rule: count(1), Vpc: count(1)}
         fixed = (*self.domains, *self.accounts, *self.acl_lists, *self.acl_rules, *self._all_built_ins())
-        for entity in (*fixed, *self.addresses):
+        for entity in (*fixed, *self.addresses, *fixtures.bystanders()):
             self._known[entity.uuid] = entity
 
     def _all_built_ins(self) -> Iterable[BuiltIn]:
@@ -136,8 +137,10 @@ class Zone:
         self._known[entity.uuid] = entity
 
     def remove(self, entity: Entity) -> None:
-        """Take the entity out of its list; its id stays known."""
+        """Take the entity out of its list; its id stays known, as far as the server keeps what was removed."""
         entity.removed = True
+        if isinstance(entity, PURGED):
+            self._known.pop(entity.uuid, None)
         rows = self._list_of(entity)
         if entity in rows:
             rows.remove(entity)
