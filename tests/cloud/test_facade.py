@@ -9,13 +9,15 @@ import socket
 import threading
 import time
 import traceback
+from datetime import UTC, datetime, timedelta, tzinfo
 from urllib.parse import quote
 
+import cs.client
 import pytest
 
 from tests.cloud import server
 from tests.cloud.server import KEY, SECRET, fake_cloud, job, page, refuses, says
-from vrbench.cloud import errors
+from vrbench.cloud import errors, facade
 from vrbench.cloud.credentials import Credentials
 from vrbench.cloud.facade import Cloud, Job, Poll
 
@@ -37,6 +39,26 @@ def everything_about(error: BaseException) -> str:
 def assert_keeps_secrets(text: str, *more: str) -> None:
     for secret in (KEY, SECRET, quote(KEY), quote(KEY, safe=""), quote(SECRET, safe=""), *more):
         assert secret not in text
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_stepped_wall_clock_expires_no_call(monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
+    """Signatures last ten minutes by the clock as it was at first: a step back must not end a trial and its removal."""
+
+    class Stepped(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Stepped:
+            return super().now(tz) + timedelta(hours=hours)
+
+    with fake_cloud(says("listZones", {})) as fake:
+        cloud = Cloud(fake.credentials())
+        for module in (cs.client, facade):
+            monkeypatch.setattr(module, "datetime", Stepped)
+        cloud.call("listZones")
+    sent = fake.requests[0].params
+    assert sent["signatureVersion"] == "3"
+    left = datetime.strptime(sent["expires"], "%Y-%m-%dT%H:%M:%S%z") - datetime.now(UTC)
+    assert timedelta(minutes=9, seconds=50) < left <= timedelta(minutes=10)
 
 
 def test_a_web_page_is_told_apart() -> None:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 Answer = dict[str, Any]  # what the API gives: JSON with the outer wrapper taken off
 Param = str | int | bool | list[str] | tuple[str, ...] | None
 
+EXPIRES_AFTER: Final = timedelta(minutes=10)  # servers may refuse signatures that last longer than 15
 POLL_TIMEOUT_S: Final = 10.0  # one look at a job; a look that hangs must not blind us for a minute
 _PENDING, _SUCCEEDED = 0, 1
 
@@ -65,6 +67,7 @@ class Cloud:
         self._credentials = credentials
         self._timeout_s = timeout_s
         self._sessions = threading.local()
+        self._booted = datetime.now(UTC) - _up()
 
     def __repr__(self) -> str:
         return f"Cloud({self.endpoint!r})"
@@ -155,6 +158,7 @@ class Cloud:
         import requests
 
         sent = {name: _text(value) for name, value in params.items() if value is not None}
+        sent |= {"signatureVersion": "3", "expires": self._expires()}
         client = self._client(timeout_s)
         # Raised only outside the handlers: the exceptions of the transport must not hang on to ours as its context.
         failure: CloudError
@@ -188,6 +192,10 @@ class Cloud:
             self._sessions.client = client
         client.timeout = timeout_s  # type: ignore[assignment]  # cs makes whole seconds of it; requests takes any
         return client
+
+    def _expires(self) -> str:
+        """Ten minutes from now, by the wall clock as it was when this began: a step of it expires no signature."""
+        return (self._booted + _up() + EXPIRES_AFTER).strftime("%Y-%m-%dT%H:%M:%S+0000")
 
     def _refused(self, command: str, error: CloudStackException) -> CloudError:
         body = getattr(error, "error", None)
@@ -227,6 +235,11 @@ class Cloud:
             for form in (hidden, quote(hidden, safe=""), quote(hidden)):
                 text = text.replace(form, "(hidden)") if form else text
         return re.sub(r"(?i)(signature|apikey|secretkey)=[^&\s'\"]+", r"\1=(hidden)", text)
+
+
+def _up() -> timedelta:
+    """How long this machine has been up, with the time for which it was suspended: what no step changes."""
+    return timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
 def _text(value: Param) -> str:
