@@ -81,6 +81,8 @@ def test_address_of_a_vpc_goes_where_its_rules_lead(lab: Lab) -> None:
     assert leads_to() is None
     with pytest.raises(Refused, match="openFirewall"):
         lab.user("createPortForwardingRule", ipaddressid=address, openfirewall="true", **ports)
+    with pytest.raises(Refused, match="no networkId is passed in"):
+        lab.user("createPortForwardingRule", ipaddressid=address, **ports)
     rule = lab.user.result("createPortForwardingRule", ipaddressid=address, networkid=network, **ports)
     assert leads_to() == network
     with pytest.raises(Refused, match="service Firewall"):

@@ -98,6 +98,13 @@ class Client:
         result: Body = job["jobresult"]
         return result
 
+    def refused(self, command: str, /, **params: object) -> tuple[int, int]:
+        """HTTP status and CloudStack's own code of a refusal that is expected."""
+        status, answer = self.raw(command, params)
+        body: Body = next(iter(answer.values()))
+        assert body.get("errorcode") == status, body
+        return status, body["cserrorcode"]
+
     def listed(self, command: str, what: str, /, **params: object) -> list[Body]:
         return list(self(command, **params).get(what, []))
 

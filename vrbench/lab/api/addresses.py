@@ -1,16 +1,15 @@
-"""Public addresses: acquire, release, list, and static NAT."""
+"""Public addresses: acquire, release, list."""
 
 from __future__ import annotations
 
-from vrbench.lab.api import errors, events, tags
+from vrbench.lab.api import errors, tags
 from vrbench.lab.api.accounts import check_address_limit
 from vrbench.lab.api.address_view import address_view
 from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.errors import ApiError
-from vrbench.lab.api.fixtures import UNLIMITED
+from vrbench.lab.api.fixtures import UNLIMITED, load
 from vrbench.lab.api.implement import assign
-from vrbench.lab.api.networks import GONE as NETWORK_GONE
-from vrbench.lab.api.records import Account, Address, Json, Machine, Network, Vpc
+from vrbench.lab.api.records import Account, Address, Json, Network, Vpc
 from vrbench.lab.api.router_view import fixed
 from vrbench.lab.api.ruleset import reprogram
 from vrbench.lab.api.zone import Zone
@@ -19,14 +18,16 @@ CALM, BUSY = 4, 12  # calls for one network that don't overlap; calls of which t
 
 
 def associate(call: Call) -> Task:
-    zone, owner = call.zone, call.owner()
-    home = _home(call, owner)
+    zone = call.zone
+    home, owner = _home(call)
+    if call.flag("isportable"):
+        raise errors.no_address_left()  # the zone has no portable ones
     with zone.lock:
-        check_address_limit(zone, home.account)
+        check_address_limit(zone, owner)
     # The server looks at the limit first and takes the address later: callers side by side all get past the limit.
     zone.pause(zone.settings.api_step_s / 5)
     with zone.lock:
-        address = zone.take_address(home.account, call.text("ipaddress"))
+        address = zone.take_address(owner, call.text("ipaddress"))
 
     def run() -> Json:
         _refuse_excess(zone, address, home)
@@ -45,18 +46,28 @@ def associate(call: Call) -> Task:
     return Task(run, address, "IpAddress", creates=True)
 
 
-def _home(call: Call, owner: Account) -> Network | Vpc:
-    """The VPC or network named, or the owner's only isolated network in the zone."""
-    if call.text("vpcid") is not None:
-        return call.target("vpcid", Vpc, "Unable to find VPC by id {id}")
-    if call.text("networkid") is not None:
-        return call.target("networkid", Network, NETWORK_GONE)
+def _home(call: Call) -> tuple[Network | Vpc, Account]:
+    """Where the address leads and whose it will be; of a zone alone, to the owner's only isolated network there."""
+    home: Network | Vpc | None = None
+    if call.text("vpcid"):
+        home = call.target("vpcid", Vpc, "Can't find enabled VPC by ID specified")
+    elif call.text("networkid"):
+        home = call.target("networkid", Network, "Unable to find network by network id specified")
+    named = call.text("account") and call.text("domainid")
+    owner = call.owner() if named else home.account if home else call.caller
+    if home is not None:
+        return home, owner
+    if not call.text("zoneid"):
+        raise errors.invalid(
+            "Unable to figure out zone to assign IP to. Please specify either zoneId, or networkId, or vpcId in the "
+            "call"
+        )
     mine = [network for network in call.zone.networks if network.account is owner and network.vpc is None]
     if len(mine) > 1:
         raise errors.invalid("Account has more than one isolated network in the zone")
     if not mine:
-        raise errors.invalid("Unable to find an isolated network in the zone for the account")
-    return mine[0]
+        raise errors.invalid(f"Account name={owner.name} domain={owner.domain.name} doesn't have virtual networks")
+    return mine[0], owner
 
 
 def _give_to_vpc(zone: Zone, address: Address, vpc: Vpc) -> None:
@@ -80,7 +91,7 @@ def _refuse_excess(zone: Zone, address: Address, home: Network | Vpc) -> None:
             return
         zone.release_address(address)
     raise errors.internal(
-        f"Failed to associate IP address [{_describe(address)}] to network [{_describe_network(home)}]"
+        f"Failed to associate IP address [{describe_address(address)}] to network [{_describe_network(home)}]"
     )
 
 
@@ -112,7 +123,7 @@ def _racing(zone: Zone, network: Network) -> int:
     return 1 if load <= CALM else 2 if load <= BUSY else 3
 
 
-def _describe(address: Address) -> str:
+def describe_address(address: Address) -> str:
     return f'IPAddress {{"address":"{address.ip}","dataCenterId":1,"id":{address.number},"uuid":"{address.uuid}"}}'
 
 
@@ -137,20 +148,27 @@ def own_address(call: Call, name: str) -> Address:
 
 def network_of(address: Address, tier: Network | None = None) -> Network:
     """Where the address leads; one of a VPC goes where its first rule says, to ``tier``."""
-    if address.network is None and address.vpc is not None and tier is not None:
-        if tier.vpc is not address.vpc:
-            raise errors.invalid(f"The network is not of the VPC that ip address {address.ip} belongs to")
-        return tier
-    if address.network is None:
-        raise errors.invalid(f"Ip address {address.ip} is not associated with any network")
-    return address.network
+    if address.network is not None:
+        return address.network
+    if tier is None or address.vpc is None:
+        raise errors.invalid(
+            f"Ip address {address.ip} is not associated with any network and no networkId is passed in"
+        )
+    if tier.vpc is not address.vpc:
+        raise errors.invalid(f"Ip address {describe_address(address)} is not assigned to the network {tier.name}")
+    return tier
 
 
 def disassociate(call: Call) -> Task:
-    address = own_address(call, "id") if call.text("id") is not None else _address_by_ip(call)
+    """disassociateIpAddress: whose it is, and whether it is anybody's at all, is looked at in the job only."""
+    address = _to_release(call)
 
     def run() -> Json:
         zone, network = call.zone, address.network
+        if address.account is None:
+            return {"success": True}
+        if not call.may_touch(address.account):
+            raise errors.no_permission_in_job()
         in_use = address.vpc is not None or (network is not None and network.state != "Allocated")
         if address.source_nat and in_use:
             raise errors.internal("ip address is used for source nat purposes and can not be disassociated.")
@@ -167,13 +185,18 @@ def disassociate(call: Call) -> Task:
     return Task(run, address, "IpAddress")
 
 
-def _address_by_ip(call: Call) -> Address:
-    found = next((a for a in call.zone.addresses if a.ip == call.text("ipaddress") and a.account is not None), None)
-    if found is None:
-        raise errors.missing_parameter(call.shape.name, "id")
-    if found.account is not None and not call.may_touch(found.account):
-        raise errors.no_permission()
-    return found
+def _to_release(call: Call) -> Address:
+    """The address named by its id or, since 4.19, as such."""
+    if call.text("id") and call.text("ipaddress"):
+        raise errors.invalid("id parameter is mutually exclusive with ipaddress parameter")
+    address = call.entity("id", Address)
+    if address is None and call.text("ipaddress"):
+        address = next((a for a in call.zone.addresses if a.ip == call.text("ipaddress")), None)
+        if address is None:
+            raise errors.invalid(f"Unable to find IP address by IP address={call.text('ipaddress')}")
+    if address is None:
+        raise errors.invalid("Please specify either IP address or IP address ID")
+    return address
 
 
 def _drop(zone: Zone, address: Address, network: Network | None) -> None:
@@ -198,97 +221,59 @@ def free_unused(zone: Zone, address: Address) -> None:
 
 def list_addresses(call: Call) -> Json:
     """listPublicIpAddresses: the caller's; with allocatedonly=false those that anybody may take as well."""
-    mine = call.scope()
-    with_free = not call.flag("allocatedonly", default=True)
+    mine, with_free = call.scope(), _with_free(call)
+    if with_free and call.caller.is_root and not call.text("domainid"):
+        mine = call.may_touch  # asked for free ones, root sees everybody's
+    for home in (call.entity("associatednetworkid", Network), call.entity("vpcid", Vpc)):
+        if home is not None and not home.removed:
+            call.check_access(home)
+    if not _could_be(call):
+        return call.listing("publicipaddress", [])
     seen = [a for a in call.zone.addresses if (mine(a.account) if a.account else with_free and a.state == "Free")]
     chosen = [address for address in seen if _matches(call, address)]
     rows = [address_view(call.zone, address, call.caller.is_root) for address in chosen]
     return call.listing("publicipaddress", rows)
 
 
+def _with_free(call: Call) -> bool:
+    """Whether free addresses are asked for, too: by allocatedonly, or by their state."""
+    free = (call.text("state") or "").lower() == "free"
+    if free and call.flag("allocatedonly"):
+        raise errors.invalid("Conflict: allocatedOnly is true but state is Free")
+    return not call.flag("allocatedonly", default=not free)
+
+
+def _could_be(call: Call) -> bool:
+    """Whether there can be such addresses: all are for virtual networks, nothing is hidden or set aside."""
+    wanted = {"forvirtualnetwork": True, "fordisplay": True, "forsystemvms": False, "forloadbalancing": False}
+    return all(call.text(name) is None or call.flag(name) == value for name, value in wanted.items())
+
+
 def _matches(call: Call, address: Address) -> bool:
+    pool = load("zone.json")
     fields = {
         "id": address.uuid,
         "ipaddress": address.ip,
         "associatednetworkid": address.network.uuid if address.network else None,
         "networkid": fixed()["publicnetworkid"],
-        "state": address.state,
         "zoneid": call.zone.built_ins["zone"][0].uuid,
         "vpcid": address.vpc.uuid if address.vpc else None,
+        "physicalnetworkid": pool["physicalnetworkid"],
+        "vlanid": pool["vlaniprange"][0]["id"],
     }
     for name, value in (("issourcenat", address.source_nat), ("isstaticnat", address.static_nat is not None)):
         if call.text(name) is not None and call.flag(name) != value:
             return False
-    if (call.text("keyword") or "") not in address.ip:
+    if (call.text("keyword") or "") not in address.ip or (
+        call.text("state") or address.state
+    ).lower() != address.state.lower():
         return False
     same = all(call.text(name) in (None, "", value) for name, value in fields.items())
     return same and tags.carries(call, address.uuid)
-
-
-def enable_static_nat(call: Call) -> Json:
-    """enableStaticNat: synchronous, the router is programmed before the answer."""
-    zone = call.zone
-    address = own_address(call, "ipaddressid")
-    machine = call.target("virtualmachineid", Machine, "Can't enable static nat for the address id, invalid vm id {id}")
-    network = network_of(address, call.entity("networkid", Network) or machine.network)
-    if call.entity("networkid", Network) not in (None, network):
-        text = f"Invalid network Id={call.text('networkid')}. IP is associated with a different network than passed"
-        raise errors.invalid(f"{text} network id")
-    with zone.lock:
-        _check_static_nat(zone, address, machine, network)
-        address.network, address.static_nat = network, machine
-    reprogram(zone, network)
-    events.record(zone, call.caller, events.KINDS[call.shape.name], "Completed", machine)
-    return {"success": True}
-
-
-def _check_static_nat(zone: Zone, address: Address, machine: Machine, network: Network) -> None:
-    if address.source_nat:
-        raise errors.invalid(f"Can't enable static, ip address {_describe(address)} is a sourceNat ip address")
-    if machine.network is not network:
-        raise errors.invalid("Vm doesn't belong to the network with specified id")
-    if zone.rules_where(lambda rule: rule.address is address and rule.purpose == "PortForwarding"):
-        raise ApiError(
-            537,
-            f"Failed to enable static nat for the ip address {_describe(address)} as it already has PortForwarding "
-            "rules assigned",
-        )
-    if address.static_nat not in (None, machine):
-        raise ApiError(
-            537,
-            f"Failed to enable static for the ip address {_describe(address)} and vm id={machine.number} as it's "
-            "already assigned to antoher vm",
-        )
-    other = next((a for a in zone.addresses if a.static_nat is machine), None)
-    if other is not None:
-        raise errors.invalid(
-            f"Failed to enable static nat on the  ip {address.ip} with Id {address.uuid} as the vm "
-            f"{machine.instance_name} with Id {machine.uuid} is already associated with another public ip {other.ip} "
-            f"with id {other.uuid}"
-        )
-
-
-def disable_static_nat(call: Call) -> Task:
-    address = own_address(call, "ipaddressid")
-
-    def run() -> Json:
-        if address.static_nat is None:
-            raise errors.invalid(f"Specified IP address id is not associated with any vm Id: {address.uuid}")
-        call.zone.pause(call.zone.settings.api_step_s)
-        network = network_of(address)
-        with call.zone.lock:
-            address.static_nat = None
-            free_unused(call.zone, address)
-        reprogram(call.zone, network)
-        return {"success": True}
-
-    return Task(run)
 
 
 COMMANDS = {
     "associateIpAddress": associate,
     "disassociateIpAddress": disassociate,
     "listPublicIpAddresses": list_addresses,
-    "enableStaticNat": enable_static_nat,
-    "disableStaticNat": disable_static_nat,
 }

@@ -22,6 +22,7 @@ from vrbench.lab.api import (
     routers,
     rules,
     simulator,
+    static_nat,
     tags,
     vpcs,
 )
@@ -54,6 +55,7 @@ FAMILIES = (
     routers,
     rules,
     simulator,
+    static_nat,
     tags,
     vpcs,
 )

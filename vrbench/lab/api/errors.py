@@ -99,6 +99,11 @@ def no_permission() -> ApiError:
     return ApiError(531, "Caller does not have permission to operate with provided resource.", DENIED)
 
 
+def no_permission_in_job() -> ApiError:
+    """The same, noticed by a job: of its errors only bad parameters have a code of their own."""
+    return internal(no_permission().text)
+
+
 def internal(text: str) -> ApiError:
     return ApiError(530, text)
 

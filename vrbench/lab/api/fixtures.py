@@ -134,3 +134,18 @@ def _account(row: dict[str, Any], domain: Domain, settings: ZoneSettings) -> Acc
         secretkey=secrets.token_urlsafe(64),
         limits={name: UNLIMITED if root else limit for name, limit in settings.account_limits},
     )
+
+
+def system_account(root: Domain) -> Account:
+    """Whose the system VMs are; nobody calls as this account, and no list of accounts shows it."""
+    return Account(
+        uuid=str(uuid4()),
+        number=1,
+        name="system",
+        role="system",
+        domain=root,
+        body={},
+        apikey="",
+        secretkey="",
+        limits={},
+    )

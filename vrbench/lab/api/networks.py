@@ -174,10 +174,10 @@ def update_network(call: Call) -> Task:
 
 def delete_network(call: Call) -> Task:
     network = call.target("id", Network, GONE)
-    if call.flag("forced") and not call.caller.is_root:
-        raise errors.invalid("Delete network with 'forced' option can only be called by root admins")
 
     def run() -> Json:
+        if call.flag("forced") and not call.caller.is_root:
+            raise errors.invalid("Delete network with 'forced' option can only be called by root admins")
         zone = call.zone
         with network.home.implementing:
             _check_deletable(zone, network)
@@ -223,9 +223,10 @@ def _restart(call: Call, network: Network, seen: list[Router]) -> None:
     cleanup = call.flag("cleanup", default=not call.zone.version.since(4, 11))
     if cleanup and network.vpc is not None and call.zone.version.since(4, 17):
         raise errors.invalid("Cannot restart a VPC tier with cleanup, please restart the whole VPC.")
-    if call.flag("makeredundant"):
+    if call.flag("makeredundant") and not network.redundant:
         with call.zone.lock:
             network.redundant = True
+        cleanup = network.vpc is None
     if cleanup:
         _replace(call.zone, network, call.caller, seen)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vrbench.lab.api import errors
+from vrbench.lab.api.errors import ApiError
 from vrbench.lab.api.records import Rule
 from vrbench.lab.api.zone import Zone
 
@@ -15,12 +16,18 @@ def refuse_conflict(zone: Zone, rule: Rule) -> None:
                 raise errors.invalid(f"New rule conflicts with existing rule: {_describe(other)}")
         elif rule.ports is None and other.ports is None:
             text = f"There is already a firewall rule specified with protocol = {rule.protocol} and no ports"
-            raise errors.conflict(text)
+            raise _conflict(rule, text)
         elif rule.ports is not None and other.ports is not None and _overlap(rule.ports, other.ports):
-            raise errors.conflict(
+            raise _conflict(
+                rule,
                 f"The range specified, {_dashed(rule.ports)}, conflicts with rule {_describe(other)} which has "
-                f"{_dashed(other.ports)}"
+                f"{_dashed(other.ports)}",
             )
+
+
+def _conflict(rule: Rule, text: str) -> ApiError:
+    """Of egress rules the server forgets which exception it was."""
+    return ApiError(537, text) if rule.purpose == "Egress" else errors.conflict(text)
 
 
 def _neighbours(zone: Zone, rule: Rule) -> list[Rule]:

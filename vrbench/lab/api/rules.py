@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import IPv4Network
 
 from vrbench.lab.api import errors, tags
 from vrbench.lab.api.addresses import free_unused, network_of, own_address
 from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.errors import ApiError
 from vrbench.lab.api.networks import GONE as NETWORK_GONE
-from vrbench.lab.api.records import Json, Machine, Network, Rule
+from vrbench.lab.api.records import Address, Json, Machine, Network, Rule
 from vrbench.lab.api.rule_conflicts import refuse_conflict
 from vrbench.lab.api.rule_params import cidrs, icmp, port_range, ports, protocol
 from vrbench.lab.api.rule_view import firewall_view, forwarding_view
@@ -18,12 +19,14 @@ from vrbench.lab.api.zone import Zone, new_id
 
 INGRESS_PROTOCOLS = ("tcp", "udp", "icmp")
 EGRESS_PROTOCOLS = (*INGRESS_PROTOCOLS, "all")
+ANYWHERE = ("0.0.0.0/0",)
 GONE = "Unable to find rule by id={id}"
 
 View = Callable[[Zone, Rule, bool], Json]
 
 
 def create_firewall_rule(call: Call) -> Task:
+    sources = cidrs(call, "cidrlist") or ANYWHERE
     address = own_address(call, "ipaddressid")
     network = network_of(address)
     if address.vpc is not None:
@@ -37,15 +40,24 @@ def create_firewall_rule(call: Call) -> Task:
         protocol=protocol(call, INGRESS_PROTOCOLS),
         ports=ports(call),
         icmp=icmp(call),
-        cidrs=cidrs(call, "cidrlist") or ("0.0.0.0/0",),
+        cidrs=sources,
     )
     return _creation(call, rule, "firewallrule", firewall_view)
 
 
 def create_egress_rule(call: Call) -> Task:
     network = call.target("networkid", Network, NETWORK_GONE)
+    sources, destinations = _sources(call, network), cidrs(call, "destcidrlist")
+    if call.required("protocol").lower() == "all" and call.text("startport"):
+        raise errors.invalid(
+            f"Unable to create firewall rule for the network id=[{network.number}] due to: ports must not be informed "
+            "to protocol ALL, as it does not require them."
+        )
     if network.vpc is not None:
-        raise errors.invalid("Egress firewall rules are not supported for networks of a VPC")
+        raise errors.invalid(
+            f"Unable to create firewall rule for the network id=[{network.number}] as firewall egress rule can be "
+            "created only for non VPC networks."
+        )
     rule = Rule(
         uuid=new_id(),
         account=network.account,
@@ -54,36 +66,49 @@ def create_egress_rule(call: Call) -> Task:
         protocol=protocol(call, EGRESS_PROTOCOLS),
         ports=ports(call),
         icmp=icmp(call),
-        cidrs=cidrs(call, "cidrlist") or (network.cidr,),
-        destinations=cidrs(call, "destcidrlist"),
+        cidrs=sources,
+        destinations=destinations,
     )
     return _creation(call, rule, "firewallrule", firewall_view)
 
 
+def _sources(call: Call, network: Network) -> tuple[str, ...]:
+    """Where egress may come from: parts of the network, or everywhere."""
+    sources = cidrs(call, "cidrlist")
+    for cidr in sources:
+        if cidr not in ANYWHERE and not IPv4Network(cidr, strict=False).subnet_of(IPv4Network(network.cidr)):
+            raise errors.malformed(f"[{cidr}] is not within the guest CIDR [{network.cidr}]. ")
+    return sources or (network.cidr,)
+
+
 def create_port_forwarding(call: Call) -> Task:
     address = own_address(call, "ipaddressid")
+    opens = _opens(call, address)
     machine = call.target("virtualmachineid", Machine, "Unable to create port forwarding rule, invalid vm id {id}")
-    network = network_of(address, call.entity("networkid", Network) or machine.network)
+    network = network_of(address, call.entity("networkid", Network))
     if address.static_nat is not None:
         raise errors.invalid(f"Unable to create port forwarding rule; ip id={address.number} has static nat enabled")
+    kind = protocol(call, ("tcp", "udp"))
+    public, private = _forwarded_ports(call)
     if machine.state in ("Destroyed", "Expunging"):
         raise errors.invalid(f"Invalid user vm: {machine.number}")
     if machine.network is not network:
         raise errors.invalid("Vm doesn't belong to network associated with ipAddress")
-    public, private = _forwarded_ports(call)
+    if call.text("vmguestip") not in (None, "", machine.nic.ip):
+        raise errors.invalid("IP Address is not in the VM nic's network ")
     rule = Rule(
         uuid=new_id(),
         account=network.account,
         purpose="PortForwarding",
         network=network,
         address=address,
-        protocol=protocol(call, ("tcp", "udp")),
+        protocol=kind,
         ports=public,
         private_ports=private,
         machine=machine,
-        guest_ip=call.text("vmguestip") or machine.nic.ip,
+        guest_ip=machine.nic.ip,
     )
-    opening = _opening(call, rule)
+    opening = _opening(rule) if opens else None
     return _creation(call, rule, "portforwardingrule", forwarding_view, opening)
 
 
@@ -98,13 +123,14 @@ def _forwarded_ports(call: Call) -> tuple[tuple[int, int], tuple[int, int]]:
     return public, private
 
 
-def _opening(call: Call, rule: Rule) -> Rule | None:
-    """The firewall rule that goes with a forwarding rule unless openfirewall=false."""
-    in_vpc = rule.network.vpc is not None
-    if in_vpc and call.flag("openfirewall"):
+def _opens(call: Call, address: Address) -> bool:
+    """Whether a firewall rule comes with the forwarding rule: unless openfirewall=false, or in a VPC."""
+    if address.vpc is not None and call.flag("openfirewall"):
         raise errors.invalid("Can't have openFirewall=true when IP address belongs to VPC")
-    if in_vpc or not call.flag("openfirewall", default=True):
-        return None
+    return address.vpc is None and call.flag("openfirewall", default=True)
+
+
+def _opening(rule: Rule) -> Rule:
     return Rule(
         uuid=new_id(),
         account=rule.account,
@@ -113,7 +139,7 @@ def _opening(call: Call, rule: Rule) -> Rule | None:
         address=rule.address,
         protocol=rule.protocol,
         ports=rule.ports,
-        cidrs=("0.0.0.0/0",),
+        cidrs=ANYWHERE,
         companion_of=rule,
     )
 
@@ -178,7 +204,11 @@ def _deletion(purpose: str) -> Callable[[Call], Task]:
 
 def _listing(purpose: str, name: str, view: View) -> Callable[[Call], Json]:
     def handler(call: Call) -> Json:
-        mine = call.scope()
+        address, mine = call.entity("ipaddressid", Address), call.scope()
+        if address is not None and address.state != "Allocated":
+            raise errors.invalid(f"Ip address id={address.number} not ready for {name}s yet")
+        if address is not None and address.account is not None and not call.may_touch(address.account):
+            raise errors.no_permission()
         newest_first = reversed(call.zone.rules)
         chosen = [r for r in newest_first if r.purpose == purpose and mine(r.account) and _matches(call, r)]
         rows = [view(call.zone, rule, call.caller.is_root) for rule in chosen]
@@ -194,6 +224,8 @@ def _matches(call: Call, rule: Rule) -> bool:
         "networkid": rule.network.uuid,
     }
     same = all(call.text(name) in (None, "", value) for name, value in fields.items())
+    if call.text("fordisplay") and not call.flag("fordisplay"):
+        return False  # nothing is hidden
     return same and tags.carries(call, rule.uuid)
 
 

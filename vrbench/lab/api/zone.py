@@ -65,6 +65,7 @@ class Zone:
         self.random = random.Random()
         self.domains = fixtures.domains()
         self.accounts = fixtures.accounts(settings, self.domains)
+        self.system = fixtures.system_account(self.domains[0])
         self.built_ins = {kind: fixtures.built_ins(kind) for kind in BUILT_IN_KINDS}
         self.networks: list[Network] = []
         self.vpcs: list[Vpc] = []
@@ -104,7 +105,7 @@ class Zone:
         base = self.settings.public_first
         pool = [Address(uuid=new_id(), number=n, ip=str(base + n - 1)) for n in range(1, last - first + 2)]
         for address in pool[:2]:
-            address.state = "Allocated"
+            address.state, address.account, address.allocated = "Allocated", self.system, time.time()
         return pool
 
     def pause(self, seconds: float) -> None:
