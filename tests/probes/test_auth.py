@@ -124,6 +124,23 @@ def test_what_is_not_sshd(box: Box, login: Login, tmp_path: Path, words: str, re
     assert bool(logged.slots(Kind.GREETED)) is (reason is Refusal.BROKEN_OFF)
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [("Exceeded MaxStartups\\r\\n", Refusal.STARTUPS), ("Not allowed at this time\\r\\n", Refusal.PENALTY)],
+)
+def test_what_sshd_turns_away_by_its_own_limits(
+    box: Box, login: Login, tmp_path: Path, words: str, reason: Refusal
+) -> None:
+    """Neither up nor down, and with the limit's name: its port answers."""
+    server = start_speaker(box, "guest0", words)
+    try:
+        logged = attempted(box, tmp_path / "log", login, BARE, Kind.TURNED_AWAY)
+    finally:
+        stop_server(box, "guest0", server)
+    assert {r.detail for r in logged.records if r.kind is Kind.TURNED_AWAY} == {reason}
+    assert logged.slots(Kind.REFUSED) == []
+
+
 def test_silence_is_no_refusal(box: Box, gate: Box, login: Login, tmp_path: Path) -> None:
     """Nothing comes back: sent, and no more."""
     gate.run("router", "nft", "add rule ip gate cut meta l4proto tcp drop")

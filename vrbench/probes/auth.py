@@ -19,13 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from vrbench.probes.banner import (
-    MAX_GREETING,
-    REFUSED_CLOSED,
-    REFUSED_NOT_SSH,
-    is_greeting,
-    reason_of,
-)
+from vrbench.probes.banner import MAX_GREETING, is_greeting, reason_of, refusal_of
 from vrbench.probes.engine import (
     AMBIGUOUS,
     CONNECTED,
@@ -54,7 +48,7 @@ class Unanswered(Exception):
 
 
 class Refusal(Exception):
-    """An attempt that someone ended; the argument is the record's detail."""
+    """An attempt that someone ended; the arguments are the record's kind and detail."""
 
 
 class Logins(Prober):
@@ -106,7 +100,7 @@ class Logins(Prober):
                 self._log_in(sock, self.targets[stream], begun + LATE_S)
                 note(REPLY)
         except Refusal as refusal:
-            note(REFUSED, refusal.args[0])
+            note(*refusal.args)
         except Unanswered:
             pass
         finally:
@@ -124,7 +118,7 @@ class Logins(Prober):
             sock.close()
             raise Unanswered from None
         except OSError as error:
-            refusal = Refusal(reason_of(sock, error.errno or 0))
+            refusal = Refusal(REFUSED, reason_of(sock, error.errno or 0))
             sock.close()
             raise refusal from None
         return sock
@@ -134,13 +128,13 @@ class Logins(Prober):
         try:
             Remote.over(sock, target, self.user, self.key, self.pins, max(0.1, until - time.monotonic())).close()
         except LoginRefused:
-            raise Refusal(REFUSED_LOGIN) from None
+            raise Refusal(REFUSED, REFUSED_LOGIN) from None
         except HostKeyChanged:
-            raise Refusal(REFUSED_HOST_KEY) from None
+            raise Refusal(REFUSED, REFUSED_HOST_KEY) from None
         except NoAnswer:
             raise Unanswered from None
         except RemoteError:
-            raise Refusal(REFUSED_BROKEN_OFF) from None
+            raise Refusal(REFUSED, REFUSED_BROKEN_OFF) from None
 
 
 def _await_greeting(sock: socket.socket, until: float) -> None:
@@ -153,7 +147,7 @@ def _await_greeting(sock: socket.socket, until: float) -> None:
         if is_greeting(heard):
             return
         if any(event & _GONE for _, event in events) or len(heard) > MAX_GREETING:
-            raise Refusal(REFUSED_NOT_SSH if heard else REFUSED_CLOSED)
+            raise Refusal(*refusal_of(heard))
         if time.monotonic() >= until:
             raise Unanswered
         time.sleep(LOOK_AGAIN_S)
