@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -65,8 +66,7 @@ def command(
     run_id = run_id or new_run_id(datetime.now(UTC), loaded.name)
     plan = make_plan(loaded, run_id)
     if plan_only:
-        for what, how in plan.lines:
-            click.echo(f"{what:10} {how}")
+        show_plan(plan, as_json)
         return Exit.OK
     if loaded.lab and not inside:
         if keep or reuse:
@@ -75,6 +75,24 @@ def command(
         return boxed(plan, reports, [*sys.argv[1:], "--run-id", run_id])
     show = "none" if no_tables else "json" if as_json else "tables"
     return measure(plan, reports, inside, show=show, plain=plain, keep=keep, reuse=reuse)
+
+
+def show_plan(plan: Plan, as_json: bool) -> None:
+    """Print the plan on stdout: lines for people, or one JSON object with every value resolved (times in seconds)."""
+    if not as_json:
+        for what, how in plan.lines:
+            click.echo(f"{what:10} {how}")
+        return
+    lines = [how if not what else f"{what}: {how}" for what, how in plan.lines]
+    shown = {
+        "run_id": plan.run_id,
+        "method": plan.method.id,
+        "probes_per_s": plan.probes_per_s,
+        "costs": [asdict(cost) for cost in plan.costs],
+        "profile": asdict(plan.profile),
+        "lines": lines,
+    }
+    click.echo(json.dumps(shown, indent=1, allow_nan=False))
 
 
 def boxed(plan: Plan, reports: Path, arguments: list[str]) -> int:
