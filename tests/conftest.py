@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -11,6 +12,12 @@ from vrbench.lab.requirements import check_machine, find_missing
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite", action="store_true", help="Rewrite golden files and generated parts of the README.")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach tests of Ctrl-C: whoever is started in the background by a shell inherits it ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

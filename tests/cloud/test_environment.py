@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -183,7 +184,7 @@ def naive(lab: Lab, cloud: Cloud) -> str:
 def test_the_naive_order_breaks_the_network_and_ours_does_not(tmp_path: Path) -> None:
     """The lab has a real server's race: with addresses too early nobody can delete the network; ours is fine."""
     settings = ZoneSettings(timing=Timing().scaled(0.02), api_step_s=0.05, expunge_delay_s=0.3)
-    with running_lab(settings) as lab:
+    with running_lab(replace(settings, api_step_s=0.5)) as lab:  # wide enough for all of them to meet in it
         cloud = lab.cloud()
         broken = naive(lab, cloud)
         assert source_nats(lab, broken) > 1

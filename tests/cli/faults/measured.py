@@ -1,0 +1,83 @@
+"""A network that is kept, and one trial on it under a fault of the lab: what vrbench says of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.cli.test_run import table
+from tests.cli.zone import PROFILE, Done, Zone
+from vrbench.lab import lifecycle
+
+SHORT = PROFILE.replace('"40s"', '"12s"').replace('job_timeout = "30s"', 'job_timeout = "10s"')
+QUIET = SHORT.replace("[operation]", '[operation]\nkind = "restart-network"')  # no outage of its own
+KEPT = "20261124T000000Z-00000000-kept"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One trial under a fault: how the command ended, the trial's row and its windows."""
+
+    done: Done
+    trial: Mapping[str, str] = field(default_factory=dict)
+    windows: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def caveats(self) -> set[str]:
+        return set(self.trial["caveats"].split(";"))
+
+    def causes(self, probe: str, flow: str) -> str:
+        """The causes of all windows of one kind of stream, in one text."""
+        return "; ".join(w["cause"] for w in self.windows if (w["probe"], w["flow"]) == (probe, flow))
+
+    def down(self, probe: str, flow: str) -> float:
+        """Seconds that streams of one kind were seen down in all."""
+        return sum(float(w["estimate_s"]) for w in self.windows if (w["probe"], w["flow"]) == (probe, flow))
+
+
+def keep(zone: Zone) -> None:
+    done = zone.vrbench("run", zone.profile(SHORT), "--keep", "--run-id", KEPT)
+    assert done.code == 0, done.err
+
+
+def repair(zone: Zone) -> None:
+    (network,) = zone.rows("listNetworks", "network")
+    zone.cloud.wait(zone.cloud.submit("restartNetwork", id=network["id"], cleanup=True), 30, 0.2, lambda _: None)
+
+
+def vms(zone: Zone) -> list[str]:
+    return sorted(str(row["name"]) for row in zone.rows("listVirtualMachines", "virtualmachine"))
+
+
+def measure(zone: Zone, profile: str, fault: str, **params: str) -> Measured:
+    """A trial with the fault on from before its beginning."""
+    lifecycle.fault(zone.state, fault, params)
+    return read(zone, zone.vrbench("run", zone.profile(profile), "--reuse", KEPT, "--json"))
+
+
+def measure_during(zone: Zone, profile: str, fault: str, **params: str) -> Measured:
+    """A trial with the fault switched on when its operation is asked for."""
+    process = zone.start("run", zone.profile(profile), "--reuse", KEPT, "--json", "--plain")
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if ": operating" in line:
+            break
+    lifecycle.fault(zone.state, fault, params)
+    rest = threading.Thread(target=lambda: said.extend(process.stderr or ()))
+    rest.start()
+    assert process.stdout is not None
+    out = process.stdout.read()
+    rest.join()
+    return read(zone, Done(process.wait(), out, "".join(said)))
+
+
+def read(zone: Zone, done: Done) -> Measured:
+    runs = done.json["runs"] if done.out.startswith("{") else []
+    if not runs or not done.json["trials"]:
+        return Measured(done)
+    (trial,) = table(zone, Path(runs[0]["path"]), "trials")
+    return Measured(done, trial, table(zone, Path(runs[0]["path"]), "windows"))
