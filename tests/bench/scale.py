@@ -1,10 +1,12 @@
 """How fast and how large the embedded lab is: VMs ready for SSH, memory, and the API under load.
 
-    python -m tests.bench.scale [--vms 10 50] [--calls 200]
+    python -m tests.bench.scale [--vms 10 50] [--calls 200] [--rules 1000]
 
 For each size a lab is started, a network with as many VMs and public addresses is built through its API, ten calls at
 once, and every address is asked for its SSH banner; counted from before the lab is started. Then ``--calls`` list calls
-a second are sent for ten seconds on schedule by one process, and their answer times taken.
+a second are sent for ten seconds on schedule by one process, and their answer times taken. Then ``--rules`` firewall
+rules are spread over the addresses, ten calls at once, the network is restarted with cleanup, and the new router must
+have every rule in its packet filter and every SSH banner behind it.
 """
 
 from __future__ import annotations
@@ -38,15 +40,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vms", type=int, nargs="+", default=[10, 50])
     parser.add_argument("--calls", type=int, default=200, help="list calls a second")
+    parser.add_argument("--rules", type=int, default=0, help="firewall rules beside those for SSH")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.inside:
-        print(json.dumps(build(json.loads(asked.inside), asked.vms[0])))
+        order = json.loads(asked.inside)
+        at_once(await_banner, order["await"]) if "await" in order else build(order, asked.vms[0])
         return 0
-    return max(measured(vms, asked.calls) for vms in asked.vms)
+    return max(measured(vms, asked.calls, asked.rules) for vms in asked.vms)
 
 
-def measured(vms: int, calls: int) -> int:
+def measured(vms: int, calls: int, rules: int) -> int:
     """One size; 1 when a figure is missed."""
     with tempfile.TemporaryDirectory() as place:
         state, begun = Path(place) / "lab", time.monotonic()
@@ -55,11 +59,11 @@ def measured(vms: int, calls: int) -> int:
             up_s, root = time.monotonic() - begun, status.callers["root"]
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{place}/key"], check=True)
             keys = {"endpoint": status.endpoint, "key": root.apikey, "secret": root.secretkey}
-            order = json.dumps({**keys, "public_key": Path(f"{place}/key.pub").read_text().strip()})
-            me = [sys.executable, "-m", "tests.bench.scale", "--vms", str(vms), "--inside", order]
-            subprocess.run(lifecycle.enter(state, "upstream", me), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+            inside(state, vms, {**keys, "public_key": Path(f"{place}/key.pub").read_text().strip()})
             ready_s, memory = time.monotonic() - begun, pss(status.pid)
-            median_s, late = latency(Cloud(Credentials(status.endpoint, root.apikey, root.secretkey)), calls)
+            cloud = Cloud(Credentials(status.endpoint, root.apikey, root.secretkey))
+            median_s, late = latency(cloud, calls)
+            ruled = with_rules(cloud, state, rules) if rules else ""
         finally:
             lifecycle.down(state)
     most_s, most_bytes = FIGURES.get(vms, (float("inf"), float("inf")))
@@ -69,12 +73,45 @@ def measured(vms: int, calls: int) -> int:
     )
     print(
         f"  API at {calls} list calls/s: median {median_s * 1e3:.1f} ms (<= {API_MEDIAN_S * 1e3:g} ms), "
-        f"{late:.1%} sent more than 100 ms late"
+        f"{late:.1%} sent more than 100 ms late" + ruled
     )
     return int(ready_s > most_s or memory > most_bytes or median_s > API_MEDIAN_S)
 
 
-def build(order: dict[str, str], vms: int) -> dict[str, Any]:
+def inside(state: Path, vms: int, order: dict[str, Any]) -> None:
+    """Let this program carry out an order in the outside world."""
+    me = [sys.executable, "-m", "tests.bench.scale", "--vms", str(vms), "--inside", json.dumps(order)]
+    subprocess.run(lifecycle.enter(state, "upstream", me), cwd=ROOT, check=True)
+
+
+def with_rules(cloud: Cloud, state: Path, rules: int) -> str:
+    """Make the rules, restart with cleanup, and see that the new router has them; how long it took, in words."""
+    addresses = [a for a in cloud.list("listPublicIpAddresses", "publicipaddress") if not a["issourcenat"]]
+    (network,) = cloud.list("listNetworks", "network")
+
+    def made(number: int) -> None:
+        at, port = addresses[number % len(addresses)]["id"], str(10_000 + number)
+        rule = {"ipaddressid": at, "protocol": "tcp", "startport": port, "endport": port}
+        job(cloud, "createFirewallRule", **rule, cidrlist="198.51.100.1/32")
+
+    begun = time.monotonic()
+    at_once(made, range(rules))
+    made_s, begun = time.monotonic() - begun, time.monotonic()
+    job(cloud, "restartNetwork", id=network["id"], cleanup=True)
+    restarted_s = time.monotonic() - begun
+    (router,) = cloud.list("listRouters", "router")
+    look = lifecycle.enter(state, router["name"], ["nft", "list", "ruleset"])
+    programmed = subprocess.run(look, check=True, capture_output=True, text=True).stdout
+    lost = [n for n in range(rules) if f" {10_000 + n} " not in programmed]
+    if lost:
+        raise SystemExit(
+            f"{len(lost)} of {rules} rules are not in the new router, the first for port {10_000 + lost[0]}"
+        )
+    inside(state, 1, {"await": [a["ipaddress"] for a in addresses]})
+    return f"\n  {rules} rules made in {made_s:.1f} s; restart with cleanup {restarted_s:.1f} s, all in the new router"
+
+
+def build(order: dict[str, str], vms: int) -> None:
     """Build the network from the outside world and wait for every SSH banner."""
     cloud = Cloud(Credentials(order["endpoint"], order["key"], order["secret"]))
     zone = cloud.list("listZones", "zone")[0]["id"]
@@ -100,7 +137,6 @@ def build(order: dict[str, str], vms: int) -> dict[str, Any]:
 
     ids = [deployed(0), *at_once(deployed, range(1, vms))]
     at_once(await_banner, at_once(opened, ids))
-    return {"vms": vms}
 
 
 def job(cloud: Cloud, command: str, **params: str | bool) -> dict[str, Any]:

@@ -21,7 +21,7 @@ CALIBRATION = ("--outages", "66", "--quick", "--seed", "5", "--clean", "20s", "-
         ("quality", ("--baseline", "15s", "--on-time", "99.5")),  # of so few slots, one held up counts for much
         ("instruments", ("--outages", "3", "--longest", "2")),
         ("cost", ("--seconds", "2", "--targets", "250", "--ratios")),
-        ("scale", ("--vms", "3", "--calls", "20")),
+        ("scale", ("--vms", "3", "--calls", "20", "--rules", "60")),
         ("designs", ("--trials", "1", "--time-scale", "0.05", "--vms", "2", "--designs", "parallel", "negotiated")),
         ("calibration", (*CALIBRATION, "--parts", "{tmp}")),
     ],
