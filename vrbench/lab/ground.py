@@ -215,6 +215,12 @@ class Ground(Protocol):
     def synchronise(self, name: str) -> None:
         """The router asks its peer for all connections and has them when this returns."""
 
+    def diagnose(self, name: str, argv: tuple[str, ...]) -> tuple[int, str, str]:
+        """Run a command on the router; its exit code and what it printed, as output and as errors.
+
+        A command that there isn't, or that doesn't end within a minute, is an error in that sense: no GroundError.
+        """
+
     def plug_tier(self, name: str, leg: GuestLeg) -> None:
         """A running VPC router gets an interface in one more tier; its rules come with program_router."""
 
@@ -279,6 +285,10 @@ class NoGround:
 
     def synchronise(self, name: str) -> None:
         self.asked.append(("synchronise", name))
+
+    def diagnose(self, name: str, argv: tuple[str, ...]) -> tuple[int, str, str]:
+        self.asked.append(("diagnose", f"{name} {' '.join(argv)}"))
+        return 0, f"{argv[0].upper()} {argv[1]} executed in {name}", ""
 
     def plug_tier(self, name: str, leg: GuestLeg) -> None:
         self.asked.append(("plug_tier", f"{name} {leg.network}"))

@@ -21,6 +21,7 @@ NETNS_DIR = Path("/run/netns")
 _SIOCGIFFLAGS = 0x8913
 _IFF_RUNNING = 0x40
 _COMMAND_TIMEOUT_S = 30.0
+_ATTEMPT_TIMEOUT_S = 60.0
 
 # What the kernel has for a fresh start, whatever this machine is set to: stale gateway MACs age as in any guest.
 _NEIGHBOUR_DEFAULTS = (
@@ -71,6 +72,17 @@ def run(argv: Sequence[str], text: str = "") -> str:
     if done.returncode != 0:
         raise GroundError(f"{' '.join(argv)} failed ({done.returncode}): {done.stderr.strip()}")
     return done.stdout
+
+
+def attempt(argv: Sequence[str]) -> tuple[int, str, str]:
+    """Run a command that may fail or not exist, for a minute at most: exit code (-1: none), output, errors."""
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=_ATTEMPT_TIMEOUT_S, check=False)
+    except FileNotFoundError as error:
+        return -1, "", str(error)
+    except subprocess.TimeoutExpired:
+        return -1, "", f"{argv[0]} did not end within {_ATTEMPT_TIMEOUT_S:.0f} s"
+    return done.returncode, done.stdout, done.stderr
 
 
 def ip_batch(lines: Iterable[str], netns: str | None = None) -> None:

@@ -18,7 +18,7 @@ from vrbench.lab.ground import (
     VmSpec,
 )
 from vrbench.lab.guest import Guest
-from vrbench.lab.namespaces import add_bridge, add_netns, delete_links, ip_batch
+from vrbench.lab.namespaces import add_bridge, add_netns, attempt, delete_links, inside, ip_batch
 from vrbench.lab.router import Router
 from vrbench.lab.services import ROUTER_DIR, Dnsmasq, outside_configuration
 from vrbench.lab.status import Node
@@ -151,6 +151,10 @@ class Zone:
         with _as_ground_error(f"synchronise router {name}"):
             for peer in peers:
                 router.pair.synchronise(peer.pair)
+
+    def diagnose(self, name: str, argv: tuple[str, ...]) -> tuple[int, str, str]:
+        self._router(name)
+        return inside(name, lambda: attempt(argv))
 
     def plug_tier(self, name: str, leg: GuestLeg) -> None:
         with _as_ground_error(f"plug router {name} into {leg.network}"):

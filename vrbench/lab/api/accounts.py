@@ -6,7 +6,7 @@ from vrbench.lab.api import errors
 from vrbench.lab.api.call import Call
 from vrbench.lab.api.catalog import select
 from vrbench.lab.api.fixtures import UNLIMITED
-from vrbench.lab.api.records import Account, Domain, Json
+from vrbench.lab.api.records import Account, BuiltIn, Domain, Json
 from vrbench.lab.api.responses import owner_fields
 from vrbench.lab.api.zone import Zone
 
@@ -35,6 +35,7 @@ def used(zone: Zone, account: Account) -> dict[str, int]:
         "user_vm": len(counted),
         "public_ip": sum(address.account is account for address in zone.addresses),
         "volume": len(machines),
+        "template": sum(template.account is account for template in zone.built_ins["template"]),
         "network": sum(network.account is account for network in zone.networks),
         "vpc": sum(vpc.account is account for vpc in zone.vpcs),
         "cpu": sum(machine.offering.body["cpunumber"] for machine in counted),
@@ -53,6 +54,13 @@ def check_limit(zone: Zone, account: Account, resource: str, wanted: int) -> Non
             f"Domain Id = {account.domain.number} is exceeded: Account Resource Limit = {limit}, Current Account "
             f"Resource Amount = {now}, Current Account Resource Reservation = 0, Requested Resource Amount = {wanted}.",
         )
+
+
+def check_limits(zone: Zone, account: Account, offering: BuiltIn) -> None:
+    """Refuse a VM of this size that would go over a limit (535); call with the lock held."""
+    check_limit(zone, account, "user_vm", 1)
+    check_limit(zone, account, "cpu", offering.body["cpunumber"])
+    check_limit(zone, account, "memory", offering.body["memory"])
 
 
 def check_address_limit(zone: Zone, account: Account) -> None:

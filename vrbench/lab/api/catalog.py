@@ -10,9 +10,6 @@ from vrbench.lab.api.fixtures import load
 from vrbench.lab.api.records import Json
 
 ROOT_ONLY_ZONE = ("dns1", "internaldns1", "guestcidraddress")
-ROOT_ONLY_TEMPLATE = ("status", "url")
-ROOT_ONLY_DOWNLOAD = ("datastoreRole", "datastoreId")
-TEMPLATE_FILTERS = ("featured", "self", "selfexecutable", "sharedexecutable", "executable", "community", "all")
 TYPE_NAMES = {
     "s": "string",
     "u": "uuid",
@@ -47,7 +44,7 @@ def _equals(call: Call, param: str, value: object) -> bool:
     return wanted.lower() == shown.lower()
 
 
-def _without(row: Json, names: Iterable[str]) -> Json:
+def without(row: Json, names: Iterable[str]) -> Json:
     hidden = set(names)
     return {name: value for name, value in row.items() if name not in hidden}
 
@@ -66,24 +63,8 @@ def user_may_expunge(call: Call) -> bool:
 def list_zones(call: Call) -> Json:
     rows = select(call, bodies(call, "zone"), networktype="networktype")
     if not call.caller.is_root:
-        rows = [_without(row, ROOT_ONLY_ZONE) for row in rows]
+        rows = [without(row, ROOT_ONLY_ZONE) for row in rows]
     return call.listing("zone", rows)
-
-
-def list_templates(call: Call) -> Json:
-    chosen = call.required("templatefilter").lower()
-    if chosen not in TEMPLATE_FILTERS:
-        raise errors.invalid(f"Please specify a valid template filter: {call.required('templatefilter')}")
-    shown = chosen in ("featured", "executable", "sharedexecutable", "community", "all")
-    rows = select(call, bodies(call, "template"), zoneid="zoneid", hypervisor="hypervisor") if shown else []
-    if not call.caller.is_root:
-        rows = [_tenant_template(row) for row in rows]
-    return call.listing("template", rows)
-
-
-def _tenant_template(row: Json) -> Json:
-    downloads = [_without(download, ROOT_ONLY_DOWNLOAD) for download in row["downloaddetails"]]
-    return _without(row, ROOT_ONLY_TEMPLATE) | {"downloaddetails": downloads}
 
 
 def list_hosts(call: Call) -> Json:
@@ -183,7 +164,6 @@ COMMANDS = {
     "listCapabilities": list_capabilities,
     "listZones": list_zones,
     "listHypervisors": _fixed("hypervisor"),
-    "listTemplates": list_templates,
     "listHosts": list_hosts,
     "findHostsForMigration": find_hosts_for_migration,
     "listRoles": list_roles,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 
-from vrbench.lab.api import errors, events, keys
-from vrbench.lab.api.accounts import check_limit
+from vrbench.lab.api import errors, events, keys, templates, userdata
+from vrbench.lab.api.accounts import check_limits
 from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.errors import ApiError
 from vrbench.lab.api.machine_power import start
@@ -44,12 +42,11 @@ def _new_machine(call: Call) -> Machine:
     name = _checked_name(call)
     offering, template = _catalogued(call, "serviceofferingid"), _catalogued(call, "templateid")
     pairs = _key_pairs(call, owner)
-    user_data = _user_data(call)
+    user_data, registered = userdata.chosen(call)
+    templates.check_usable(call, template)
     with zone.lock:
         network = _network(call, owner)
-        check_limit(zone, owner, "user_vm", 1)
-        check_limit(zone, owner, "cpu", offering.body["cpunumber"])
-        check_limit(zone, owner, "memory", offering.body["memory"])
+        check_limits(zone, owner, offering)
         _refuse_taken_name(zone, network, name)
         machine = Machine(
             uuid=new_id(),
@@ -63,6 +60,8 @@ def _new_machine(call: Call) -> Machine:
             keypairs=tuple(pair.name for pair in pairs),
             public_keys=tuple(pair.public_key for pair in pairs),
             user_data=user_data,
+            registered=registered,
+            user_data_details=userdata.details(call),
         )
         zone.add(machine)
         machine.name = machine.name or f"VM-{machine.uuid}"
@@ -93,16 +92,6 @@ def _key_pairs(call: Call, owner: Account) -> list[KeyPair]:
     if len(pairs) != len(names):
         raise errors.invalid("Not all specified keypairs exist")
     return pairs
-
-
-def _user_data(call: Call) -> bytes:
-    text = call.text("userdata")
-    if not text:
-        return b""
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error:
-        raise errors.invalid("User data is not base64 encoded.") from None
 
 
 def _network(call: Call, owner: Account) -> Network:

@@ -11,6 +11,7 @@ from vrbench.lab.api import (
     acls,
     addresses,
     catalog,
+    diagnostics,
     errors,
     events,
     jobs,
@@ -24,6 +25,8 @@ from vrbench.lab.api import (
     simulator,
     static_nat,
     tags,
+    templates,
+    userdata,
     vpcs,
 )
 from vrbench.lab.api.call import Call, Task, accepted, check
@@ -45,6 +48,7 @@ FAMILIES = (
     acls,
     addresses,
     catalog,
+    diagnostics,
     events,
     jobs,
     keys,
@@ -57,6 +61,8 @@ FAMILIES = (
     simulator,
     static_nat,
     tags,
+    templates,
+    userdata,
     vpcs,
 )
 WRAPPERS = {"configuresimulator": "simulatormock"}

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from vrbench.lab.api.versions import ServerVersion
 
 SERIAL = -7514266713085362352  # of the server's class for an id in an error
+HIDDEN = "Internal error executing command, please contact your system administrator"
 BAD_CREDENTIALS = "unable to verify user credentials and/or request signature"
 
 
@@ -106,6 +107,11 @@ def no_permission_in_job() -> ApiError:
 
 def internal(text: str) -> ApiError:
     return ApiError(530, text)
+
+
+def unexpected(text: str, as_root: bool) -> ApiError:
+    """What goes wrong inside a call that is no job; only the root administrator learns what (CloudRuntimeException)."""
+    return ApiError(530, text if as_root else HIDDEN, 4250)
 
 
 def conflict(text: str) -> ApiError:

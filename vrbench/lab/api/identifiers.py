@@ -18,6 +18,7 @@ from vrbench.lab.api.records import (
     Network,
     Router,
     Rule,
+    UserData,
     Vpc,
 )
 
@@ -56,6 +57,8 @@ PARAMS: dict[str, Test] = {
     "virtualmachineid": lambda entity: isinstance(entity, Machine | Router) or _built_in("systemvm")(entity),
     "routerid": _any_of(Router),
     "domainid": _any_of(Domain),
+    "userdataid": _any_of(UserData),
+    "ostypeid": _built_in("ostype"),
     "jobid": _any_of(Job),
 }
 IDS: dict[str, Test] = {
@@ -80,6 +83,8 @@ IDS: dict[str, Test] = {
     "listNetworkOfferings": _built_in("networkoffering"),
     "listServiceOfferings": _built_in("serviceoffering"),
     "listVPCOfferings": _built_in("vpcoffering"),
+    "listUserData": _any_of(UserData),
+    "listTemplates": _built_in("template"),
     "listVlanIpRanges": _built_in("vlan"),
 }  # the parameter "id" of commands that only look; the others look at it themselves
 

@@ -134,11 +134,19 @@ def _key_details(machine: Machine) -> Json:
     return {"details": keys | pending, "keypairs": names}
 
 
+def _registered_user_data(machine: Machine) -> Json:
+    if machine.registered is None:
+        return {}
+    values = {"userdatadetails": machine.user_data_details} if machine.user_data_details else {}
+    return {"userdataid": machine.registered.uuid, "userdataname": machine.registered.name, **values}
+
+
 def _details(zone: Zone, machine: Machine, as_root: bool) -> Json:
     fixed = {} if as_root else {"readonlydetails": "dataDiskController, rootDiskController"}
     return {
         **_key_details(machine),
         **fixed,
+        **_registered_user_data(machine),
         **({"pooltype": "NetworkFilesystem"} if machine.on_ground else {}),
         "affinitygroup": [],
         "isdynamicallyscalable": False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vrbench.lab.api import deploy, errors, tags
+from vrbench.lab.api.accounts import check_limits
 from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.catalog import user_may_expunge
 from vrbench.lab.api.machine_power import expunge, set_state, start, stop
@@ -88,8 +89,10 @@ def _job(step: Callable[[Call, Machine], None]) -> Callable[[Call], Task]:
 
 
 def _start(call: Call, machine: Machine) -> None:
-    if machine.state != "Stopped":
-        raise errors.internal(f"Unable to start VM in state {machine.state}")
+    if machine.state == "Running":
+        raise errors.invalid(f"The virtual machine {machine.uuid} ({machine.displayname}) is already running")
+    if machine.state in (*DEAD, "Error"):
+        return  # the server finds nothing to start, and says so only in its log
     start(call.zone, machine, call.caller)
 
 
@@ -99,7 +102,8 @@ def _stop(call: Call, machine: Machine) -> None:
 
 def _reboot(call: Call, machine: Machine) -> None:
     if machine.state != "Running":
-        raise errors.internal(f"Unable to reboot VM in state {machine.state}")
+        text = f"The VM {machine.uuid} ({machine.displayname}) is not running, unable to reboot it"
+        raise errors.invalid(text)
     stop(call.zone, machine)
     start(call.zone, machine, call.caller)
 
@@ -118,10 +122,10 @@ def _destroy(call: Call, machine: Machine) -> None:
 
 
 def _expunge(call: Call, machine: Machine) -> None:
+    if machine.state not in (*DEAD, "Error"):
+        raise errors.internal("Please destroy vm with specified vmId before expunge")
     if not may_expunge(call):
         raise errors.internal(ADMIN_EXPUNGE)
-    if machine.state not in (*DEAD, "Error"):
-        raise errors.invalid("Please destroy vm with specified vmId before expunge")
     expunge(call.zone, machine)
     _forget_rules(call, machine)
 
@@ -143,14 +147,14 @@ def expunge_machine(call: Call) -> Task:
 
 
 def recover(call: Call) -> Json:
-    """recoverVirtualMachine: a destroyed VM is there again, stopped."""
+    """recoverVirtualMachine: a destroyed VM is there again, stopped; any other is left as it is."""
     machine = call.target("id", Machine, GONE)
     if not may_expunge(call):
-        raise errors.internal(ADMIN_RECOVER)
+        raise errors.ApiError(531, ADMIN_RECOVER, 4365)
     with call.zone.lock:
-        if machine.state != "Destroyed":
-            raise errors.invalid("Unable to recover VM: it is not in the Destroyed state")
-        set_state(call.zone, machine, "Stopped")
+        if machine.state == "Destroyed":
+            check_limits(call.zone, machine.account, machine.offering)
+            set_state(call.zone, machine, "Stopped")
         return {"virtualmachine": machine_view(call.zone, machine, call.caller.is_root, listed=False)}
 
 

@@ -30,6 +30,7 @@ class BuiltIn(Entity):
 
     kind: str
     body: Json
+    account: Account | None = None  # whose it is, of templates that somebody registered
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -173,6 +174,8 @@ class Machine(Owned):
     keypairs: tuple[str, ...] = ()
     public_keys: tuple[str, ...] = ()
     user_data: bytes = b""
+    registered: UserData | None = None  # where the user data is from, if it was registered
+    user_data_details: str | None = None  # values for its parameters
     updated: float | None = None  # of the last change of state
     node: str = ""  # its name on the ground: the host name, where no other live VM has it
     on_ground: bool = False
@@ -247,6 +250,13 @@ class KeyPair(Owned):
     name: str
     public_key: str
     fingerprint: str
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class UserData(Owned):
+    name: str
+    content: str  # in base64
+    params: str | None  # names of its variables, separated by commas
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -26,6 +26,7 @@ class ZoneSettings:
     public_last: IPv4Address = PUBLIC[250]
     guest_cidr: IPv4Network = GUEST
     expunge_delay_s: float = 20.0  # a destroyed VM disappears this long after; the server's default is a day
+    template_download_s: float = 5.0  # a registered template is ready this long after
     stats_interval_s: float = 60.0  # a VM's usage figures appear this long after its start
     router_check_s: float = ROUTER_CHECK_S  # how often the server asks redundant routers which of them is primary
     simulated_scale: float = 1.0  # of the delays that configureSimulator asks for

@@ -34,6 +34,7 @@ from vrbench.lab.api.records import (
     Rule,
     Served,
     Tag,
+    UserData,
     Vpc,
 )
 from vrbench.lab.api.settings import ZoneSettings
@@ -75,6 +76,7 @@ class Zone:
         self.routers: list[Router] = []
         self.rules: list[Rule] = []
         self.keypairs: list[KeyPair] = []
+        self.userdata: list[UserData] = []
         self.tags: list[Tag] = []
         self.events: list[Event] = []
         self.jobs: list[Job] = []
@@ -91,7 +93,7 @@ class Zone:
         self._known: dict[str, Entity] = {}
         self._taken = count(1)
         self._instances = count(3)  # 1 and 2 are the system VMs
-        self._numbers = {Network: count(204), Rule: count(1), Vpc: count(1)}
+        self._numbers = {Network: count(204), Rule: count(1), Vpc: count(1), UserData: count(1), BuiltIn: count(201)}
         fixed = (*self.domains, *self.accounts, *self.acl_lists, *self.acl_rules, *self._all_built_ins())
         for entity in (*fixed, *self.addresses, *fixtures.bystanders()):
             self._known[entity.uuid] = entity
@@ -156,6 +158,7 @@ class Zone:
             Router: self.routers,
             Rule: self.rules,
             KeyPair: self.keypairs,
+            UserData: self.userdata,
             Tag: self.tags,
             Event: self.events,
         }
