@@ -53,7 +53,7 @@ def test_tiers_may_not_overlap_or_leave_the_vpc(lab: Lab) -> None:
 
 
 def test_acl_rules_have_places(lab: Lab) -> None:
-    """They are listed by place; a place is taken once; a list in use stays."""
+    """They are listed newest first; a place is taken once; a list in use stays."""
     network, vpc = made(lab)
     acl = lab.user.result("createNetworkACLList", name="a", vpcid=vpc["id"])["networkacllist"]["id"]
     for number in (2, 1):
@@ -62,7 +62,7 @@ def test_acl_rules_have_places(lab: Lab) -> None:
     with pytest.raises(Refused, match="already exists"):
         lab.user("createNetworkACL", aclid=acl, protocol="all", number=2)
     lab.user.result("replaceNetworkACLList", aclid=acl, networkid=network)
-    assert lab.user.job("deleteNetworkACLList", id=acl)["jobresultcode"] == 431
+    assert lab.user.job("deleteNetworkACLList", id=acl)["jobresultcode"] == 530
 
 
 def test_address_of_a_vpc_goes_where_its_rules_lead(lab: Lab) -> None:

@@ -53,6 +53,7 @@ def check_limit(zone: Zone, account: Account, resource: str, wanted: int) -> Non
             f"Maximum amount of resources of Type = '{resource}', tag = 'null' for Account Name = {account.name} in "
             f"Domain Id = {account.domain.number} is exceeded: Account Resource Limit = {limit}, Current Account "
             f"Resource Amount = {now}, Current Account Resource Reservation = 0, Requested Resource Amount = {wanted}.",
+            errors.ALLOCATION if resource in ("network", "vpc") else errors.UNCLASSIFIED,
         )
 
 

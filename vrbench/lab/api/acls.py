@@ -1,29 +1,27 @@
-"""Network ACLs: the lists of a VPC, and the rules in them."""
+"""Network ACLs: the lists of a VPC, and the rules in them.
+
+A list or rule is judged when it is made; whether one may be changed or deleted is judged in the job.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from vrbench.lab.api import errors, tags
+from vrbench.lab.api.acl_rules import new_rule
 from vrbench.lab.api.call import Call, Task
-from vrbench.lab.api.catalog import select
 from vrbench.lab.api.errors import ApiError
-from vrbench.lab.api.networks import GONE as NETWORK_GONE
 from vrbench.lab.api.records import AclList, AclRule, Json, Network, Vpc
-from vrbench.lab.api.rule_params import cidrs, icmp, ports
 from vrbench.lab.api.ruleset import reprogram
 from vrbench.lab.api.vpcs import GONE as VPC_GONE
 from vrbench.lab.api.zone import Zone, new_id
 
-LIST_GONE = "Unable to find specified ACL"
-RULE_GONE = "Unable to find network ACL item"
-PROTOCOLS = ("tcp", "udp", "icmp", "all")
-ACTIONS = {"allow": "Allow", "deny": "Deny"}
-DIRECTIONS = {"ingress": "Ingress", "egress": "Egress"}
-
 
 def create_list(call: Call) -> Task:
-    zone, vpc = call.zone, call.target("vpcid", Vpc, VPC_GONE)
+    zone = call.zone
+    vpc = call.target("vpcid", Vpc, VPC_GONE) if call.text("vpcid") else None
+    if vpc is None and not call.caller.is_root:
+        raise ApiError(531, "Only Root Admin can create global ACLs.", errors.DENIED)
     description = call.text("description") or ""
     acl = AclList(uuid=new_id(), name=call.required("name"), description=description, vpc=vpc)
     with zone.lock:
@@ -46,12 +44,35 @@ def _list_view(acl: AclList, as_root: bool) -> Json:
 
 
 def list_lists(call: Call) -> Json:
-    """listNetworkACLLists: the caller's own and the two that everybody has."""
-    mine, zone = call.scope(), call.zone
-    vpc, network = call.entity("vpcid", Vpc), call.entity("networkid", Network)
-    chosen = [acl for acl in zone.acl_lists if acl.vpc is None or mine(acl.vpc.account)]
-    chosen = [acl for acl in chosen if vpc in (None, acl.vpc) and network in (None, *_tiers(zone, acl))]
-    return call.listing("networkacllist", select(call, [_list_view(acl, call.caller.is_root) for acl in chosen]))
+    """listNetworkACLLists: newest first, the caller's own and those that everybody has."""
+    chosen = [acl for acl in reversed(call.zone.acl_lists) if acl in _seen(call) and _matches_list(call, acl)]
+    return call.listing("networkacllist", [_list_view(acl, call.caller.is_root) for acl in chosen])
+
+
+def _seen(call: Call) -> list[AclList]:
+    """The lists of the VPC named, or of all whose VPCs are shown; and those without a VPC."""
+    mine, vpc = call.scope(), call.entity("vpcid", Vpc)
+    if vpc is not None:
+        if vpc.removed:
+            raise errors.invalid("Unable to find VPC")
+        call.check_access(vpc)
+    return [
+        acl
+        for acl in call.zone.acl_lists
+        if acl.vpc is None or (mine(acl.vpc.account) if vpc is None else acl.vpc is vpc)
+    ]
+
+
+def _matches_list(call: Call, acl: AclList) -> bool:
+    network = call.entity("networkid", Network)
+    if call.text("fordisplay") and not call.flag("fordisplay"):
+        return False  # nothing is hidden
+    return (
+        call.text("id") in (None, "", acl.uuid)
+        and (call.text("name") or acl.name).lower() == acl.name.lower()
+        and (call.text("keyword") or "").lower() in f"{acl.name} {acl.description}".lower()
+        and (network is None or network.acl is acl)
+    )
 
 
 def _tiers(zone: Zone, acl: AclList) -> list[Network]:
@@ -59,52 +80,61 @@ def _tiers(zone: Zone, acl: AclList) -> list[Network]:
 
 
 def delete_list(call: Call) -> Task:
-    acl = _own_list(call, "id")
+    acl = call.target("id", AclList)
 
     def run() -> Json:
         with call.zone.lock:
+            _check_own(call, acl, "Default ACL cannot be removed")
             tiers = _tiers(call.zone, acl)
             if tiers:
-                names = f"with Id: {tiers[0].uuid}"
-                raise errors.invalid(f"ACL is still associated with {len(tiers)} tiers, the first {names}")
+                raise errors.internal(
+                    f"ACL is still associated with {len(tiers)} tier(s). Cannot delete network ACL: {acl.uuid}"
+                )
             for rule in _rules(call.zone, acl):
+                tags.drop_all(call.zone, rule.uuid)
                 call.zone.remove(rule)
+            tags.drop_all(call.zone, acl.uuid)
             call.zone.remove(acl)
         return {"success": True}
 
     return Task(run, acl, "NetworkAcl", shows_instance=False)
 
 
-def _own_list(call: Call, param: str) -> AclList:
-    """A list that the caller may change; the two built-in ones nobody may."""
-    acl = call.target(param, AclList, LIST_GONE)
-    if acl.vpc is None:
-        raise errors.invalid("Default ACL cannot be modified")
-    call.check_access(acl.vpc)
-    return acl
+def _check_own(call: Call, acl: AclList, default: str) -> None:
+    """In a job: whether the caller may change a list; the two built-in ones nobody may, those without a VPC root."""
+    if acl.default:
+        raise errors.invalid(default)
+    if not (call.caller.is_root if acl.vpc is None else call.may_touch(acl.vpc.account)):
+        raise errors.no_permission_in_job()
 
 
 def replace_list(call: Call) -> Task:
-    acl, network = call.target("aclid", AclList, LIST_GONE), call.target("networkid", Network, NETWORK_GONE)
-    if network.vpc is None or acl.vpc not in (None, network.vpc):
-        raise errors.invalid("private gateway and network: the ACL and the network are not of one VPC")
+    """replaceNetworkACLList: whether list and network go together is looked at in the job."""
+    acl, network = call.target("aclid", AclList), call.entity("networkid", Network)
 
     def run() -> Json:
+        if network is None:
+            raise errors.invalid("Network id and private gateway can't be passed at the same time")
+        if network.removed:
+            raise errors.invalid("Unable to find specified Network")
+        if network.vpc is None:
+            raise errors.invalid(f"Network is not part of a VPC: {network.uuid}")
+        if acl.vpc is not None and not call.may_touch(acl.vpc.account):
+            raise errors.no_permission_in_job()
+        if acl.vpc not in (None, network.vpc):
+            raise errors.invalid(f"Network: {network.number} and ACL: {acl.uuid} do not belong to the same VPC")
         with call.zone.lock:
             network.acl = acl
         reprogram(call.zone, network)
         return {"success": True}
 
-    return Task(run, network, "Network", shows_instance=False)
+    return Task(run, network or acl, "Network", shows_instance=False)
 
 
 def create_rule(call: Call) -> Task:
     zone, acl = call.zone, _list_for_rule(call)
-    rule = _new_rule(call, acl)
     with zone.lock:
-        if any(other.place == rule.place for other in _rules(zone, acl)):
-            raise errors.invalid(f"ACL item with number {rule.place} already exists in ACL: {acl.uuid}")
-        zone.add(rule)
+        rule = zone.add(new_rule(call, acl, [other.place for other in _rules(zone, acl)]))
 
     def run() -> Json:
         _apply(zone, acl)
@@ -116,48 +146,22 @@ def create_rule(call: Call) -> Task:
 
 
 def _list_for_rule(call: Call) -> AclList:
-    """The list named, or that of the tier named."""
-    if call.text("aclid") is not None:
-        return _own_list(call, "aclid")
-    network = call.target("networkid", Network, NETWORK_GONE)
-    if network.acl is None:
-        raise errors.invalid("Cannot create Network ACL Item. ACL Id or network Id is required")
-    if network.acl.vpc is None:
+    """The list named, or that of the tier named; one that the caller may change."""
+    acl = call.entity("aclid", AclList)
+    network = call.entity("networkid", Network)
+    if acl is None:
+        if network is None:
+            raise errors.invalid("Cannot create Network ACL Item. ACL Id or network Id is required")
+        if network.acl is None:
+            raise errors.invalid(f"Network: {network.uuid} does not belong to VPC")
+        acl = network.acl
+    if acl.default:
         raise errors.invalid("Default ACL cannot be modified")
-    return network.acl
-
-
-def _new_rule(call: Call, acl: AclList) -> AclRule:
-    protocol = (call.text("protocol") or "").lower()
-    if protocol not in PROTOCOLS:
-        raise errors.invalid(f"Invalid protocol: {call.text('protocol')}")
-    action = ACTIONS.get((call.text("action") or "allow").lower())
-    if action is None:
-        raise errors.invalid(f"Invalid action: {call.text('action')}. Allowed actions are: Allow, Deny")
-    place = call.number("number")
-    if place is not None and place < 1:
-        raise errors.invalid(f"Invalid number: {place}. Number cannot be < 1")
-    with call.zone.lock:
-        last = max((rule.place for rule in _rules(call.zone, acl)), default=0)
-    return AclRule(
-        uuid=new_id(),
-        acl=acl,
-        place=last + 1 if place is None else place,
-        protocol=protocol,
-        traffic=_direction(call),
-        action=action,
-        cidrs=cidrs(call, "cidrlist") or ("0.0.0.0/0",),
-        ports=ports(call),
-        icmp=icmp(call),
-        reason=call.text("reason") or "",
-    )
-
-
-def _direction(call: Call) -> str:
-    wanted = (call.text("traffictype") or "ingress").lower()
-    if wanted not in DIRECTIONS:
-        raise errors.invalid(f"Invalid traffic type: {call.text('traffictype')}")
-    return DIRECTIONS[wanted]
+    if acl.vpc is not None:
+        call.check_access(acl.vpc)
+    elif not call.caller.is_root:
+        raise ApiError(531, "Only Root Admins can create rules for a global ACL.", errors.DENIED)
+    return acl
 
 
 def _rules(zone: Zone, acl: AclList) -> list[AclRule]:
@@ -165,9 +169,10 @@ def _rules(zone: Zone, acl: AclList) -> list[AclRule]:
 
 
 def _apply(zone: Zone, acl: AclList) -> None:
-    """Bring a changed list to the routers of its VPC, when a tier there uses it."""
-    if acl.vpc is not None and any(network.state == "Implemented" for network in _tiers(zone, acl)):
-        reprogram(zone, acl.vpc)
+    """Bring a changed list to the routers of every VPC in which a tier uses it."""
+    for vpc in {network.vpc for network in _tiers(zone, acl) if network.state == "Implemented"}:
+        if vpc is not None:
+            reprogram(zone, vpc)
 
 
 def _rule_view(zone: Zone, rule: AclRule, as_root: bool) -> Json:
@@ -188,26 +193,33 @@ def _rule_view(zone: Zone, rule: AclRule, as_root: bool) -> Json:
 
 
 def list_rules(call: Call) -> Json:
-    """listNetworkACLs: in the order in which they are looked at."""
-    mine, zone = call.scope(), call.zone
-    acl, network = call.entity("aclid", AclList), call.entity("networkid", Network)
-    chosen = [rule for rule in zone.acl_rules if rule.acl.vpc is None or mine(rule.acl.vpc.account)]
-    chosen = [rule for rule in chosen if acl in (None, rule.acl) and (network is None or network.acl is rule.acl)]
-    rows = [_rule_view(zone, rule, call.caller.is_root) for rule in sorted(chosen, key=lambda rule: rule.place)]
-    rows = select(call, rows, traffictype="traffictype", protocol="protocol", action="action")
-    return call.listing("networkacl", rows)
+    """listNetworkACLs: newest first, of the list or the tier named, else of all lists that are shown."""
+    acl, network, zone = call.entity("aclid", AclList), call.entity("networkid", Network), call.zone
+    if network is not None:
+        acl = network.acl
+        if acl is None:
+            return {}
+    if acl is not None and acl.vpc is not None:
+        call.check_access(acl.vpc)
+    seen = _seen(call) if acl is None else [acl]
+    chosen = [rule for rule in reversed(zone.acl_rules) if rule.acl in seen and _matches_rule(call, rule)]
+    return call.listing("networkacl", [_rule_view(zone, rule, call.caller.is_root) for rule in chosen])
+
+
+def _matches_rule(call: Call, rule: AclRule) -> bool:
+    exactly = {"id": rule.uuid, "traffictype": rule.traffic, "protocol": rule.protocol, "action": rule.action}
+    same = all((call.text(name) or value).lower() == value.lower() for name, value in exactly.items())
+    return same and tags.carries(call, rule.uuid)
 
 
 def delete_rule(call: Call) -> Task:
-    rule = call.target("id", AclRule, RULE_GONE)
-    if rule.acl.vpc is None:
-        raise errors.invalid("Default ACL cannot be modified")
-    call.check_access(rule.acl.vpc)
+    rule = call.target("id", AclRule)
 
     def run() -> Json:
         with call.zone.lock:
             if rule.removed:
-                raise ApiError(431, RULE_GONE, 4350)
+                raise errors.internal("Failed to delete network ACL Item")
+            _check_own(call, rule.acl, "ACL Items in default ACL cannot be deleted")
             tags.drop_all(call.zone, rule.uuid)
             call.zone.remove(rule)
         _apply(call.zone, rule.acl)

@@ -15,6 +15,8 @@ BAD_CREDENTIALS = "unable to verify user credentials and/or request signature"
 
 DENIED = 4365
 ALLOCATION = 4370
+RUNTIME = 4250
+SHORT_OF_ADDRESSES = 4320
 UNCLASSIFIED = 9999  # CloudStack's code for an error without one of its own
 
 
@@ -122,5 +124,6 @@ def too_many_addresses(account: str) -> ApiError:
     return ApiError(532, f"Maximum number of public IP addresses for account: {account} has been exceeded.", 4280)
 
 
-def no_address_left() -> ApiError:
-    return ApiError(533, "Insufficient address capacity")
+def no_address_left(cs_code: int = UNCLASSIFIED) -> ApiError:
+    """Most commands forget which exception it was."""
+    return ApiError(533, "Insufficient address capacity", cs_code)

@@ -92,8 +92,12 @@ def domains() -> list[Domain]:
 def acl_lists() -> list[AclList]:
     """The two lists that every VPC may use."""
     return [
-        AclList(uuid=str(uuid4()), number=1, name="default_deny", description="Default Network ACL Deny All"),
-        AclList(uuid=str(uuid4()), number=2, name="default_allow", description="Default Network ACL Allow All"),
+        AclList(
+            uuid=str(uuid4()), number=1, name="default_deny", description="Default Network ACL Deny All", default=True
+        ),
+        AclList(
+            uuid=str(uuid4()), number=2, name="default_allow", description="Default Network ACL Allow All", default=True
+        ),
     ]
 
 

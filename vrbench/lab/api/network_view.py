@@ -12,12 +12,12 @@ from vrbench.lab.api.zone import Zone
 
 def network_view(zone: Zone, network: Network, as_root: bool) -> Json:
     """The body of one network; call with the lock held."""
-    return _fields(zone, network) | (_root_fields(network) if as_root else {})
+    return _fields(zone, network) | (_root_fields(network) if as_root else {}) | _said(network)
 
 
 def _root_fields(network: Network) -> Json:
     """What only the root administrator sees: the VLAN of a network that has one."""
-    body: Json = {"displaynetwork": True, "details": {}}
+    body: Json = {"displaynetwork": network.displayed, "details": {}}
     if network.state != "Allocated":
         body |= {"vlan": str(network.vlan), "broadcasturi": f"vlan://{network.vlan}"}
     return body
@@ -70,6 +70,12 @@ def _fields(zone: Zone, network: Network) -> Json:
         "privatemtu": 1500,
         "hasannotations": False,
     }
+
+
+def _said(network: Network) -> Json:
+    """What only a network has of which it was said."""
+    shown = {f"dns{n}": address for n, address in enumerate(network.dns, 1)}
+    return shown | ({"externalid": network.external_id} if network.external_id else {})
 
 
 def _vpc(network: Network) -> Json:

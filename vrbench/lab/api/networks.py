@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from ipaddress import IPv4Address, IPv4Network
 
 from vrbench.lab.api import errors, events, tags
-from vrbench.lab.api.accounts import check_limit
-from vrbench.lab.api.call import Call, Task, nobody
+from vrbench.lab.api.accounts import check_address_limit, check_limit
+from vrbench.lab.api.call import Call, Task
+from vrbench.lab.api.changes import updating, use_source_nat
 from vrbench.lab.api.design import PAIRED, strategy
 from vrbench.lab.api.errors import ApiError
-from vrbench.lab.api.implement import bring_up_lost_routers, clear, patch_routers
+from vrbench.lab.api.implement import assign, bring_up_lost_routers, clear, patch_routers, remove_routers
+from vrbench.lab.api.network_list import list_networks
+from vrbench.lab.api.network_params import check_options, check_private, domain_name, resolvers, subnet
 from vrbench.lab.api.network_view import network_view
 from vrbench.lab.api.records import Account, BuiltIn, Json, Network, Router, Vpc
 from vrbench.lab.api.router_ops import NetworkRouters
 from vrbench.lab.api.ruleset import check_source_nat, reprogram
-from vrbench.lab.api.tiers import tier_acl, tier_addresses
+from vrbench.lab.api.tiers import check_tier, tier_acl
 from vrbench.lab.api.zone import Zone, new_id
 
 GONE = "Networkd ID={id} doesn't exist"
@@ -27,8 +29,15 @@ VLANS = range(100, 1000)
 def create_network(call: Call) -> Json:
     zone, owner = call.zone, call.owner()
     offering, vpc = _usable_offering(call), _vpc(call)
+    check_options(call, offering)
+    cidr, gateway, named = *_addresses(call, vpc), domain_name(call)
+    dns = resolvers(call)
+    if dns and vpc is not None:
+        raise errors.invalid("DNS can not be specified for a VPC tier")
     _refuse_mismatch(offering, vpc)
-    cidr, gateway = _addresses(call) if vpc is None else tier_addresses(call, vpc)
+    if vpc is not None:
+        check_tier(call, vpc, cidr, named)
+    own_domain = vpc.domain_name if vpc else f"cs{owner.number:x}sandbox.simulator"
     with zone.lock:
         check_limit(zone, owner, "network", 1)
         network = zone.add(
@@ -43,14 +52,29 @@ def create_network(call: Call) -> Json:
                 netmask=str(cidr.netmask),
                 prefix=cidr.prefixlen,
                 vlan=_free_vlan(zone),
-                domain_name=call.text("networkdomain") or f"cs{owner.number:x}sandbox.simulator",
+                domain_name=named or own_domain,
                 redundant=vpc is None and (_is_redundant(offering) or zone.settings.strategy == PAIRED),
                 vpc=vpc,
                 acl=tier_acl(call, vpc) if vpc else None,
+                dns=dns,
+                displayed=call.flag("displaynetwork", default=True) or not call.caller.is_root,
+                external_id=call.text("externalid") or "",
             )
         )
+        _take_source_nat(call, network)
     events.record(zone, call.caller, events.KINDS[call.shape.name], "Completed", network)
     return {"network": network_view(zone, network, call.caller.is_root)}
+
+
+def _take_source_nat(call: Call, network: Network) -> None:
+    """The address asked for as source NAT; when it can't be had, the network stays without. Call with the lock held."""
+    wanted = call.text("sourcenatipaddress")
+    if not wanted:
+        return
+    check_address_limit(call.zone, network.account)
+    address = call.zone.take_address(network.account, wanted, errors.SHORT_OF_ADDRESSES)
+    assign(address, network, source_nat=not call.zone.source_nats(network.home))
+    address.state = "Allocated"
 
 
 def _usable_offering(call: Call) -> BuiltIn:
@@ -60,9 +84,13 @@ def _usable_offering(call: Call) -> BuiltIn:
         raise errors.unknown_entity(call.shape.name, "networkofferingid", offering.uuid)
     if offering.body["state"] != "Enabled":
         raise errors.invalid("Can't use specified network offering id as its state is not Enabled")
-    if offering.body["specifyvlan"] or "SourceNat" not in {service["name"] for service in offering.body["service"]}:
+    if not _has_source_nat(offering):
         raise errors.invalid("This lab builds isolated networks with source NAT only")
     return offering
+
+
+def _has_source_nat(offering: BuiltIn) -> bool:
+    return "SourceNat" in {service["name"] for service in offering.body["service"]}
 
 
 def _vpc(call: Call) -> Vpc | None:
@@ -73,9 +101,7 @@ def _refuse_mismatch(offering: BuiltIn, vpc: Vpc | None) -> None:
     if offering.body["forvpc"] and vpc is None:
         raise errors.invalid("Network offering can be used for VPC networks only")
     if vpc is not None and not offering.body["forvpc"]:
-        raise errors.invalid(
-            f"Cannot create a network with offering {offering.body['name']} in a VPC: the offering is not for VPC"
-        )
+        raise errors.invalid("Network offering can't be used for VPC networks")
 
 
 def _is_redundant(offering: BuiltIn) -> bool:
@@ -86,23 +112,17 @@ def _is_redundant(offering: BuiltIn) -> bool:
     )
 
 
-def _addresses(call: Call) -> tuple[IPv4Network, IPv4Address]:
+def _addresses(call: Call, vpc: Vpc | None) -> tuple[IPv4Network, IPv4Address]:
     """The network's CIDR and gateway: as asked, or the zone's guest CIDR with its first address."""
-    default = call.zone.settings.guest_cidr
-    wanted = call.text("gateway")
-    if wanted is None:
+    asked = subnet(call)
+    if asked is None and vpc is not None:
+        raise errors.invalid("Gateway/netmask are required when create network for VPC")
+    if asked is None:
+        default = call.zone.settings.guest_cidr
         return default, default[1]
-    try:
-        gateway = IPv4Address(wanted)
-    except AddressValueError:
-        raise errors.invalid("Gateway parameter is invalid") from None
-    netmask = call.text("netmask")
-    if netmask is None:
-        raise errors.invalid("Gateway and netmask must be specified together")
-    try:
-        return IPv4Network(f"{gateway}/{netmask}", strict=False), gateway
-    except (NetmaskValueError, ValueError):
-        raise errors.invalid("Netmask parameter is invalid") from None
+    if vpc is None:
+        check_private(asked[0])
+    return asked
 
 
 def _free_vlan(zone: Zone) -> int:
@@ -110,66 +130,47 @@ def _free_vlan(zone: Zone) -> int:
     return zone.random.choice([vlan for vlan in VLANS if vlan not in taken])
 
 
-def list_networks(call: Call) -> Json:
-    """listNetworks: newest first; an administrator of a domain sees the whole domain without asking."""
-    mine = _scope(call)
-    call.entity("id", Network)
-    chosen = [n for n in reversed(call.zone.networks) if mine(n.account) and _matches(call, n)]
-    rows = [network_view(call.zone, network, call.caller.is_root) for network in chosen]
-    return call.listing("network", rows)
-
-
-def _scope(call: Call) -> Callable[[Account], bool]:
-    """Whose networks are shown: an administrator sees its domain, with ``listall`` all that is below it.
-
-    Unlike other lists, this one takes no notice of an account without its domain, or of being asked by id.
-    """
-    domain, name = call.domain(), call.text("account")
-    if call.text("projectid"):
-        return nobody  # there are no projects here
-    if domain is not None and name:
-        owner = call.owner()
-        return lambda account: account is owner
-    if call.caller.role == "user":
-        return lambda account: account is call.caller
-    top = domain or call.caller.domain
-    deep = call.flag("isrecursive") or (call.flag("listall") and domain is None)
-    return lambda account: account.domain is top or (deep and top.holds(account.domain))
-
-
-def _matches(call: Call, network: Network) -> bool:
-    fields = {
-        "id": network.uuid,
-        "name": network.name,
-        "type": "Isolated",
-        "state": network.state,
-        "networkofferingid": network.offering.uuid,
-        "zoneid": call.zone.built_ins["zone"][0].uuid,
-        "vpcid": network.vpc.uuid if network.vpc else None,
-        "aclid": network.acl.uuid if network.acl else None,
-    }
-    keyword = (call.text("keyword") or "").lower()
-    if keyword not in f"{network.name} {network.displaytext}".lower():
-        return False
-    if call.text("restartrequired") is not None and call.flag("restartrequired") != network.restart_required:
-        return False
-    if call.flag("issystem") or (call.text("forvpc") is not None and call.flag("forvpc") != (network.vpc is not None)):
-        return False
-    wanted = {name: call.text(name) for name in fields}
-    same = all(wanted[name] in (None, "") or wanted[name] == value for name, value in fields.items())
-    return same and tags.carries(call, network.uuid)
-
-
 def update_network(call: Call) -> Task:
-    network = call.target("id", Network, GONE)
+    """updateNetwork: names at once; what a router must know costs the network its routers, and it gets new ones."""
+    network, zone = call.target("id", Network, GONE), call.zone
 
-    def run() -> Json:
-        with call.zone.lock:
-            network.name = call.text("name") or network.name
-            network.displaytext = call.text("displaytext") or network.displaytext
-            return {"network": network_view(call.zone, network, call.caller.is_root)}
+    def change() -> bool:
+        offering = _new_offering(call, network)
+        dns, named = resolvers(call) or network.dns, domain_name(call) or network.domain_name
+        moved = use_source_nat(zone, network, call.text("sourcenatipaddress"))
+        renews = moved or (offering, dns, named) != (network.offering, network.dns, network.domain_name)
+        network.offering, network.dns, network.domain_name = offering, dns, named
+        if call.caller.is_root:
+            network.displayed = call.flag("displaynetwork", default=network.displayed)
+        return renews
 
-    return Task(run, network, "Network", shows_instance=False)
+    def renew() -> None:
+        with network.home.implementing:
+            if network.vpc is None and network.state == "Implemented":
+                remove_routers(zone, network, call.caller)
+                bring_up_lost_routers(zone, network, call.caller)
+            else:
+                reprogram(zone, network)
+
+    return updating(call, network, change, renew, lambda: {"network": network_view(zone, network, call.caller.is_root)})
+
+
+def _new_offering(call: Call, network: Network) -> BuiltIn:
+    """The offering that the network is to have from now on; redundancy comes and goes with it. Lock held."""
+    wanted = call.entity("networkofferingid", BuiltIn)
+    if wanted is None or wanted is network.offering:
+        return network.offering
+    if wanted.removed:
+        raise errors.invalid("Unable to find network offering with specified id")
+    if wanted.body["state"] != "Enabled":
+        raise errors.invalid("Network offering with specified id is not in Enabled state, can't upgrade to it")
+    if wanted.body["forvpc"] != network.offering.body["forvpc"]:
+        kind = "a vpc offering " if wanted.body["forvpc"] else "not a vpc offering"
+        raise errors.invalid(f"Can't update as the new offering is {kind}")
+    if not _has_source_nat(wanted):
+        raise errors.invalid(f"Can't upgrade from network offering {network.offering.uuid} to {wanted.uuid}")
+    network.redundant = network.vpc is None and _is_redundant(wanted)
+    return wanted
 
 
 def delete_network(call: Call) -> Task:

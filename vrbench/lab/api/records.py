@@ -103,7 +103,9 @@ class Served(Owned):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Vpc(Served):
-    state: str = "Inactive"  # Enabled once its router runs
+    state: str = "Enabled"  # from the first moment on; Inactive while it is being deleted
+    dns: tuple[str, ...] = ()
+    displayed: bool = True
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -117,6 +119,9 @@ class Network(Served):
     vpc: Vpc | None = None
     acl: AclList | None = None
     state: str = "Allocated"
+    dns: tuple[str, ...] = ()  # resolvers of its own, instead of the zone's
+    displayed: bool = True
+    external_id: str = ""
     macs: int = 0  # MACs given out so far
 
     @property
@@ -130,7 +135,8 @@ class AclList(Entity):
 
     name: str
     description: str
-    vpc: Vpc | None = None
+    vpc: Vpc | None = None  # without one it is for all VPCs, and root's
+    default: bool = False  # built in: nobody may change it
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -265,6 +271,7 @@ class Tag(Owned):
     value: str
     resource_type: str
     resource: str
+    customer: str = ""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

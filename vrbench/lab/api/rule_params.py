@@ -61,10 +61,15 @@ def icmp(call: Call) -> tuple[int, int] | None:
 def cidrs(call: Call, name: str) -> tuple[str, ...]:
     """A list of CIDRs; the server wants the prefix spelled out."""
     for cidr in call.items(name):
-        try:
-            if "/" not in cidr:
-                raise ValueError(cidr)
-            IPv4Network(cidr, strict=False)
-        except ValueError:
-            raise errors.malformed(f"Source CIDRs formatting error {cidr}") from None
+        if not is_cidr(cidr):
+            raise errors.malformed(f"Source CIDRs formatting error {cidr}")
     return call.items(name)
+
+
+def is_cidr(text: str) -> bool:
+    """Whether it is an IPv4 network with its prefix; bits of a host in it are no matter."""
+    try:
+        IPv4Network(text, strict=False)
+    except ValueError:
+        return False
+    return "/" in text

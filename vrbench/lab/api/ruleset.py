@@ -52,7 +52,7 @@ def _acl_rule(rule: records.AclRule) -> AclRule:
         direction="ingress" if rule.traffic == "Ingress" else "egress",
         allow=rule.action == "Allow",
         protocol=rule.protocol,
-        cidrs=() if rule.cidrs == ANYWHERE else rule.cidrs,
+        cidrs=() if ANYWHERE[0] in rule.cidrs else rule.cidrs,
         ports=rule.ports,
         icmp_type=icmp_type,
         icmp_code=icmp_code,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 
 from vrbench.lab.api import errors
 from vrbench.lab.api.call import Call
@@ -11,21 +11,17 @@ from vrbench.lab.api.records import AclList, Vpc
 DEFAULT_ACL = "default_deny"
 
 
-def tier_addresses(call: Call, vpc: Vpc) -> tuple[IPv4Network, IPv4Address]:
-    """The tier's CIDR and gateway, inside the VPC's CIDR and beside the other tiers."""
-    gateway, netmask = call.text("gateway"), call.text("netmask")
-    if gateway is None or netmask is None:
-        raise errors.invalid("gateway/netmask are required when create network in VPC")
-    try:
-        cidr = IPv4Network(f"{gateway}/{netmask}", strict=False)
-    except ValueError:
-        raise errors.invalid("Invalid gateway or netmask") from None
-    if not cidr.subnet_of(IPv4Network(vpc.cidr)):
-        raise errors.invalid(f"Network CIDR {cidr} is not within vpc CIDR {vpc.cidr}")
+def check_tier(call: Call, vpc: Vpc, cidr: IPv4Network, domain_name: str | None) -> None:
+    """Inside the VPC's CIDR and beside the other tiers, and of the VPC's domain."""
+    if not cidr.subnet_of(IPv4Network(vpc.cidr, strict=False)):
+        raise errors.invalid(f"Network cidr {cidr} is not within vpc {vpc.name} cidr")
     for other in call.zone.networks_of(vpc):
         if cidr.overlaps(IPv4Network(other.cidr)):
-            raise errors.invalid(f"Network CIDR {cidr} crosses with network {other.name} of the vpc")
-    return cidr, IPv4Address(gateway)
+            raise errors.invalid(
+                f"Network cidr {cidr} crosses other network cidr {other.name} belonging to the same vpc {vpc.name}"
+            )
+    if domain_name is not None and domain_name.lower() != vpc.domain_name.lower():
+        raise errors.invalid(f"Network domain of the new network should match network domain of vpc {vpc.name}")
 
 
 def tier_acl(call: Call, vpc: Vpc) -> AclList:
@@ -34,7 +30,7 @@ def tier_acl(call: Call, vpc: Vpc) -> AclList:
     if acl is None:
         return next(acl for acl in call.zone.acl_lists if acl.name == DEFAULT_ACL and acl.vpc is None)
     if acl.removed:
-        raise errors.invalid("Unable to find specified ACL")
+        raise errors.invalid("Unable to find specified NetworkACL")
     if acl.vpc not in (None, vpc):
         raise errors.invalid(f"ACL: {acl.uuid} do not belong to the VPC")
     return acl

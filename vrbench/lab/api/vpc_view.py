@@ -37,7 +37,8 @@ def vpc_view(zone: Zone, vpc: Vpc, as_root: bool) -> Json:
         "publicmtu": 1500,
         "hasannotations": False,
     }
-    return body | ({"fordisplay": True} if as_root else {})
+    body |= {f"dns{n}": address for n, address in enumerate(vpc.dns, 1)}
+    return body | ({"fordisplay": vpc.displayed} if as_root else {})
 
 
 def describe_vpc(vpc: Vpc) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from ipaddress import AddressValueError, IPv4Network
+from ipaddress import IPv4Network
 
 from vrbench.lab.api import errors, tags
-from vrbench.lab.api.accounts import check_limit
+from vrbench.lab.api.accounts import check_address_limit, check_limit
 from vrbench.lab.api.call import Call, Task
-from vrbench.lab.api.catalog import select
+from vrbench.lab.api.changes import updating, use_source_nat
 from vrbench.lab.api.design import PAIRED, strategy
 from vrbench.lab.api.errors import ApiError
-from vrbench.lab.api.implement import bring_up_lost_routers, patch_routers, remove_routers, take_source_nat
+from vrbench.lab.api.implement import assign, bring_up_lost_routers, patch_routers, remove_routers, take_source_nat
+from vrbench.lab.api.network_list import wanted_services
+from vrbench.lab.api.network_params import check_private, domain_name, resolvers
 from vrbench.lab.api.records import BuiltIn, Json, Vpc
 from vrbench.lab.api.router_ops import NetworkRouters
+from vrbench.lab.api.rule_params import is_cidr
 from vrbench.lab.api.ruleset import reprogram
 from vrbench.lab.api.vpc_view import describe_vpc, vpc_view
 from vrbench.lab.api.zone import Zone, new_id
@@ -24,7 +27,7 @@ REDUNDANT_OFFERING = "Redundant VPC offering"
 def create_vpc(call: Call) -> Task:
     zone, owner = call.zone, call.owner()
     offering = _usable_offering(call)
-    cidr = _cidr(call)
+    cidr, named, dns = _cidr(call), domain_name(call), resolvers(call)
     with zone.lock:
         check_limit(zone, owner, "vpc", 1)
         vpc = zone.add(
@@ -34,29 +37,44 @@ def create_vpc(call: Call) -> Task:
                 name=call.required("name"),
                 displaytext=call.text("displaytext") or call.required("name"),
                 offering=offering,
-                cidr=str(cidr),
-                domain_name=call.text("networkdomain") or f"cs{owner.number:x}sandbox.simulator",
+                cidr=cidr,
+                domain_name=named or f"cs{owner.number:x}sandbox.simulator",
                 redundant=is_redundant(offering) or zone.settings.strategy == PAIRED,
+                dns=dns,
+                displayed=call.flag("fordisplay", default=True) or not call.caller.is_root,
             )
         )
+        _take_wanted_source_nat(call, vpc)
 
     def run() -> Json:
         if call.flag("start", default=True):
             _first_start(call, vpc)
         with zone.lock:
-            vpc.state = "Enabled"
             return {"vpc": vpc_view(zone, vpc, call.caller.is_root)}
 
     return Task(run, vpc, "None", shows_instance=False, creates=True)
 
 
+def _take_wanted_source_nat(call: Call, vpc: Vpc) -> None:
+    """The address asked for as source NAT; where it can't be had, the VPC does not stay. Call with the lock held."""
+    wanted = call.text("sourcenatipaddress")
+    if not wanted:
+        return
+    try:
+        check_address_limit(call.zone, vpc.account)
+        address = call.zone.take_address(vpc.account, wanted)
+    except ApiError as error:
+        call.zone.remove(vpc)
+        raise ApiError(530, "new source NAT address cannot be acquired", errors.RUNTIME) from error
+    assign(address, vpc, source_nat=True)
+    address.state = "Allocated"
+
+
 def _usable_offering(call: Call) -> BuiltIn:
-    offering = call.target("vpcofferingid", BuiltIn, "Unable to find vpc offering by specified id")
+    offering = call.target("vpcofferingid", BuiltIn, "Unable to find vpc offering in Enabled state by specified id")
     call.target("zoneid", BuiltIn)
-    if offering.kind != "vpcoffering":
-        raise errors.unknown_entity(call.shape.name, "vpcofferingid", offering.uuid)
     if offering.body["state"] != "Enabled":
-        raise errors.invalid("Unable to create VPC: its offering is not Enabled")
+        raise errors.invalid("Unable to find vpc offering in Enabled state by specified id")
     return offering
 
 
@@ -64,12 +82,16 @@ def is_redundant(offering: BuiltIn) -> bool:
     return bool(offering.body["name"] == REDUNDANT_OFFERING)
 
 
-def _cidr(call: Call) -> IPv4Network:
-    text = call.required("cidr") if call.text("cidr") else ""
-    try:
-        return IPv4Network(text)
-    except (AddressValueError, ValueError):
-        raise errors.invalid(f"Invalid CIDR {text} for the VPC") from None
+def _cidr(call: Call) -> str:
+    text = call.text("cidr")
+    if not text and not call.text("cidrsize"):
+        raise errors.invalid("VPC cidr or cidr size must be specified")
+    if not text or call.text("cidrsize"):
+        raise errors.invalid("VPC cidr size is only applicable on VPC with Routed mode")
+    if not is_cidr(text):
+        raise errors.invalid(f"Invalid CIDR specified {text}")
+    check_private(IPv4Network(text, strict=False))
+    return text
 
 
 def _first_start(call: Call, vpc: Vpc) -> None:
@@ -88,26 +110,50 @@ def _first_start(call: Call, vpc: Vpc) -> None:
 
 def list_vpcs(call: Call) -> Json:
     mine = call.scope()
-    call.entity("id", Vpc)
-    chosen = [vpc for vpc in reversed(call.zone.vpcs) if mine(vpc.account) and tags.carries(call, vpc.uuid)]
-    rows = [vpc_view(call.zone, vpc, call.caller.is_root) for vpc in chosen]
-    rows = select(
-        call, rows, displaytext="displaytext", cidr="cidr", state="state", zoneid="zoneid",
-        vpcofferingid="vpcofferingid", restartrequired="restartrequired",
-    )  # fmt: skip
-    return call.listing("vpc", rows)
+    chosen = [vpc for vpc in reversed(call.zone.vpcs) if mine(vpc.account) and _matches(call, vpc)]
+    return call.listing("vpc", [vpc_view(call.zone, vpc, call.caller.is_root) for vpc in chosen])
+
+
+def _matches(call: Call, vpc: Vpc) -> bool:
+    exactly = {
+        "id": vpc.uuid,
+        "cidr": vpc.cidr,
+        "state": vpc.state,
+        "zoneid": call.zone.built_ins["zone"][0].uuid,
+        "vpcofferingid": vpc.offering.uuid,
+    }
+    parts = {"name": vpc.name, "displaytext": vpc.displaytext, "keyword": f"{vpc.name} {vpc.displaytext}"}
+    flags = {"restartrequired": vpc.restart_required, "fordisplay": vpc.displayed}
+    return (
+        all((call.text(name) or value).lower() == value.lower() for name, value in exactly.items())
+        and all((call.text(name) or "").lower() in value.lower() for name, value in parts.items())
+        and all(call.text(name) is None or call.flag(name) == value for name, value in flags.items())
+        and wanted_services(call) <= {service["name"].lower() for service in vpc.offering.body["service"]}
+        and tags.carries(call, vpc.uuid)
+    )
 
 
 def update_vpc(call: Call) -> Task:
-    vpc = call.target("id", Vpc, GONE)
+    """updateVPC: names at once; another source-NAT address costs the VPC its routers, and it gets new ones."""
+    vpc, zone = call.target("id", Vpc, GONE), call.zone
 
-    def run() -> Json:
-        with call.zone.lock:
-            vpc.name = call.text("name") or vpc.name
-            vpc.displaytext = call.text("displaytext") or vpc.displaytext
-            return {"vpc": vpc_view(call.zone, vpc, call.caller.is_root)}
+    def change() -> bool:
+        if not any(
+            call.text(name) for name in ("name", "displaytext", "fordisplay", "sourcenatipaddress", "publicmtu")
+        ):
+            raise errors.internal("Failed to update VPC")  # of no row changed the server makes an error
+        if call.caller.is_root:
+            vpc.displayed = call.flag("fordisplay", default=vpc.displayed)
+        ip = call.text("sourcenatipaddress")
+        used = zone.rules_where(lambda rule: rule.address is not None and rule.address.ip == ip)
+        return not used and use_source_nat(zone, vpc, ip)
 
-    return Task(run, vpc, "Vpc", shows_instance=False)
+    def renew() -> None:
+        with vpc.implementing:
+            strategy(zone, vpc).replace(NetworkRouters(zone, vpc, call.caller))
+            reprogram(zone, vpc)
+
+    return updating(call, vpc, change, renew, lambda: {"vpc": vpc_view(zone, vpc, call.caller.is_root)})
 
 
 def restart_vpc(call: Call) -> Task:
@@ -159,6 +205,8 @@ def delete_vpc(call: Call) -> Task:
 
 def _tear_down(call: Call, vpc: Vpc) -> None:
     zone = call.zone
+    with zone.lock:
+        vpc.state = "Inactive"
     remove_routers(zone, vpc, call.caller)
     with zone.lock:
         for address in zone.addresses_of(vpc):

@@ -198,12 +198,12 @@ class Zone:
 
     # -- handing out
 
-    def take_address(self, account: Account, wanted: str | None = None) -> Address:
+    def take_address(self, account: Account, wanted: str | None = None, cs_code: int = errors.UNCLASSIFIED) -> Address:
         """The lowest free public address or the one wanted, now Allocating; raises ApiError 533 when it isn't free."""
         candidates = (address for address in self.addresses if address.state == "Free")
         free = next((address for address in candidates if wanted in (None, "", address.ip)), None)
         if free is None:
-            raise errors.no_address_left()
+            raise errors.no_address_left(cs_code)
         free.state, free.account, free.allocated = "Allocating", account, time.time()
         free.taken = next(self._taken)
         return free
