@@ -46,8 +46,8 @@ ESTIMATOR = {
     ),
     "at_least reaches back to the last success": Mutation(
         "core/windows.py",
-        "self._sent(end - 1) - self._sent(begin) - self.rtt_s",
-        "self._sent(end - 1) - self._sent(begin - 1) - self.rtt_s",
+        "self._sent(end - 1) - self._sent(begin) - waited_s",
+        "self._sent(end - 1) - self._sent(begin - 1) - waited_s",
         (f"{SCENARIOS}::test_scenario[one_window]",),
     ),
     "at_least forgets the round trip": Mutation(

@@ -24,14 +24,19 @@ class _Slots:
     replied: dict[int, int] = field(default_factory=dict)
     refused: dict[int, int] = field(default_factory=dict)
     ambiguous: set[int] = field(default_factory=set)
+    begun: set[int] = field(default_factory=set)
     last: int = -1  # the last slot that was sent or tried
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The samples of each stream, in order without holes; whether the log has an END; wall minus monotonic clock."""
+    """The samples of each stream, in order without holes; whether the log has an END; wall minus monotonic clock.
+
+    ``stages`` are as many words as samples: how far the answer to a lost probe came.
+    """
 
     streams: tuple[tuple[Sample, ...], ...]
+    stages: tuple[tuple[str, ...], ...]
     ended: bool
     wall_ns: tuple[int, ...]
 
@@ -56,7 +61,14 @@ def read_log(log: bytes, zero_ns: int, threshold_s: float) -> Log:
     judged = tuple(
         _judge(h, slots[i], end_ns or last_ns, zero_ns, round(threshold_s * 1e9)) for i, h in enumerate(header.streams)
     )
-    return Log(judged, bool(end_ns), tuple(wall))
+    stages = tuple(tuple(_stage(slots[i], s) for s in samples) for i, samples in enumerate(judged))
+    return Log(judged, stages, bool(end_ns), tuple(wall))
+
+
+def _stage(slots: _Slots, sample: Sample) -> str:
+    if sample.outcome is not Outcome.LOST or sample.slot not in slots.begun:
+        return ""
+    return "late" if sample.slot in slots.replied else "begun"
 
 
 def _note(slots: _Slots, record: Record) -> None:
@@ -71,6 +83,8 @@ def _note(slots: _Slots, record: Record) -> None:
         slots.refused.setdefault(record.slot, record.t_ns)
     elif record.kind in (Kind.AMBIGUOUS, Kind.TURNED_AWAY):
         slots.ambiguous.add(record.slot)
+    elif record.kind is Kind.CONNECTED:
+        slots.begun.add(record.slot)
 
 
 def _judge(header: StreamHeader, slots: _Slots, end_ns: int, zero_ns: int, threshold_ns: int) -> tuple[Sample, ...]:
@@ -122,33 +136,41 @@ class _Run:
 
     last_up: Sample | None
     runs: list[list[Sample]] = field(default_factory=list)
+    stages: list[str] = field(default_factory=list)  # of each run
     gaps: int = 0
     ups: list[Sample] = field(default_factory=list)  # successes seen since the last down sample
     broken: bool = True  # the next down sample begins a run of its own
 
-    def add(self, sample: Sample) -> None:
+    def add(self, sample: Sample, stage: str) -> None:
         """One more down sample."""
-        if self.broken:
+        if self.broken or self.stages[-1] != stage:
             self.runs.append([])
+            self.stages.append(stage)
         self.runs[-1].append(sample)
         self.ups.clear()
         self.broken = False
 
 
 def find_windows(
-    samples: Iterable[Sample], merge: int = 1, rtt_s: float = 0.0, whole: bool = True, grain_s: float = 0.0
+    samples: Sequence[Sample],
+    merge: int = 1,
+    rtt_s: float = 0.0,
+    whole: bool = True,
+    grain_s: float = 0.0,
+    patience_s: float = 0.0,
+    stages: Sequence[str] = (),
 ) -> tuple[OutageWindow, ...]:
     """All outage windows of one stream's samples, in order of slots; ``rtt_s`` is what a round trip usually takes.
 
     ``whole`` is False for a log that was cut short: what came after its last sample was not seen. ``grain_s`` is how
-    far a send time may be off.
+    far a send time may be off, ``patience_s`` how long an answer was waited for that had begun to come.
     """
-    slack = _Slack(rtt_s, 2 * grain_s)
+    slack = _Slack(rtt_s, 2 * grain_s, patience_s)
     found: list[OutageWindow] = []
     last_up: Sample | None = None
     run: _Run | None = None
     gaps = 0
-    for sample in samples:
+    for sample, stage in zip(samples, stages or [""] * len(samples), strict=True):
         if sample.outcome.is_gap:
             gaps += 1
             if run is not None:
@@ -159,7 +181,7 @@ def find_windows(
                 run = _Run(last_up)
             elif not run.ups:
                 run.gaps += gaps
-            run.add(sample)
+            run.add(sample, stage)
         else:
             if run is not None:
                 run.ups.append(sample)
@@ -184,6 +206,7 @@ class _Slack:
 
     rtt_s: float
     grains_s: float
+    patience_s: float
 
 
 def _window(run: _Run, slack: _Slack) -> OutageWindow:
@@ -191,7 +214,11 @@ def _window(run: _Run, slack: _Slack) -> OutageWindow:
     first, last = _sent(down[0]), _sent(down[-1])
     end = run.ups[0] if run.ups else None
     later = 0.0 if end is None else max(0.0, (end.rtt_s or 0.0) - slack.rtt_s)
-    at_least = sum(max(0.0, _sent(r[-1]) - _sent(r[0]) - slack.rtt_s - slack.grains_s) for r in run.runs)
+    waits = {"": 0.0, "begun": slack.patience_s, "late": math.inf}
+    at_least = sum(
+        max(0.0, _sent(r[-1]) - _sent(r[0]) - waits[stage] - slack.rtt_s - slack.grains_s)
+        for stage, r in zip(run.stages, run.runs, strict=True)
+    )
     return OutageWindow(
         start_s=first,
         at_least_s=at_least,

@@ -51,6 +51,8 @@ def prober(draw: random.Random, streams: int, slots: int) -> list[Fact]:
                 sent += [(Kind.FAILED, i, slot, at)] * draw.randrange(2)
                 continue
             sent.append((Kind.SENT, i, slot, at))
+            if draw.random() < odd:
+                answers.append((at + MS, (Kind.CONNECTED, i, slot, at + MS)))
             if draw.random() < loss:
                 continue
             rtt = draw.choice((1, 300_000, 5 * MS, 50 * MS, 50 * MS + 1)) if draw.random() < odd else draw.randrange(MS)
@@ -89,12 +91,12 @@ def same(log: bytes, zero_ns: int, merge: int = 1, whole: bool = True, grain_s: 
     plain, fast = reference.read_log(log, zero_ns, THRESHOLD_S), read_log(log, zero_ns, THRESHOLD_S)
     assert (fast.ended, fast.wall_ns) == (plain.ended, plain.wall_ns)
     assert len(fast.streams) == len(plain.streams)
-    for theirs, ours in zip(plain.streams, (s.samples for s in fast.streams), strict=True):
+    for theirs, stages, ours in zip(plain.streams, plain.stages, (s.samples for s in fast.streams), strict=True):
         assert tuple(ours) == theirs
         rtt_s = reference.usual_rtt_s(theirs)
         assert ours[: ours.baseline].answer_s(0.99) == rtt_s
-        asked = (merge, rtt_s, whole, grain_s)
-        assert find_windows(ours, *asked) == reference.find_windows(theirs, *asked)
+        asked = (merge, rtt_s, whole, grain_s, 0.03)
+        assert find_windows(ours, *asked) == reference.find_windows(theirs, *asked, stages)
         assert find_windows(theirs, *asked) == reference.find_windows(theirs, *asked)
         since = [s for s in theirs if s.due_s >= 0]
         after = ours[ours.baseline :]

@@ -9,7 +9,7 @@ from vrbench.core.facts import NodeClock, TrialFacts
 from vrbench.core.method import Method
 from vrbench.core.model import Direction, Outcome, Stream
 from vrbench.core.plan import HARNESS
-from vrbench.core.rawlog import decode_header
+from vrbench.core.rawlog import PATIENCE_S, decode_header
 from vrbench.core.results import StreamResult, TrialResult
 from vrbench.core.samples import NodeLog, StreamSamples, punctual_share, read_log
 from vrbench.core.verdict import judge
@@ -58,7 +58,8 @@ def _stream_result(node: NodeLog, stream: StreamSamples, facts: TrialFacts, meth
     before, since = samples[: samples.baseline], samples[samples.baseline :]
     rtt_s = before.answer_s(0.99)
     whole = node.ended and _reaches_the_end(stream, facts)
-    windows = find_windows(samples, method.merge, rtt_s, whole, stream.grain_s)
+    patience_s = PATIENCE_S.get(stream.stream.flow, 0.0)
+    windows = find_windows(samples, method.merge, rtt_s, whole, stream.grain_s, patience_s)
     # A window that was open when the operation was requested belongs to the trial: nobody can divide it.
     after = tuple(w for w in windows if w.censored or w.start_s + max(w.estimate_s, _finite(w.at_most_s)) > 0)
     return StreamResult(

@@ -24,9 +24,9 @@ _KNOWN = np.isin(np.arange(256), list(Kind))
 class LogColumns:
     """A whole log. Columns hold the slots of all streams, one stream after another, up to each one's last try.
 
-    Times are ns on the log's clock, MISSING where there is none. ``spans`` are the streams' places (begin, end) in the
-    columns; ``end_ns`` is 0 without END, ``newest_ns`` the time of the latest record; ``turned_away`` counts by stream
-    and Refusal.
+    Times are ns on the log's clock, MISSING where there is none. ``begun``: a connection stood. ``spans`` are the
+    streams' places (begin, end) in the columns; ``end_ns`` is 0 without END, ``newest_ns`` the time of the latest
+    record; ``turned_away`` counts by stream and Refusal.
     """
 
     spans: tuple[tuple[int, int], ...]
@@ -34,6 +34,7 @@ class LogColumns:
     replied: Times
     refused: Times
     ambiguous: NDArray[np.bool_]
+    begun: NDArray[np.bool_]
     wall_ns: tuple[int, ...]
     turned_away: Counter[tuple[int, int]]
     end_ns: int
@@ -59,14 +60,13 @@ def read_columns(log: bytes, offset: int, streams: int) -> LogColumns:
     lengths = _lengths(tried, streams)
     stops = np.cumsum(lengths)
     slots = _Slots(stops - lengths, lengths, int(lengths.sum()))
-    ambiguous = np.zeros(slots.count, np.bool_)
-    ambiguous[slots.places(pick(records, Kind.AMBIGUOUS, Kind.TURNED_AWAY))[0]] = True
     return LogColumns(
         spans=tuple(zip(slots.begins.tolist(), stops.tolist(), strict=True)),
         sent=slots.column(pick(tried, Kind.SENT)),
         replied=slots.column(pick(records, Kind.REPLY)[::-1]),
         refused=slots.column(pick(records, Kind.REFUSED)[::-1]),
-        ambiguous=ambiguous,
+        ambiguous=slots.marks(pick(records, Kind.AMBIGUOUS, Kind.TURNED_AWAY)),
+        begun=slots.marks(pick(records, Kind.CONNECTED)),
         wall_ns=tuple(pick(records, Kind.WALL)["t_ns"].tolist()),
         turned_away=Counter(zip(turned_away["stream"].tolist(), turned_away["detail"].tolist(), strict=True)),
         end_ns=int(ends["t_ns"][-1]) if len(ends) else 0,
@@ -113,6 +113,12 @@ class _Slots:
         places, known = self.places(records)
         column[places] = records["t_ns"][known]  # numpy assigns in order: the last stays
         return column
+
+    def marks(self, records: Records) -> NDArray[np.bool_]:
+        """Which slots have one of the records."""
+        marked = np.zeros(self.count, np.bool_)
+        marked[self.places(records)[0]] = True
+        return marked
 
     def places(self, records: Records) -> tuple[Times, NDArray[np.bool_] | slice]:
         """The places of records in a column, and which of them have one: those of slots that were tried."""

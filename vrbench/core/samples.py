@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrbench.core.model import Outcome, Sample, Stream
-from vrbench.core.outcomes import CODES, Coded
+from vrbench.core.outcomes import CODES, Coded, Stage
 from vrbench.core.rawlog import LATEST_NS, StreamHeader, decode_header
 from vrbench.core.records import MISSING, LogColumns, Times, read_columns
 
@@ -44,6 +44,7 @@ class Samples(Coded):
     start_ns: int = 0
     interval_ns: int = 1
     zero_ns: int = 0
+    stages: bytes = b""  # a Stage per slot; empty where all are NOTHING
 
     def __len__(self) -> int:
         return len(self.outcomes)
@@ -68,6 +69,7 @@ class Samples(Coded):
             sent_ns=self.sent_ns[here],
             rtt_ns=self.rtt_ns[here],
             first=self.first + begin,
+            stages=self.stages[here],
         )
 
     def __iter__(self) -> Iterator[Sample]:
@@ -176,11 +178,13 @@ def read_log(log: bytes, zero_ns: int, threshold_s: float) -> NodeLog:
     # A prober stops sending some time before it writes END, to wait for the last answers: the last send is the end.
     end_ns = columns.end_ns or max(header.started_ns, columns.newest_ns)
     codes, rtt_ns = _judge(columns, end_ns, min(round(threshold_s * 1e9), LATEST_NS))
+    stages = _stages(columns, codes)
 
     def samples(of: StreamHeader, begin: int, end: int) -> Samples:
         here = slice(begin, end)
         columns_of = (codes[here].tobytes(), columns.sent[here], rtt_ns[here])
-        return Samples(*columns_of, 0, of.start_ns, of.interval_ns, zero_ns)
+        reached = stages[here].tobytes() if stages[here].any() else b""
+        return Samples(*columns_of, 0, of.start_ns, of.interval_ns, zero_ns, reached)
 
     judged = tuple(
         StreamSamples(h.stream, samples(h, *span), h.grain_ns / 1e9)
@@ -204,6 +208,13 @@ def _judge(columns: LogColumns, end_ns: int, threshold_ns: int) -> tuple[NDArray
     codes = np.select([*rules.values()], [np.uint8(CODES[o]) for o in rules], np.uint8(CODES[Outcome.UNKNOWN]))
     took = np.where(codes == CODES[Outcome.REFUSED], refused_in, replied_in)
     return codes, np.maximum(took, 0)
+
+
+def _stages(columns: LogColumns, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """How far the answer to each slot that was LOST came."""
+    begun = columns.begun & (codes == CODES[Outcome.LOST])
+    reached = np.where(columns.replied == MISSING, np.uint8(Stage.BEGUN), np.uint8(Stage.LATE))
+    return np.where(begun, reached, np.uint8(Stage.NOTHING))
 
 
 def punctual_share(streams: Iterable[StreamSamples], within_s: float) -> float:

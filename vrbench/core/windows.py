@@ -16,6 +16,11 @@ times are known only to a grain, either end may be off by it: both bounds widen 
 or by successes proves nothing, so it is no part of at_least. One assumption is made: between two down samples
 next to each other the path was down.
 
+A probe of a service (an SSH banner) is lost as well when the service is slow, and where its connection stood the path
+was up. So such samples are no part of a run in which none stood; what came late proves nothing at all; and of a run in
+which nothing came though the connections stood, at_least counts what is longer than answers are waited for: a service
+that was merely slow, and then cut off, can look like one that was away for so long.
+
 The estimate of an outage that begins at a random phase is off by the difference of two phases, each uniform over one
 interval: unbiased, triangular, sd = interval / sqrt(6).
 
@@ -32,9 +37,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from vrbench.core.model import OutageWindow, Outcome, Sample
-from vrbench.core.outcomes import CODES, codes_of
+from vrbench.core.outcomes import CODES, Stage, codes_of, parts
 
-ESTIMATOR = "w2"  # changes whenever the same samples would give other figures; part of every method id
+ESTIMATOR = "w3"  # changes whenever the same samples would give other figures; part of every method id
 BLIND_GAPS = 2  # so many gaps in a row can hide an outage of two intervals
 
 _DOWNS = bytes(code for outcome, code in CODES.items() if outcome.is_down)
@@ -55,14 +60,19 @@ class _Run:
 
 
 def find_windows(
-    samples: Sequence[Sample], merge: int = 1, rtt_s: float = 0.0, whole: bool = True, grain_s: float = 0.0
+    samples: Sequence[Sample],
+    merge: int = 1,
+    rtt_s: float = 0.0,
+    whole: bool = True,
+    grain_s: float = 0.0,
+    patience_s: float = 0.0,
 ) -> tuple[OutageWindow, ...]:
     """All outage windows of one stream's samples, in order of slots; ``rtt_s`` is what a round trip usually takes.
 
     ``whole`` is False for a log that was cut short: what came after its last sample was not seen. ``grain_s`` is how
-    far a send time may be off.
+    far a send time may be off, ``patience_s`` how long an answer was waited for once the connection stood.
     """
-    bounds = _Bounds(samples, codes_of(samples), rtt_s, 2 * grain_s)
+    bounds = _Bounds(samples, codes_of(samples), rtt_s, 2 * grain_s, patience_s)
     found: list[OutageWindow] = []
     last_up: int | None = None
     run: _Run | None = None
@@ -99,18 +109,20 @@ def find_windows(
 
 @dataclass(frozen=True, slots=True)
 class _Bounds:
-    """Samples by their place, and what bounds allow for: the usual round trip, and two send times' grains together."""
+    """Samples by their place, and what bounds allow for: the usual round trip, two send times' grains together, and
+    how long an answer that had begun was waited for."""
 
     samples: Sequence[Sample]
     codes: bytes
     rtt_s: float
     grains_s: float
+    patience_s: float
 
     def window(self, run: _Run) -> OutageWindow:
         """The window of a run that has ended, or never will."""
         first, last = self._sent(run.downs[0][0]), self._sent(run.downs[-1][1] - 1)
         end = run.first_up if run.ups else None
-        at_least = sum(self._proven(begin, stop) for begin, stop in run.downs)
+        at_least = sum(self._proven(*part) for down in run.downs for part in parts(self.samples, *down))
         until = last if end is None else self._sent(end) + max(0.0, self._rtt(end) - self.rtt_s)
         return OutageWindow(
             start_s=first,
@@ -128,9 +140,10 @@ class _Bounds:
         length = self._between(last_up, end)
         return OutageWindow(self._sent(last_up), 0.0, 0.0, length, 0, 0, gaps, censored=end is None)
 
-    def _proven(self, begin: int, end: int) -> float:
-        """How long the path was down at least, by down samples next to each other."""
-        return max(0.0, self._sent(end - 1) - self._sent(begin) - self.rtt_s - self.grains_s)
+    def _proven(self, stage: Stage, begin: int, end: int) -> float:
+        """How long the path was down at least, by down samples next to each other whose answers came equally far."""
+        waited_s = {Stage.NOTHING: 0.0, Stage.BEGUN: self.patience_s, Stage.LATE: math.inf}[stage]
+        return max(0.0, self._sent(end - 1) - self._sent(begin) - waited_s - self.rtt_s - self.grains_s)
 
     def _between(self, last_up: int | None, end: int | None) -> float:
         """From one success being sent to the next one's answer; infinite where one of them is missing."""
