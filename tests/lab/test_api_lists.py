@@ -1,4 +1,4 @@
-"""Whose things a list call shows, in what order and in which pages; what an id may be of."""
+"""Lists that a tenant's tools ask for in passing: empty ones, the zone's facilities, root volumes."""
 
 from __future__ import annotations
 
@@ -6,132 +6,91 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.replay.serving import Body, Client, Lab, Refused, served
+from tests.lab.replay.serving import QUICK, Lab, Refused, served
+from vrbench.lab.api.absent import KINDS
+from vrbench.lab.api.settings import ZoneSettings
+
+OF_ADMINISTRATORS = {
+    "Capacity", "DedicatedClusters", "DedicatedHosts", "DedicatedPods", "DedicatedZones", "InternalLoadBalancerVMs",
+    "PortableIpRanges", "SecondaryStagingStores", "StorageNetworkIpRange", "UsageRecords",
+}  # fmt: skip
+NEEDED = {"UsageRecords": {"startdate": "2026-01-01", "enddate": "2026-01-02"}}
+NOBODYS = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """Every caller has a network of its own, with an address and a rule on it."""
-    with served() as lab:
-        for who in (lab.root, lab.domadmin, lab.user):
-            network = lab.network(who, f"net-{who.caller.account}")["id"]
-            address = who.result("associateIpAddress", networkid=network)["ipaddress"]["id"]
-            who.result("createFirewallRule", ipaddressid=address, protocol="icmp")
-        yield lab
+    with served(ZoneSettings(timing=QUICK, api_step_s=0.01)) as running:
+        yield running
 
 
-@pytest.fixture
-def ids(lab: Lab) -> Body:
-    """The two domains' ids by name."""
-    return {row["name"]: row["id"] for row in lab.root.listed("listDomains", "domain")}
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_of_a_kind(lab: Lab, kind: str) -> None:
+    """An object without even a count, for whoever may ask."""
+    command = f"list{kind}"
+    assert lab.root.raw(command, {"listall": "true", **NEEDED.get(kind, {})}) == (
+        200,
+        {f"{command.lower()}response": {}},
+    )
+    status, answer = lab.user.raw(command, {})
+    wanted = (432, "errorresponse") if kind in OF_ADMINISTRATORS else (200, f"{command.lower()}response")
+    assert (status, next(iter(answer))) == wanted
 
 
-def networks(who: Client, **params: object) -> list[str]:
-    return [row["name"] for row in who.listed("listNetworks", "network", **params)]
-
-
-def owners(who: Client, **params: object) -> list[str]:
-    """Whose addresses are shown."""
-    return [row["account"] for row in who.listed("listPublicIpAddresses", "publicipaddress", **params)]
-
-
-def test_domain_shows_what_lies_in_it(lab: Lab, ids: Body) -> None:
-    """Only what is in the domain itself, with isrecursive what is below it as well; a user sees its own."""
-    assert owners(lab.root, domainid=ids["ops"]) == ["domadmin", "tenant"]
-    at_top = ["system", "system", "admin"]  # the system VMs' come first
-    assert owners(lab.root, domainid=ids["ROOT"]) == at_top
-    assert owners(lab.root, domainid=ids["ROOT"], isrecursive="true") == [*at_top, "domadmin", "tenant"]
-    assert owners(lab.user, domainid=ids["ops"]) == ["tenant"]
-
-
-def test_account_is_looked_for_in_its_domain(lab: Lab, ids: Body) -> None:
-    """Without a domain in the caller's; 431 where there is none of that name, 531 for one that isn't the caller's."""
-    assert owners(lab.root, account="tenant", domainid=ids["ops"]) == ["tenant"]
-    assert owners(lab.domadmin, account="tenant") == ["tenant"]
-    assert lab.root.refused("listPublicIpAddresses", account="tenant") == (431, 4350)
-    assert lab.user.refused("listPublicIpAddresses", account="domadmin", domainid=ids["ops"]) == (531, 4365)
-
-
-def test_foreign_domain_is_refused(lab: Lab, ids: Body) -> None:
-    """A domain that isn't the caller's, nor below it, shows nothing."""
-    assert lab.domadmin.refused("listPublicIpAddresses", domainid=ids["ROOT"]) == (531, 4365)
-    assert lab.user.refused("listNetworks", domainid=ids["ROOT"]) == (531, 4365)
-
-
-def test_networks_are_the_domains(lab: Lab, ids: Body) -> None:
-    """Administrators see their domain without asking, what is below it with listall; an account needs its domain."""
-    assert networks(lab.root) == ["net-admin"]
-    assert networks(lab.root, listall="true") == ["net-tenant", "net-domadmin", "net-admin"]
-    assert networks(lab.root, account="tenant") == ["net-admin"]
-    assert networks(lab.root, account="tenant", domainid=ids["ops"]) == ["net-tenant"]
-    assert networks(lab.domadmin) == ["net-tenant", "net-domadmin"]
-    assert networks(lab.user, listall="true") == ["net-tenant"]
-
-
-def test_no_projects(lab: Lab) -> None:
-    """projectid=-1 asks for what belongs to projects: nothing, unless everything is asked for as well."""
-    assert owners(lab.user, projectid="-1") == []
-    assert owners(lab.user, projectid="-1", listall="true") == ["tenant"]
-    assert networks(lab.user, projectid="-1", listall="true") == []
-
-
-def test_owner_is_named_with_its_domain(lab: Lab, ids: Body) -> None:
-    """Whoever creates for another names account and domain; a user may only name itself."""
-    built_in = lab.built_in()
-    create = {"name": "for", "networkofferingid": built_in["networkofferingid"], "zoneid": built_in["zoneid"]}
-    assert lab.root.refused("createNetwork", **create, account="tenant") == (431, 4350)
-    assert lab.root.refused("createNetwork", **create, account="nobody", domainid=ids["ops"]) == (431, 4350)
-    assert lab.user.refused("createNetwork", **create, account="domadmin", domainid=ids["ops"]) == (531, 4365)
-    made = lab.domadmin("createNetwork", **create, account="tenant", domainid=ids["ops"])["network"]
-    assert made["account"] == "tenant"
-    lab.user.result("deleteNetwork", id=made["id"])
-
-
-def test_count_alone(lab: Lab) -> None:
-    """retrieveonlyresourcecount leaves the list out."""
-    assert lab.user("listNetworks", retrieveonlyresourcecount="true") == {"count": 1}
-    assert lab.user("listPublicIpAddresses", retrieveonlyresourcecount="true") == {"count": 1}
-
-
-def test_unpaged(lab: Lab) -> None:
-    """A page size of -1 is no page size."""
-    assert len(lab.user.listed("listNetworkOfferings", "networkoffering", page=1, pagesize=-1)) > 3
+def test_parameters_of_empty_lists_are_checked(lab: Lab) -> None:
+    """An id that nothing has is refused, in a list of nothing too; so are pages without a size."""
+    for params, code in (({"id": NOBODYS}, 431), ({"page": 1}, 431)):
+        with pytest.raises(Refused) as refused:
+            lab.user("listSnapshots", **params)
+        assert refused.value.code == code
+    with pytest.raises(Refused) as refused:
+        lab.user("listLoadBalancerRules", networkid=NOBODYS)
+    assert "Invalid parameter networkid" in refused.value.text
 
 
 @pytest.mark.parametrize(
-    ("command", "param"),
+    ("command", "name", "count"),
     [
-        ("listVirtualMachines", "id"),
-        ("listVirtualMachines", "networkid"),
-        ("listNetworks", "zoneid"),
-        ("listFirewallRules", "ipaddressid"),
-        ("listPublicIpAddresses", "vpcid"),
-        ("listZones", "id"),
+        ("listStoragePools", "storagepool", 2),
+        ("listImageStores", "imagestore", 1),
+        ("listPhysicalNetworks", "physicalnetwork", 1),
+        ("listSupportedNetworkServices", "networkservice", 9),
     ],
 )
-def test_id_of_something_else_is_unknown(lab: Lab, command: str, param: str) -> None:
-    """An id that exists, but not of what the parameter is for, is refused like one that never existed."""
-    host = lab.root.listed("listHosts", "host")[0]["id"]
-    assert lab.user.refused(command, **{param: host}) == (431, 9999)
+def test_facilities_are_the_root_administrators(lab: Lab, command: str, name: str, count: int) -> None:
+    rows = lab.root.listed(command, name)
+    assert len(rows) == count
+    assert {lab.domadmin.raw(command, {})[0], lab.user.raw(command, {})[0]} == {432}
+    if "id" in rows[0]:
+        assert lab.root.listed(command, name, id=rows[0]["id"]) == rows[:1]
+        site = lab.root.listed("listZones", "zone")[0]
+        assert {row["zoneid"] for row in rows} == {site["id"]}
 
 
-def test_ids_that_nothing_lists_are_known(lab: Lab) -> None:
-    """The physical network's and the public network's, as other answers give them."""
-    address = lab.user.listed("listPublicIpAddresses", "publicipaddress")[0]
-    assert networks(lab.user, physicalnetworkid=address["physicalnetworkid"]) == ["net-tenant"]
-    assert owners(lab.user, networkid=address["networkid"]) == ["tenant"]
+def test_what_everybody_may_look_at(lab: Lab) -> None:
+    """A security group per account, the region, kinds of systems and of affinity; quota is off."""
+    [group] = lab.user.listed("listSecurityGroups", "securitygroup")
+    assert (group["name"], group["account"], group["ingressrule"]) == ("default", "tenant", [])
+    assert lab.user.listed("listSecurityGroups", "securitygroup", id=group["id"]) == [group]
+    assert len(lab.root.listed("listSecurityGroups", "securitygroup", listall="true")) > 2
+    assert [row["id"] for row in lab.user.listed("listRegions", "region")] == [1]
+    assert {row["name"] for row in lab.user.listed("listOsCategories", "oscategory")} == {"Debian", "CentOS"}
+    assert {"type": "host anti-affinity"} in lab.user.listed("listAffinityGroupTypes", "affinityGroupType")
+    assert lab.user("quotaIsEnabled") == {"isenabled": {"isenabled": False}}
 
 
-def test_deleted_rule_is_unknown(lab: Lab) -> None:
-    """The server keeps no row of a deleted rule: its id never existed."""
-    address = lab.user.listed("listPublicIpAddresses", "publicipaddress")[0]["id"]
-    rule = lab.user.result("createFirewallRule", ipaddressid=address, protocol="tcp", startport=1)["firewallrule"]
-    lab.user.result("deleteFirewallRule", id=rule["id"])
-    assert lab.user.refused("deleteFirewallRule", id=rule["id"]) == (431, 9999)
-
-
-def test_number_that_is_none(lab: Lab) -> None:
-    """Whatever the command does with it."""
-    assert lab.user.refused("listEvents", page="one", pagesize=1) == (431, 9999)
-    with pytest.raises(Refused):
-        lab.user("listEvents", duration="long")
+def test_root_volumes(lab: Lab) -> None:
+    """One per VM; its owner doesn't see where it lies, and it goes with the VM."""
+    network, [machine] = lab.built(lab.user, name="disks")
+    lab.deploy(lab.user, network, "never", startvm="false")
+    [first, second] = lab.user.listed("listVolumes", "volume")
+    assert [first["state"], second["state"]] == ["Ready", "Allocated"]
+    assert (first["virtualmachineid"], first["vmname"], first["type"]) == (machine["id"], machine["name"], "ROOT")
+    assert "storage" not in first
+    [shown] = lab.root.listed("listVolumes", "volume", id=first["id"])
+    pools = {row["id"]: row["name"] for row in lab.root.listed("listStoragePools", "storagepool")}
+    assert pools[shown["storageid"]] == shown["storage"]
+    assert lab.root.listed("listVolumes", "volume", storageid=shown["storageid"], listall="true") == [shown]
+    lab.root.result("destroyVirtualMachine", id=machine["id"], expunge="true")
+    assert [row["id"] for row in lab.user.listed("listVolumes", "volume")] == [second["id"]]
+    assert lab.user("listVolumes", virtualmachineid=machine["id"]) == {}

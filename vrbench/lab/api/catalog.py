@@ -155,11 +155,6 @@ def _fixed(kind: str, **same: str) -> Callable[[Call], Json]:
     return lambda call: call.listing(kind, select(call, (dict(row) for row in load("zone.json")[kind]), **same))
 
 
-def _nothing(call: Call) -> Json:
-    del call
-    return {}
-
-
 COMMANDS = {
     "listCapabilities": list_capabilities,
     "listZones": list_zones,
@@ -174,9 +169,6 @@ COMMANDS = {
     "listConfigurations": list_configurations,
     "updateConfiguration": update_configuration,
     "listVlanIpRanges": list_vlan_ip_ranges,
-    "listCapacity": _nothing,
-    "listProjects": _nothing,
-    "listUsageRecords": _nothing,
     "listApis": list_apis,
     "deleteZone": delete_zone,
 }

@@ -23,7 +23,7 @@ BAD_HOSTNAME = (
 
 def deploy(call: Call) -> Task:
     machine = _new_machine(call)
-    volume = events.Resource(new_id(), f"ROOT-{machine.number}")
+    volume = events.Resource(machine.volume, f"ROOT-{machine.number}")
     events.record(call.zone, machine.account, events.VOLUME_CREATE, "Created", volume)
     starts = call.flag("startvm", default=True)
 
@@ -41,13 +41,13 @@ def _new_machine(call: Call) -> Machine:
     zone, owner = call.zone, call.owner()
     name = _checked_name(call)
     offering, template = _catalogued(call, "serviceofferingid"), _catalogued(call, "templateid")
-    pairs = _key_pairs(call, owner)
+    pairs = key_pairs(call, owner)
     user_data, registered = userdata.chosen(call)
     templates.check_usable(call, template)
     with zone.lock:
         network = _network(call, owner)
         check_limits(zone, owner, offering)
-        _refuse_taken_name(zone, network, name)
+        refuse_taken_name(zone, network, name)
         machine = Machine(
             uuid=new_id(),
             account=owner,
@@ -57,6 +57,7 @@ def _new_machine(call: Call) -> Machine:
             nic=zone.new_nic(_guest_ip(call, network), zone.new_mac(network)),
             offering=offering,
             template=template,
+            volume=new_id(),
             keypairs=tuple(pair.name for pair in pairs),
             public_keys=tuple(pair.public_key for pair in pairs),
             user_data=user_data,
@@ -64,6 +65,7 @@ def _new_machine(call: Call) -> Machine:
             user_data_details=userdata.details(call),
         )
         zone.add(machine)
+        zone.remember(BuiltIn(uuid=machine.volume, kind="volume", body={"id": machine.volume}))
         machine.name = machine.name or f"VM-{machine.uuid}"
         machine.displayname = machine.displayname or machine.name
         taken = any(other.node == machine.name for other in zone.machines)
@@ -85,7 +87,7 @@ def _catalogued(call: Call, param: str) -> BuiltIn:
     return found
 
 
-def _key_pairs(call: Call, owner: Account) -> list[KeyPair]:
+def key_pairs(call: Call, owner: Account) -> list[KeyPair]:
     names = call.items("keypairs") or call.items("keypair")
     found = [keys.find(call.zone, owner, name) for name in names]
     pairs = [pair for pair in found if pair is not None]
@@ -113,7 +115,7 @@ def _network(call: Call, owner: Account) -> Network:
     return mine[0]
 
 
-def _refuse_taken_name(zone: Zone, network: Network, name: str | None) -> None:
+def refuse_taken_name(zone: Zone, network: Network, name: str | None) -> None:
     if name is not None and any(machine.name == name for machine in zone.machines_in(network)):
         raise errors.invalid(
             f"The vm with hostName {name} already exists in the network domain: {network.domain_name}; "

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 
 from vrbench.lab.api import (
+    absent,
     accounts,
     acls,
     addresses,
@@ -14,19 +15,23 @@ from vrbench.lab.api import (
     diagnostics,
     errors,
     events,
+    facilities,
     jobs,
     keys,
+    machine_changes,
     machines,
     networks,
     offerings,
     places,
     routers,
+    rule_changes,
     rules,
     simulator,
     static_nat,
     tags,
     templates,
     userdata,
+    volumes,
     vpcs,
 )
 from vrbench.lab.api.call import Call, Task, accepted, check
@@ -44,25 +49,30 @@ from vrbench.lab.ground import GroundError
 Handler = Callable[[Call], Json | Task]
 
 FAMILIES = (
+    absent,
     accounts,
     acls,
     addresses,
     catalog,
     diagnostics,
     events,
+    facilities,
     jobs,
     keys,
+    machine_changes,
     machines,
     networks,
     offerings,
     places,
     routers,
+    rule_changes,
     rules,
     simulator,
     static_nat,
     tags,
     templates,
     userdata,
+    volumes,
     vpcs,
 )
 WRAPPERS = {"configuresimulator": "simulatormock"}

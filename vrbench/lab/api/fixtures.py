@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
-from uuid import uuid4
+from uuid import NAMESPACE_DNS, uuid4, uuid5
 
 from vrbench.lab.api.records import Account, AclList, AclRule, BuiltIn, Domain
 from vrbench.lab.api.settings import ZoneSettings
@@ -68,6 +68,11 @@ def built_ins(kind: str) -> list[BuiltIn]:
     return [BuiltIn(uuid=row["id"], number=n, kind=kind, body=dict(row)) for n, row in enumerate(rows, 1)]
 
 
+def stable_id(kind: str, name: str) -> str:
+    """An id that is the same in every lab, for what was not recorded."""
+    return str(uuid5(NAMESPACE_DNS, f"{kind}-{name}"))
+
+
 def bystanders() -> list[BuiltIn]:
     """What has an id in the zone, but no list that could change: pods, clusters, system networks and the like."""
     data, hosts = load("zone.json"), load("zone.json")["host"]
@@ -81,6 +86,10 @@ def bystanders() -> list[BuiltIn]:
         "managementserver": [row["id"] for row in data["managementserver"]],
         "user": [row["user"]["id"] for row in data["account"]],
         "systemtemplate": [data["router"]["templateid"]],
+        "storagepool": [stable_id("storage-pool", row["clustername"]) for row in hosts],
+        "imagestore": [data["template"][0]["downloaddetails"][0]["datastoreId"]],
+        "oscategory": [row["oscategoryid"] for row in data["ostype"]],
+        "securitygroup": [stable_id("security-group", row["id"]) for row in data["account"]],
     }
     return [BuiltIn(uuid=uuid, kind=kind, body={"id": uuid}) for kind, rows in ids.items() for uuid in rows]
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from uuid import NAMESPACE_DNS, uuid5
-
 from vrbench.lab.api.call import Call
 from vrbench.lab.api.catalog import bodies, select
+from vrbench.lab.api.fixtures import stable_id
 from vrbench.lab.api.records import Json
 
 DISKS = {"Small": 5, "Medium": 20, "Large": 100, "Custom": 0}  # GiB; 0 is for the caller to say
@@ -65,7 +64,7 @@ def list_disk_offerings(call: Call) -> Json:
 
 def _disk(name: str, size: int) -> Json:
     return {
-        "id": str(uuid5(NAMESPACE_DNS, f"disk-offering-{name.lower()}")),
+        "id": stable_id("disk-offering", name.lower()),
         "name": name,
         "displaytext": f"{name} Disk, {size} GB" if size else "Custom Disk",
         "disksize": size,

@@ -175,6 +175,7 @@ class Machine(Owned):
     nic: Nic
     offering: BuiltIn
     template: BuiltIn
+    volume: str  # id of its root volume
     state: str = "Stopped"
     host: BuiltIn | None = None
     keypairs: tuple[str, ...] = ()

@@ -1,0 +1,74 @@
+"""Changing a VM that exists: its names, its user data, the keys that may log in."""
+
+from __future__ import annotations
+
+from vrbench.lab.api import errors, userdata
+from vrbench.lab.api.call import Call, Task
+from vrbench.lab.api.deploy import HOSTNAME, key_pairs, refuse_taken_name
+from vrbench.lab.api.machine_view import machine_view
+from vrbench.lab.api.records import Json, KeyPair, Machine
+from vrbench.lab.api.ruleset import reprogram
+
+GONE = "Unable to find a virtual machine with specified vmId"
+BAD_NAME = (
+    "Invalid name. Vm name can contain ASCII letters 'a' through 'z', the digits '0' through '9', and the hyphen "
+    "('-'), must be between 1 and 63 characters long, and can't start or end with \"-\" and can't start with digit"
+)
+WITHOUT_HA = "Can't enable ha for the vm as it's created from the Service offering having HA disabled"
+
+
+def update(call: Call) -> Json:
+    """updateVirtualMachine. New user data is for the VM's next creation: a guest reads it once, at its first boot."""
+    machine = call.target("id", Machine, GONE)
+    with call.zone.lock:
+        _check(call, machine)
+        content, registered = userdata.chosen(call)
+        renamed = call.text("name") not in (None, "", machine.name)
+        machine.name = call.text("name") or machine.name
+        machine.displayname = call.text("displayname") or machine.displayname
+        if content:
+            machine.user_data, machine.registered = content, registered or machine.registered
+            machine.user_data_details = userdata.details(call) or machine.user_data_details
+    if renamed and machine.state == "Running":
+        reprogram(call.zone, machine.network)  # its name in the router's DNS
+    with call.zone.lock:
+        return {"virtualmachine": machine_view(call.zone, machine, call.caller.is_root, listed=False)}
+
+
+def _check(call: Call, machine: Machine) -> None:
+    if machine.state in ("Error", "Expunging"):
+        raise errors.invalid(f"Vm with id {machine.number} is not in the right state")
+    if call.flag("haenable"):
+        raise errors.invalid(WITHOUT_HA)
+    name = call.text("name")
+    if name and not HOSTNAME.fullmatch(name):
+        raise errors.invalid(BAD_NAME)
+    if name and name != machine.name:
+        refuse_taken_name(call.zone, machine.network, name)
+
+
+def reset_keys(call: Call) -> Task:
+    """resetSSHKeyForVirtualMachine: of a stopped VM; everything but the id is looked at by the job."""
+    machine = call.target("id", Machine, GONE)
+
+    def run() -> Json:
+        pairs = _pairs(call, machine)
+        call.zone.ground.reset_vm_keys(machine.node, tuple(pair.public_key.strip() for pair in pairs))
+        with call.zone.lock:
+            machine.keypairs = tuple(pair.name for pair in pairs)
+            machine.public_keys = tuple(pair.public_key for pair in pairs)
+            return {"virtualmachine": machine_view(call.zone, machine, call.caller.is_root, listed=False)}
+
+    return Task(run, machine, "VirtualMachine")
+
+
+def _pairs(call: Call, machine: Machine) -> list[KeyPair]:
+    with call.zone.lock:
+        if machine.state in ("Error", "Expunging"):
+            raise errors.invalid("Vm with specified id is not in the right state")
+        if machine.state != "Stopped":
+            raise errors.invalid(f"Vm {machine.instance_name} should be stopped to do SSH Key reset")
+        return key_pairs(call, machine.account)
+
+
+COMMANDS = {"updateVirtualMachine": update, "resetSSHKeyForVirtualMachine": reset_keys}
