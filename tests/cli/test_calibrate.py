@@ -69,6 +69,21 @@ def test_bounds_hold_the_truth(tmp_path: Path) -> None:
     assert longest["persistent"] > longest["fresh"] + 0.3
 
 
+@pytest.mark.slow
+def test_one_target_of_ten(tmp_path: Path) -> None:
+    """Outages of a single VM are seen by its own streams, and by none of the nine others'."""
+    options = ("--quick", "--vms", "10", "--outages", "12", "--clean", "1s", "--seed", "3")
+    done = run(tmp_path, *options, "--json", "--reports", "r")
+    assert done.code == 0, done.err
+    assert all((k["missed"], k["false"]) == (0, 0) for k in done.json["kinds"])
+    alone = [r for r in csv_rows(tmp_path / done.json["csv"]) if r["guest"]]
+    assert len({r["outage"] for r in alone}) >= 3
+    assert len({r["guest"] for r in alone}) >= 3
+    for number in {r["outage"] for r in alone}:
+        touched = {r["stream"] for r in alone if r["outage"] == number}
+        assert 1 <= len(touched) <= 4, "at most two flows out and two layers in, all of one VM"
+
+
 def test_a_clean_stretch_without_any_outage(tmp_path: Path) -> None:
     """Nothing is injected, and nothing may be seen."""
     done = run(tmp_path, "--quick", "--outages", "0", "--clean", "3s", "--plain")
