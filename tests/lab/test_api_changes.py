@@ -49,6 +49,46 @@ def test_keys_of_a_stopped_vm_replaced(lab: Lab) -> None:
     assert lab.user.job("resetSSHKeyForVirtualMachine", id=machine["id"], keypair="none")["jobresultcode"] == 431
 
 
+def test_vm_put_and_moved_to_a_host(lab: Lab) -> None:
+    """Where the root administrator wants it, within the cluster; others may not say."""
+    network, _ = lab.built(lab.root)
+    hosts = {row["id"]: row["clusterid"] for row in lab.root.listed("listHosts", "host", type="Routing")}
+    first = next(iter(hosts))
+    job = lab.deploy(lab.root, network, "placed", hostid=first)["jobid"]
+    machine = lab.root.finished(job)["jobresult"]["virtualmachine"]
+    assert machine["hostid"] == first
+    beside = next(host for host, cluster in hosts.items() if cluster == hosts[first] and host != first)
+    elsewhere = next(host for host, cluster in hosts.items() if cluster != hosts[first])
+
+    def moved(to: str) -> Body:
+        return lab.root.job("migrateVirtualMachine", virtualmachineid=machine["id"], hostid=to)
+
+    assert [moved(to)["jobresultcode"] for to in (first, elsewhere)] == [431, 530]
+    assert moved(beside)["jobresult"]["virtualmachine"]["hostid"] == beside
+    theirs, _ = lab.built(lab.user, name="tenants")
+    refused = lab.user.finished(lab.deploy(lab.user, theirs, "b", hostid=first)["jobid"])
+    assert (refused["jobresultcode"], "only be specified by a Root Admin" in refused["jobresult"]["errortext"]) == (
+        530,
+        True,
+    )
+
+
+def test_network_offering_deleted(lab: Lab) -> None:
+    """Once no network has it; built-in ones stay."""
+    new = {"name": "mine", "displaytext": "mine", "guestiptype": "Isolated", "traffictype": "GUEST"}
+    services = {"supportedservices": "Dhcp,Dns,SourceNat", "enable": "true"}
+    offering = lab.root("createNetworkOffering", **new, **services)["networkoffering"]["id"]
+    zone = lab.built_in()["zoneid"]
+    network = lab.root("createNetwork", name="n", displaytext="n", networkofferingid=offering, zoneid=zone)["network"]
+    for doomed, text in ((offering, "as its used by 1 networks"), (lab.built_in()["networkofferingid"], "Default")):
+        with pytest.raises(Refused, match=text) as refused:
+            lab.root("deleteNetworkOffering", id=doomed)
+        assert refused.value.code == 431
+    lab.root.result("deleteNetwork", id=network["id"])
+    assert lab.root("deleteNetworkOffering", id=offering) == {"success": True}
+    assert lab.root.listed("listNetworkOfferings", "networkoffering", id=offering) == []
+
+
 def test_forwarding_led_elsewhere(lab: Lab) -> None:
     """To another VM or port, on the router too; a range keeps its ports, and other networks' VMs are refused."""
     network, [first, second] = lab.built(lab.user, 2)

@@ -92,6 +92,28 @@ def test_only_one_source_for_a_vm(lab: Lab) -> None:
     assert (code, "Invalid parameter userdataid" in text) == (431, True)
 
 
+@pytest.mark.parametrize(
+    ("policy", "got"), [("allowoverride", b"own"), ("append", SCRIPT + b"own"), ("denyoverride", None)]
+)
+def test_linked_to_a_template(lab: Lab, policy: str, got: bytes | None) -> None:
+    """Its VMs get that data by default, and their own as the policy says; only the template's owner links."""
+    kept, network, template = registered(lab.user), lab.network(lab.user)["id"], lab.built_in()["templateid"]
+    wanted = {"templateid": template, "userdataid": kept, "userdatapolicy": policy}
+    assert refusal(lab.user, "linkUserDataToTemplate", **wanted)[0] == 530
+    linked = lab.root("linkUserDataToTemplate", **wanted)["template"]
+    assert (linked["userdataid"], linked["userdatapolicy"]) == (kept, policy.upper())
+    lab.user.finished(lab.deploy(lab.user, network, "a")["jobid"])
+    own = base64.b64encode(b"own").decode()
+    if got is None:
+        assert refusal(lab.user, "deployVirtualMachine", **lab.machine_params(network, "b"), userdata=own)[0] == 530
+    else:
+        lab.user.finished(lab.deploy(lab.user, network, "b", userdata=own)["jobid"])
+    assert [vm.user_data for vm in lab.ground.machines] == [SCRIPT, *([got] if got else [])]
+    assert refusal(lab.root, "deleteUserData", id=kept)[1].endswith("is linked to active template/templates")
+    assert "userdataid" not in lab.root("linkUserDataToTemplate", templateid=template)["template"]
+    assert lab.user("deleteUserData", id=kept) == {"success": True}
+
+
 def test_others_don_t_see_it(lab: Lab) -> None:
     """Names are the account's own, and so are lists."""
     registered(lab.user)

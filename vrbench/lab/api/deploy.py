@@ -29,11 +29,19 @@ def deploy(call: Call) -> Task:
 
     def run() -> Json:
         if starts:
-            start(call.zone, machine, call.caller)
+            start(call.zone, machine, call.caller, wanted_host(call))
         with call.zone.lock:
             return {"virtualmachine": machine_view(call.zone, machine, call.caller.is_root, listed=False)}
 
     return Task(run, machine, "VirtualMachine", creates=True)
+
+
+def wanted_host(call: Call) -> BuiltIn | None:
+    """The host that the root administrator names; raises ApiError 530 for others, whose job notices."""
+    host = call.entity("hostid", BuiltIn)
+    if host is not None and not call.caller.is_root:
+        raise errors.internal("Parameter hostid can only be specified by a Root Admin, permission denied")
+    return host
 
 
 def _new_machine(call: Call) -> Machine:
@@ -42,7 +50,7 @@ def _new_machine(call: Call) -> Machine:
     name = _checked_name(call)
     offering, template = _catalogued(call, "serviceofferingid"), _catalogued(call, "templateid")
     pairs = key_pairs(call, owner)
-    user_data, registered = userdata.chosen(call)
+    user_data, registered = userdata.chosen(call, template)
     templates.check_usable(call, template)
     with zone.lock:
         network = _network(call, owner)

@@ -6,13 +6,16 @@ from vrbench.lab.api import errors, userdata
 from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.deploy import HOSTNAME, key_pairs, refuse_taken_name
 from vrbench.lab.api.machine_view import machine_view
-from vrbench.lab.api.records import Json, KeyPair, Machine
+from vrbench.lab.api.records import BuiltIn, Json, KeyPair, Machine
 from vrbench.lab.api.ruleset import reprogram
 
 GONE = "Unable to find a virtual machine with specified vmId"
 BAD_NAME = (
     "Invalid name. Vm name can contain ASCII letters 'a' through 'z', the digits '0' through '9', and the hyphen "
     "('-'), must be between 1 and 63 characters long, and can't start or end with \"-\" and can't start with digit"
+)
+ALREADY_THERE = (
+    "Cannot migrate VM, VM is already present on this host, please specify valid destination host to migrate the VM"
 )
 WITHOUT_HA = "Can't enable ha for the vm as it's created from the Service offering having HA disabled"
 
@@ -22,7 +25,7 @@ def update(call: Call) -> Json:
     machine = call.target("id", Machine, GONE)
     with call.zone.lock:
         _check(call, machine)
-        content, registered = userdata.chosen(call)
+        content, registered = userdata.chosen(call, machine.template) if _brings_data(call) else (b"", None)
         renamed = call.text("name") not in (None, "", machine.name)
         machine.name = call.text("name") or machine.name
         machine.displayname = call.text("displayname") or machine.displayname
@@ -33,6 +36,10 @@ def update(call: Call) -> Json:
         reprogram(call.zone, machine.network)  # its name in the router's DNS
     with call.zone.lock:
         return {"virtualmachine": machine_view(call.zone, machine, call.caller.is_root, listed=False)}
+
+
+def _brings_data(call: Call) -> bool:
+    return bool(call.text("userdata") or call.text("userdataid"))
 
 
 def _check(call: Call, machine: Machine) -> None:
@@ -71,4 +78,40 @@ def _pairs(call: Call, machine: Machine) -> list[KeyPair]:
         return key_pairs(call, machine.account)
 
 
-COMMANDS = {"updateVirtualMachine": update, "resetSSHKeyForVirtualMachine": reset_keys}
+def migrate(call: Call) -> Task:
+    """migrateVirtualMachine: of a running VM, to a host of the same cluster; the lab's packets don't move."""
+    machine = call.target("virtualmachineid", Machine, "Unable to find the VM by id={id}")
+
+    def run() -> Json:
+        call.zone.pause(call.zone.settings.api_step_s)
+        with call.zone.lock:
+            machine.host = _destination(call, machine)
+            return {"virtualmachine": machine_view(call.zone, machine, call.caller.is_root, listed=False)}
+
+    return Task(run, machine, "VirtualMachine")
+
+
+def _destination(call: Call, machine: Machine) -> BuiltIn:
+    """The host named, or another one of the cluster; raises ApiError. Call with the lock held."""
+    wanted, now = call.entity("hostid", BuiltIn), machine.host
+    if wanted is None and not call.flag("autoselect"):
+        raise errors.malformed("Either hostId or storageId must be specified")
+    if machine.state != "Running" or now is None:
+        raise errors.invalid("VM is not Running, unable to migrate the vm with specified id")
+    if wanted is now:
+        raise errors.invalid(ALREADY_THERE)
+    cluster = now.body["clusterid"]
+    fit = [host for host in call.zone.built_ins["host"] if host.body["clusterid"] == cluster and host is not now]
+    if wanted is not None and wanted not in fit:
+        raise errors.internal(
+            f"Migration with storage isn't supported for source host {now.body['name']} (ID: {now.uuid}) on hypervisor "
+            f"Simulator with version {call.zone.version.full}"
+        )
+    return wanted or fit[0]
+
+
+COMMANDS = {
+    "updateVirtualMachine": update,
+    "resetSSHKeyForVirtualMachine": reset_keys,
+    "migrateVirtualMachine": migrate,
+}

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from vrbench.lab.api import simulator, tags
 from vrbench.lab.api.errors import ApiError, internal
 from vrbench.lab.api.implement import implement
-from vrbench.lab.api.records import Account, Machine
+from vrbench.lab.api.records import Account, BuiltIn, Machine
 from vrbench.lab.api.ruleset import reprogram
 from vrbench.lab.api.zone import Zone
 from vrbench.lab.ground import GroundError, VmSpec
@@ -24,11 +24,14 @@ def set_state(zone: Zone, machine: Machine, state: str) -> None:
             machine.host = None
 
 
-def start(zone: Zone, machine: Machine, caller: Account) -> None:
-    """Start a VM, implementing its network first; one that never started before is left in Error when it can't."""
+def start(zone: Zone, machine: Machine, caller: Account, host: BuiltIn | None = None) -> None:
+    """Start a VM on ``host`` or any, implementing its network first.
+
+    One that never started before is left in Error when it can't.
+    """
     try:
         _refuse_without_host(zone, machine)
-        _boot(zone, machine, caller)
+        _boot(zone, machine, caller, host or zone.choose_host())
     except (ApiError, GroundError):
         set_state(zone, machine, "Stopped" if machine.on_ground else "Error")
         raise
@@ -49,9 +52,9 @@ def _refuse_without_host(zone: Zone, machine: Machine) -> None:
     raise ApiError(533, f"No destination found for a deployment for VM instance {_compact(row)}")
 
 
-def _boot(zone: Zone, machine: Machine, caller: Account) -> None:
+def _boot(zone: Zone, machine: Machine, caller: Account, host: BuiltIn) -> None:
     with zone.lock:
-        machine.state, machine.host = "Starting", zone.choose_host()
+        machine.state, machine.host = "Starting", host
     try:
         zone.pause(PLANNING_STEPS * zone.settings.api_step_s)
         implement(zone, machine.network, caller)

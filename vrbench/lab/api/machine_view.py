@@ -135,10 +135,13 @@ def _key_details(machine: Machine) -> Json:
 
 
 def _registered_user_data(machine: Machine) -> Json:
+    policy = machine.template.body.get("userdatapolicy")
     if machine.registered is None:
         return {}
     values = {"userdatadetails": machine.user_data_details} if machine.user_data_details else {}
-    return {"userdataid": machine.registered.uuid, "userdataname": machine.registered.name, **values}
+    return {"userdataid": machine.registered.uuid, "userdataname": machine.registered.name, **values} | (
+        {"userdatapolicy": policy} if policy else {}
+    )
 
 
 def _details(zone: Zone, machine: Machine, as_root: bool) -> Json:

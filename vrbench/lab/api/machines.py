@@ -93,7 +93,7 @@ def _start(call: Call, machine: Machine) -> None:
         raise errors.invalid(f"The virtual machine {machine.uuid} ({machine.displayname}) is already running")
     if machine.state in (*DEAD, "Error"):
         return  # the server finds nothing to start, and says so only in its log
-    start(call.zone, machine, call.caller)
+    start(call.zone, machine, call.caller, deploy.wanted_host(call))
 
 
 def _stop(call: Call, machine: Machine) -> None:

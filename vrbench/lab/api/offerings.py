@@ -121,6 +121,24 @@ def update_network_offering(call: Call) -> Json:
     return {"networkoffering": dict(offering.body)}
 
 
+def delete_network_offering(call: Call) -> Json:
+    """deleteNetworkOffering: neither a built-in one nor one that a network has."""
+    offering = call.target("id", BuiltIn, "unable to find network offering {id}")
+    if offering.kind != "networkoffering":
+        raise errors.unknown_entity(call.shape.name, "id", offering.uuid)
+    with call.zone.lock:
+        if offering.body["isdefault"]:
+            raise errors.invalid("Default network offering can't be deleted")
+        users = sum(network.offering is offering for network in call.zone.networks)
+        if users:
+            raise errors.invalid(
+                f"Can't delete network offering {offering.number} as its used by {users} networks. To make the network "
+                "offering unavailable, disable it"
+            )
+        call.zone.remove(offering)
+    return {"success": True}
+
+
 def list_vpc_offerings(call: Call) -> Json:
     return call.listing("vpcoffering", select(call, bodies(call, "vpcoffering"), state="state", isdefault="isdefault"))
 
@@ -132,5 +150,6 @@ COMMANDS = {
     "listNetworkOfferings": list_network_offerings,
     "createNetworkOffering": create_network_offering,
     "updateNetworkOffering": update_network_offering,
+    "deleteNetworkOffering": delete_network_offering,
     "listVPCOfferings": list_vpc_offerings,
 }

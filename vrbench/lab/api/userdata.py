@@ -8,7 +8,7 @@ import binascii
 from vrbench.lab.api import errors
 from vrbench.lab.api.call import Call
 from vrbench.lab.api.catalog import select
-from vrbench.lab.api.records import Account, Json, UserData
+from vrbench.lab.api.records import Account, BuiltIn, Json, UserData
 from vrbench.lab.api.responses import owner_fields
 from vrbench.lab.api.zone import new_id
 
@@ -17,6 +17,11 @@ RESERVED_PARAMS = frozenset(
     "availability-zone cloud-domain cloud-domain-id cloud-identifier cloud-name hypervisor-host-name instance-id "
     "local-hostname local-ipv4 public-hostname public-ipv4 public-keys service-offering vm-id".split()
 )  # files of the router's metadata service
+POLICIES = ("ALLOWOVERRIDE", "APPEND", "DENYOVERRIDE")
+LINK_SHOWN = (
+    "id name displaytext ispublic created format ostypeid ostypename hypervisor isdynamicallyscalable account domainid "
+    "domain domainpath templatetype bits tags userdataid userdataname userdataparams userdatapolicy"
+).split()  # fields of a template in the answer to a change of it
 ONE_ONLY = "Both userdata and userdata ID inputs are not allowed, please provide only one"
 
 
@@ -72,6 +77,9 @@ def delete(call: Call) -> Json:
         if kept.removed:
             text = f"A UserData with id '{kept.number}' does not exist for account {owner.name} in specified domain id"
             raise errors.invalid(text, (owner.domain.uuid, "domainId"))
+        if any(template.body.get("userdataid") == kept.uuid for template in call.zone.built_ins["template"]):
+            text = f"Userdata {kept.name} cannot be removed as it is linked to active template/templates"
+            raise errors.unexpected(text, call.caller.is_root)
         if any(machine.registered is kept for machine in call.zone.machines):
             text = f"Userdata {kept.name} cannot be removed as it is being used by some instances"
             raise errors.unexpected(text, call.caller.is_root)
@@ -79,16 +87,46 @@ def delete(call: Call) -> Json:
     return {"success": True}
 
 
-def chosen(call: Call) -> tuple[bytes, UserData | None]:
-    """What a deployment gives its VM: the content, and the registered one if it is from there; raises ApiError."""
+def link(call: Call) -> Json:
+    """linkUserDataToTemplate: what VMs from a template get by default; without ``userdataid``, nothing any more."""
+    template, kept = call.entity("templateid", BuiltIn), call.entity("userdataid", UserData)
+    policy = (call.text("userdatapolicy") or POLICIES[0]).upper()
+    if template is None:
+        raise errors.missing_parameter(call.shape.name, "templateid")
+    with call.zone.lock:
+        owner = template.account
+        if not (call.caller.is_root if owner is None else call.may_touch(owner)):
+            reason = f"Failed to link userdata to template, due to: {errors.no_permission().text}"
+            raise errors.unexpected(reason, call.caller.is_root)
+        if policy not in POLICIES:
+            reason = f"Failed to link userdata to template, due to: No enum constant {policy}"
+            raise errors.unexpected(reason, call.caller.is_root)
+        for name in ("userdataid", "userdataname", "userdataparams", "userdatapolicy"):
+            template.body.pop(name, None)
+        if kept is not None:
+            params = {"userdataparams": kept.params} if kept.params else {}
+            named = {"userdataid": kept.uuid, "userdataname": kept.name, **params, "userdatapolicy": policy}
+            template.body |= named
+        return {"template": {name: template.body[name] for name in LINK_SHOWN if name in template.body}}
+
+
+def chosen(call: Call, template: BuiltIn) -> tuple[bytes, UserData | None]:
+    """What a VM of this template gets: the content, and the registered one that its caller named; raises ApiError."""
     kept, text = call.entity("userdataid", UserData), call.text("userdata")
     if kept is not None and text:
         raise errors.invalid(ONE_ONLY)
-    if kept is not None:
-        if kept.removed:
-            raise errors.unexpected("null", call.caller.is_root)
-        return base64.b64decode(kept.content), kept
-    return decoded(text) if text else b"", None
+    if kept is not None and kept.removed:
+        raise errors.unexpected("null", call.caller.is_root)
+    own = base64.b64decode(kept.content) if kept is not None else decoded(text) if text else b""
+    linked = call.zone.known(str(template.body.get("userdataid")))
+    if not isinstance(linked, UserData):
+        return own, kept
+    policy, default = template.body["userdatapolicy"], base64.b64decode(linked.content)
+    if policy == "DENYOVERRIDE" and own:
+        name = template.body["name"]
+        text = f"UserData input is not allowed here since template {name} is configured to deny any userdata"
+        raise errors.unexpected(text, call.caller.is_root)
+    return (default + own if policy == "APPEND" else own or default), kept
 
 
 def details(call: Call) -> str | None:
@@ -108,4 +146,9 @@ def _view(kept: UserData) -> Json:
     }
 
 
-COMMANDS = {"registerUserData": register, "listUserData": list_all, "deleteUserData": delete}
+COMMANDS = {
+    "registerUserData": register,
+    "listUserData": list_all,
+    "deleteUserData": delete,
+    "linkUserDataToTemplate": link,
+}
