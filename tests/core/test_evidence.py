@@ -28,6 +28,16 @@ def test_entries_are_read_with_their_addresses() -> None:
     assert found.neighbours == {"10.1.1.1": History((Entry(0.0, MAC, 2), Entry(0.005, 0, 0x20)))}
 
 
+def test_what_follows_damage_is_no_evidence() -> None:
+    """The log ends at the first record that no prober wrote, for evidence as for samples."""
+    log = (
+        header(stream()) + entry(START, 2) + bytes(16) + entry(START + MS, 0x20) + record(Kind.REFUSED, 0, START, 0, 1)
+    )
+    found = read_evidence(log, START)
+    assert found.neighbours == {"10.1.1.1": History((Entry(0.0, 0, 2),))}
+    assert found.refusals == {}
+
+
 def test_addresses_are_kept_apart() -> None:
     """Each address has a history of its own."""
     log = header(stream()) + entry(START, 2) + entry(START, 4, 0xC6336402)

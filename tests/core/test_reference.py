@@ -175,6 +175,7 @@ def test_a_slice_of_samples_is_samples() -> None:
     assert samples[-1] == listed[-1]
     assert samples == listed
     assert samples != listed[1:]
+    assert samples[:2] != ["no", "samples"]
     with pytest.raises(IndexError):
         samples[len(samples)]
     with pytest.raises(ValueError, match="no step"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import struct
 from bisect import bisect_right
@@ -10,12 +9,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vrbench.core.rawlog import RECORD, Header, Kind, decode_header
+from vrbench.core.rawlog import Header, Kind, decode_header
+from vrbench.core.records import Records, pick, read_records
 
 RESOLVED = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80  # NUD: reachable, stale, delay, probe, noarp, permanent
 ASKING = 0x01 | 0x20  # NUD: incomplete, failed: nobody has answered for the address
-
-_TELLING = re.compile(b"[" + re.escape(bytes([Kind.REFUSED, Kind.NEIGHBOUR_MAC, Kind.NEIGHBOUR])) + b"]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +106,21 @@ def read_evidence(log: bytes, zero_ns: int) -> Evidence:
     entries: dict[str, list[Entry]] = defaultdict(list)
     refused: dict[int, dict[int, int]] = defaultdict(dict)
     macs: dict[int, int] = {}  # by the time of the record that told it
-    for kind, stream, detail, slot, t_ns in _telling(log, offset):
+    for kind, stream, detail, slot, t_ns in _telling(read_records(log, offset, len(header.streams))):
         if kind == Kind.NEIGHBOUR_MAC:
             macs = {t_ns: detail << 32 | slot}
         elif kind == Kind.NEIGHBOUR:
             address = socket.inet_ntoa(struct.pack(">I", slot))
             entries[address].append(Entry((t_ns - zero_ns) / 1e9, macs.pop(t_ns, 0), detail))
-        elif stream < len(header.streams):
+        else:
             refused[stream].setdefault(slot, detail)
     named = {header.streams[i].stream.name: Refusals(_runs(header, i, r, zero_ns)) for i, r in refused.items()}
     return Evidence(header.node, {a: History(tuple(e)) for a, e in entries.items()}, named)
 
 
-def _telling(log: bytes, offset: int) -> Iterator[tuple[int, int, int, int, int]]:
-    """The few records that are evidence: found by their kinds alone, since a log has millions of others."""
-    kinds = log[offset :: RECORD.size][: (len(log) - offset) // RECORD.size]
-    for found in _TELLING.finditer(kinds):
-        yield RECORD.unpack_from(log, offset + found.start() * RECORD.size)
+def _telling(records: Records) -> Iterator[tuple[int, int, int, int, int]]:
+    """The few records that are evidence, among millions of others: (kind, stream, detail, slot, t_ns)."""
+    yield from pick(records, Kind.REFUSED, Kind.NEIGHBOUR_MAC, Kind.NEIGHBOUR).tolist()
 
 
 def _runs(header: Header, stream: int, refused: dict[int, int], zero_ns: int) -> tuple[tuple[float, float, int], ...]:

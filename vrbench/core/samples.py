@@ -11,6 +11,7 @@ numpy, and a Sample is made only of a slot that is asked for.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import overload
@@ -76,7 +77,7 @@ class Samples(Coded):
         return map(self._sample, range(len(self)), self.outcomes, self.sent_ns.tolist(), self.rtt_ns.tolist())
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and len(self) == len(other) and all(map(Sample.__eq__, self, other))
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(operator.eq, self, other))
 
     __hash__ = None  # type: ignore[assignment]  # columns can't be hashed, as lists can't
 
