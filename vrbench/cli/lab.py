@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -36,6 +37,9 @@ def command() -> None:
     "--server-version", type=click.Choice(SERVER_VERSIONS), default=SERVER_VERSIONS[-1], help="Whose API it speaks."
 )
 @click.option("--time-scale", type=click.FloatRange(0.001, 10), default=1.0, help="Multiplies all boot and stop times.")
+@click.option(
+    "--first-subnet", type=click.IntRange(1, 239), metavar="N", help="N public addresses, the next of a second subnet."
+)
 @click.option("--install-missing", is_flag=True, help="Install missing system packages (root or sudo).")
 @state_option
 @json_option
@@ -44,6 +48,7 @@ def up(
     preset: str | None,
     server_version: str,
     time_scale: float,
+    first_subnet: int | None,
     install_missing: bool,
     state: Path,
     as_json: bool,
@@ -55,7 +60,8 @@ def up(
 
     make_ready(install_missing)
     lab = LabTable(strategy=strategy, preset=preset or "", server_version=server_version, time_scale=time_scale)
-    _show(lifecycle.up(state, lab_options(lab)).to_json(), state, as_json)
+    options = replace(lab_options(lab), first_subnet=first_subnet or 0)
+    _show(lifecycle.up(state, options).to_json(), state, as_json)
     return Exit.OK
 
 

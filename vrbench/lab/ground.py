@@ -226,6 +226,12 @@ class Ground(Protocol):
 
     def unplug_tier(self, name: str, network: str) -> None: ...
 
+    def plug_public(self, name: str, leg: PublicLeg) -> None:
+        """A router gets an interface in one more public subnet; further addresses of it come with program_router."""
+
+    def unplug_public(self, name: str, gateway: str) -> None:
+        """The interface in that subnet is gone, and all addresses on it."""
+
     def stop_router(self, name: str) -> None:
         """Forced power-off: off the wire at once, connection tracking lost with it; can be started again."""
 
@@ -295,6 +301,12 @@ class NoGround:
 
     def unplug_tier(self, name: str, network: str) -> None:
         self.asked.append(("unplug_tier", f"{name} {network}"))
+
+    def plug_public(self, name: str, leg: PublicLeg) -> None:
+        self.asked.append(("plug_public", f"{name} {leg.ip}"))
+
+    def unplug_public(self, name: str, gateway: str) -> None:
+        self.asked.append(("unplug_public", f"{name} {gateway}"))
 
     def program_router(self, name: str, rules: RuleSet) -> None:
         self.asked.append(("program_router", f"{name} {len(rules)}"))

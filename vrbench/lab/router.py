@@ -11,7 +11,16 @@ from pathlib import Path
 from vrbench.lab import arp, redundancy, services
 from vrbench.lab.ground import GroundError, GuestLeg, PublicLeg, RedundancyMode, RedundancyState, RouterSpec, RuleSet
 from vrbench.lab.namespaces import add_netns, delete_links, inside, ip_batch, remove_netns, run, wait_running
-from vrbench.lab.nftables import FIRST_TIER, GUEST_GROUP, PUBLIC_GROUP, Interfaces, interfaces, render, route_mark
+from vrbench.lab.nftables import (
+    FIRST_MORE_PUBLIC,
+    FIRST_TIER,
+    GUEST_GROUP,
+    PUBLIC_GROUP,
+    Interfaces,
+    interfaces,
+    render,
+    route_mark,
+)
 
 _SYSCTLS = (
     ("ipv4/ip_forward", "1"),
@@ -184,6 +193,39 @@ class Router:
         )
         delete_links(gone)
 
+    def plug_public(self, leg: PublicLeg) -> None:
+        """One more public interface; of a redundant router it is up while that is primary."""
+        taken = {name for name, _ in self.plugged.publics}
+        name = next(name for n in range(FIRST_MORE_PUBLIC, 200) if (name := f"eth{n}") not in taken)
+        first = self.plugged.publics[0][0]
+        self.plugged = replace(self.plugged, publics=(*self.plugged.publics, (name, leg)))
+        if not self.running:
+            return
+        # Addresses that came before their interface were given to the first one.
+        astray = [ip for ip in self.addresses if self.plugged.public_of(ip) == name]
+        self.addresses = [ip for ip in self.addresses if ip not in astray]
+        ip_batch([f"address delete {ip}/32 dev {first}" for ip in astray], netns=self.spec.name)
+        port = self._public_port(name, leg)
+        self._lay_cables((port,))
+        ip_batch([f"address add {leg.ip}/{leg.prefix} dev {name}", *self._policy(name, leg)], netns=self.spec.name)
+        ip_batch([f"link set {port.cable} master {port.bridge}"])
+        if self.forwards:
+            ip_batch([f"link set {name} up"], netns=self.spec.name)
+            wait_running(port.cable)
+            ip_batch(self._routes(), netns=self.spec.name)
+            self._tell_neighbours([self._public_announcement(leg.ip)])
+
+    def unplug_public(self, gateway: str) -> None:
+        """The interface of that further public subnet is gone, if there was one, with its addresses."""
+        for name, leg in [pair for pair in self.plugged.publics[1:] if pair[1].gateway == gateway]:
+            self.addresses = [ip for ip in self.addresses if self.plugged.public_of(ip) != name]
+            left = tuple(pair for pair in self.plugged.publics if pair[0] != name)
+            self.plugged = replace(self.plugged, publics=left)
+            if self.running:
+                undone = [line.replace("rule add", "rule delete") for line in self._policy(name, leg)]
+                ip_batch(undone, netns=self.spec.name)
+            delete_links([self._public_port(name, leg).cable])
+
     def stop(self) -> None:
         """Power off: the cables go first, so that it is off the wire at once; the namespace takes its state along."""
         self.running = False
@@ -197,8 +239,10 @@ class Router:
         for name, leg in self.plugged.guests:
             yield self._guest_port(name, leg)
         for name, public in self.plugged.publics:
-            bridge = self.bridges[public.gateway]
-            yield Port(name, public.mac, f"p{self.tag}{name}", bridge, PUBLIC_GROUP)
+            yield self._public_port(name, public)
+
+    def _public_port(self, name: str, leg: PublicLeg) -> Port:
+        return Port(name, leg.mac, f"p{self.tag}{name}", self.bridges[leg.gateway], PUBLIC_GROUP)
 
     def _guest_port(self, name: str, leg: GuestLeg) -> Port:
         return Port(name, leg.mac, f"g{self.tag}{name}", self.bridges[leg.network], GUEST_GROUP)
@@ -224,16 +268,17 @@ class Router:
     def _public_addresses(self) -> Iterator[str]:
         for name, leg in self.plugged.publics:
             yield f"address add {leg.ip}/{leg.prefix} dev {name}"
-        yield from self._policy()
+        for name, leg in self.plugged.publics[1:]:
+            yield from self._policy(name, leg)
         if self.spec.vrrp is None:
             yield from self._routes()
 
-    def _policy(self) -> Iterator[str]:
+    @staticmethod
+    def _policy(name: str, leg: PublicLeg) -> Iterator[str]:
         """What belongs to a further public subnet is routed by a table of its own."""
-        for name, leg in self.plugged.publics[1:]:
-            table = route_mark(name)
-            yield f"rule add fwmark {table} table {table}"
-            yield f"rule add iif lo from {leg.ip}/{leg.prefix} table {table}"  # what the router itself answers
+        table = route_mark(name)
+        yield f"rule add fwmark {table} table {table}"
+        yield f"rule add iif lo from {leg.ip}/{leg.prefix} table {table}"  # what the router itself answers
 
     def _routes(self) -> Iterator[str]:
         (first, public), *more = self.plugged.publics

@@ -22,6 +22,7 @@ class LabOptions:
     time_scale: float = 1.0
     timing: Timing = field(default_factory=Timing)
     ready_s: float = 30.0
+    first_subnet: int = 0  # so many public addresses, then a second subnet's; 0: all there are, and no second
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -22,7 +22,7 @@ from typing import Any
 
 from vrbench.lab import control
 from vrbench.lab.api.server import ApiServer
-from vrbench.lab.api.settings import ROUTER_CHECK_S, ZoneSettings
+from vrbench.lab.api.settings import PUBLIC, ROUTER_CHECK_S, SECOND_RANGE, ZoneSettings
 from vrbench.lab.faults import KINDS, Faults, make
 from vrbench.lab.faulty import faulty
 from vrbench.lab.ground import GroundError
@@ -41,7 +41,13 @@ def _settings(options: LabOptions) -> ZoneSettings:
         server_version=options.server_version,
         timing=options.timing.scaled(options.time_scale),
         router_check_s=ROUTER_CHECK_S * options.time_scale,
+        **_public_ranges(options.first_subnet),
     )
+
+
+def _public_ranges(first: int) -> dict[str, Any]:
+    """So many addresses for tenants in the first public subnet, beside the system VMs' two, and a second subnet."""
+    return {"public_last": PUBLIC[11 + first], "more_public": (SECOND_RANGE,)} if first else {}
 
 
 def main() -> None:

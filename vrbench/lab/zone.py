@@ -11,6 +11,7 @@ from itertools import count
 from vrbench.lab.ground import (
     GroundError,
     GuestLeg,
+    PublicLeg,
     RedundancyMode,
     RedundancyState,
     RouterSpec,
@@ -165,6 +166,14 @@ class Zone:
             router = self._routers.get(name)
         if router is not None:
             router.unplug_tier(network)
+
+    def plug_public(self, name: str, leg: PublicLeg) -> None:
+        with _as_ground_error(f"plug router {name} into the subnet of {leg.gateway}"):
+            self._router(name).plug_public(leg)
+
+    def unplug_public(self, name: str, gateway: str) -> None:
+        with _as_ground_error(f"unplug router {name} from the subnet of {gateway}"):
+            self._router(name).unplug_public(gateway)
 
     def stop_router(self, name: str) -> None:
         with self._lock:

@@ -37,13 +37,13 @@ def address_view(zone: Zone, address: Address, as_root: bool) -> Json:
         body |= {"associatednetworkid": network.uuid, "associatednetworkname": network.name}
     if address.vpc is not None:
         body |= {"vpcid": address.vpc.uuid, "vpcname": address.vpc.name}
-    return body | (_static_nat_fields(machine) if machine else {}) | (_root_fields() if as_root else {})
+    return body | (_static_nat_fields(machine) if machine else {}) | (_root_fields(zone, address) if as_root else {})
 
 
-def _root_fields() -> Json:
+def _root_fields(zone: Zone, address: Address) -> Json:
     """What only the root administrator sees: the address range."""
-    pool = load("zone.json")["vlaniprange"][0]
-    return {"vlanid": pool["id"], "vlanname": pool["vlan"], "fordisplay": True}
+    pool = zone.public_ranges[address.subnet]
+    return {"vlanid": pool.uuid, "vlanname": pool.body["vlan"], "fordisplay": True}
 
 
 def _static_nat_fields(machine: Machine) -> Json:

@@ -250,7 +250,6 @@ def _could_be(call: Call) -> bool:
 
 
 def _matches(call: Call, address: Address) -> bool:
-    pool = load("zone.json")
     fields = {
         "id": address.uuid,
         "ipaddress": address.ip,
@@ -258,8 +257,8 @@ def _matches(call: Call, address: Address) -> bool:
         "networkid": fixed()["publicnetworkid"],
         "zoneid": call.zone.built_ins["zone"][0].uuid,
         "vpcid": address.vpc.uuid if address.vpc else None,
-        "physicalnetworkid": pool["physicalnetworkid"],
-        "vlanid": pool["vlaniprange"][0]["id"],
+        "physicalnetworkid": load("zone.json")["physicalnetworkid"],
+        "vlanid": call.zone.public_ranges[address.subnet].uuid,
     }
     for name, value in (("issourcenat", address.source_nat), ("isstaticnat", address.static_nat is not None)):
         if call.text(name) is not None and call.flag(name) != value:

@@ -106,19 +106,16 @@ def update_configuration(call: Call) -> Json:
 
 
 def list_vlan_ip_ranges(call: Call) -> Json:
-    settings = call.zone.settings
-    rows = [
-        dict(row)
-        | {
-            "gateway": str(settings.public_gateway),
-            "netmask": str(settings.public_cidr.netmask),
-            "cidr": str(settings.public_cidr),
-            "startip": str(settings.public_first),
-            "endip": str(settings.public_last),
-        }
-        for row in load("zone.json")["vlaniprange"]
-    ]
-    return call.listing("vlaniprange", select(call, rows, zoneid="zoneid"))
+    """listVlanIpRanges: every public range of the zone."""
+    model = load("zone.json")["vlaniprange"][0]
+    rows = [model | row.body | {"id": row.uuid} for row in call.zone.public_ranges]
+    return call.listing(
+        "vlaniprange",
+        select(
+            call, rows, zoneid="zoneid", vlan="vlan", networkid="networkid", physicalnetworkid="physicalnetworkid",
+            forvirtualnetwork="forvirtualnetwork",
+        ),
+    )  # fmt: skip
 
 
 def list_apis(call: Call) -> Json:

@@ -78,7 +78,6 @@ def bystanders() -> list[BuiltIn]:
     data, hosts = load("zone.json"), load("zone.json")["host"]
     ids = {
         "physicalnetwork": [data["physicalnetworkid"]],
-        "vlan": [row["id"] for row in data["vlaniprange"]],
         "network": [data["router"]["publicnetworkid"], data["router"]["linklocalnetworkid"]],
         "pod": sorted({row["podid"] for row in hosts}),
         "cluster": sorted({row["clusterid"] for row in hosts}),

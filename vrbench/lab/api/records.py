@@ -168,6 +168,13 @@ class GuestNic(Nic):
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
+class PublicNic(Nic):
+    """A router's leg in a public subnet beside that of its source-NAT address."""
+
+    subnet: int
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
 class Machine(Owned):
     name: str
     displayname: str
@@ -199,6 +206,8 @@ class Router(Owned):
     control: Nic  # its address is empty while the router is down
     public: Nic
     source_nat: str
+    subnet: int = 0  # of the source-NAT address
+    more_public: list[PublicNic] = field(default_factory=list)
     state: str = "Stopped"
     host: BuiltIn | None = None
     pod_known: bool = False  # from the first start on
@@ -223,6 +232,7 @@ class Address(Entity):
     """A public address keeps its id for ever, whoever owns it."""
 
     ip: str
+    subnet: int = 0  # which of the zone's public ranges it is of
     state: str = "Free"  # Free, Allocating, Allocated, Releasing
     account: Account | None = None
     network: Network | None = None

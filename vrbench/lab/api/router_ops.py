@@ -6,7 +6,7 @@ import json
 import time
 
 from vrbench.lab.api import events, simulator
-from vrbench.lab.api.design import new_guest_nic, router_spec, strategy
+from vrbench.lab.api.design import fit_public_nics, new_guest_nic, router_spec, strategy
 from vrbench.lab.api.errors import ApiError, internal
 from vrbench.lab.api.records import Account, Router, Served
 from vrbench.lab.api.router_view import fixed, link_local
@@ -76,7 +76,7 @@ class NetworkRouters:
         peers = zone.routers_of(home)
         public_mac = peers[0].public.mac if peers else zone.new_public_mac(source_nat)
         plugged = [network for network in zone.networks_of(home) if network is home or network.state != "Allocated"]
-        return Router(
+        router = Router(
             uuid=new_id(),
             account=home.account,
             home=home,
@@ -84,9 +84,12 @@ class NetworkRouters:
             control=zone.new_nic("", ""),
             public=zone.new_nic(source_nat.ip, public_mac),
             source_nat=source_nat.ip,
+            subnet=source_nat.subnet,
             volume=new_id(),
             redundant=home.redundant,
         )
+        fit_public_nics(zone, router)
+        return router
 
     def boot(self, router: str, seconds: float, plug: bool = True) -> None:
         record = self._record(router)

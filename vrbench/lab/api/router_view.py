@@ -6,13 +6,12 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from vrbench.lab.api.fixtures import load
-from vrbench.lab.api.records import GuestNic, Json, Router, Vpc
+from vrbench.lab.api.records import GuestNic, Json, Nic, PublicNic, Router, Vpc
 from vrbench.lab.api.responses import owner_fields, stamp
 from vrbench.lab.api.zone import Zone
 
 MTU = 1500
 LINK_LOCAL_NETMASK = "255.255.0.0"
-PUBLIC_VLAN = "vlan://50"
 
 
 def router_view(zone: Zone, router: Router, as_root: bool) -> Json:
@@ -68,11 +67,12 @@ def _control(router: Router) -> Json:
 
 
 def _public(zone: Zone, router: Router) -> Json:
+    public = zone.settings.public_ranges[router.subnet]
     return {
-        "gateway": str(zone.settings.public_gateway),
+        "gateway": str(public.gateway),
         "publicip": router.public.ip,
         "publicmacaddress": router.public.mac,
-        "publicnetmask": str(zone.settings.public_cidr.netmask),
+        "publicnetmask": str(public.cidr.netmask),
         "publicnetworkid": fixed()["publicnetworkid"],
     }
 
@@ -122,7 +122,8 @@ def _nics(zone: Zone, router: Router, as_root: bool) -> list[Json]:
     if router.removed:
         return []
     guests = [_guest_nic(router, nic) for nic in router.guests] if as_root else []
-    others = [_control_nic(router), _public_nic(zone, router)]
+    publics = [(router.public, router.subnet), *((nic, nic.subnet) for nic in router.more_public)]
+    others = [_control_nic(router), *(_public_nic(zone, nic, subnet) for nic, subnet in publics)]
     return [*others, *guests] if isinstance(router.home, Vpc) else [*guests, *others]
 
 
@@ -160,18 +161,19 @@ def _control_nic(router: Router) -> Json:
     return body
 
 
-def _public_nic(zone: Zone, router: Router) -> Json:
+def _public_nic(zone: Zone, nic: Nic, subnet: int) -> Json:
+    public = zone.settings.public_ranges[subnet]
     return {
-        "id": router.public.uuid,
+        "id": nic.uuid,
         "networkid": fixed()["publicnetworkid"],
-        "netmask": str(zone.settings.public_cidr.netmask),
-        "gateway": str(zone.settings.public_gateway),
-        "ipaddress": router.public.ip,
-        "isolationuri": PUBLIC_VLAN,
-        "broadcasturi": PUBLIC_VLAN,
+        "netmask": str(public.cidr.netmask),
+        "gateway": str(public.gateway),
+        "ipaddress": nic.ip,
+        "isolationuri": f"vlan://{public.vlan}",
+        "broadcasturi": f"vlan://{public.vlan}",
         "traffictype": "Public",
-        "isdefault": True,
-        "macaddress": router.public.mac,
+        "isdefault": not isinstance(nic, PublicNic),
+        "macaddress": nic.mac,
         "mtu": MTU,
     }
 

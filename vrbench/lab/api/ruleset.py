@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vrbench.lab.api import records
+from vrbench.lab.api.design import fit_public_nics, public_leg
 from vrbench.lab.api.errors import internal
-from vrbench.lab.api.records import Address, Network, Rule, Served
+from vrbench.lab.api.records import Address, Network, Router, Rule, Served
 from vrbench.lab.api.zone import Zone
 from vrbench.lab.ground import Acl, AclRule, FirewallRule, Host, PortForward, RuleSet
 
@@ -114,8 +115,19 @@ def reprogram(zone: Zone, served: Served) -> None:
 def _program(zone: Zone, home: Served) -> None:
     with zone.lock:
         check_source_nat(zone, home)
-        names = [router.name for router in zone.routers_of(home) if router.state == "Running"]
+        routers = [router for router in zone.routers_of(home) if router.state == "Running"]
         rules, changes = build(zone, home), home.changes
-    for name in names:
-        zone.ground.program_router(name, rules)
+    for router in routers:
+        _fit_public_legs(zone, router)
+        zone.ground.program_router(router.name, rules)
     home.programmed = changes
+
+
+def _fit_public_legs(zone: Zone, router: Router) -> None:
+    """Plug it into the public subnets that it has got addresses of, and out of those that it has none of any more."""
+    with zone.lock:
+        new, gone = fit_public_nics(zone, router)
+    for nic in gone:
+        zone.ground.unplug_public(router.name, public_leg(zone, nic).gateway)
+    for nic in new:
+        zone.ground.plug_public(router.name, public_leg(zone, nic))

@@ -9,7 +9,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from itertools import count
 from threading import Event as Flag
 from threading import RLock
@@ -81,6 +81,7 @@ class Zone:
         self.events: list[Event] = []
         self.jobs: list[Job] = []
         self.addresses = self._address_pool()
+        self.public_ranges = self._ranges()
         self.mocks: dict[str, str] = {}  # simulated faults: command name to "fail" or "wait:MILLISECONDS"
         self.configurations = {row["name"]: dict(row) for row in fixtures.load("zone.json")["configuration"]}
         self.configurations["network.rolling.restart"]["value"] = str(settings.strategy != "serial").lower()
@@ -95,17 +96,40 @@ class Zone:
         self._instances = count(3)  # 1 and 2 are the system VMs
         self._numbers = {Network: count(204), Rule: count(1), Vpc: count(1), UserData: count(1), BuiltIn: count(201)}
         fixed = (*self.domains, *self.accounts, *self.acl_lists, *self.acl_rules, *self._all_built_ins())
-        for entity in (*fixed, *self.addresses, *fixtures.bystanders()):
+        for entity in (*fixed, *self.addresses, *self.public_ranges, *fixtures.bystanders()):
             self._known[entity.uuid] = entity
 
     def _all_built_ins(self) -> Iterable[BuiltIn]:
         return (entity for kind in self.built_ins.values() for entity in kind)
 
+    def _ranges(self) -> list[BuiltIn]:
+        """The public ranges as root lists them."""
+        model = fixtures.load("zone.json")["vlaniprange"][0]
+        return [
+            BuiltIn(
+                uuid=model["id"] if number == 1 else new_id(),
+                number=number,
+                kind="vlan",
+                body={
+                    "vlan": f"vlan://{block.vlan}",
+                    "gateway": str(block.gateway),
+                    "netmask": str(block.cidr.netmask),
+                    "cidr": str(block.cidr),
+                    "startip": str(block.first),
+                    "endip": str(block.last),
+                },
+            )
+            for number, block in enumerate(self.settings.public_ranges, 1)
+        ]
+
     def _address_pool(self) -> list[Address]:
         """One record per public address, for ever; the first two serve the system VMs."""
-        first, last = int(self.settings.public_first), int(self.settings.public_last)
-        base = self.settings.public_first
-        pool = [Address(uuid=new_id(), number=n, ip=str(base + n - 1)) for n in range(1, last - first + 2)]
+        ips = [
+            (subnet, str(IPv4Address(ip)))
+            for subnet, block in enumerate(self.settings.public_ranges)
+            for ip in range(int(block.first), int(block.last) + 1)
+        ]
+        pool = [Address(uuid=new_id(), number=n, ip=ip, subnet=subnet) for n, (subnet, ip) in enumerate(ips, 1)]
         for address in pool[:2]:
             address.state, address.account, address.allocated = "Allocated", self.system, time.time()
         return pool
