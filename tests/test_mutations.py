@@ -74,6 +74,12 @@ ESTIMATOR = {
         "Outcome.SKIPPED: columns.sent < 0,",
         ("tests/core/test_samples.py::test_a_stopped_prober_leaves_gaps",),
     ),
+    "a late banner proves an outage": Mutation(
+        "core/windows.py",
+        "Stage.LATE: math.inf",
+        "Stage.LATE: 0.0",
+        ("tests/core/test_stages.py::test_banners_that_come_late_are_down_and_prove_nothing",),
+    ),
     "the threshold is ignored": Mutation(
         "core/samples.py",
         "Outcome.REPLIED: replied_in <= threshold_ns,",

@@ -72,14 +72,14 @@ class Size:
 
 
 FULL = Size(outages=66, longest_s=30.0, recovery_s=0.6, clean_s=30.0, baseline_s=5)
-QUICK = Size(outages=33, longest_s=1.0, recovery_s=0.35, clean_s=3.0, baseline_s=2)
+QUICK = Size(outages=33, longest_s=1.0, recovery_s=0.35, clean_s=1.0, baseline_s=2)
 
 
 @click.command("calibrate", epilog="Example: vrbench calibrate --quick")
 @click.option("--quick", is_flag=True, help="Outages up to 1 s, a minute in all.")
 @click.option("--outages", type=click.IntRange(0), help="How many outages.  [default: 66; 33 with --quick]")
 @click.option(
-    "--clean", metavar="DURATION", hidden=True, help="Time without any outage.  [default: 30s; 3s with --quick]"
+    "--clean", metavar="DURATION", hidden=True, help="Time without any outage.  [default: 30s; 1s with --quick]"
 )
 @click.option("--interval", default="10ms", show_default=True, help="Between probes of a stream.")
 @click.option("--seed", type=click.IntRange(0), help="The series of an earlier calibration.  [default: random]")
