@@ -15,7 +15,9 @@ from vrbench.lab.zone import Zone
 
 _TABLE = "faults"
 _LEFT_OUT: Mapping[str, Callable[[RuleSet], RuleSet]] = {
-    "all": lambda rules: replace(rules, source_nat=None, static_nat=(), port_forwards=(), firewall=(), egress=()),
+    "all": lambda rules: replace(
+        rules, source_nat=None, static_nat=(), port_forwards=(), balanced=(), firewall=(), egress=()
+    ),
     "source-nat": lambda rules: replace(rules, source_nat=None),
     "egress": lambda rules: replace(rules, egress=(), egress_allowed_by_default=False),
     "firewall": lambda rules: replace(rules, firewall=()),

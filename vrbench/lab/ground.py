@@ -122,6 +122,22 @@ class PortForward:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadBalance:
+    """One public port to the same port of several guests, a new flow to the next or to the one of its source.
+
+    The flow keeps its source address; a real router's haproxy would put its own in its place.
+    """
+
+    public_ip: str
+    protocol: str  # tcp, udp
+    public_port: int
+    guest_port: int
+    guest_ips: tuple[str, ...]  # at least one
+    by_source: bool = False
+    cidrs: tuple[str, ...] = ()  # sources; empty = any
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """A guest as its router's DHCP and DNS know it."""
 
@@ -165,13 +181,14 @@ class RuleSet:
     hosts: tuple[Host, ...] = ()
     domain: str = ""  # of the network: names of hosts are known with it and without
     acls: tuple[Acl, ...] = ()  # of a VPC's tiers
+    balanced: tuple[LoadBalance, ...] = ()
 
     def __len__(self) -> int:
         """How many rules there are to program: addresses, NAT, firewall, egress and access lists, one each.
 
         Hosts don't count: they are programmed when a guest starts, and as one file when a router does.
         """
-        groups = (self.public_ips, self.static_nat, self.port_forwards, self.firewall, self.egress)
+        groups = (self.public_ips, self.static_nat, self.port_forwards, self.balanced, self.firewall, self.egress)
         return sum(len(group) for group in groups) + sum(len(acl.rules) for acl in self.acls)
 
 

@@ -11,7 +11,17 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from vrbench.lab.ground import Acl, AclRule, FirewallRule, GuestLeg, PortForward, PublicLeg, RouterSpec, RuleSet
+from vrbench.lab.ground import (
+    Acl,
+    AclRule,
+    FirewallRule,
+    GuestLeg,
+    LoadBalance,
+    PortForward,
+    PublicLeg,
+    RouterSpec,
+    RuleSet,
+)
 
 GUEST_IF = "eth0"
 PUBLIC_IF = "eth2"
@@ -195,6 +205,11 @@ def _translate_in(rules: RuleSet) -> Iterator[str]:
         ports = _ports(forward.public_ports)
         match = f"iifgroup {PUBLIC_GROUP} ip daddr {forward.public_ip} {forward.protocol} dport {ports}"
         yield f"{match} dnat to {_target(forward)}"
+    for balance in rules.balanced:
+        if (sources := _addresses("saddr", balance.cidrs)) is not None:
+            match = f"iifgroup {PUBLIC_GROUP} ip daddr {balance.public_ip}"
+            port = f"{balance.protocol} dport {balance.public_port}"
+            yield _join(match, sources, port, f"dnat ip addr . port to {_share(balance)}")
 
 
 def _translate_out(guests: Sequence[tuple[str, GuestLeg]], rules: RuleSet) -> Iterator[str]:
@@ -215,6 +230,14 @@ def _target(forward: PortForward) -> str:
         return f"{forward.guest_ip}:{start}"
     pairs = ", ".join(f"{port} : {start + port - first}" for port in range(first, last + 1))
     return f"{forward.guest_ip} : {forward.protocol} dport map {{ {pairs} }}"
+
+
+def _share(balance: LoadBalance) -> str:
+    """Guest address and port by turns, or by a hash of the source address."""
+    count = len(balance.guest_ips)
+    pairs = ", ".join(f"{turn} : {guest} . {balance.guest_port}" for turn, guest in enumerate(balance.guest_ips))
+    choice = f"jhash ip saddr mod {count} seed 0x1" if balance.by_source else f"numgen inc mod {count}"
+    return f"{choice} map {{ {pairs} }}"
 
 
 def _protocol(rule: FirewallRule) -> str:

@@ -9,7 +9,7 @@ KINDS = (
     "AutoScalePolicies", "AutoScaleVmGroups", "AutoScaleVmProfiles", "AffinityGroups", "Annotations", "Backups",
     "BackupOfferings", "Buckets", "Capacity", "Conditions", "DedicatedClusters", "DedicatedHosts", "DedicatedPods",
     "DedicatedZones", "GlobalLoadBalancerRules", "InstanceGroups", "InternalLoadBalancerVMs", "Ipv6FirewallRules",
-    "Isos", "KubernetesClusters", "KubernetesSupportedVersions", "LdapConfigurations", "LoadBalancerRules",
+    "Isos", "KubernetesClusters", "KubernetesSupportedVersions", "LdapConfigurations",
     "LoadBalancers", "ObjectStoragePools", "PortableIpRanges", "PrivateGateways", "ProjectInvitations", "Projects",
     "RemoteAccessVpns", "SecondaryStagingStores", "Snapshots", "SslCerts", "StaticRoutes", "StorageNetworkIpRange",
     "UsageRecords", "VMSnapshot", "VpnConnections", "VpnCustomerGateways", "VpnGateways", "VpnUsers", "Webhooks",

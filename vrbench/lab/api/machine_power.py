@@ -115,6 +115,8 @@ def expunge(zone: Zone, machine: Machine) -> None:
     with zone.lock:
         for rule in zone.rules_where(lambda rule: rule.machine is machine):
             zone.remove(rule)
+        for rule in zone.rules_where(lambda rule: machine in rule.members):
+            rule.members.remove(machine)
         for address in zone.addresses:
             if address.static_nat is machine:
                 address.static_nat = None

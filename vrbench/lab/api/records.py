@@ -245,9 +245,9 @@ class Address(Entity):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Rule(Owned):
-    """A firewall, egress or port-forwarding rule."""
+    """A firewall, egress, port-forwarding or load-balancer rule."""
 
-    purpose: str  # Firewall, Egress, PortForwarding
+    purpose: str  # Firewall, Egress, PortForwarding, LoadBalancing
     network: Network
     protocol: str
     address: Address | None = None
@@ -258,6 +258,10 @@ class Rule(Owned):
     machine: Machine | None = None
     private_ports: tuple[int, int] | None = None
     guest_ip: str = ""
+    name: str = ""  # of a load-balancer rule, as are the next three
+    description: str = ""
+    algorithm: str = ""
+    members: list[Machine] = field(default_factory=list)
     companion_of: Rule | None = None  # the forwarding rule that this opening came and goes with
     state: str = "Add"
 

@@ -7,6 +7,8 @@ from vrbench.lab.api.errors import ApiError
 from vrbench.lab.api.records import Rule
 from vrbench.lab.api.zone import Zone
 
+TAKES_PORTS = {"PortForwarding", "LoadBalancing"}  # a public port belongs to one of these
+
 
 def refuse_conflict(zone: Zone, rule: Rule) -> None:
     """Refuse a new rule that says what an existing one says already; call with the lock held."""
@@ -34,11 +36,11 @@ def _neighbours(zone: Zone, rule: Rule) -> list[Rule]:
     """Rules of the same purpose and protocol, for the same address or network, from and to the same places."""
     return zone.rules_where(
         lambda other: (
-            other.purpose == rule.purpose
+            (other.purpose == rule.purpose or {other.purpose, rule.purpose} <= TAKES_PORTS)
             and other.network is rule.network
             and other.address is rule.address
             and other.protocol == rule.protocol
-            and (rule.purpose == "PortForwarding" or _shared(rule.cidrs, other.cidrs))
+            and (rule.purpose in TAKES_PORTS or _shared(rule.cidrs, other.cidrs))
             and _shared(rule.destinations, other.destinations)
         )
     )

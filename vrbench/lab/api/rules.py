@@ -42,7 +42,7 @@ def create_firewall_rule(call: Call) -> Task:
         icmp=icmp(call),
         cidrs=sources,
     )
-    return _creation(call, rule, "firewallrule", firewall_view)
+    return creation(call, rule, "firewallrule", firewall_view)
 
 
 def create_egress_rule(call: Call) -> Task:
@@ -69,7 +69,7 @@ def create_egress_rule(call: Call) -> Task:
         cidrs=sources,
         destinations=destinations,
     )
-    return _creation(call, rule, "firewallrule", firewall_view)
+    return creation(call, rule, "firewallrule", firewall_view)
 
 
 def _sources(call: Call, network: Network) -> tuple[str, ...]:
@@ -108,8 +108,8 @@ def create_port_forwarding(call: Call) -> Task:
         machine=machine,
         guest_ip=machine.nic.ip,
     )
-    opening = _opening(rule) if opens else None
-    return _creation(call, rule, "portforwardingrule", forwarding_view, opening)
+    companion = opening(rule) if opens else None
+    return creation(call, rule, "portforwardingrule", forwarding_view, companion)
 
 
 def _forwarded_ports(call: Call) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -130,7 +130,8 @@ def _opens(call: Call, address: Address) -> bool:
     return address.vpc is None and call.flag("openfirewall", default=True)
 
 
-def _opening(rule: Rule) -> Rule:
+def opening(rule: Rule) -> Rule:
+    """The firewall rule that lets in what a forwarding or load-balancer rule passes on."""
     return Rule(
         uuid=new_id(),
         account=rule.account,
@@ -144,8 +145,10 @@ def _opening(rule: Rule) -> Rule:
     )
 
 
-def _creation(call: Call, rule: Rule, name: str, view: View, companion: Rule | None = None) -> Task:
-    """Check for conflicts and store the rule now; the job brings it to the router."""
+def creation(
+    call: Call, rule: Rule, name: str, view: View, companion: Rule | None = None, settled: str = "Active"
+) -> Task:
+    """Check for conflicts and store the rule now; the job brings it to the router and to the state ``settled``."""
     zone = call.zone
     with zone.lock:
         refuse_conflict(zone, rule)
@@ -164,7 +167,7 @@ def _creation(call: Call, rule: Rule, name: str, view: View, companion: Rule | N
                 _forget(zone, rule)
             raise
         with zone.lock:
-            rule.state = "Active"
+            rule.state = settled
             if companion is not None:
                 companion.state = "Active"
             return {name: view(zone, rule, call.caller.is_root)}
@@ -181,7 +184,9 @@ def _forget(zone: Zone, rule: Rule) -> None:
             free_unused(zone, gone.address)
 
 
-def _deletion(purpose: str) -> Callable[[Call], Task]:
+def deletion(purpose: str) -> Callable[[Call], Task]:
+    """The command that deletes rules of one purpose."""
+
     def handler(call: Call) -> Task:
         rule = call.target("id", Rule, GONE)
         if rule.purpose != purpose:
@@ -231,13 +236,13 @@ def _matches(call: Call, rule: Rule) -> bool:
 
 COMMANDS = {
     "createFirewallRule": create_firewall_rule,
-    "deleteFirewallRule": _deletion("Firewall"),
+    "deleteFirewallRule": deletion("Firewall"),
     "listFirewallRules": _listing("Firewall", "firewallrule", firewall_view),
     "createEgressFirewallRule": create_egress_rule,
-    "deleteEgressFirewallRule": _deletion("Egress"),
+    "deleteEgressFirewallRule": deletion("Egress"),
     "listEgressFirewallRules": _listing("Egress", "firewallrule", firewall_view),
     "createPortForwardingRule": create_port_forwarding,
-    "deletePortForwardingRule": _deletion("PortForwarding"),
+    "deletePortForwardingRule": deletion("PortForwarding"),
     "listIpForwardingRules": _listing("StaticNat", "ipforwardingrule", forwarding_view),  # none: nothing creates them
     "listPortForwardingRules": _listing("PortForwarding", "portforwardingrule", forwarding_view),
 }

@@ -9,7 +9,7 @@ from vrbench.lab.api.design import fit_public_nics, public_leg
 from vrbench.lab.api.errors import internal
 from vrbench.lab.api.records import Address, Network, Router, Rule, Served
 from vrbench.lab.api.zone import Zone
-from vrbench.lab.ground import Acl, AclRule, FirewallRule, Host, PortForward, RuleSet
+from vrbench.lab.ground import Acl, AclRule, FirewallRule, Host, LoadBalance, PortForward, RuleSet
 
 APPLIED = ("Add", "Active")
 ANYWHERE = ("0.0.0.0/0",)
@@ -25,6 +25,7 @@ def build(zone: Zone, home: Served) -> RuleSet:
         source_nat=next((address.ip for address in addresses if address.source_nat), None),
         static_nat=tuple((a.ip, a.static_nat.nic.ip) for a in addresses if a.static_nat is not None),
         port_forwards=tuple(_forward(rule) for rule in applied if rule.purpose == "PortForwarding"),
+        balanced=tuple(_balance(rule) for rule in applied if rule.purpose == "LoadBalancing" and rule.members),
         firewall=tuple(_firewall(rule) for rule in applied if rule.purpose == "Firewall"),
         egress=tuple(_firewall(rule) for rule in applied if rule.purpose == "Egress"),
         egress_allowed_by_default=bool(home.offering.body.get("egressdefaultpolicy")),
@@ -74,6 +75,19 @@ def _forward(rule: Rule) -> PortForward:
         public_ports=public,
         guest_ip=rule.guest_ip,
         guest_ports=rule.private_ports or public,
+    )
+
+
+def _balance(rule: Rule) -> LoadBalance:
+    public, private = rule.ports or (0, 0), rule.private_ports or (0, 0)
+    return LoadBalance(
+        public_ip=_address_of(rule).ip,
+        protocol="udp" if rule.protocol == "udp" else "tcp",
+        public_port=public[0],
+        guest_port=private[0],
+        guest_ips=tuple(machine.nic.ip for machine in rule.members),
+        by_source=rule.algorithm == "source",
+        cidrs=rule.cidrs,
     )
 
 

@@ -7,6 +7,7 @@ from vrbench.lab.api.addresses import describe_address, free_unused, network_of
 from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.errors import ApiError
 from vrbench.lab.api.records import Address, Json, Machine, Network
+from vrbench.lab.api.rule_conflicts import TAKES_PORTS
 from vrbench.lab.api.ruleset import reprogram
 from vrbench.lab.api.zone import Zone
 
@@ -55,7 +56,7 @@ def _check_free(zone: Zone, address: Address, machine: Machine) -> None:
     """Neither the address nor the VM serves another; call with the lock held."""
     if address.source_nat:
         raise errors.invalid(f"Can't enable static, ip address {describe_address(address)} is a sourceNat ip address")
-    if zone.rules_where(lambda rule: rule.address is address and rule.purpose == "PortForwarding"):
+    if zone.rules_where(lambda rule: rule.address is address and rule.purpose in TAKES_PORTS):
         raise ApiError(
             537,
             f"Failed to enable static nat for the ip address {describe_address(address)} as it already has "
