@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from vrbench.cli.exits import Exit, UsageProblem
+from vrbench.cli.lists import entry
 from vrbench.core.profile import PRESETS, SERVER_VERSIONS, STRATEGIES, LabTable
 
 state_option = click.option(
@@ -136,13 +137,14 @@ def fault(name: str, parameters: tuple[str, ...], clear: bool, state: Path, as_j
     except FaultError as error:
         raise UsageProblem(str(error)) from None
     change = wanted is not None and not clear
+    if not as_json and not name and not clear:  # before the lab is asked: the list is worth reading without one, too
+        for kind, about in KINDS.items():
+            defaults = " ".join(f"{key}={value}" for key, value in about.defaults.items())
+            click.echo(entry(kind, about.help + (f"  [{defaults}]" if defaults else ""), 22))
     known = lifecycle.fault(state, name, given, on=change) if change or clear else lifecycle.faults(state)
     if as_json:
         click.echo(json.dumps(known))
         return Exit.OK
-    for kind, about in KINDS.items() if not name and not clear else ():
-        defaults = " ".join(f"{key}={value}" for key, value in about.defaults.items())
-        click.echo(f"{kind:22} {about.help}{f'  [{defaults}]' if defaults else ''}")
     for on, params in known.items():
         click.echo(f"on now: {on} {' '.join(f'{key}={value}' for key, value in params.items() if value)}")
     return Exit.OK

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from vrbench.cli.exits import UsageProblem
+from vrbench.cli.lists import entry
 from vrbench.core.profile import Profile, load_profile, reference
 
 
@@ -24,7 +25,7 @@ def command(name: str | None, keys: bool) -> None:
         click.echo(shipped()[_known(name)].rstrip())
     else:
         for known, text in shipped().items():
-            click.echo(f"{known:16} {text.splitlines()[0].lstrip('# ')}")
+            click.echo(entry(known, text.splitlines()[0].lstrip("# "), 16))
 
 
 def open_profile(name: str, settings: tuple[str, ...]) -> Profile:
