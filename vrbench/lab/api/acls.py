@@ -11,6 +11,7 @@ from vrbench.lab.api import errors, tags
 from vrbench.lab.api.acl_rules import new_rule
 from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.errors import ApiError
+from vrbench.lab.api.filters import fits
 from vrbench.lab.api.records import AclList, AclRule, Json, Network, Vpc
 from vrbench.lab.api.ruleset import reprogram
 from vrbench.lab.api.vpcs import GONE as VPC_GONE
@@ -65,14 +66,9 @@ def _seen(call: Call) -> list[AclList]:
 
 def _matches_list(call: Call, acl: AclList) -> bool:
     network = call.entity("networkid", Network)
-    if call.text("fordisplay") and not call.flag("fordisplay"):
-        return False  # nothing is hidden
-    return (
-        call.text("id") in (None, "", acl.uuid)
-        and (call.text("name") or acl.name).lower() == acl.name.lower()
-        and (call.text("keyword") or "").lower() in f"{acl.name} {acl.description}".lower()
-        and (network is None or network.acl is acl)
-    )
+    named = {"id": acl.uuid, "name": acl.name}
+    fit = fits(call, named, {"keyword": f"{acl.name} {acl.description}"}, {"fordisplay": True})
+    return fit and (network is None or network.acl is acl)
 
 
 def _tiers(zone: Zone, acl: AclList) -> list[Network]:
@@ -208,8 +204,7 @@ def list_rules(call: Call) -> Json:
 
 def _matches_rule(call: Call, rule: AclRule) -> bool:
     exactly = {"id": rule.uuid, "traffictype": rule.traffic, "protocol": rule.protocol, "action": rule.action}
-    same = all((call.text(name) or value).lower() == value.lower() for name, value in exactly.items())
-    return same and tags.carries(call, rule.uuid)
+    return fits(call, exactly, flags={"fordisplay": True}) and tags.carries(call, rule.uuid)
 
 
 def delete_rule(call: Call) -> Task:

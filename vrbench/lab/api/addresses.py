@@ -7,6 +7,7 @@ from vrbench.lab.api.accounts import check_address_limit
 from vrbench.lab.api.address_view import address_view
 from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.errors import ApiError
+from vrbench.lab.api.filters import fits
 from vrbench.lab.api.fixtures import UNLIMITED, load
 from vrbench.lab.api.implement import assign
 from vrbench.lab.api.records import Account, Address, Json, Network, Vpc
@@ -250,9 +251,10 @@ def _could_be(call: Call) -> bool:
 
 
 def _matches(call: Call, address: Address) -> bool:
-    fields = {
+    exactly = {
         "id": address.uuid,
         "ipaddress": address.ip,
+        "state": address.state,
         "associatednetworkid": address.network.uuid if address.network else None,
         "networkid": fixed()["publicnetworkid"],
         "zoneid": call.zone.built_ins["zone"][0].uuid,
@@ -260,15 +262,8 @@ def _matches(call: Call, address: Address) -> bool:
         "physicalnetworkid": load("zone.json")["physicalnetworkid"],
         "vlanid": call.zone.public_ranges[address.subnet].uuid,
     }
-    for name, value in (("issourcenat", address.source_nat), ("isstaticnat", address.static_nat is not None)):
-        if call.text(name) is not None and call.flag(name) != value:
-            return False
-    if (call.text("keyword") or "") not in address.ip or (
-        call.text("state") or address.state
-    ).lower() != address.state.lower():
-        return False
-    same = all(call.text(name) in (None, "", value) for name, value in fields.items())
-    return same and tags.carries(call, address.uuid)
+    flags = {"issourcenat": address.source_nat, "isstaticnat": address.static_nat is not None}
+    return fits(call, exactly, {"keyword": address.ip}, flags) and tags.carries(call, address.uuid)
 
 
 COMMANDS = {

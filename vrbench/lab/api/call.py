@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from vrbench.lab.api import errors
@@ -65,6 +66,24 @@ class Call:
         except ValueError:
             detail = f"Invalid parameter {name} value={value} due to incorrect integer value format"
             raise errors.invalid_value(self.shape.name, detail) from None
+
+    def moment(self, name: str, whole_day: bool = False) -> float | None:
+        """A time, in seconds since the epoch and UTC; a date alone is its first second, or its last."""
+        text = self.params.get(name)
+        if not text:
+            return None
+        for form, rest in (
+            ("%Y-%m-%d", 86399 if whole_day else 0),
+            ("%Y-%m-%d %H:%M:%S", 0),
+            ("%Y-%m-%dT%H:%M:%S%z", 0),
+        ):
+            try:
+                found = datetime.strptime(text, form)
+            except ValueError:
+                continue
+            return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() + rest
+        detail = "please pass dates in the format mentioned in the api documentation"
+        raise errors.malformed(f"Unable to parse date {text} for command {self.shape.name.lower()}, {detail}")
 
     def items(self, name: str) -> tuple[str, ...]:
         """A comma-separated list."""

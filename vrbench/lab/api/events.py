@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vrbench.lab.api import errors
 from vrbench.lab.api.call import Call
 from vrbench.lab.api.errors import UNCLASSIFIED, ApiError
+from vrbench.lab.api.filters import fits
 from vrbench.lab.api.records import Account, Entity, Event, Json, Network, Owned, Rule
 from vrbench.lab.api.responses import stamp
 from vrbench.lab.api.zone import Zone, new_id
@@ -149,8 +151,17 @@ def _description(kind: EventKind, state: str) -> str:
 
 def list_events(call: Call) -> Json:
     """listEvents: the newest page, each page in order of time."""
-    mine = call.scope()
-    kept = [event for event in call.zone.events if mine(event.account) and _matches(call, event)]
+    mine, first, last = call.scope(), call.moment("startdate"), call.moment("enddate", whole_day=True)
+    if call.text("resourceid") and not call.text("resourcetype"):
+        raise errors.invalid("resourceid parameter must be used with resourcetype parameter")
+    kept = [
+        event
+        for event in call.zone.events
+        if mine(event.account)
+        and _matches(call, event)
+        and (first is None or int(event.created) >= first)
+        and (last is None or int(event.created) <= last)
+    ]
     page, size = call.page()
     shown = kept[::-1][(page - 1) * size : page * size][::-1]
     return {"count": len(kept), "event": [event_view(event) for event in shown]} if kept else {}
@@ -165,13 +176,11 @@ def _matches(call: Call, event: Event) -> bool:
         "resourceid": event.resource,
         "resourcetype": event.resource_type,
     }
-    keyword = call.text("keyword")
-    if keyword is not None and keyword.lower() not in f"{event.type} {event.description} {event.level}".lower():
-        return False
+    said = f"{event.type} {event.description} {event.level}"
     start = call.text("startid")
-    if start is not None and start not in (event.uuid, event.parent):
+    if start and start not in (event.uuid, event.parent):
         return False
-    return all(call.text(name) in (None, value) for name, value in wanted.items())
+    return fits(call, wanted, {"keyword": said}, {"archived": False})
 
 
 def event_view(event: Event) -> Json:

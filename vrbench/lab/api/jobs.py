@@ -102,8 +102,9 @@ def query_job(call: Call) -> Json:
 
 def list_jobs(call: Call) -> Json:
     """listAsyncJobs: the pending ones only."""
-    mine = call.scope()
-    rows = [_job_view(job) for job in call.zone.jobs if job.status == PENDING and mine(job.account)]
+    mine, first = call.scope(), call.moment("startdate") or 0.0
+    jobs = [job for job in call.zone.jobs if job.status == PENDING and mine(job.account)]
+    rows = [_job_view(job) for job in jobs if job.created >= first]
     return call.listing("asyncjobs", rows)
 
 

@@ -4,63 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vrbench.lab.api import deploy, errors, tags
+from vrbench.lab.api import deploy, errors
 from vrbench.lab.api.accounts import check_limits
 from vrbench.lab.api.call import Call, Task
-from vrbench.lab.api.catalog import user_may_expunge
+from vrbench.lab.api.machine_list import DEAD, list_machines, may_expunge
 from vrbench.lab.api.machine_power import expunge, set_state, start, stop
 from vrbench.lab.api.machine_view import EXPUNGED, machine_view, nic_view
 from vrbench.lab.api.records import Json, Machine, Network
 from vrbench.lab.api.ruleset import reprogram
 
 GONE = "Unable to find a virtual machine with specified vmId"
-DEAD = ("Destroyed", "Expunging")
 NO_EXPUNGE = "Account does not have permission for expunging."
 ADMIN_EXPUNGE = "Expunging a vm can only be done by an Admin. Or when the allow.user.expunge.recover.vm key is set."
 ADMIN_RECOVER = "Recovering a vm can only be done by an Admin. Or when the allow.user.expunge.recover.vm key is set."
-
-
-def may_expunge(call: Call) -> bool:
-    return call.caller.role != "user" or user_may_expunge(call)
-
-
-def list_machines(call: Call) -> Json:
-    mine = call.scope()
-    call.entity("id", Machine)
-    chosen = [machine for machine in call.zone.machines if mine(machine.account) and _matches(call, machine)]
-    rows = [machine_view(call.zone, machine, call.caller.is_root) for machine in chosen]
-    return call.listing("virtualmachine", rows)
-
-
-def _matches(call: Call, machine: Machine) -> bool:
-    if machine.state in DEAD and not may_expunge(call):
-        return False  # allowuserviewdestroyedvm goes with the right to expunge
-    fields = {
-        "id": machine.uuid,
-        "name": machine.name,
-        "networkid": machine.network.uuid,
-        "templateid": machine.template.uuid,
-        "serviceofferingid": machine.offering.uuid,
-        "zoneid": call.zone.built_ins["zone"][0].uuid,
-        "hostid": machine.host.uuid if machine.host else "",
-        "keypair": machine.keypairs[0] if machine.keypairs else "",
-        "vpcid": machine.network.vpc.uuid if machine.network.vpc else None,
-    }
-    ids = call.items("ids")
-    if ids and machine.uuid not in ids:
-        return False
-    keyword = (call.text("keyword") or "").lower()
-    if keyword not in f"{machine.name} {machine.displayname} {machine.instance_name} {machine.state}".lower():
-        return False
-    same = all(call.text(name) in (None, "", value) for name, value in fields.items())
-    return same and _in_state(call.text("state"), machine.state) and tags.carries(call, machine.uuid)
-
-
-def _in_state(wanted: str | None, state: str) -> bool:
-    """ "Present" is every state but the dead ones."""
-    if not wanted:
-        return True
-    return state not in DEAD if wanted.lower() == "present" else wanted.lower() == state.lower()
 
 
 def list_nics(call: Call) -> Json:

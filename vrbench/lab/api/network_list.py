@@ -7,6 +7,7 @@ from uuid import NAMESPACE_DNS, uuid5
 
 from vrbench.lab.api import errors, tags
 from vrbench.lab.api.call import Call, nobody
+from vrbench.lab.api.filters import fits
 from vrbench.lab.api.fixtures import load
 from vrbench.lab.api.network_view import network_view
 from vrbench.lab.api.records import Account, Json, Network
@@ -59,10 +60,10 @@ def _matches(call: Call, network: Network) -> bool:
         "traffictype": "Guest",
         "networkofferingid": network.offering.uuid,
         "zoneid": call.zone.built_ins["zone"][0].uuid,
-        "vpcid": network.vpc.uuid if network.vpc else "",
+        "vpcid": network.vpc.uuid if network.vpc else None,
         "physicalnetworkid": load("zone.json")["physicalnetworkid"],
-        "associatednetworkid": "",
-        **({"vlan": str(network.vlan) if network.state != "Allocated" else ""} if call.caller.is_root else {}),
+        "associatednetworkid": None,
+        **({"vlan": str(network.vlan) if network.state != "Allocated" else None} if call.caller.is_root else {}),
     }
     flags = {
         "restartrequired": network.restart_required,
@@ -72,9 +73,7 @@ def _matches(call: Call, network: Network) -> bool:
         "specifyipranges": network.offering.body["specifyipranges"],
     }
     return (
-        (call.text("keyword") or "").lower() in network.name.lower()
-        and all((call.text(name) or value).lower() == value.lower() for name, value in exactly.items())
-        and all(call.text(name) is None or call.flag(name) == value for name, value in flags.items())
+        fits(call, exactly, {"keyword": network.name}, flags)
         and wanted_services(call) <= {service["name"].lower() for service in network.offering.body["service"]}
         and tags.carries(call, network.uuid)
     )

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from vrbench.lab.api import errors
 from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.design import strategy
+from vrbench.lab.api.filters import fits
 from vrbench.lab.api.records import BuiltIn, Json, Router, Vpc
 from vrbench.lab.api.router_ops import NetworkRouters
-from vrbench.lab.api.router_view import router_view
+from vrbench.lab.api.router_view import fixed, router_view
 
 NO_HEALTH_RESULTS = (
     "Failed to get health check results due to: No health check results found for the router. This could happen for a "
@@ -30,23 +31,25 @@ def list_routers(call: Call) -> Json:
 
 
 def _matches(call: Call, router: Router) -> bool:
-    fields = {
+    in_vpc, host = isinstance(router.home, Vpc), router.host.body if router.host else {}
+    exactly = {
         "id": router.uuid,
         "name": router.name,
         "state": router.state,
-        "version": router.version,
-        "hostid": router.host.uuid if router.host else "",
-        "vpcid": router.home.uuid if isinstance(router.home, Vpc) else None,
+        "hostid": host.get("id"),
+        "clusterid": host.get("clusterid"),
+        "podid": fixed()["podid"] if router.pod_known else None,
+        "zoneid": call.zone.built_ins["zone"][0].uuid,
+        "vpcid": router.home.uuid if in_vpc else None,
+        "arch": fixed()["arch"],
     }
-    keyword = call.text("keyword")
-    if keyword is not None and keyword not in router.name:
-        return False
-    network = call.text("networkid")
-    if network and network not in {nic.network.uuid for nic in router.guests}:
-        return False
-    if call.text("forvpc") is not None and call.flag("forvpc") != isinstance(router.home, Vpc):
-        return False
-    return all(call.text(name) in (None, "", value) for name, value in fields.items())
+    legs = {nic.network.uuid: nic.network.name for nic in router.guests}
+    said = (router.name, router.state, *legs.values(), router.home.name if in_vpc else "", router.redundant_state)
+    return (
+        fits(call, exactly, {"keyword": " ".join(said)}, {"forvpc": in_vpc, "healthchecksfailed": False})
+        and call.text("networkid") in (None, "", *legs)
+        and router.version.startswith(call.text("version") or "")
+    )
 
 
 def _operation(step: Step) -> Callable[[Call], Task]:

@@ -9,6 +9,7 @@ from vrbench.lab.api import errors, tags
 from vrbench.lab.api.addresses import free_unused, network_of, own_address
 from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.errors import ApiError
+from vrbench.lab.api.filters import fits
 from vrbench.lab.api.networks import GONE as NETWORK_GONE
 from vrbench.lab.api.records import Address, Json, Machine, Network, Rule
 from vrbench.lab.api.rule_conflicts import refuse_conflict
@@ -223,15 +224,12 @@ def _listing(purpose: str, name: str, view: View) -> Callable[[Call], Json]:
 
 
 def _matches(call: Call, rule: Rule) -> bool:
-    fields = {
+    exactly = {
         "id": rule.uuid,
         "ipaddressid": rule.address.uuid if rule.address else None,
         "networkid": rule.network.uuid,
     }
-    same = all(call.text(name) in (None, "", value) for name, value in fields.items())
-    if call.text("fordisplay") and not call.flag("fordisplay"):
-        return False  # nothing is hidden
-    return same and tags.carries(call, rule.uuid)
+    return fits(call, exactly, flags={"fordisplay": True}) and tags.carries(call, rule.uuid)
 
 
 COMMANDS = {

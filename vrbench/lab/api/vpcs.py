@@ -10,6 +10,7 @@ from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.changes import updating, use_source_nat
 from vrbench.lab.api.design import PAIRED, strategy
 from vrbench.lab.api.errors import ApiError
+from vrbench.lab.api.filters import fits
 from vrbench.lab.api.implement import assign, bring_up_lost_routers, patch_routers, remove_routers, take_source_nat
 from vrbench.lab.api.network_list import wanted_services
 from vrbench.lab.api.network_params import check_private, domain_name, resolvers
@@ -125,9 +126,7 @@ def _matches(call: Call, vpc: Vpc) -> bool:
     parts = {"name": vpc.name, "displaytext": vpc.displaytext, "keyword": f"{vpc.name} {vpc.displaytext}"}
     flags = {"restartrequired": vpc.restart_required, "fordisplay": vpc.displayed}
     return (
-        all((call.text(name) or value).lower() == value.lower() for name, value in exactly.items())
-        and all((call.text(name) or "").lower() in value.lower() for name, value in parts.items())
-        and all(call.text(name) is None or call.flag(name) == value for name, value in flags.items())
+        fits(call, exactly, parts, flags)
         and wanted_services(call) <= {service["name"].lower() for service in vpc.offering.body["service"]}
         and tags.carries(call, vpc.uuid)
     )
