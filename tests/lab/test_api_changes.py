@@ -49,6 +49,22 @@ def test_keys_of_a_stopped_vm_replaced(lab: Lab) -> None:
     assert lab.user.job("resetSSHKeyForVirtualMachine", id=machine["id"], keypair="none")["jobresultcode"] == 431
 
 
+def test_protected_vm_is_not_destroyed(lab: Lab) -> None:
+    """Until it is protected no more; and nobody sets its password, for its template doesn't."""
+    _, [machine] = lab.built(lab.user)
+    uuid = machine["id"]
+    assert updated(lab.user, uuid, deleteprotection="true")["deleteprotection"] is True
+    refused = lab.root.job("destroyVirtualMachine", id=uuid, expunge="true")
+    assert (refused["jobresultcode"], "has delete protection enabled" in refused["jobresult"]["errortext"]) == (
+        431,
+        True,
+    )
+    assert lab.user.listed("listVirtualMachines", "virtualmachine", id=uuid)[0]["state"] == "Running"
+    assert lab.user.job("resetPasswordForVirtualMachine", id=uuid)["jobresultcode"] == 431
+    assert updated(lab.user, uuid, deleteprotection="false")["deleteprotection"] is False
+    assert lab.user.result("destroyVirtualMachine", id=uuid)["virtualmachine"]["state"] == "Destroyed"
+
+
 def test_vm_put_and_moved_to_a_host(lab: Lab) -> None:
     """Where the root administrator wants it, within the cluster; others may not say."""
     network, _ = lab.built(lab.root)

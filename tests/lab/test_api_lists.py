@@ -55,16 +55,30 @@ def test_parameters_of_empty_lists_are_checked(lab: Lab) -> None:
         ("listImageStores", "imagestore", 1),
         ("listPhysicalNetworks", "physicalnetwork", 1),
         ("listSupportedNetworkServices", "networkservice", 9),
+        ("listNetworkServiceProviders", "networkserviceprovider", 2),
     ],
 )
 def test_facilities_are_the_root_administrators(lab: Lab, command: str, name: str, count: int) -> None:
     rows = lab.root.listed(command, name)
     assert len(rows) == count
     assert {lab.domadmin.raw(command, {})[0], lab.user.raw(command, {})[0]} == {432}
-    if "id" in rows[0]:
+    if "zoneid" in rows[0]:
         assert lab.root.listed(command, name, id=rows[0]["id"]) == rows[:1]
         site = lab.root.listed("listZones", "zone")[0]
         assert {row["zoneid"] for row in rows} == {site["id"]}
+
+
+def test_kinds_of_traffic_and_domains_below(lab: Lab) -> None:
+    """Of the one physical network, which must be named; of the caller's domain, unless another is."""
+    physical = lab.root.listed("listPhysicalNetworks", "physicalnetwork")[0]["id"]
+    kinds = lab.root.listed("listTrafficTypes", "traffictype", physicalnetworkid=physical)
+    assert {row["traffictype"] for row in kinds} == {"Guest", "Management", "Public", "Storage"}
+    with pytest.raises(Refused, match="missing parameter physicalnetworkid"):
+        lab.root("listTrafficTypes")
+    below = lab.root.listed("listDomainChildren", "domain")
+    assert [row["name"] for row in below] == ["ops"]
+    assert lab.domadmin("listDomainChildren") == {} == lab.root("listDomainChildren", id=below[0]["id"])
+    assert lab.user.raw("listDomainChildren", {})[0] == 432
 
 
 def test_what_everybody_may_look_at(lab: Lab) -> None:

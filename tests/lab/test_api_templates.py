@@ -107,6 +107,7 @@ def test_only_its_owner_deletes_it(lab: Lab) -> None:
         ({"url": "http://images.example.org:81/a.vhd"}, 431, "Only ports 80, 8080 and 443 are allowed"),
         ({"url": "http://127.0.0.1/a.vhd"}, 431, "Illegal host specified in url"),
         ({"url": "http://images.example.org/a.qcow2"}, 431, "Please specify a valid URL. URL:/a.qcow2 is an invalid"),
+        ({"url": "http://images.invalid/a.vhd"}, 431, "Unable to resolve images.invalid"),
         ({"url": ""}, 431, "Unable to execute API command registertemplate due to missing parameter url"),
         ({"templatetag": "x"}, 531, "Parameter templatetag can only be specified by a Root Admin, permission denied"),
         ({"directdownload": "true"}, 431, "Parameter directdownload is only allowed for KVM"),

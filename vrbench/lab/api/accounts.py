@@ -156,6 +156,16 @@ def list_domains(call: Call) -> Json:
     return call.listing("domain", select(call, rows, level="level", path="path"))
 
 
+def list_domain_children(call: Call) -> Json:
+    """listDomainChildren: of the domain named, else of the caller's."""
+    above = call.entity("id", Domain) or call.caller.domain
+    found = [domain for domain in call.zone.domains if domain is not above and above.holds(domain)]
+    near = [domain for domain in found if call.flag("isrecursive") or domain.body.get("parentdomainid") == above.uuid]
+    rows = [_domain_view(call, domain) for domain in near if _sees(call, domain)]
+    wanted = (call.text("name") or "").lower()
+    return call.listing("domain", [row for row in rows if wanted in ("", str(row["name"]).lower())])
+
+
 def _sees(call: Call, domain: Domain) -> bool:
     return call.caller.is_root or domain is call.caller.domain
 
@@ -209,6 +219,7 @@ COMMANDS = {
     "listUsers": list_users,
     "getUser": get_user,
     "listDomains": list_domains,
+    "listDomainChildren": list_domain_children,
     "listResourceLimits": list_resource_limits,
     "updateResourceLimit": update_resource_limit,
 }

@@ -86,6 +86,36 @@ def list_physical_networks(call: Call) -> Json:
     return call.listing("physicalnetwork", select(call, [row], zoneid="zoneid"))
 
 
+TRAFFIC = ("Guest", "Management", "Public", "Storage")
+
+
+def list_traffic_types(call: Call) -> Json:
+    physical = call.required("physicalnetworkid")
+    rows = [
+        {"id": stable_id("traffic-type", kind), "physicalnetworkid": physical, "traffictype": kind} for kind in TRAFFIC
+    ]
+    return call.listing("traffictype", rows)
+
+
+def list_service_providers(call: Call) -> Json:
+    """listNetworkServiceProviders: the virtual router, by both its names."""
+    data = load("zone.json")
+    rows: list[Json] = [
+        {
+            "name": name,
+            "physicalnetworkid": data["physicalnetworkid"],
+            "destinationphysicalnetworkid": "0",
+            "state": "Enabled",
+            "id": stable_id("service-provider", name),
+            "servicelist": list(data[services]),
+            "canenableindividualservice": True,
+        }
+        for name, services in (("VirtualRouter", "networkservice"), ("VpcVirtualRouter", "vpcnetworkservice"))
+    ]
+    same = {"physicalnetworkid": "physicalnetworkid", "state": "state"}
+    return call.listing("networkserviceprovider", select(call, rows, **same))
+
+
 def list_network_services(call: Call) -> Json:
     """listSupportedNetworkServices: each with who provides it, outside VPCs and in them."""
     data = load("zone.json")
@@ -160,6 +190,8 @@ COMMANDS = {
     "listStoragePools": list_storage_pools,
     "listImageStores": list_image_stores,
     "listPhysicalNetworks": list_physical_networks,
+    "listTrafficTypes": list_traffic_types,
+    "listNetworkServiceProviders": list_service_providers,
     "listSupportedNetworkServices": list_network_services,
     "listSecurityGroups": list_security_groups,
     "listRegions": list_regions,

@@ -77,6 +77,7 @@ IDS: dict[str, Test] = {
     "listNetworkACLLists": _any_of(AclList),
     "listAccounts": _any_of(Account),
     "listDomains": _any_of(Domain),
+    "listDomainChildren": _any_of(Domain),
     "listEvents": _any_of(Event),
     "listZones": _built_in("zone"),
     "listHosts": _built_in("host"),

@@ -17,6 +17,7 @@ BAD_NAME = (
 ALREADY_THERE = (
     "Cannot migrate VM, VM is already present on this host, please specify valid destination host to migrate the VM"
 )
+NO_PASSWORD = "Fail to reset password for the virtual machine, the template is not password enabled"
 WITHOUT_HA = "Can't enable ha for the vm as it's created from the Service offering having HA disabled"
 
 
@@ -29,6 +30,7 @@ def update(call: Call) -> Json:
         renamed = call.text("name") not in (None, "", machine.name)
         machine.name = call.text("name") or machine.name
         machine.displayname = call.text("displayname") or machine.displayname
+        machine.protected = call.flag("deleteprotection", default=machine.protected)
         if content:
             machine.user_data, machine.registered = content, registered or machine.registered
             machine.user_data_details = userdata.details(call) or machine.user_data_details
@@ -65,6 +67,16 @@ def reset_keys(call: Call) -> Task:
             machine.keypairs = tuple(pair.name for pair in pairs)
             machine.public_keys = tuple(pair.public_key for pair in pairs)
             return {"virtualmachine": machine_view(call.zone, machine, call.caller.is_root, listed=False)}
+
+    return Task(run, machine, "VirtualMachine")
+
+
+def reset_password(call: Call) -> Task:
+    """resetPasswordForVirtualMachine: of a VM whose template sets passwords, which no guest here does."""
+    machine = call.target("id", Machine, GONE)
+
+    def run() -> Json:
+        raise errors.invalid(NO_PASSWORD)
 
     return Task(run, machine, "VirtualMachine")
 
@@ -111,6 +123,7 @@ def _destination(call: Call, machine: Machine) -> BuiltIn:
 
 
 COMMANDS = {
+    "resetPasswordForVirtualMachine": reset_password,
     "updateVirtualMachine": update,
     "resetSSHKeyForVirtualMachine": reset_keys,
     "migrateVirtualMachine": migrate,

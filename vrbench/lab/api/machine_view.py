@@ -153,7 +153,7 @@ def _details(zone: Zone, machine: Machine, as_root: bool) -> Json:
         **({"pooltype": "NetworkFilesystem"} if machine.on_ground else {}),
         "affinitygroup": [],
         "isdynamicallyscalable": False,
-        "deleteprotection": False,
+        "deleteprotection": machine.protected,
         "ostypeid": machine.template.body["ostypeid"],
         "osdisplayname": machine.template.body["ostypename"],
         "receivedbytes": 0,

@@ -68,6 +68,11 @@ def _destroy(call: Call, machine: Machine) -> None:
     zone, purge = call.zone, call.flag("expunge")
     if purge and not may_expunge(call):
         raise errors.internal(NO_EXPUNGE)
+    if machine.protected:
+        raise errors.invalid(
+            f"Instance [id = {machine.uuid}, name = {machine.displayname}] has delete protection enabled and cannot be "
+            "deleted."
+        )
     if machine.state not in (*DEAD, "Error"):
         stop(zone, machine)
         zone.pause(zone.settings.api_step_s)

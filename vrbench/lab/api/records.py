@@ -188,6 +188,7 @@ class Machine(Owned):
     keypairs: tuple[str, ...] = ()
     public_keys: tuple[str, ...] = ()
     user_data: bytes = b""
+    protected: bool = False  # against being destroyed
     registered: UserData | None = None  # where the user data is from, if it was registered
     user_data_details: str | None = None  # values for its parameters
     updated: float | None = None  # of the last change of state

@@ -26,6 +26,7 @@ FORMATS = ("QCOW2", "RAW", "VHD", "ISO", "OVA", "VHDX", "BAREMETAL", "VMDK", "VD
 ENDINGS = {"vhd": (".vhd",), "vhdx": (".vhdx",), "qcow2": (".qcow2",), "ova": (".ova",), "raw": (".img", ".raw")}
 PACKED = ("", ".zip", ".bz2", ".gz", ".xz")
 ALLOWED_PORTS = (None, 80, 443, 8080)
+NEVER_RESOLVED = ".invalid"  # RFC 2606
 ALL_ZONES = "-1"
 ONLY_ROOT_EVERYWHERE = (
     "Template registered for 'All zones' can only be owned a Root Admin account. Please select specific zone(s)."
@@ -167,7 +168,9 @@ def _check_url(image_format: str, url: str) -> None:
         raise errors.malformed(f"Unsupported scheme for url: {url}")
     if port not in ALLOWED_PORTS:
         raise errors.malformed("Only ports 80, 8080 and 443 are allowed")
-    if _is_local(parts.hostname or ""):
+    if not parts.hostname or parts.hostname.lower().endswith(NEVER_RESOLVED):
+        raise errors.malformed(f"Unable to resolve {parts.hostname}")
+    if _is_local(parts.hostname):
         raise errors.malformed("Illegal host specified in url")
     endings = ENDINGS.get(image_format.lower())
     if endings and not parts.path.lower().endswith(tuple(end + packed for end in endings for packed in PACKED)):
