@@ -42,7 +42,7 @@ def test_command_that_is_run(lab: Lab, params: dict[str, str], run: str) -> None
     assert sorted(result) == ["exitcode", "stderr", "stdout"]
     assert all(isinstance(value, str) for value in result.values())
     name = lab.root.listed("listRouters", "router", id=target)[0]["name"]
-    diary = lab.root.listed("listEvents", "event", type="SYSTEM.VM.DIAGNOSTICS", resourceid=target)
+    diary = lab.root.listed("listEvents", "event", type="SYSTEM.VM.DIAGNOSTICS", listall="true")
     assert {event["state"] for event in diary} == {"Scheduled", "Started", "Completed"}
     assert [what for kind, what in lab.ground.asked if kind == "diagnose"] == [f"{name} {run}"]
 
