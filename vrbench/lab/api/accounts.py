@@ -1,4 +1,4 @@
-"""Accounts, users, domains and their resource limits."""
+"""Accounts, users and domains."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from vrbench.lab.api import errors
 from vrbench.lab.api.call import Call
 from vrbench.lab.api.catalog import select
 from vrbench.lab.api.fixtures import UNLIMITED
-from vrbench.lab.api.records import Account, BuiltIn, Domain, Json
-from vrbench.lab.api.responses import owner_fields
-from vrbench.lab.api.zone import Zone
+from vrbench.lab.api.limits import used
+from vrbench.lab.api.records import Account, Domain, Json
 
 SHOWN_LIMITS = {
     "vm": "user_vm",
@@ -24,50 +23,6 @@ SHOWN_LIMITS = {
     "primarystorage": "primary_storage",
     "secondarystorage": "secondary_storage",
 }
-ROOT_DISK_GIB = 2
-
-
-def used(zone: Zone, account: Account) -> dict[str, int]:
-    """How much of each limited resource an account uses; call with the lock held."""
-    machines = [machine for machine in zone.machines if machine.account is account]
-    counted = [machine for machine in machines if machine.state not in ("Destroyed", "Expunging", "Error")]
-    return {
-        "user_vm": len(counted),
-        "public_ip": sum(address.account is account for address in zone.addresses),
-        "volume": len(machines),
-        "template": sum(template.account is account for template in zone.built_ins["template"]),
-        "network": sum(network.account is account for network in zone.networks),
-        "vpc": sum(vpc.account is account for vpc in zone.vpcs),
-        "cpu": sum(machine.offering.body["cpunumber"] for machine in counted),
-        "memory": sum(machine.offering.body["memory"] for machine in counted),
-        "primary_storage": len(machines) * ROOT_DISK_GIB,
-    }
-
-
-def check_limit(zone: Zone, account: Account, resource: str, wanted: int) -> None:
-    """Refuse what would go over an account's limit (535); call with the lock held."""
-    limit, now = account.limits[resource], used(zone, account)[resource]
-    if limit != UNLIMITED and now + wanted > limit:
-        raise errors.ApiError(
-            535,
-            f"Maximum amount of resources of Type = '{resource}', tag = 'null' for Account Name = {account.name} in "
-            f"Domain Id = {account.domain.number} is exceeded: Account Resource Limit = {limit}, Current Account "
-            f"Resource Amount = {now}, Current Account Resource Reservation = 0, Requested Resource Amount = {wanted}.",
-            errors.ALLOCATION if resource in ("network", "vpc") else errors.UNCLASSIFIED,
-        )
-
-
-def check_limits(zone: Zone, account: Account, offering: BuiltIn) -> None:
-    """Refuse a VM of this size that would go over a limit (535); call with the lock held."""
-    check_limit(zone, account, "user_vm", 1)
-    check_limit(zone, account, "cpu", offering.body["cpunumber"])
-    check_limit(zone, account, "memory", offering.body["memory"])
-
-
-def check_address_limit(zone: Zone, account: Account) -> None:
-    limit = account.limits["public_ip"]
-    if limit != UNLIMITED and used(zone, account)["public_ip"] >= limit:
-        raise errors.too_many_addresses(account.name)
 
 
 def list_accounts(call: Call) -> Json:
@@ -167,7 +122,7 @@ def list_domain_children(call: Call) -> Json:
 
 
 def _sees(call: Call, domain: Domain) -> bool:
-    return call.caller.is_root or domain is call.caller.domain
+    return call.caller.domain.holds(domain)
 
 
 def _domain_view(call: Call, domain: Domain) -> Json:
@@ -177,41 +132,7 @@ def _domain_view(call: Call, domain: Domain) -> Json:
         for name, amount in used(call.zone, account).items():
             totals[name] = totals.get(name, 0) + amount
     body = {name: value for name, value in domain.body.items() if name != "number"}
-    return body | _amounts(totals, {}) | {"hasannotations": False}
-
-
-def list_resource_limits(call: Call) -> Json:
-    account = call.owner()
-    kind = call.number("resourcetype")
-    rows = [_limit_view(account, name) for name in _limit_order(account)]
-    return call.listing("resourcelimit", [row for row in rows if kind in (None, int(row["resourcetype"]))])
-
-
-def _limit_order(account: Account) -> list[str]:
-    """Limits of the account's own first, then the defaults, as the server lists them."""
-    return [*account.limit_changes, *(name for name in account.limits if name not in account.limit_changes)]
-
-
-def _limit_view(account: Account, name: str) -> Json:
-    number = list(account.limits).index(name)
-    return {
-        **owner_fields(account),
-        "resourcetype": str(number),
-        "resourcetypename": name,
-        "max": account.limits[name],
-    }
-
-
-def update_resource_limit(call: Call) -> Json:
-    account, kind, limit = call.owner(), call.number("resourcetype"), call.number("max")
-    names = list(account.limits)
-    if kind is None or not 0 <= kind < len(names):
-        raise errors.invalid("Please specify valid resource type")
-    with call.zone.lock:
-        account.limits[names[kind]] = UNLIMITED if limit is None else limit
-        if names[kind] not in account.limit_changes:
-            account.limit_changes.append(names[kind])
-    return {"resourcelimit": _limit_view(account, names[kind])}
+    return body | _amounts(totals, domain.limits) | {"hasannotations": False}
 
 
 COMMANDS = {
@@ -220,6 +141,4 @@ COMMANDS = {
     "getUser": get_user,
     "listDomains": list_domains,
     "listDomainChildren": list_domain_children,
-    "listResourceLimits": list_resource_limits,
-    "updateResourceLimit": update_resource_limit,
 }

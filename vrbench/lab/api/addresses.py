@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from vrbench.lab.api import errors, tags
-from vrbench.lab.api.accounts import check_address_limit
 from vrbench.lab.api.address_view import address_view
 from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.errors import ApiError
 from vrbench.lab.api.filters import fits
 from vrbench.lab.api.fixtures import UNLIMITED, load
 from vrbench.lab.api.implement import assign
+from vrbench.lab.api.limits import check_address_limit
 from vrbench.lab.api.records import Account, Address, Json, Network, Vpc
 from vrbench.lab.api.router_view import fixed
 from vrbench.lab.api.ruleset import reprogram

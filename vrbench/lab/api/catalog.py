@@ -32,16 +32,18 @@ def select(call: Call, rows: Iterable[Json], **same: str) -> list[Json]:
     """The rows that a list call's filters leave; ``same`` maps a parameter to the field it must equal."""
     fields = {"id": "id", "name": "name", **same}
     kept = [row for row in rows if all(_equals(call, param, row.get(name)) for param, name in fields.items())]
-    keyword = (call.text("keyword") or "").lower()
-    return [row for row in kept if keyword in str(row.get("name", "")).lower()]
+    keyword, ids = (call.text("keyword") or "").lower(), call.items("ids")
+    kept = [row for row in kept if not ids or row.get("id") in ids]
+    return [row for row in kept if keyword in f"{row.get('name', '')} {row.get('displaytext', '')}".lower()]
 
 
 def _equals(call: Call, param: str, value: object) -> bool:
     wanted = call.text(param)
     if wanted is None or wanted == "":
         return True
-    shown = str(value).lower() if isinstance(value, bool) else str(value)
-    return wanted.lower() == shown.lower()
+    if isinstance(value, bool):
+        return call.flag(param) == value
+    return wanted.lower() == str(value).lower()
 
 
 def without(row: Json, names: Iterable[str]) -> Json:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from vrbench.lab.api import errors, events, keys, templates, userdata
-from vrbench.lab.api.accounts import check_limits
 from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.errors import ApiError
+from vrbench.lab.api.limits import check_limits
 from vrbench.lab.api.machine_power import start
 from vrbench.lab.api.machine_view import machine_view
 from vrbench.lab.api.records import Account, BuiltIn, Json, KeyPair, Machine, Network

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vrbench.lab.api import deploy, errors
-from vrbench.lab.api.accounts import check_limits
 from vrbench.lab.api.call import Call, Task
+from vrbench.lab.api.limits import check_limits
 from vrbench.lab.api.machine_list import DEAD, list_machines, may_expunge
 from vrbench.lab.api.machine_power import expunge, set_state, start, stop
 from vrbench.lab.api.machine_view import EXPUNGED, machine_view, nic_view

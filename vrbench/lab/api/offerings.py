@@ -8,6 +8,7 @@ from vrbench.lab.api import errors
 from vrbench.lab.api.call import Call
 from vrbench.lab.api.catalog import bodies, select
 from vrbench.lab.api.fixtures import load
+from vrbench.lab.api.network_list import wanted_services
 from vrbench.lab.api.records import BuiltIn, Json
 from vrbench.lab.api.responses import stamp
 from vrbench.lab.api.zone import new_id
@@ -55,13 +56,21 @@ def delete_service_offering(call: Call) -> Json:
 def list_network_offerings(call: Call) -> Json:
     rows = select(
         call, bodies(call, "networkoffering"), guestiptype="guestiptype", state="state", forvpc="forvpc",
-        isdefault="isdefault", traffictype="traffictype", availability="availability",
+        isdefault="isdefault", traffictype="traffictype", availability="availability", specifyvlan="specifyvlan",
+        specifyipranges="specifyipranges", displaytext="displaytext",
     )  # fmt: skip
-    wanted = set(call.items("supportedservices"))
-    rows = [row for row in rows if wanted <= {service["name"] for service in row["service"]}]
-    if call.flag("sourcenatsupported"):
-        rows = [row for row in rows if "SourceNat" in {service["name"] for service in row["service"]}]
+    wanted = wanted_services(call)
+    rows = [row for row in rows if wanted <= _services_of(row)]
+    if call.text("sourcenatsupported"):
+        rows = [row for row in rows if ("sourcenat" in _services_of(row)) == call.flag("sourcenatsupported")]
+    if call.flag("istagged"):
+        rows = []  # none has tags
     return call.listing("networkoffering", rows)
+
+
+def _services_of(row: Json) -> set[str]:
+    """An offering's services in lower case."""
+    return {service["name"].lower() for service in row["service"]}
 
 
 def create_network_offering(call: Call) -> Json:

@@ -36,6 +36,7 @@ class BuiltIn(Entity):
 @dataclass(slots=True, kw_only=True, eq=False)
 class Domain(Entity):
     body: Json
+    limits: dict[str, int] = field(default_factory=dict)  # of all its accounts together, by resource type
 
     @property
     def name(self) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from vrbench.lab.api import errors
-from vrbench.lab.api.accounts import check_limit
 from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.catalog import select, without
+from vrbench.lab.api.limits import check_limit
 from vrbench.lab.api.records import Account, BuiltIn, Json
 from vrbench.lab.api.responses import owner_fields, stamp
 from vrbench.lab.api.zone import Zone, new_id

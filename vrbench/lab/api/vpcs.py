@@ -5,13 +5,13 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 
 from vrbench.lab.api import errors, tags
-from vrbench.lab.api.accounts import check_address_limit, check_limit
 from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.changes import updating, use_source_nat
 from vrbench.lab.api.design import PAIRED, strategy
 from vrbench.lab.api.errors import ApiError
 from vrbench.lab.api.filters import fits
 from vrbench.lab.api.implement import assign, bring_up_lost_routers, patch_routers, remove_routers, take_source_nat
+from vrbench.lab.api.limits import check_address_limit, check_limit
 from vrbench.lab.api.network_list import wanted_services
 from vrbench.lab.api.network_params import check_private, domain_name, resolvers
 from vrbench.lab.api.records import BuiltIn, Json, Vpc
