@@ -105,6 +105,8 @@ def test_root_volumes(lab: Lab) -> None:
     pools = {row["id"]: row["name"] for row in lab.root.listed("listStoragePools", "storagepool")}
     assert pools[shown["storageid"]] == shown["storage"]
     assert lab.root.listed("listVolumes", "volume", storageid=shown["storageid"], listall="true") == [shown]
+    there = lab.root.listed("listVirtualMachines", "virtualmachine", storageid=shown["storageid"], listall="true")
+    assert [row["id"] for row in there] == [machine["id"]]
     lab.root.result("destroyVirtualMachine", id=machine["id"], expunge="true")
     assert [row["id"] for row in lab.user.listed("listVolumes", "volume")] == [second["id"]]
     assert lab.user("listVolumes", virtualmachineid=machine["id"]) == {}

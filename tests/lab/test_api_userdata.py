@@ -53,6 +53,10 @@ def test_deployed_by_its_id(lab: Lab) -> None:
     assert [vm.user_data for vm in lab.ground.machines] == [SCRIPT]
     shown = {name: machine[name] for name in machine if name.startswith("userdata")}
     assert shown == {"userdataid": kept, "userdataname": "setup", "userdatadetails": "{who=me}"}
+    [listed] = lab.user.listed("listVirtualMachines", "virtualmachine", userdataid=kept, userdata="true")
+    assert (listed["id"], listed["userdata"]) == (machine["id"], CONTENT)
+    other = registered(lab.user, "other", "b3RoZXI=")
+    assert lab.user("listVirtualMachines", userdataid=other) == {}
     in_use = "Userdata setup cannot be removed as it is being used by some instances"
     assert refusal(lab.root, "deleteUserData", id=kept) == (530, in_use)
     code, text = refusal(lab.user, "deleteUserData", id=kept)

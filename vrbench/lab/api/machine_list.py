@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+
 from vrbench.lab.api import errors, tags
 from vrbench.lab.api.call import Call
 from vrbench.lab.api.catalog import user_may_expunge
+from vrbench.lab.api.facilities import pool_of
 from vrbench.lab.api.filters import fits
 from vrbench.lab.api.machine_view import STATS, machine_view
 from vrbench.lab.api.records import Json, Machine
@@ -31,7 +34,6 @@ NEVER = (
     "groupid",
     "isoid",
     "securitygroupid",
-    "storageid",
 )
 
 
@@ -40,8 +42,15 @@ def list_machines(call: Call) -> Json:
     if call.text("id") and call.items("ids"):
         raise errors.invalid("Specify either id or ids but not both parameters")
     chosen = [machine for machine in call.zone.machines if mine(machine.account) and _matches(call, machine)]
-    rows = [machine_view(call.zone, machine, call.caller.is_root) for machine in chosen]
+    rows = [machine_view(call.zone, machine, call.caller.is_root) | _user_data(call, machine) for machine in chosen]
     return call.listing("virtualmachine", [_reduced(row, groups) for row in rows])
+
+
+def _user_data(call: Call, machine: Machine) -> Json:
+    """Only for who asks for it."""
+    if not call.flag("userdata") or not machine.user_data:
+        return {}
+    return {"userdata": base64.b64encode(machine.user_data).decode()}
 
 
 def may_expunge(call: Call) -> bool:
@@ -80,6 +89,8 @@ def _matches(call: Call, machine: Machine) -> bool:
         "clusterid": host.get("clusterid"),
         "keypair": machine.keypairs[0] if machine.keypairs else None,
         "vpcid": network.vpc.uuid if network.vpc else None,
+        "userdataid": machine.registered.uuid if machine.registered else None,
+        "storageid": pool_of(host)["id"] if host else None,
         "userid": str(account.user["id"]),
         "hypervisor": "Simulator",
     }
