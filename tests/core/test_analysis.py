@@ -86,6 +86,12 @@ def test_facts_become_caveats(change: dict[str, object], kind: CaveatKind, verdi
         ({"control": "RRLL" + UP[4:]}, CaveatKind.CONTROL_LOSSY, Verdict.VALID),
         ({"syn": OUT[:30] + "LL" + OUT[32:]}, CaveatKind.RELAPSED, Verdict.VALID),
         ({"persistent": "R" * 15 + "L" * 24 + "R"}, CaveatKind.FLOWS_DIFFER, Verdict.VALID),
+        ({"syn": OUT[:25] + "L" * 11 + "RRRR"}, CaveatKind.PATH_ASYMMETRIC, Verdict.VALID),
+        (
+            {"fresh": UP, "persistent": UP, "syn": OUT[:25] + "LLLLL" + OUT[30:]},
+            CaveatKind.PATH_ASYMMETRIC,
+            Verdict.VALID,
+        ),
         ({"fresh": OUT[:26] + "s" + OUT[27:]}, CaveatKind.SLOTS_SKIPPED, Verdict.VALID),
         ({"fresh": OUT[:10] + "s" * 20 + OUT[30:]}, CaveatKind.SLOTS_SKIPPED, Verdict.UNKNOWN),
     ],
@@ -95,6 +101,15 @@ def test_samples_become_caveats(streams: dict[str, str], kind: CaveatKind, verdi
     _, found, kinds = trial(**streams)  # type: ignore[arg-type]  # keys are stream names
     assert kind in kinds  # type: ignore[operator]
     assert found is verdict
+
+
+def test_directions_that_recover_within_what_can_be_told_are_symmetric() -> None:
+    """A threshold and two intervals apart says nothing yet; what is said names both directions."""
+    _, _, kinds = trial(syn=OUT[:25] + "L" * 9 + "R" * 6)
+    assert CaveatKind.PATH_ASYMMETRIC not in kinds  # type: ignore[operator]
+    result, _, _ = trial(syn="R" * 15 + "L" * 25)
+    (said,) = [c.detail for c in result.caveats if c.kind is CaveatKind.PATH_ASYMMETRIC]  # type: ignore[attr-defined]
+    assert said == "egress after 1.5 s, ingress not seen to"
 
 
 def test_one_answer_for_a_gateway_is_no_second_router() -> None:

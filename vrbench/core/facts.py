@@ -28,6 +28,7 @@ class CaveatKind(StrEnum):
     CLOCKS_UNALIGNED = "clocks-unaligned"
     RELAPSED = "relapsed"
     FLOWS_DIFFER = "flows-differ"
+    PATH_ASYMMETRIC = "path-asymmetric"
     PROBER_FAILED = "prober-failed"
     PROBER_STALLED = "prober-stalled"
     INTERRUPTED = "interrupted"
@@ -58,6 +59,7 @@ WORDING = {
     CaveatKind.CLOCKS_UNALIGNED: "a guest's clock could not be aligned with the harness's to better than 50 ms",
     CaveatKind.RELAPSED: "some streams went down again after they had recovered; all windows are counted",
     CaveatKind.FLOWS_DIFFER: "old and new flows recovered at different times; see them apart",
+    CaveatKind.PATH_ASYMMETRIC: "one direction worked again before the other: see egress and ingress apart",
     CaveatKind.PROBER_FAILED: "one of the harness's own probers ended early",
     CaveatKind.PROBER_STALLED: "a prober sent nothing for a second or more of an outage: its machine may be at fault",
     CaveatKind.INTERRUPTED: "the trial was interrupted",

@@ -6,6 +6,7 @@ cloud did not do what was asked). UNKNOWN: the figures are of the operation but 
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -153,6 +154,7 @@ def _of_the_streams(streams: Sequence[StreamResult], method: Method) -> Iterator
     if flapped:
         yield Caveat(CaveatKind.FLAPPING, _names(flapped))
     yield from _of_the_flows(measured, method)
+    yield from _of_the_directions(measured, method)
 
 
 def _of_the_controls(streams: Sequence[StreamResult], measured: Sequence[StreamResult]) -> Iterator[Caveat]:
@@ -183,13 +185,28 @@ def _of_the_flows(measured: Sequence[StreamResult], method: Method) -> Iterator[
     differ = []
     for old in (s for s in measured if s.stream.flow == "persistent"):
         new = fresh.get(old.node)
-        if new is None or old.recovered_s == new.recovered_s:
-            continue
-        # A flow that was never seen down recovered at once.
-        if abs((old.recovered_s or 0.0) - (new.recovered_s or 0.0)) > method.threshold_s + 2 * method.interval_s:
+        if new is not None and _apart(old.recovered_s, new.recovered_s, method):
             differ.append(old.node)
     if differ:
         yield Caveat(CaveatKind.FLOWS_DIFFER, _names(differ))
+
+
+def _of_the_directions(measured: Sequence[StreamResult], method: Method) -> Iterator[Caveat]:
+    """All new flows out and all new flows in, when they recovered more than bounds and a threshold apart."""
+    out, into = (
+        [s.recovered_s or 0.0 for s in measured if (s.stream.direction, s.stream.flow) == which]
+        for which in ((Direction.EGRESS, "fresh"), (Direction.INGRESS, "syn"))
+    )
+    if out and into and _apart(max(out), max(into), method):
+        ends = zip(("egress", "ingress"), (max(out), max(into)), strict=True)
+        told = [f"{name} {'not seen to' if math.isinf(s) else f'after {s:.1f} s'}" for name, s in ends]
+        yield Caveat(CaveatKind.PATH_ASYMMETRIC, ", ".join(told))
+
+
+def _apart(one_s: float | None, other_s: float | None, method: Method) -> bool:
+    """Whether two recoveries differ by more than bounds and a threshold; what never was down recovered at once."""
+    one, other = one_s or 0.0, other_s or 0.0
+    return one != other and abs(one - other) > method.threshold_s + 2 * method.interval_s
 
 
 def _overlap(control: OutageWindow, outages: Iterable[OutageWindow]) -> bool:
