@@ -12,9 +12,12 @@ from vrbench.lab.api.settings import ZoneSettings
 
 OF_ADMINISTRATORS = {
     "Capacity", "DedicatedClusters", "DedicatedHosts", "DedicatedPods", "DedicatedZones", "InternalLoadBalancerVMs",
-    "PortableIpRanges", "SecondaryStagingStores", "StorageNetworkIpRange", "UsageRecords",
+    "HostTags", "PortableIpRanges", "SecondaryStagingStores", "StorageTags", "StorageNetworkIpRange", "UsageRecords",
 }  # fmt: skip
-NEEDED = {"UsageRecords": {"startdate": "2026-01-01", "enddate": "2026-01-02"}}
+NEEDED = {
+    "UsageRecords": {"startdate": "2026-01-01", "enddate": "2026-01-02"},
+    "ResourceDetails": {"resourcetype": "uservm"},
+}
 NOBODYS = "00000000-0000-4000-8000-000000000000"
 
 
@@ -32,7 +35,7 @@ def test_nothing_of_a_kind(lab: Lab, kind: str) -> None:
         200,
         {f"{command.lower()}response": {}},
     )
-    status, answer = lab.user.raw(command, {})
+    status, answer = lab.user.raw(command, NEEDED.get(kind, {}))
     wanted = (432, "errorresponse") if kind in OF_ADMINISTRATORS else (200, f"{command.lower()}response")
     assert (status, next(iter(answer))) == wanted
 
@@ -90,6 +93,10 @@ def test_what_everybody_may_look_at(lab: Lab) -> None:
     assert [row["id"] for row in lab.user.listed("listRegions", "region")] == [1]
     assert {row["name"] for row in lab.user.listed("listOsCategories", "oscategory")} == {"Debian", "CentOS"}
     assert {"type": "host anti-affinity"} in lab.user.listed("listAffinityGroupTypes", "affinityGroupType")
+    assert {"name": "NETWORK.RESTART"} in lab.user.listed("listEventTypes", "eventtype")
+    elements = lab.domadmin.listed("listVirtualRouterElements", "virtualrouterelement", enabled="true")
+    providers = lab.root.listed("listNetworkServiceProviders", "networkserviceprovider")
+    assert {row["nspid"] for row in elements} == {row["id"] for row in providers}
     assert lab.user("quotaIsEnabled") == {"isenabled": {"isenabled": False}}
 
 

@@ -6,13 +6,14 @@ from vrbench.lab.api.call import Call
 from vrbench.lab.api.records import Json
 
 KINDS = (
-    "AutoScalePolicies", "AutoScaleVmGroups", "AutoScaleVmProfiles", "AffinityGroups", "Annotations", "Backups",
-    "BackupOfferings", "Buckets", "Capacity", "Conditions", "DedicatedClusters", "DedicatedHosts", "DedicatedPods",
-    "DedicatedZones", "GlobalLoadBalancerRules", "InstanceGroups", "InternalLoadBalancerVMs", "Ipv6FirewallRules",
-    "Isos", "KubernetesClusters", "KubernetesSupportedVersions", "LdapConfigurations",
-    "LoadBalancers", "ObjectStoragePools", "PortableIpRanges", "PrivateGateways", "ProjectInvitations", "Projects",
-    "RemoteAccessVpns", "SecondaryStagingStores", "Snapshots", "SslCerts", "StaticRoutes", "StorageNetworkIpRange",
-    "UsageRecords", "VMSnapshot", "VpnConnections", "VpnCustomerGateways", "VpnGateways", "VpnUsers", "Webhooks",
+    "AffinityGroups", "Annotations", "AutoScalePolicies", "AutoScaleVmGroups", "AutoScaleVmProfiles",
+    "BackupOfferings", "Backups", "Buckets", "Capacity", "Conditions", "DedicatedClusters", "DedicatedHosts",
+    "DedicatedPods", "DedicatedZones", "GlobalLoadBalancerRules", "HostTags", "InstanceGroups",
+    "InternalLoadBalancerVMs", "Ipv6FirewallRules", "Isos", "KubernetesClusters", "KubernetesSupportedVersions",
+    "LdapConfigurations", "LoadBalancers", "ObjectStoragePools", "PortableIpRanges", "PrivateGateways",
+    "ProjectInvitations", "Projects", "RemoteAccessVpns", "ResourceDetails", "SecondaryStagingStores", "Snapshots",
+    "SslCerts", "StaticRoutes", "StorageNetworkIpRange", "StorageTags", "UsageRecords", "VMSnapshot",
+    "VpnConnections", "VpnCustomerGateways", "VpnGateways", "VpnUsers", "Webhooks",
 )  # fmt: skip
 
 

@@ -218,4 +218,11 @@ def event_view(event: Event) -> Json:
     return {key: value for key, value in body.items() if value is not None}
 
 
-COMMANDS = {"listEvents": list_events}
+def list_event_types(call: Call) -> Json:
+    """listEventTypes: those that this diary can have."""
+    fixed = (ROUTER_STOP, VLAN_ASSIGN, DEFAULT_FIREWALL, VOLUME_CREATE, VOLUME_DESTROY)
+    names = sorted({kind.type for kind in (*KINDS.values(), *fixed)})
+    return call.listing("eventtype", [{"name": name} for name in names])
+
+
+COMMANDS = {"listEvents": list_events, "listEventTypes": list_event_types}

@@ -116,6 +116,15 @@ def list_service_providers(call: Call) -> Json:
     return call.listing("networkserviceprovider", select(call, rows, **same))
 
 
+def list_router_elements(call: Call) -> Json:
+    """listVirtualRouterElements: one for each provider that is the virtual router."""
+    rows = [
+        {"id": stable_id("element", name), "nspid": stable_id("service-provider", name), "enabled": True}
+        for name in ("VirtualRouter", "VpcVirtualRouter")
+    ]
+    return call.listing("virtualrouterelement", select(call, rows, nspid="nspid", enabled="enabled"))
+
+
 def list_network_services(call: Call) -> Json:
     """listSupportedNetworkServices: each with who provides it, outside VPCs and in them."""
     data = load("zone.json")
@@ -192,6 +201,7 @@ COMMANDS = {
     "listPhysicalNetworks": list_physical_networks,
     "listTrafficTypes": list_traffic_types,
     "listNetworkServiceProviders": list_service_providers,
+    "listVirtualRouterElements": list_router_elements,
     "listSupportedNetworkServices": list_network_services,
     "listSecurityGroups": list_security_groups,
     "listRegions": list_regions,
