@@ -173,3 +173,24 @@ def test_zones_by_ids(lab: Lab) -> None:
     [zone] = lab.user.listed("listZones", "zone")
     assert lab.user("listZones", ids=zone["id"])["count"] == 1
     assert lab.user("listZones", ids="00000000-0000-0000-0000-000000000000") == {}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"guestiptype": "Round"}, {"traffictype": "Heavy"}, {"serviceproviderlist[0].service": "Dns"}],
+)
+def test_wrong_offerings(lab: Lab, wrong: Body) -> None:
+    named = {"name": "o", "displaytext": "o", "guestiptype": "Isolated", "traffictype": "GUEST"}
+    assert lab.root.refused("createNetworkOffering", **named | wrong) == (431, 4350)
+
+
+def test_bug_is_an_answer(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody thought of is the server's internal error, and no lost connection."""
+
+    def broken(*_: object) -> None:
+        raise KeyError("nobody thought of this")
+
+    monkeypatch.setattr("vrbench.lab.api.catalog.select", broken)
+    assert lab.user.refused("listZones") == (530, 9999)
+    monkeypatch.undo()
+    assert lab.user("listZones")["count"] == 1

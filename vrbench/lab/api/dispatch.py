@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -45,8 +46,10 @@ from vrbench.lab.api.records import Account, Json
 from vrbench.lab.api.responses import Reply, encode
 from vrbench.lab.api.sessions import COOKIE, Sessions
 from vrbench.lab.api.signature import is_valid
-from vrbench.lab.api.zone import Zone, new_id
+from vrbench.lab.api.zone import Stopping, Zone, new_id
 from vrbench.lab.ground import GroundError
+
+log = logging.getLogger(__name__)
 
 Handler = Callable[[Call], Json | Task]
 
@@ -178,6 +181,13 @@ class Dispatcher:
         except ApiError as error:
             events.record_refusal(call, error)
             raise
+        except Stopping:
+            raise
+        except Exception as error:  # a bug of ours is an answer, as on the server; the traceback is in the log
+            log.exception("%s failed unexpectedly", shape.name)
+            raise errors.internal(
+                "Internal error executing command, please contact your system administrator"
+            ) from error
         if isinstance(done, Task):
             return self._jobs.submit(call, done)
         return done

@@ -17,6 +17,8 @@ CAPABLE = {
     "StaticNat": {"ElasticIp": "false", "AssociatePublicIP": "false"},
     "Lb": {"SupportedLBIsolation": "shared", "ElasticLb": "false", "InlineMode": "false", "VmAutoScaling": "false"},
 }
+GUEST_TYPES = ("isolated", "shared", "l2")
+TRAFFIC_TYPES = ("public", "management", "control", "guest", "vlan", "storage")
 SERVICE_ORDER = ("SourceNat", "Dns", "Vpn", "PortForwarding", "Firewall", "UserData", "StaticNat", "Lb", "Dhcp")
 
 
@@ -78,6 +80,10 @@ def create_network_offering(call: Call) -> Json:
     zone = call.zone
     name = call.required("name")
     policy = call.text("egressdefaultpolicy")
+    if (call.text("guestiptype") or "Isolated").lower() not in GUEST_TYPES:
+        raise errors.invalid("Invalid guest type; can have Shared, Isolated and L2 types only")
+    if (call.text("traffictype") or "Guest").lower() not in TRAFFIC_TYPES:
+        raise errors.invalid(f"Invalid value for traffictype. Supported traffic types: {', '.join(TRAFFIC_TYPES)}")
     body = dict(load("zone.json")["networkoffering"][0]) | {
         "id": new_id(),
         "name": name,
@@ -100,7 +106,10 @@ def create_network_offering(call: Call) -> Json:
 
 
 def _services(call: Call) -> list[Json]:
-    providers = {row["service"]: row["provider"] for row in call.entries("serviceproviderlist")}
+    entries = call.entries("serviceproviderlist")
+    if any(not row.get("service") or not row.get("provider") for row in entries):
+        raise errors.invalid("Invalid service provider: both the service and its provider must be named")
+    providers = {row["service"]: row["provider"] for row in entries}
     asked = set(call.items("supportedservices")) | set(providers)
     redundant = any(
         row.get("capabilitytype") == "RedundantRouter" and row.get("capabilityvalue", "").lower() == "true"
