@@ -177,6 +177,7 @@ def match(
     result: StreamResult, outages: Sequence[KnownOutage], alignment_s: float
 ) -> tuple[list[Comparison], list[OutageWindow]]:
     """Each outage with the sum of the windows that it explains, and the windows that none explains."""
+    outages = _bridged(result.outages, outages)
     explained: dict[int, list[OutageWindow]] = {n: [] for n in range(len(outages))}
     left = []
     for window in (*result.baseline_windows, *result.windows):
@@ -189,6 +190,17 @@ def match(
             left.append(window)
     gaps = [s.due_s for s in result.samples if s.sent_s is None]
     return [_compare(o, result, explained[n], gaps) for n, o in enumerate(outages)], left
+
+
+def _bridged(windows: Sequence[OutageWindow], outages: Sequence[KnownOutage]) -> list[KnownOutage]:
+    """Outages of which one window reaches into two are one: the answer after the first came only after the second."""
+    found: list[KnownOutage] = []
+    for outage in outages:
+        if found and any(w.start_s < found[-1].end_s and outage.start_s < w.start_s + _length_s(w) for w in windows):
+            found[-1] = replace(found[-1], pieces=(*found[-1].pieces, *outage.pieces))
+        else:
+            found.append(outage)
+    return found
 
 
 def _compare(
