@@ -165,3 +165,23 @@ def test_an_injected_outage_takes_tiers_as_it_takes_an_isolated_network() -> Non
             assert seen(vpc) == {"web out", "data out", "in"}
 
     in_box(whole)
+
+
+def test_forwarding_in_a_vpc_may_be_for_some_sources_only() -> None:
+    """A rule with a list of CIDRs leads nobody else in; it shows the list."""
+
+    def scene(zone: Zone) -> None:
+        with served_on(zone) as lab:
+            vpc = build_vpc(lab, "Default VPC offering")
+            [old] = lab.root.listed("listPortForwardingRules", "portforwardingrule")
+            lab.root.result("deletePortForwardingRule", id=old["id"])
+            same = {name: old[name] for name in ("ipaddressid", "virtualmachineid", "networkid", "protocol")}
+            ports = {"publicport": 22, "privateport": 22, "cidrlist": "203.0.113.0/24"}
+            rule = lab.root.result("createPortForwardingRule", **same, **ports)["portforwardingrule"]
+            assert rule["cidrlist"] == "203.0.113.0/24"
+            assert not connects("upstream", vpc.public_ip, 22)
+            lab.root.result("deletePortForwardingRule", id=rule["id"])
+            lab.root.result("createPortForwardingRule", **same, **ports | {"cidrlist": "198.51.100.0/24"})
+            assert wait_until(lambda: connects("upstream", vpc.public_ip, 22))
+
+    in_box(scene)

@@ -119,6 +119,7 @@ class PortForward:
     public_ports: tuple[int, int]
     guest_ip: str
     guest_ports: tuple[int, int]
+    cidrs: tuple[str, ...] = ()  # sources; empty = any
 
 
 @dataclass(frozen=True, slots=True)

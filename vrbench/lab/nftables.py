@@ -202,9 +202,10 @@ def _translate_in(rules: RuleSet) -> Iterator[str]:
     for public_ip, guest_ip in rules.static_nat:
         yield f"iifgroup {PUBLIC_GROUP} ip daddr {public_ip} dnat to {guest_ip}"
     for forward in rules.port_forwards:
-        ports = _ports(forward.public_ports)
-        match = f"iifgroup {PUBLIC_GROUP} ip daddr {forward.public_ip} {forward.protocol} dport {ports}"
-        yield f"{match} dnat to {_target(forward)}"
+        if (sources := _addresses("saddr", forward.cidrs)) is not None:
+            match = f"iifgroup {PUBLIC_GROUP} ip daddr {forward.public_ip}"
+            ports = f"{forward.protocol} dport {_ports(forward.public_ports)}"
+            yield _join(match, sources, ports, f"dnat to {_target(forward)}")
     for balance in rules.balanced:
         if (sources := _addresses("saddr", balance.cidrs)) is not None:
             match = f"iifgroup {PUBLIC_GROUP} ip daddr {balance.public_ip}"

@@ -49,7 +49,7 @@ def forwarding_view(zone: Zone, rule: Rule, as_root: bool) -> Json:
         body |= {"ipaddressid": rule.address.uuid, "ipaddress": rule.address.ip}
     return body | {
         "state": rule.state,
-        "cidrlist": "",
+        "cidrlist": ",".join(rule.cidrs),
         "tags": tags.shown(zone, rule.uuid),
         "vmguestip": rule.guest_ip,
         "networkid": rule.network.uuid,

@@ -13,7 +13,7 @@ from vrbench.lab.api.filters import fits
 from vrbench.lab.api.networks import GONE as NETWORK_GONE
 from vrbench.lab.api.records import Address, Json, Machine, Network, Rule
 from vrbench.lab.api.rule_conflicts import refuse_conflict
-from vrbench.lab.api.rule_params import cidrs, icmp, port_range, ports, protocol
+from vrbench.lab.api.rule_params import cidrs, icmp, is_cidr, port_range, ports, protocol
 from vrbench.lab.api.rule_view import firewall_view, forwarding_view
 from vrbench.lab.api.ruleset import reprogram
 from vrbench.lab.api.zone import Zone, new_id
@@ -83,6 +83,10 @@ def _sources(call: Call, network: Network) -> tuple[str, ...]:
 
 
 def create_port_forwarding(call: Call) -> Task:
+    sources = call.items("cidrlist")
+    for cidr in sources:
+        if not is_cidr(cidr):
+            raise errors.invalid(f"The given source CIDR [{cidr}] is invalid")
     address = own_address(call, "ipaddressid")
     opens = _opens(call, address)
     machine = call.target("virtualmachineid", Machine, "Unable to create port forwarding rule, invalid vm id {id}")
@@ -108,6 +112,7 @@ def create_port_forwarding(call: Call) -> Task:
         private_ports=private,
         machine=machine,
         guest_ip=machine.nic.ip,
+        cidrs=sources if address.vpc is not None else (),  # elsewhere the firewall says who may
     )
     companion = opening(rule) if opens else None
     return creation(call, rule, "portforwardingrule", forwarding_view, companion)

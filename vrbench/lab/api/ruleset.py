@@ -75,6 +75,7 @@ def _forward(rule: Rule) -> PortForward:
         public_ports=public,
         guest_ip=rule.guest_ip,
         guest_ports=rule.private_ports or public,
+        cidrs=rule.cidrs,
     )
 
 
