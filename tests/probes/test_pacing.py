@@ -29,6 +29,9 @@ class Slow(engine.Prober):
     def drain(self) -> None:
         pass
 
+    def settled(self) -> bool:
+        return True
+
     def wait(self, until_ns: int) -> None:
         self.now = max(self.now, until_ns)
 

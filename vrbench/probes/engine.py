@@ -14,6 +14,7 @@ looks. Where nobody can say when something happened, because the prober was held
 # Runs in guests on Python 3.6 as well: what pyupgrade would rewrite does not exist there.
 # ruff: noqa: UP006, UP035, UP045
 
+import abc
 import array
 import gc
 import heapq
@@ -149,7 +150,7 @@ def attach_filter(sock: socket.socket, program: List[Tuple[int, int, int, int]])
     sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(program), code.buffer_info()[0]))
 
 
-class Prober:
+class Prober(abc.ABC):
     """What ``pace`` drives: sends a slot of a stream and logs what comes back."""
 
     log: Log
@@ -157,20 +158,21 @@ class Prober:
     stamped = True  # the kernel notes when answers arrive, so reading them may wait
     held_ns = HELD_NS
 
+    @abc.abstractmethod
     def send(self, stream: int, slot: int) -> None:
-        raise NotImplementedError
+        """Send a slot's probe, and log it."""
 
+    @abc.abstractmethod
     def drain(self) -> None:
         """Log every answer that is there, without waiting."""
-        raise NotImplementedError
 
     def remarks(self) -> Dict[str, Any]:
         """What the header of the log is to say beside the method."""
         return {}
 
+    @abc.abstractmethod
     def settled(self) -> bool:
         """Whether the last probe of every stream has been answered."""
-        raise NotImplementedError
 
     def wait(self, until_ns: int) -> None:
         """Sleep until ``until_ns``; may return early."""
