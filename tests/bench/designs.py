@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.cli.zone import ROOT, VRBENCH
+from vrbench.cli.exits import Exit
 from vrbench.core.model import Direction, Verdict
 from vrbench.core.profile import STRATEGIES
 from vrbench.core.results import Run
@@ -71,7 +72,8 @@ def measure(design: str, asked: argparse.Namespace, reports: Path) -> Run:
     paths = run_paths(reports)
     if not paths:
         sys.exit(f"{design}: {done.stderr}")
-    print(f"{design}: exit code {done.returncode}", file=sys.stderr, flush=True)
+    why = f": {done.stderr.strip().splitlines()[-1]}" if done.returncode > Exit.NOT_VALID else ""
+    print(f"{design}: exit code {done.returncode}{why}", file=sys.stderr, flush=True)
     return load_run(paths[0])
 
 
