@@ -3,8 +3,8 @@
     python -m tests.bench.designs [--trials 10] [--time-scale 1] [--vms 4] [--at-once 6] [--save reports/reference]
 
 Each design is measured by ``vrbench run lab-parallel`` with another strategy, in a lab of its own, so many at once (a
-restart mostly waits). Prints the table in Markdown; ``--save`` writes it as designs.csv as well. Lab figures show
-mechanisms, not the speed of CloudStack.
+restart mostly waits). Prints the table in Markdown; ``--save`` writes it as designs.csv as well, over what was measured
+of these designs before. Lab figures show mechanisms, not the speed of CloudStack.
 """
 
 from __future__ import annotations
@@ -119,11 +119,17 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def save(rows: Sequence[Row], path: Path) -> None:
+    """Write the rows; designs that were not measured this time keep those of an earlier time."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    kept: dict[str, dict[str, str] | Row] = {}
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            kept = {row["design"]: row for row in csv.DictReader(file)}
+    kept |= {str(row["design"]): row for row in rows}
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(kept[design] for design in STRATEGIES if design in kept)
 
 
 if __name__ == "__main__":
