@@ -9,13 +9,16 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from vrbench.core.calibration import Calibration, calibrate
 from vrbench.core.injections import SHORTEST_S, Fault, KnownOutage, Piece
 from vrbench.core.model import Direction, OutageWindow, Outcome, Sample, Stream
+from vrbench.core.outcomes import CODES, Stage
 from vrbench.core.results import StreamResult
+from vrbench.core.samples import Samples
 from vrbench.core.windows import Downtime, find_windows
 from vrbench.report.calibration import COLUMNS, calibration_report, comparison_rows, verdict
 
@@ -78,7 +81,7 @@ def probed(of: Stream, seen: Sequence[KnownOutage], phase: float, skipped: range
 def result(of: Stream, samples: Sequence[Sample], windows: Windows = true_windows) -> StreamResult:
     """A stream's figures as analysis makes them."""
     found = tuple(windows(samples))
-    return StreamResult("vm1", of, tuple(samples), found, (), Downtime.total(found), 0.0, RTT_S, True)
+    return StreamResult("vm1", of, samples, found, (), Downtime.total(found), 0.0, RTT_S, True)
 
 
 def calibrated(of: Stream, known: Sequence[KnownOutage], windows: Windows = true_windows) -> Calibration:
@@ -350,6 +353,21 @@ def test_a_banner_that_was_being_served_is_sshds_matter() -> None:
     first = int((outages([0.5])[0].start_s + 2) * 10)
     served = banner_and_syn(range(first - 1, first))
     assert (served.total.slow, served.good) == (1, True)
+
+
+@pytest.mark.parametrize(("stages", "false", "slow"), [((Stage.LATE,) * 2, 0, 1), ((Stage.LATE, Stage.BEGUN), 1, 0)])
+def test_banners_that_came_late_are_no_false_window(stages: tuple[Stage, ...], false: int, slow: int) -> None:
+    """The path was up, even where nobody probed it at the time; one that never came is another matter."""
+    banner, count = stream("ingress", interval_s=0.1, flow="banner"), 40
+    outcomes, reached = bytearray(count), bytearray(count)
+    for place, stage in enumerate(stages, 20):
+        outcomes[place], reached[place] = CODES[Outcome.LOST], stage
+    due_ns = np.arange(count, dtype=np.int64) * 100_000_000
+    samples = Samples(
+        bytes(outcomes), due_ns, np.full(count, 1_000_000, np.int64), interval_ns=100_000_000, stages=bytes(reached)
+    )
+    made = calibrate([result(banner, samples)], [], {banner.name: "vm1"}, 0.0)
+    assert (made.false, made.slow, made.good) == (false, slow, not false)
 
 
 def test_an_edge_without_probes_has_bounds_but_no_error() -> None:

@@ -17,10 +17,10 @@ assumption (between two lost probes next to each other the path was down), so it
 moment down to the last. How often it claims more than was down is counted (``over``). The estimate stays unbiased: each
 probe samples whether the path is down at its moment.
 
-*Banners* measure a service, and how fast the guest's sshd is nobody injected. A window of theirs in which half-open
-connections to the same port are answered, or which outlasts its outage by more than two intervals, is *slow*, and so is
-one that begins with a banner which was asked for longer than a usual round trip before the outage, and was still being
-served: it says something of sshd, and nothing of the instrument, so it is counted for itself.
+*Banners* measure a service, and how fast the guest's sshd is nobody injected. A window of theirs is *slow* when all its
+banners came in the end, or half-open connections to the same port were answered meanwhile, or it outlasts its outage by
+more than two intervals, or begins with a banner which was asked for longer than a usual round trip before the outage
+and was still being served: it says something of sshd, and nothing of the instrument, so it is counted for itself.
 
 An outage that a stream did not see counts as measured with 0 s: one of 20 ms is seen by one in five of the streams
 that probe every 100 ms, as 100 ms, and the mean error of such a stream is still none. It is *missed* when it lasted
@@ -37,6 +37,7 @@ from dataclasses import dataclass, replace
 from vrbench.core.comparison import Comparison, FalseWindow, Figures, figures, kind_of, mean
 from vrbench.core.injections import Fault, KnownOutage
 from vrbench.core.model import OutageWindow, Outcome, Stream
+from vrbench.core.outcomes import Stage, parts
 from vrbench.core.results import StreamResult
 from vrbench.core.windows import Downtime
 
@@ -138,7 +139,7 @@ def calibrate(
         due = [o.seen_by(stream) for o in outages if o.touches(stream, guest)]
         compared, left = match(result, resolve(result, due), clock_error_s + ALIGNMENT_S)
         comparisons += compared
-        false += [FalseWindow(stream, w, stream.flow == "banner" and _answered(streams, stream, w)) for w in left]
+        false += [FalseWindow(stream, w, _slow(streams, result, w)) for w in left]
         kind = kind_of(stream)
         clean[kind] = clean.get(kind, 0.0) + _clean_s(result, due)
         intervals[kind] = min(intervals.get(kind, stream.interval_s), stream.interval_s)
@@ -148,6 +149,24 @@ def calibrate(
         tuple(false),
         tuple(sorted(kinds, key=lambda k: _rank(k.kind))),
         tuple(_fault_figures(comparisons)),
+    )
+
+
+def _slow(streams: Iterable[StreamResult], result: StreamResult, window: OutageWindow) -> bool:
+    """Whether a window that no outage explains shows a slow service, on a path that was up."""
+    if result.stream.flow != "banner":
+        return False
+    return _came_late(result, window) or _answered(streams, result.stream, window)
+
+
+def _came_late(result: StreamResult, window: OutageWindow) -> bool:
+    """Whether every answer that was missed in time came later all the same, on a connection that stood."""
+    half_s = result.stream.interval_s / 2
+    due = [s.due_s for s in result.samples]
+    begin, end = (bisect_left(due, at - half_s) for at in (window.start_s, window.start_s + window.estimate_s))
+    return all(
+        stage is Stage.LATE or all(s.outcome is not Outcome.LOST for s in result.samples[first:last])
+        for stage, first, last in parts(result.samples, begin, end)
     )
 
 

@@ -44,6 +44,9 @@ from vrbench.lab.status import Moment, Outage
 DIRECTIONS = ("egress", "ingress", "both")
 FAULTS = ("silence", "refusal", "late", "no-nat")
 MARKING_S = 1.0  # until every flow of a stream, whatever its interval, has sent a packet
+# Listing connections walks the whole machine's hash table within the kernel, which may hold up what else wants that
+# core for tens of milliseconds, probers too: so it is done this long before the moment that matters.
+ASIDE_S = 0.15
 Wait = Callable[[float], bool]
 
 
@@ -247,6 +250,7 @@ class Truth:
             with self._lock:
                 rules = [node.filter.commit(f"list chain {TABLE} translate_out") for node in nodes]
             old = [node.table.marked(before + 1) for node in nodes]
+            going = going and wait(ASIDE_S)
             start = self._commit(
                 nodes, f"flush chain {TABLE} translate_out; flush chain ip {table} drops; {_marking(table, meanwhile)}"
             )
@@ -255,9 +259,11 @@ class Truth:
                 going = going and wait(order.beats[0])
             finally:
                 end = self._at_once([partial(n.filter.commit, rule) for n, rule in zip(nodes, rules, strict=True)])
+            going = going and wait(order.held_s / 2)
+            untranslated = [node.table.marked(meanwhile + 1) for node in nodes]
             if going:
-                wait(order.held_s)
-            freed = self._forget(nodes, [node.table.marked(meanwhile + 1) for node in nodes])
+                wait(order.held_s / 2)
+            freed = self._forget(nodes, untranslated)
         return Injected(((start, end),), (bound, freed))
 
     def _forget(self, nodes: Sequence[_Node], connections: Sequence[Sequence[bytes]]) -> Moment:
