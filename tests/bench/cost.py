@@ -4,7 +4,9 @@
 
 Two network namespaces joined by a cable; the far one answers for a whole prefix. Our probers run as the harness and the
 guests run them; fping runs beside them at the same rate, in the same seconds. CPU is what the scheduler counted for the
-process (/proc/PID/task/*/schedstat) between two moments of steady work, start-up left out. Exit 1 when one of the
+process (/proc/PID/task/*/schedstat) between two moments of steady work, start-up left out. Beside both runs the least
+that any program could do at that schedule (floor.c, built with gcc): what it pays is the kernel's and this machine's
+price, the far end's work included, since between namespaces the sender does that too. Exit 1 when one of the
 limits of CPU per probe, share of a core, memory or punctuality is missed; on a busy machine each figure is an upper
 bound, since caches are shared.
 """
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -153,20 +156,30 @@ def wait(seconds: float) -> None:
 
 
 def beside_fping(box: Box, here: Path, seconds: float) -> Iterator[Figure]:
-    """One target and twenty, 100 probes a second each: our prober and fping at the same time."""
+    """One target and twenty, 100 probes a second each: our prober, fping and the bare loop at the same time."""
+    floor = here / "floor"
+    subprocess.run(["gcc", "-O2", "-o", floor, Path(__file__).with_name("floor.c")], check=True)
     for count, limit in ((1, None), (20, 10.0)):
         for flow in ("persistent", "fresh"):
             with ExitStack() as stack:
                 ours = stack.enter_context(probing(box, here / f"{count}{flow}.raw", streams(range(count), 0.01, flow)))
                 targets = [address(n) for n in range(count)]
-                fping = box.spawn("near", "fping", "-q", "-p", "10", "-i", "0", "-l", *targets)
-                stack.callback(box.kill, fping)
-                (mine, theirs), took_s = spent((ours.pid, command_pid(fping.pid, "fping")), seconds)
+                others = {
+                    "fping": ("fping", "-q", "-p", "10", "-i", "0", "-l", *targets),
+                    "floor": (str(floor), str(len(set(phases(count, 0.01, 0)))), *targets),
+                }
+                pids = [ours.pid]
+                for name, argv in others.items():
+                    spawned = box.spawn("near", *argv)
+                    stack.callback(box.kill, spawned)
+                    pids.append(command_pid(spawned.pid, name))
+                (mine, theirs, least), took_s = spent(pids, seconds)
             rate = count * 100
             one = "target" if count == 1 else "targets"
             yield Figure(f"vrbench, {count} {one} × 100/s, {flow}", mine / 1000 / took_s / rate, "µs per probe", limit)
             if flow == "persistent":
                 yield Figure(f"fping, {count} {one} × 100/s", theirs / 1000 / took_s / rate, "µs per probe")
+                yield Figure(f"bare C loop, {count} {one} × 100/s", least / 1000 / took_s / rate, "µs per probe")
             if count == 20:
                 yield Figure(f"vrbench, 20 streams × 100/s, {flow}", mine / 1e7 / took_s, "% of a core", 3.0)
 
