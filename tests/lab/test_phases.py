@@ -6,11 +6,14 @@ from typing import cast
 
 import pytest
 
-from tests.lab.box import open_rules, router
+from tests.lab.box import open_rules, router, vm
+from vrbench.lab.faults import Faults, make
+from vrbench.lab.faulty import faulty
 from vrbench.lab.ground import Ground, GroundError, NoGround, RouterSpec
 from vrbench.lab.phases import Deed, Notes, TruePhase, noted, true_phases
+from vrbench.lab.zone import Zone
 
-OPEN, END = open_rules(), "198.51.100.20:22"
+OPEN, END, VM = open_rules(), "198.51.100.20:22", "10.1.1.11"
 
 
 def deeds(*lines: str) -> tuple[Deed, ...]:
@@ -20,7 +23,7 @@ def deeds(*lines: str) -> tuple[Deed, ...]:
         what, name = line.split()
         times = (second * 10, second * 10 + 1)
         if what in ("open", "egress"):
-            made.append(Deed("program_router", name, *times, "", True, (END,) if what == "open" else ()))
+            made.append(Deed("program_router", name, *times, "", True, {END: VM} if what == "open" else {}))
         else:
             made.append(Deed(f"{what}_router", name, *times))
     return tuple(made)
@@ -67,9 +70,58 @@ def test_calls_are_passed_on_and_written_down() -> None:
     assert [what for what, _ in ground.asked] == ["add_network", "place_router", "start_router", "program_router"]
     placed, started, programmed = notes.deeds()
     assert (placed.router, placed.network, started.router) == ("r-1-VM", "net", "r-1-VM")
-    assert (programmed.egress, set(programmed.ingress)) == (True, {END, "198.51.100.30:22"})
+    assert (programmed.egress, programmed.ingress) == (True, {END: VM, "198.51.100.30:22": "10.1.1.12"})
     assert placed.before_ns <= placed.after_ns <= started.before_ns
-    assert [Deed.from_json(d) for d in notes.to_json()["deeds"]] == list(notes.deeds())
+    assert [Deed(**d) for d in notes.to_json()["deeds"]] == list(notes.deeds())
+
+
+def switched(*lines: str, network: str = "net", guest: str = VM) -> tuple[Deed, ...]:
+    """Faults of a guest from "on sshd-slow 30" lines, each switched within the unit that begins then."""
+    split = [line.split() for line in lines]
+    return tuple(Deed(what, "", int(at), int(at) + 1, network, fault=fault, guest=guest) for what, fault, at in split)
+
+
+def test_a_guests_service_is_at_fault_from_on_to_off() -> None:
+    """For the ends that lead to that guest alone; a fault that is still on has no length yet."""
+    routers = deeds("start r-1", "open r-1")
+    faults = switched("on sshd-slow 30", "off sshd-slow 40", "on sshd-gone 50", "off sshd-gone 60", "on sshd-slow 70")
+    phases = true_phases((*routers, *faults))
+    assert phases == (
+        TruePhase("net", "ingress", END, "service slow", 30, 41),
+        TruePhase("net", "ingress", END, "service refuses", 50, 61),
+    )
+    assert true_phases((*routers, *switched("on sshd-slow 30", "off sshd-slow 40", guest="10.1.1.12"))) == ()
+    assert true_phases((*routers, *switched("on sshd-slow 30", "off sshd-slow 40", network="other"))) == ()
+
+
+def test_a_guests_fault_is_noted_when_it_was_done() -> None:
+    """On which guest, around the act; what could not be done is not noted."""
+    notes, guest = Notes(), vm(1)
+    notes.switched("sshd-slow", True, guest, lambda: None)
+
+    def refuse() -> None:
+        raise GroundError("not here")
+
+    with pytest.raises(GroundError):
+        notes.switched("sshd-slow", False, guest, refuse)
+    (deed,) = notes.deeds()
+    assert (deed.what, deed.fault, deed.guest, deed.network) == ("on", "sshd-slow", guest.ip, guest.network)
+    assert deed.before_ns <= deed.after_ns
+
+
+def test_what_a_fault_leaves_out_is_not_noted_as_done() -> None:
+    """Deeds are what faults left of an order: rules missing, addresses on the wrong side, a router that stays."""
+    notes, faults = Notes(), Faults()
+    ground = faulty(cast(Zone, noted(NoGround(), notes)), faults, notes)
+    ground.place_router(router())
+    ground.start_router("r-1-VM")
+    faults.start(make("rules-missing", {"what": "egress"}))
+    ground.program_router("r-1-VM", OPEN)
+    faults.stop("rules-missing")
+    faults.start(make("two-routers", {}))
+    ground.stop_router("r-1-VM")
+    programmed = notes.deeds()[-1]
+    assert (programmed.what, programmed.egress, END in programmed.ingress) == ("program_router", False, True)
 
 
 class _Broken(NoGround):

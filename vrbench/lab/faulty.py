@@ -11,6 +11,7 @@ from vrbench.lab.faults import Fault, FaultError, Faults
 from vrbench.lab.ground import Ground, RouterSpec, RuleSet
 from vrbench.lab.namespaces import ip_batch, run
 from vrbench.lab.nftables import GUEST_IF
+from vrbench.lab.phases import Notes
 from vrbench.lab.zone import Zone
 
 _TABLE = "faults"
@@ -25,9 +26,9 @@ _LEFT_OUT: Mapping[str, Callable[[RuleSet], RuleSet]] = {
 }
 
 
-def faulty(zone: Zone, faults: Faults) -> Ground:
-    """The zone as a ground with faults; from now on it is told which go on and off."""
-    ground = _Faulty(zone, faults)
+def faulty(zone: Zone, faults: Faults, notes: Notes) -> Ground:
+    """The zone as a ground with faults; from now on it is told which go on and off, and notes when guests' do."""
+    ground = _Faulty(zone, faults, notes)
     faults.act = ground.act
     return cast(Ground, ground)
 
@@ -38,6 +39,7 @@ class _Faulty:
 
     zone: Zone
     faults: Faults
+    notes: Notes
     _specs: dict[str, RouterSpec] = field(default_factory=dict)
     _ghosts: list[str] = field(default_factory=list)  # gone for the server, and still on the wire
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -91,7 +93,8 @@ class _Faulty:
         if fault.name == "rules-missing" and fault.params["what"] not in _LEFT_OUT:
             raise FaultError(f"what must be one of: {', '.join(_LEFT_OUT)}")
         if "vm" in fault.params:
-            _MACHINES[fault.name](self.zone, self._vm(fault), on)
+            vm, switch = self._vm(fault), _MACHINES[fault.name]
+            self.notes.switched(fault.name, on, self.zone.vm(vm), lambda: switch(self.zone, vm, on))
         elif fault.name in ("split-brain", "both-backup"):
             self._unsettle("normal" if not on else "deaf" if fault.name == "split-brain" else "released")
         elif fault.name == "two-routers" and not on:

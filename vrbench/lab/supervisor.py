@@ -88,7 +88,8 @@ class _Supervisor:
         self._deeds = Notes()
         settings = _settings(self._options)
         self._faults = Faults()
-        self._api = ApiServer(noted(faulty(self._zone, self._faults), self._deeds), settings, self._faults)
+        ground = faulty(noted(self._zone, self._deeds), self._faults, self._deeds)  # what faults leave of each order
+        self._api = ApiServer(ground, settings, self._faults)
 
     def run(self) -> None:
         """Build, serve, say so, wait for the end."""
