@@ -90,20 +90,20 @@ ESTIMATOR = {
 SCHEDULER = {
     "the next probe is due an interval after this one": Mutation(
         "probes/engine.py",
-        "heapq.heapreplace(queue, (start + (slot + 1) * interval, stream))",
-        "heapq.heapreplace(queue, (monotonic_ns() + interval, stream))",
+        "heapq.heapreplace(queue, (due + interval, queue[0][1]))",
+        "heapq.heapreplace(queue, (monotonic_ns() + interval, queue[0][1]))",
         (f"{PACING}::test_every_slot_is_sent_when_it_is_due",),
     ),
     "what was missed is made up for": Mutation(
         "probes/engine.py",
-        "slot, late = divmod(now - start, interval)",
-        "slot, late = (queue[0][0] - start) // interval, 0",
+        "slot = (now - start) // interval\n        due = start + slot * interval\n",
+        "slot = (queue[0][0] - start) // interval\n        due = now\n",
         (f"{PACING}::test_what_is_too_late_is_not_sent",),
     ),
     "sending waits for the answer": Mutation(
         "probes/engine.py",
-        "        if late <= interval // 2:\n            prober.send(stream, slot)\n",
-        "        if late <= interval // 2:\n            prober.send(stream, slot)\n            linger(prober)\n",
+        "            prober.send(stream, slot)\n            count += 1\n",
+        "            prober.send(stream, slot)\n            linger(prober)\n            count += 1\n",
         ("tests/probes/test_agent.py::test_an_outage_lies_within_its_bounds",),
     ),
     "an interrupted send is as good as any": Mutation(

@@ -16,6 +16,7 @@ looks. Where nobody can say when something happened, because the prober was held
 
 import abc
 import array
+import collections
 import gc
 import heapq
 import json
@@ -39,6 +40,8 @@ MAX_UNREAD = 64  # probes after which the sockets are looked at before the tick:
 LINGER_NS = 1_000_000_000  # after the last slot, how long answers are waited for
 SO_TIMESTAMPNS = 35  # Linux; neither this nor the next two are named by the socket module
 SO_ATTACH_FILTER = 26
+SOL_SOCKET = socket.SOL_SOCKET
+STAMP_SIZE, unpack_stamp = struct.calcsize("@ll"), struct.Struct("@ll").unpack
 IP_RECVERR = 11
 PRIORITY = 1  # real-time round robin: above everything that computes, equal to the other probers
 
@@ -95,12 +98,12 @@ class Arrivals:
     """
 
     SLACK_NS = 1_000_000
-    STAMP = struct.Struct("@ll")
 
     def __init__(self) -> None:
         self.now = monotonic_ns()
         self.before = self.now
         self.offset = self.old_offset = self.measure()[0]
+        self.steady = True
 
     @staticmethod
     def measure() -> Tuple[int, int]:
@@ -115,16 +118,17 @@ class Arrivals:
         offset, error = self.measure()
         if abs(offset - self.offset) > error + 10_000:
             self.offset = offset
+        self.steady = self.offset == self.old_offset
 
     def time(self, ancillary: List[Tuple[int, int, bytes]]) -> Optional[int]:
         """When the packet arrived; None where nobody can say so to STALLED_NS."""
         for level, kind, content in ancillary:
-            if kind == SO_TIMESTAMPNS and level == socket.SOL_SOCKET and len(content) >= self.STAMP.size:
-                seconds, nanoseconds = self.STAMP.unpack_from(content)
+            if kind == SO_TIMESTAMPNS and level == SOL_SOCKET and len(content) == STAMP_SIZE:
+                seconds, nanoseconds = unpack_stamp(content)
                 stamp = seconds * 1_000_000_000 + nanoseconds
                 t_ns = stamp - self.offset  # type: int
                 # As nearly always: between the looks, and no step of the wall clock that could make it doubtful.
-                if self.before <= t_ns <= self.now and self.offset == self.old_offset:
+                if self.before <= t_ns <= self.now and self.steady:
                     return t_ns
                 return self._believe(stamp)
         return self._found()
@@ -222,23 +226,28 @@ def take_priority() -> str:
         return "none"
 
 
-def send_due(prober: Prober, schedule: List[Tuple[int, int]], queue: List[Tuple[int, int]]) -> int:
-    """Send what is due in ``queue`` (due_ns, stream), skip what is too late, queue the next; returns how many.
+Moment = Tuple[int, int, List[int]]  # start_ns, interval_ns, the streams that are due together
+
+
+def send_due(prober: Prober, moments: List[Moment], queue: List[Tuple[int, int]]) -> int:
+    """Send what is due in ``queue`` (due_ns, moment), skip what is too late, queue the next; returns how many.
 
     A probe whose sending was interrupted left later than it was noted, nobody knows when: its slot is AMBIGUOUS.
     """
-    now, count = monotonic_ns(), 0
+    now, count, held = monotonic_ns(), 0, prober.held_ns
     while queue[0][0] <= now:
-        stream = queue[0][1]
-        start, interval = schedule[stream]
-        slot, late = divmod(now - start, interval)
-        if late <= interval // 2:
+        start, interval, streams = moments[queue[0][1]]
+        slot = (now - start) // interval
+        due = start + slot * interval
+        for stream in streams:
+            if now - due > interval // 2:
+                break
             prober.send(stream, slot)
             count += 1
-        heapq.heapreplace(queue, (start + (slot + 1) * interval, stream))
-        begun, now = now, monotonic_ns()
-        if now - begun > prober.held_ns and late <= interval // 2:
-            prober.log.record(AMBIGUOUS, stream, 0, slot, now)
+            begun, now = now, monotonic_ns()
+            if now - begun > held:
+                prober.log.record(AMBIGUOUS, stream, 0, slot, now)
+        heapq.heapreplace(queue, (due + interval, queue[0][1]))
     return count
 
 
@@ -246,13 +255,17 @@ def pace(
     prober: Prober, schedule: List[Tuple[int, int]], log: Log, stopping: Callable[[], bool], ready: Callable[[], None]
 ) -> None:
     """Send ``schedule`` (start_ns, interval_ns per stream) until ``stopping``; ``ready`` after the first."""
-    queue = [(start, stream) for stream, (start, _) in enumerate(schedule)]
+    together = collections.defaultdict(list)  # type: Dict[Tuple[int, int], List[int]]
+    for stream, due in enumerate(schedule):
+        together[due].append(stream)
+    moments = [(start, interval, streams) for (start, interval), streams in together.items()]
+    queue = [(start, number) for number, (start, _, _) in enumerate(moments)]
     heapq.heapify(queue)
     first, tick, next_wall, unread = queue[0][0], log.started_ns, log.started_ns, 0
     stopped = stopping()
     while not stopped:
         prober.wait(min(queue[0][0], tick + NEAR_NS))
-        unread += send_due(prober, schedule, queue)
+        unread += send_due(prober, moments, queue)
         now = monotonic_ns()
         if now >= tick or unread > MAX_UNREAD or not prober.stamped:
             prober.drain()
