@@ -18,6 +18,7 @@ from tests.probes.rig import ROUTER, wait_for
 from tests.probes.trials import PROFILE, Trial, measured, reachable, tally, trial
 from vrbench.core.analysis import analyze_trial
 from vrbench.core.facts import Caveat, CaveatKind
+from vrbench.core.failures import count_failures
 from vrbench.core.model import Direction, Outcome, Verdict
 from vrbench.core.plan import user_data
 from vrbench.core.rawlog import Kind, Refusal, decode_header, decode_records
@@ -27,7 +28,9 @@ from vrbench.probes.observation import Sensors
 
 pytestmark = pytest.mark.lab
 ALONE = PROFILE.replace("vms = 2", "vms = 1").replace("public_ips = 2", "public_ips = 1")
+LOGGING_IN = ALONE.replace("auth = false", 'auth = true\nauth_interval = "1s"\nbanner = false')
 IN_FORCE_S = 3.0
+LOGINS_S = 6.0
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,10 @@ def box(_lab_machine: None, defence: Defence, tmp_path: Path, pytestconfig: pyte
 
 
 @contextmanager
-def guarded(box: Box, home: Path, setting: str) -> Iterator[Sensors]:
+def guarded(box: Box, home: Path, setting: str, profile: str = ALONE) -> Iterator[Sensors]:
     """The guest, whose sshd has this setting unless its drop-in files say otherwise."""
     lines = ("Include /etc/ssh/sshd_config.d/*.conf", "PidFile /run/sshd.pid", setting)
-    with reachable(box, home, *lines, profile=ALONE, guests=1) as sensors:
+    with reachable(box, home, *lines, profile=profile, guests=1) as sensors:
         yield sensors
 
 
@@ -96,6 +99,13 @@ def idling(count: int) -> Iterator[None]:
         yield
 
 
+def leave_without_login(begun: Trial, seconds: float) -> None:
+    """Somebody at our address connects twice a second and goes at once, as a scanner does."""
+    for _ in range(round(seconds / 0.5)):
+        socket.create_connection((ROUTER, 2200), timeout=5).close()
+        begun.spend(0.5)
+
+
 def probed(sensors: Sensors, box: Box, home: Path, defence: Defence) -> tuple[Trial, TrialResult]:
     """A trial of banner probes at 10 a second on a network that is up all the time, with the limit in force."""
     with trial(sensors, box, home / "trial", baseline_s=0.3) as begun:
@@ -105,19 +115,24 @@ def probed(sensors: Sensors, box: Box, home: Path, defence: Defence) -> tuple[Tr
         return begun, begun.end()
 
 
-def banner_of(result: TrialResult) -> StreamResult:
-    (stream,) = (s for s in result.streams if s.stream.flow == "banner")
+def flow_of(result: TrialResult, flow: str) -> StreamResult:
+    (stream,) = (s for s in result.streams if s.stream.flow == flow)
     return stream
 
 
-def unanswered_s(begun: Trial) -> float:
-    """How long the service was away as a naive reader of the log has it: probes without a banner, times interval."""
-    (log,) = (log for log in begun.logs() if b'"flow": "banner"' in log.partition(b"\n")[0])
+def log_of(begun: Trial, flow: str) -> bytes:
+    (log,) = (log for log in begun.logs() if f'"flow": "{flow}"'.encode() in log.partition(b"\n")[0])
+    return log
+
+
+def unanswered(begun: Trial, flow: str) -> int:
+    """How often the service was away as a naive reader of the log has it: probes without an answer."""
+    log = log_of(begun, flow)
     _, offset = decode_header(log)
     records = list(decode_records(log, offset))
     sent, replied = ({r.slot for r in records if r.kind is kind} for kind in (Kind.SENT, Kind.REPLY))
     assert replied, "no probe was answered at any time: the log says nothing about the limit"
-    return len(sent - replied) * 0.1
+    return len(sent - replied)
 
 
 def test_a_limit_in_force_is_no_outage_and_is_named(box: Box, tmp_path: Path, defence: Defence) -> None:
@@ -126,14 +141,40 @@ def test_a_limit_in_force_is_no_outage_and_is_named(box: Box, tmp_path: Path, de
         (doubt,) = sensors.await_guests(30)
         begun, result = probed(sensors, box, tmp_path, defence)
     assert (doubt.kind, defence.found in doubt.detail) == (CaveatKind.SSHD_LIMITS, True), doubt
-    assert unanswered_s(begun) > 1.0, "the limit was not in force: this test shows nothing"
+    assert unanswered(begun, "banner") > 10, "the limit was not in force: this test shows nothing"
     assert [w for s in measured(result) for w in s.outages] == []
     (said,) = (c for c in result.caveats if c.kind is CaveatKind.TURNED_AWAY)
     assert said.detail.startswith(f"ssh-ingress/{ROUTER}:2200/banner ")
     assert said.detail.endswith(f" times, {defence.name}")
     assert result.verdict is Verdict.UNKNOWN, "what was down meanwhile, nobody saw on this layer"
-    syn = next(s for s in result.streams if s.stream.flow == "syn")
+    syn = flow_of(result, "syn")
     assert tally(syn, Outcome.REPLIED) >= 0.9 * len(syn.samples)
+
+
+def test_a_login_that_is_turned_away_is_no_outage_and_is_named(box: Box, tmp_path: Path, defence: Defence) -> None:
+    """Real logins against the same sshd: those it turns away are no failures, and the others get in."""
+    with (
+        guarded(box, tmp_path, defence.setting, LOGGING_IN) as sensors,
+        trial(sensors, box, tmp_path / "trial") as begun,
+    ):
+        with idling(defence.idle):
+            if defence.idle:
+                begun.spend(LOGINS_S)
+            else:
+                leave_without_login(begun, LOGINS_S)
+        begun.spend(3.5)  # the longest penalty, and a login after it
+        result = begun.end()
+    logins = flow_of(result, "auth")
+    assert unanswered(begun, "auth") >= 2, "the limit was not in force: this test shows nothing"
+    assert tally(logins, Outcome.REPLIED) >= 1, "nobody could log in at any time"
+    assert logins.outages == ()
+    assert tally(logins, Outcome.LOST) == tally(logins, Outcome.REFUSED) == 0
+    (failures,) = (f for s, f in count_failures(log_of(begun, "auth"), 0.8).items() if s.flow == "auth")
+    assert not failures, "what sshd turned away for its own limits failed for no other reason"
+    (said,) = (c for c in result.caveats if c.kind is CaveatKind.TURNED_AWAY)
+    (named,) = (part for part in said.detail.split(", ssh") if "/auth " in part)
+    assert named.endswith(f" times, {defence.name}"), said.detail
+    assert result.verdict is Verdict.UNKNOWN, "what was down meanwhile, nobody saw on this layer"
 
 
 def test_with_our_user_data_nothing_is_turned_away(box: Box, tmp_path: Path, defence: Defence) -> None:
@@ -146,8 +187,8 @@ def test_with_our_user_data_nothing_is_turned_away(box: Box, tmp_path: Path, def
         wait_for(lambda: defence.found not in said_by_sshd(box), "the settings")
         assert sensors.await_guests(30) == ()
         begun, result = probed(sensors, box, tmp_path, defence)
-    assert unanswered_s(begun) == 0
-    assert banner_of(result).windows == ()
+    assert unanswered(begun, "banner") == 0
+    assert flow_of(result, "banner").windows == ()
     assert {c.kind for c in result.caveats} <= {CaveatKind.SLOTS_SKIPPED}
     assert result.verdict is Verdict.VALID
 
