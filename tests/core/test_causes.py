@@ -122,10 +122,34 @@ def test_whose_entry_is_stale_must_be_known() -> None:
 def test_a_gateway_found_only_by_asking_may_have_been_there() -> None:
     """A lone guest that asked anew finds another router: until it asked, gone and not announced look the same."""
     lone = guest("vm1", down(1, 4), gateway=down(1, 4))
-    lone.entries += [AT_FIRST, (3.0, OLD, FAILED), (3.95, NEW, REACHABLE)]
+    lone.entries += [AT_FIRST, (2.0, OLD, FAILED), (3.95, NEW, REACHABLE)]
     assert told(one(analysed(lone), "vm1", "fresh")) == [
-        ("unattributed", 1.0, 3.0), ("router gone", 3.0, 3.95), ("unattributed", 3.95, 4.0),
+        ("unattributed", 1.0, 2.0), ("router gone", 2.0, 2.95), ("unattributed", 2.95, 4.0),
     ]  # fmt: skip
+
+
+def test_a_router_that_is_heard_was_asked_for_in_vain_until_then() -> None:
+    """An announcement to a guest that is asking is no answer: its time is the router's, to the millisecond."""
+    asking = guest("vm1", down(1, 4), gateway=down(1, 4))
+    asking.entries += [AT_FIRST, (2.0, OLD, FAILED), (3.95, NEW, STALE)]
+    assert told(one(analysed(asking), "vm1", "fresh"))[:2] == [("unattributed", 1.0, 2.0), ("router gone", 2.0, 3.95)]
+
+
+def test_where_every_guest_is_stale_nobody_knows_of_a_router() -> None:
+    """Each gave up on the old address and asked, and was answered at once: the router may have been there all along."""
+    logs = [guest(name, down(1, 3.1), gateway=down(1, 3.1)) for name in ("vm1", "vm2")]
+    for log in logs:
+        log.entries += [AT_FIRST, (3.0, OLD, FAILED), (3.02, NEW, REACHABLE)]
+    trial = analysed(*logs, harness(down(1, 3.1)), behind={END: "vm1"})
+    assert {Cause.ROUTER_GONE, Cause.STALE_ARP}.isdisjoint(seconds_by_cause(trial.streams))
+
+
+def test_one_guest_that_heard_the_next_router_speaks_for_all() -> None:
+    """A public end was out of reach because there was no router, though the other guest found it only by asking."""
+    asked = guest("vm1", down(1, 3), gateway=down(1, 3))
+    asked.entries += [AT_FIRST, (2.9, OLD, FAILED), (2.95, NEW, REACHABLE)]
+    trial = analysed(asked, replaced(guest("vm2", down(1, 2), gateway=down(1, 2))), harness(down(1, 2)))
+    assert told(one(trial, "harness", "syn")) == [("router gone", 1.0, 2.0)]
 
 
 def test_an_old_flow_that_stays_dead() -> None:
@@ -173,7 +197,7 @@ def test_without_gateway_probes_the_entry_speaks() -> None:
     asking = guest("vm1", down(1, 3))
     asking.entries += [AT_FIRST, (1.5, 0, FAILED), (2.9, OLD, REACHABLE)]
     assert told(one(analysed(asking), "vm1", "fresh")) == [
-        ("unattributed", 1.0, 1.5), ("router gone", 1.5, 2.9), ("unattributed", 2.9, 3.0),
+        ("unattributed", 1.0, 1.5), ("router gone", 1.5, 1.9), ("unattributed", 1.9, 3.0),
     ]  # fmt: skip
 
 
@@ -227,6 +251,14 @@ def test_a_reset_after_the_router_came_back_may_be_anybodys() -> None:
     refused.details["syn"] = RST
     trial = analysed(replaced(guest("vm1", UP, gateway=UP), 1.0), refused)
     assert causes(one(trial, "harness", "syn")) == ["unattributed"]
+
+
+def test_a_reset_where_the_router_had_worked_is_the_services() -> None:
+    """The port was open through the new router before it refused: its forwarding rule is there."""
+    refused = harness(down(3, 4, "F"))
+    refused.details["syn"] = RST
+    trial = analysed(replaced(guest("vm1", UP, gateway=UP), 1.0), refused)
+    assert causes(one(trial, "harness", "syn")) == ["service refuses"]
 
 
 def test_another_clock_changes_nothing() -> None:

@@ -8,8 +8,9 @@ another MAC address, or its gateway answered after silence; that counts for a wi
 
 *router gone*: nobody at work answers for the gateway's address. Egress: the guest's gateway does not answer, or the
 kernel asks for its address in vain, while nobody else sees the router at work. Not claimed where the entry later moved
-only because the guest had asked anew: then a router may have been there that nobody had announced. Ingress: no gateway
-answers any guest, and no other path works.
+only because the guest had asked anew: then a router may have been there that nobody had announced. Nor for the last
+second before an answer: a kernel asks no more often than that. Ingress: no gateway answers any guest, no other path
+works, and a guest heard the next router announce itself, or none found it only by asking.
 
 *NAT missing*: the router came into view and answers its guests, who send to it, yet nothing that they send outside is
 answered: source NAT or an egress rule is not there yet. It cannot be told from a public side that still leads to
@@ -25,7 +26,9 @@ and for a public address in the harness's own neighbour table.
 *old flow cut*: new flows pass, the one that began earlier does not: it was bound without NAT, or forgotten.
 
 *service slow*, *service refuses*: the port accepts connections, and what was asked of the service came late or not at
-all, or was refused. For names: the gateway answers, and its resolver does not.
+all, or was refused. For names: the gateway answers, and its resolver does not. A reset instead of a
+connection is the service's once the port has worked through the router that is there now: before that a router without
+its forwarding rule may have sent it.
 
 A path beside the router that is down at the same moment (control) clears the router: then nothing is attributed. Nor
 is a time in which the stream had no probe of its own: where its window begins before the evidence does, or ends after
@@ -39,7 +42,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from vrbench.core.evidence import ASKING, Refusals
+from vrbench.core.evidence import Refusals
 from vrbench.core.model import Cause, CausePhase, Direction, OutageWindow
 from vrbench.core.rawlog import Refusal
 from vrbench.core.results import StreamResult
@@ -73,8 +76,11 @@ class Case:
 
     def bare(self, at_s: float) -> bool:
         """Whether this path failed through a router that came into view at ``at_s``, never having worked through it."""
-        never = self.began_s <= at_s + CLOCKS_S + self.stream.stream.interval_s
-        return never and self.failed_between(at_s, self.end_s)
+        return not self.worked_since(at_s) and self.failed_between(at_s, self.end_s)
+
+    def worked_since(self, at_s: float) -> bool:
+        """Whether this path had worked, before it failed, through a router that came into view at ``at_s``."""
+        return self.began_s > at_s + CLOCKS_S + self.stream.stream.interval_s
 
     def alone(self, finer: Track, t_s: float) -> bool:
         """Whether probes failed while ``finer`` was up, about a moment at which it is."""
@@ -110,18 +116,17 @@ def _egress(case: Case, t_s: float) -> Cause:
 
 def _way_out(case: Case, guest: GuestView, t_s: float) -> Cause:
     """Why a new flow of a guest gets no answer."""
-    scene, entry = case.scene, guest.history.at(t_s)
+    scene = case.scene
     if guest.control.at(t_s).not_up:
         return Cause.UNATTRIBUTED
     if case.refusals.at(t_s) in PROHIBITED:
         return Cause.FIREWALL_MISSING
     if _stale(scene, guest, t_s):
         return Cause.STALE_ARP
-    state = guest.gateway.at(t_s)
-    asking = entry is not None and bool(entry.state & ASKING)
-    if asking or state.not_up:
-        unseen = not scene.works(t_s, leaving_out=guest.node)
-        return Cause.ROUTER_GONE if unseen and (asking or _not_found_by_asking(guest, t_s)) else Cause.UNATTRIBUTED
+    asking = guest.history.asking(t_s)
+    if asking is not None or guest.gateway.at(t_s).not_up:
+        absent = _not_found_by_asking(guest, t_s) if asking is None else asking.in_vain(t_s)
+        return Cause.ROUTER_GONE if absent and not scene.works(t_s, leaving_out=guest.node) else Cause.UNATTRIBUTED
     return Cause.NAT_MISSING if _answers_but_passes_nothing(case, guest, t_s) else Cause.UNATTRIBUTED
 
 
@@ -136,6 +141,17 @@ def _not_found_by_asking(guest: GuestView, t_s: float) -> bool:
     """Whether the gateway's next move, if there is one, came as an announcement."""
     following = guest.next_move(t_s)
     return following is None or following.announced
+
+
+def _silent_for_all(scene: Scene, t_s: float) -> bool:
+    """Whether no gateway answers any guest because there is no router, rather than one that nobody had announced."""
+    if not scene.silent(t_s):
+        return False
+    for guest in scene.guests.values():
+        asking, following = guest.history.asking(t_s), guest.next_move(t_s)
+        if (asking is not None and asking.in_vain(t_s)) or (following is not None and following.announced):
+            return True
+    return all(_not_found_by_asking(guest, t_s) for guest in scene.guests.values())
 
 
 def _stale(scene: Scene, guest: GuestView, t_s: float) -> bool:
@@ -177,14 +193,14 @@ def _way_in(case: Case, t_s: float) -> Cause:
     if refusal in PROHIBITED:
         return Cause.FIREWALL_MISSING
     if not scene.works(t_s):
-        return Cause.ROUTER_GONE if scene.silent(t_s) else Cause.UNATTRIBUTED
-    bare = case.bare(scene.appeared_s(t_s))
-    if refusal == Refusal.RST:  # from the guest, unless a router that came into view has lost track of connections
-        return Cause.SERVICE_REFUSES if scene.appeared_s(t_s) == -math.inf else Cause.UNATTRIBUTED
+        return Cause.ROUTER_GONE if _silent_for_all(scene, t_s) else Cause.UNATTRIBUTED
+    appeared_s = scene.appeared_s(t_s)
+    if refusal == Refusal.RST:  # from the guest, unless a router that came into view does not forward this yet
+        return Cause.SERVICE_REFUSES if case.worked_since(appeared_s) else Cause.UNATTRIBUTED
     stale = _stale_behind(case, t_s)
     if stale is not None:
         return stale
-    return Cause.FIREWALL_MISSING if bare else Cause.UNATTRIBUTED
+    return Cause.FIREWALL_MISSING if case.bare(appeared_s) else Cause.UNATTRIBUTED
 
 
 def _stale_behind(case: Case, t_s: float) -> Cause | None:

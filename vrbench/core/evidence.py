@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import struct
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from vrbench.core.rawlog import Header, Kind, decode_header
 from vrbench.core.records import Records, pick, read_records
 
 RESOLVED = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80  # NUD: reachable, stale, delay, probe, noarp, permanent
 ASKING = 0x01 | 0x20  # NUD: incomplete, failed: nobody has answered for the address
+ANSWERED = 0x02  # NUD: reachable; what was only heard (an announcement) is stale at first
+ASKS_EVERY_S = 1.0  # RetransTimer of RFC 4861, Linux's retrans_time: a router may be there so long before it is asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,19 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """A time in which an address was asked for: from ``start_s`` until an entry had it, which may be never."""
+
+    start_s: float
+    end_s: float
+    heard: bool  # whether it was heard at its end, from whoever came, and not answered
+
+    def in_vain(self, t_s: float) -> bool:
+        """Whether nobody was there at a moment within: nobody knows since when one was who answered in the end."""
+        return self.heard or t_s < self.end_s - ASKS_EVERY_S
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """One address's neighbour entries in order of time."""
 
@@ -57,6 +74,23 @@ class History:
             e.mac for e in reversed(self.entries[: bisect_right(self.entries, t_s, key=lambda e: e.at_s)]) if e.mac
         )
         return next(known, 0)
+
+    def asking(self, t_s: float) -> Asking | None:
+        """The time around a moment in which the address was asked for; None when it is not asked for then."""
+        i = bisect_right(self.entries, t_s, key=lambda e: e.at_s)
+        if not i or not self.entries[i - 1].state & ASKING:
+            return None
+        start = next((k + 1 for k in reversed(range(i)) if not self.entries[k].state & ASKING), 0)
+        answer = next((e for e in self.entries[i:] if not e.state & ASKING), None)
+        end_s, heard = (answer.at_s, not answer.state & ANSWERED) if answer else (math.inf, False)
+        return Asking(self.entries[start].at_s, end_s, heard)
+
+    def changes(self) -> Iterator[float]:
+        """Every moment at which an entry changed, or an ``Asking`` stops being known to be in vain."""
+        for before, entry in pairwise((Entry(-math.inf, 0, 0), *self.entries)):
+            if before.state & ASKING and entry.state & ANSWERED:
+                yield entry.at_s - ASKS_EVERY_S
+            yield entry.at_s
 
     def moves(self) -> tuple[Move, ...]:
         """Every change from one MAC address to another, in order of time."""

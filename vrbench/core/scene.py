@@ -225,4 +225,4 @@ def _cuts(guests: Iterable[GuestView], tracks: Iterable[Track], histories: Itera
         for span in each.spans:
             yield from (span.last_up_s, span.start_s, span.end_s)
     for history in (*histories, *(g.history for g in listed)):
-        yield from (entry.at_s for entry in history.entries)
+        yield from history.changes()

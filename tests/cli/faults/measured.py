@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,20 +59,25 @@ def measure(zone: Zone, profile: str, fault: str, **params: str) -> Measured:
 
 def measure_during(zone: Zone, profile: str, fault: str, **params: str) -> Measured:
     """A trial with the fault switched on when its operation is asked for."""
+    return read(zone, during(zone, profile, ": operating", lambda: lifecycle.fault(zone.state, fault, params)))
+
+
+def during(zone: Zone, profile: str, phase: str, act: Callable[[], object]) -> Done:
+    """A trial on the kept network, with ``act`` called when it says that it enters a phase."""
     process = zone.start("run", zone.profile(profile), "--reuse", KEPT, "--json", "--plain")
     assert process.stderr is not None
     said = []
     for line in process.stderr:
         said.append(line)
-        if ": operating" in line:
+        if phase in line:
             break
-    lifecycle.fault(zone.state, fault, params)
     rest = threading.Thread(target=lambda: said.extend(process.stderr or ()))
     rest.start()
+    act()
     assert process.stdout is not None
     out = process.stdout.read()
     rest.join()
-    return read(zone, Done(process.wait(), out, "".join(said)))
+    return Done(process.wait(), out, "".join(said))
 
 
 def read(zone: Zone, done: Done) -> Measured:
