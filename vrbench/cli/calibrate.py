@@ -30,7 +30,7 @@ from vrbench.store import RunDir, new_run_id
 PROFILE = """
 name = "calibrate"
 [lab]
-time_scale = 0.05
+time_scale = 0.01
 [environment]
 vms = {vms}
 public_ips = {vms}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +25,8 @@ from vrbench.trial import TrialLimits, run_trial
 
 ANSWER_S = 10.0  # beyond an outage's length, until the lab must have told of it
 LATER_S = 0.4  # beyond the threshold, for answers that must be late
+MARKED_WITHIN = 10  # intervals, until every old flow has surely sent two packets
+MARKING_S = 0.3  # and at least so long: probers may be held up
 
 
 @dataclass
@@ -42,8 +45,13 @@ class CalibrationSession(Session):
     def _trial(self, number: int, limits: TrialLimits, sensors: Sensors, environment: Environment) -> None:
         self.environment = environment
         nodes = _lab_names(self.lab, environment)
-        late_s = self.plan.profile.probes.threshold + LATER_S
-        with InjectedOutages(self.series, lambda i: inject(self.lab, i, nodes, late_s), self.screen.doing) as operation:
+        probes = self.plan.profile.probes
+        late_s, marking_s = probes.threshold + LATER_S, max(MARKING_S, MARKED_WITHIN * probes.interval)
+
+        def carry_out(injection: Injection) -> Outage:
+            return inject(self.lab, injection, nodes, late_s, marking_s)
+
+        with InjectedOutages(self.series, carry_out, self.screen.doing) as operation:
             observation = sensors.observation(self.store.trial(number))
             facts = run_trial(number, limits, observation, operation, self.screen, SystemClock())
         self.known = tuple(operation.done)
@@ -82,7 +90,7 @@ class InjectedOutages:
 
     def _work(self) -> None:
         for number, injection in enumerate(self.series, 1):
-            if self._stop.wait(injection.pause_s):
+            if self._stop.wait(self._pause_s(injection)):
                 return
             self.say(f"{number} of {len(self.series)}: {_words(injection)}")
             if injection.direction == NOTHING:
@@ -93,6 +101,13 @@ class InjectedOutages:
             except LabError as error:
                 self._error = str(error)
                 return
+
+    def _pause_s(self, injection: Injection) -> float:
+        """What is left of the pause: recovery goes on while late answers are awaited and the lab is asked."""
+        ends = [(o.bound or o.pieces[-1])[1].monotonic_ns for i, o in self.done if i.meets(injection)]
+        if not ends:
+            return 0.0 if self.done else injection.pause_s  # the first one must not be there at the request
+        return max(0.0, injection.pause_s - (time.monotonic_ns() - max(ends)) / 1e9)
 
 
 def _words(injection: Injection) -> str:
@@ -108,8 +123,10 @@ def _lab_names(lab: Path, environment: Environment) -> Mapping[str, str]:
     return {short_name(environment, g.name): by_address[g.ip] for g in environment.guests}
 
 
-def inject(lab: Path, injection: Injection, nodes: Mapping[str, str], late_s: float) -> Outage:
+def inject(lab: Path, injection: Injection, nodes: Mapping[str, str], late_s: float, marking_s: float) -> Outage:
     """One outage, from inside the lab; returns when it is over. Raises LabError.
+
+    Answers come ``late_s`` late where they must; old flows are marked for ``marking_s`` before source NAT goes.
 
     The lab's processes can't be looked up from in here, so its socket is asked without a look whether it runs.
     """
@@ -123,8 +140,9 @@ def inject(lab: Path, injection: Injection, nodes: Mapping[str, str], late_s: fl
         "beats": injection.beats,
         "delay_s": late_s,
         "held_s": injection.held_s,
+        "marking_s": marking_s,
     }
-    return Outage.from_json(control.ask(lab, question, injection.seconds + late_s + ANSWER_S))
+    return Outage.from_json(control.ask(lab, question, injection.seconds + late_s + marking_s + ANSWER_S))
 
 
 def compare(trial: TrialResult, known: Sequence[tuple[Injection, Outage]], environment: Environment) -> Calibration:

@@ -27,6 +27,7 @@ NOTHING = "none"  # an injection of nothing: time in which every window is false
 FLAP_S = (0.002, 0.006)  # a beat of flapping
 BURST_DOWN_S, BURST_UP_S = (0.02, 0.4), (0.05, 0.3)
 HELD_S = (0.3, 0.9)
+EGRESS_RECOVERY = 0.5  # of the time that the banners need
 
 
 class Fault(StrEnum):
@@ -42,7 +43,7 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Injection:
-    """One fault to inject, after a pause of ``pause_s``; all in seconds.
+    """One fault to inject, ``pause_s`` or more after the last one that met any stream of this one; all in seconds.
 
     ``guest`` is a guest's name, or empty for all traffic. ``beats`` begins and ends with a time down.
     """
@@ -58,6 +59,12 @@ class Injection:
     def seconds(self) -> float:
         """From its beginning to its end."""
         return sum(self.beats) + self.held_s
+
+    def meets(self, other: Injection) -> bool:
+        """Whether some stream sees both."""
+        if NOTHING in (self.direction, other.direction) or (self.guest and other.guest and self.guest != other.guest):
+            return False
+        return "both" in (self.direction, other.direction) or self.direction == other.direction
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +158,10 @@ def draw_series(
 
     Source NAT is missing for three intervals at least: a flow that sends nothing meanwhile is not bound.
 
-    Each comes ``recovery_s`` and up to half as much again after the one before, so at any phase of the probes. In the
-    middle nothing happens for ``clean_s``.
+    Each comes ``recovery_s`` and up to half as much again after the one before that it meets: its streams have seen the
+    network up in between. Those of egress alone need no more than EGRESS_RECOVERY of that: none of their streams is as
+    coarse as the banners. What lengths and pauses are drawn makes every phase of the probes as likely as any other. In
+    the middle nothing happens for ``clean_s``.
     """
     draw = random.Random(seed)
     turns = [CASES[i % len(CASES)] for i in range(outages)]
@@ -163,7 +172,7 @@ def draw_series(
             draw.choice(guests) if one else "",
             fault,
             _beats(draw, fault, longest_s, 3 * interval_s),
-            recovery_s * draw.uniform(1.0, 1.5),
+            recovery_s * draw.uniform(1.0, 1.5) * (EGRESS_RECOVERY if direction == "egress" else 1.0),
             draw.uniform(*HELD_S) if fault is Fault.NO_NAT else 0.0,
         )
         for fault, direction, one in turns

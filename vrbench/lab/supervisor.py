@@ -29,7 +29,7 @@ from vrbench.lab.ground import GroundError
 from vrbench.lab.namespaces import inside, prepare_box
 from vrbench.lab.phases import Notes, noted
 from vrbench.lab.status import Keys, LabOptions, LabStatus
-from vrbench.lab.truth import DIRECTIONS, FAULTS, Order, Truth, describe
+from vrbench.lab.truth import DIRECTIONS, FAULTS, MARKING_S, Order, Truth, describe
 from vrbench.lab.zone import CONTROL_TARGET, EGRESS_TARGET, UPSTREAM, Zone
 
 _ADMIN_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
@@ -149,7 +149,8 @@ class _Supervisor:
         if not routers:
             raise GroundError("no router is running: there is nothing to interrupt")
         late_s, held_s = (float(question.get(name, 0)) for name in ("delay_s", "held_s"))
-        order = Order(routers, direction, vm.ip if vm else None, fault, beats, late_s, held_s)
+        marking_s = float(question.get("marking_s", MARKING_S))
+        order = Order(routers, direction, vm.ip if vm else None, fault, beats, late_s, held_s, marking_s)
         injected = self._truth.inject(order, lambda seconds: _wait_while_connected(line, seconds))
         return describe(order, target, injected).to_json()
 

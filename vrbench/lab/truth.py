@@ -126,7 +126,7 @@ class Order:
     """What to inject into ``routers``: a fault in a direction, for the guest at ``address`` or (None) for all traffic.
 
     ``beats``: down, up, down, … seconds. ``delay_s``: by how much answers are late. ``held_s``: how long flows stay
-    bound without translation when source NAT is back.
+    bound without translation when source NAT is back. ``marking_s``: how long before it goes every old flow has sent.
     """
 
     routers: tuple[str, ...]
@@ -136,6 +136,7 @@ class Order:
     beats: tuple[float, ...]
     delay_s: float = 0.0
     held_s: float = 0.0
+    marking_s: float = MARKING_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +247,7 @@ class Truth:
         before, meanwhile = (0x76000000 + 4 * number + 2 * n for n in (0, 1))
         with self._table(nodes, f"outage{number}", "prerouting priority -150") as table:
             self._commit(nodes, _marking(table, before))
-            going = wait(MARKING_S)
+            going = wait(order.marking_s)
             with self._lock:
                 rules = [node.filter.commit(f"list chain {TABLE} translate_out") for node in nodes]
             old = [node.table.marked(before + 1) for node in nodes]
