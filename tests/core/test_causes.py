@@ -86,6 +86,17 @@ def test_a_guest_with_a_stale_entry() -> None:
     assert told(one(trial, "harness", "syn", OTHER)) == [("firewall missing", 1.0, 2.0)]
 
 
+def test_a_guest_that_is_cut_off_says_nothing_of_rules() -> None:
+    """Without its neighbour entries nobody knows why a guest does not reach the router: its public end may be open."""
+    trial = analysed(
+        guest("vm1", down(1, 4), gateway=down(1, 4)),
+        replaced(guest("vm2", down(1, 2), gateway=UP), 1.0), harness(down(1, 4), other=down(1, 2)),
+        behind={END: "vm1", OTHER: "vm2"},
+    )  # fmt: skip
+    assert causes(one(trial, "harness", "syn", END)) == ["unattributed"]
+    assert causes(one(trial, "harness", "syn", OTHER)) == ["firewall missing"]
+
+
 def test_two_routers_at_work_are_no_stale_entry() -> None:
     """A guest that comes back through the address it always sent to had nothing to learn."""
     kept = guest("vm1", down(1, 3), gateway=down(1, 3))

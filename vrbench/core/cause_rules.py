@@ -17,7 +17,8 @@ answered: source NAT or an egress rule is not there yet. It cannot be told from 
 another router.
 
 *firewall missing*: the router came into view and works for others, yet this public end is silent or refused by a
-filter: its address, firewall or forwarding rule is not there yet. On egress: a filter said that it prohibits this.
+filter: its address, firewall or forwarding rule is not there yet. Not claimed while the gateway does not answer the
+guest behind it. On egress: a filter said that it prohibits this.
 
 *stale ARP*: a guest's gateway is silent and its entry holds another MAC address than it recovers with, while the router
 is at work at that other address for another guest, or for a public end. The same goes for connections to that guest,
@@ -210,10 +211,12 @@ def _stale_behind(case: Case, t_s: float) -> Cause | None:
     if table and table.mac_at(t_s) and table.mac_at(t_s) != table.mac_at(case.end_s + CLOCKS_S):
         return Cause.STALE_ARP
     stale = {name for name, guest in scene.guests.items() if _stale(scene, guest, t_s)}
-    if not stale:
-        return None
     behind = scene.behind.get(target)
-    return Cause.UNATTRIBUTED if behind is None else Cause.STALE_ARP if behind in stale else None
+    if stale and (behind is None or behind in stale):
+        return Cause.STALE_ARP if behind else Cause.UNATTRIBUTED
+    # Whatever cuts the guest off from the router cuts off its answers too.
+    guest = scene.guests.get(behind or "")
+    return Cause.UNATTRIBUTED if guest is not None and guest.gateway.at(t_s).not_up else None
 
 
 RULES: Mapping[Direction, Callable[[Case, float], Cause]] = {Direction.EGRESS: _egress, Direction.INGRESS: _ingress}
