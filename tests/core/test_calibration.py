@@ -174,7 +174,7 @@ def test_an_outage_that_a_stream_slept_through_is_unknown() -> None:
     over = OutageWindow(begun, 0.0, 0.0, samples[first + 10].due_s - begun, 0, 0, 10, False)
     elsewhere = replace(over, start_s=begun - 1)
     made = calibrate([result(of, samples, lambda _: (elsewhere, over))], known, {of.name: "vm1"}, 0.0)
-    assert made.good
+    assert made.false == 0
     assert (made.total.unknown, made.total.held, made.total.worst_s) == (1, 1, 0)
     assert made.comparisons[0].unsent >= 4
     assert "1 unknown (prober held up)" in verdict(made)
@@ -345,7 +345,7 @@ def test_a_slow_sshd_is_no_error_of_the_instrument() -> None:
     end = int((outages([0.5])[0].end_s + 2) * 10)
     after = banner_and_syn(range(end, end + 8))
     assert (after.total.slow, after.good) == (1, True)
-    assert "1 banners slow (sshd)" in verdict(after)
+    assert "1 banner slow (sshd)" in verdict(after)
 
 
 def test_a_banner_that_was_being_served_is_sshds_matter() -> None:
@@ -375,9 +375,31 @@ def test_an_edge_without_probes_has_bounds_but_no_error() -> None:
     of, known = stream(), outages([0.3])
     end = int((known[0].end_s + 2) / of.interval_s)
     made = calibrate([result(of, probed(of, known, 0.5, range(end, end + 3)))], known, {of.name: "vm1"}, 0.0)
-    assert made.good
+    assert made.total.seen == 1
     assert (made.total.gapped, made.total.held, made.total.judged) == (1, 1, 0)
     assert made.comparisons[0].error_s > 0.011
+
+
+def test_what_could_not_be_judged_is_not_good() -> None:
+    """Bounds that held say nothing of errors: a calibration all of whose edges were not seen has none."""
+    of, known = stream(), outages([0.3])
+    end = int((known[0].end_s + 2) / of.interval_s)
+    made = calibrate([result(of, probed(of, known, 0.5, range(end, end + 3)))], known, {of.name: "vm1"}, 0.0)
+    assert (made.total.held, made.total.seen, made.good) == (1, 1, False)
+    assert "no error that means something; bounds held the truth in 1 of 1" in verdict(made)
+
+
+def test_an_error_beyond_an_interval_is_not_good() -> None:
+    """Though the bounds hold: they are wide where an estimate is far off."""
+    of, known = stream(), outages([0.3])
+
+    def far_off(samples: Sequence[Sample]) -> Sequence[OutageWindow]:
+        return [replace(w, estimate_s=w.estimate_s + 0.4, at_most_s=w.at_most_s + 2) for w in true_windows(samples)]
+
+    made = calibrate([result(of, probed(of, known, 0.5), far_off)], known, {of.name: "vm1"}, 0.0)
+    assert (made.total.held, made.total.seen, made.off, made.good) == (1, 1, 1, False)
+    assert "1 of them larger than probing explains" in verdict(made)
+    assert [row["result"] for row in comparison_rows(made)] == ["off"]
 
 
 def test_a_banner_that_fails_with_its_port_is_false() -> None:

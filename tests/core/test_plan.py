@@ -86,7 +86,19 @@ def test_costs_add_up_to_what_leaves_us() -> None:
     assert plan.probes_per_s == pytest.approx(sum(c.probes_per_s for c in plan.costs))
     shown = [how for what, how in plan.lines if not what]
     assert len(shown) == len(plan.costs)
-    assert "ssh.auth: 0.6 probes/s, 0.6 connections/s, 1.8 sshd processes/s" in shown
+    assert "ssh.auth: 0.6 probes/s, 0.6 connections/s, 1.8 sshd processes/s, 72 tracked by the router" in shown
+
+
+def test_the_plan_says_how_much_the_router_will_track() -> None:
+    """Every new flow stands in its table for a while: pings for 30 s, closed connections for 120."""
+    plan = plan_of("probes.interval=10ms", "probes.banner_interval=200ms", "environment.vms=2")
+    tracked = {c.kind: c.tracked for c in plan.costs}
+    assert (tracked["icmp.fresh"], tracked["icmp.persistent"]) == (2 * 100 * 30, 2)
+    assert tracked["ssh.syn"] == 3 * (80 + 2)  # 3 ends, a port for each 10 ms of the threshold and two more
+    assert tracked["ssh.banner"] == 3 * 5 * 120
+    assert tracked["control"] == 0
+    total = sum(tracked.values())
+    assert f"at most {total} connections tracked by the router" in dict(plan.lines)["probes"]
 
 
 @pytest.mark.parametrize(("interval", "vms", "every_s"), [("200ms", 2, 0.2), ("10ms", 2, 0.1), ("10ms", 200, 0.5)])

@@ -54,6 +54,7 @@ dns = false
 auth = false
 """
 VMS = 2
+FINEST_S, COARSEST_S = 0.005, 0.5  # what a profile allows; below half its threshold, or late answers are not late
 BANNER_S = 0.1  # the finest there is: every banner costs a guest's sshd a process
 BANNERS_PER_S = 20  # of all guests: their processes share this machine's cores with the probers
 RECOVERY_INTERVALS = 3.5  # of the coarsest stream, between two outages: it must have seen the network up
@@ -109,12 +110,15 @@ def command(
     In the data path of the lab's router packets are dropped, refused or answered late, its source NAT goes missing, or
     it flaps: egress, ingress or both, of all VMs or of one, 20 ms to 30 s, at random moments. Shows how far off vrbench
     is on this machine, whether its bounds held the truth, and what it missed or made up. Exit code 0 when all bounds
-    held and nothing was missed or made up, else 2.
+    held, no error exceeded the interval (and 1 ms), and nothing was missed or made up, else 2.
     """
     size = _size(quick, outages, clean)
     run_id = run_id or new_run_id(datetime.now(UTC), "calibrate")
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     interval_s = _seconds("--interval", interval)
+    if not FINEST_S <= interval_s <= COARSEST_S:
+        nearest, which = (FINEST_S, "finest") if interval_s < FINEST_S else (COARSEST_S, "coarsest")
+        raise UsageProblem(f"--interval: {interval} is not possible; the {which} is {show_duration(nearest)}")
     banner_s = max(BANNER_S, interval_s, vms / BANNERS_PER_S)
     recovery_s = max(size.recovery_s, RECOVERY_INTERVALS * banner_s)
     guests = [f"vm{n + 1}" for n in range(vms)]
@@ -207,7 +211,7 @@ def _keep(measured: Calibration, trial: TrialResult, seed: int) -> None:
 
 
 def _show(measured: Calibration, store: RunDir, seed: int, as_json: bool) -> None:
-    """Every comparison as CSV, the figures on stdout, the picture last: it costs most and says least that is new."""
+    """The figures on stdout, every comparison as CSV, the picture last: it costs most and says least that is new."""
     import json
 
     from vrbench.report.calibration import as_object, calibration_report, write_csv
@@ -215,7 +219,6 @@ def _show(measured: Calibration, store: RunDir, seed: int, as_json: bool) -> Non
 
     path, plot = (store.path / f"calibration.{ending}" for ending in ("csv", "svg"))
     drawn = bool(measured.comparisons)
-    write_csv(measured, path)
     if as_json:
         files = {"csv": str(path), "plot": str(plot) if drawn else None}
         click.echo(json.dumps({"seed": seed, **files, **as_object(measured)}, indent=1, allow_nan=False))
@@ -223,6 +226,7 @@ def _show(measured: Calibration, store: RunDir, seed: int, as_json: bool) -> Non
         from vrbench.cli.console import PatientConsole
 
         PatientConsole().print(calibration_report(measured))
+    write_csv(measured, path)
     if drawn:
         write_plot(measured, plot)
     click.echo(f"seed {seed}; every comparison: {path}{f', as a picture: {plot}' if drawn else ''}", err=True)

@@ -58,6 +58,8 @@ def verdict_of(calibration: Calibration, seed: int, now: datetime) -> MachineVer
         missed=total.missed,
         false=calibration.false,
         vague=total.vague,
+        outages=len({c.outage.number for c in calibration.comparisons}),
+        longest_s=max((c.outage.longest_s for c in calibration.comparisons), default=0.0),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vrbench.core.words import some
+
 NOT_CALIBRATED = "not calibrated on this machine: vrbench calibrate --quick"
 
 
@@ -12,7 +14,8 @@ class MachineVerdict:
     """How wrong the instrument was here. ``machine`` is a digest of what must be the same for it to count.
 
     ``kernel``, ``vrbench_version`` and ``estimator`` are part of that digest and stand here for people. Times in
-    seconds; ``bias_s`` and ``worst_s`` are over all fine streams, the counts over all comparisons.
+    seconds; ``bias_s`` and ``worst_s`` are over all fine streams, the counts over all comparisons. ``outages`` were
+    injected, of which the longest was to last ``longest_s``; 0 of both where an older vrbench did not note them.
     """
 
     calibrated_utc: str
@@ -30,11 +33,15 @@ class MachineVerdict:
     missed: int
     false: int
     vague: int
+    outages: int = 0
+    longest_s: float = 0.0
 
     @property
     def line(self) -> str:
         """The verdict in one line."""
         date, ms = self.calibrated_utc[:10], 1000
+        if self.outages:
+            date += f" by {some(self.outages, 'outage')} up to {self.longest_s:.3g} s"
         if not self.good:
             return (
                 f"calibrated {date}, not good: bounds held {self.held} of {self.seen}, missed {self.missed}, "

@@ -92,10 +92,15 @@ class Calibration:
 
     @property
     def good(self) -> bool:
-        """Bounds held everywhere, nothing of two intervals or more was missed, no window was false; and it looked."""
+        """Bounds held everywhere, no error exceeds an interval, nothing was missed or false; and there was a look."""
         total = self.total
-        looked = total.seen or (not self.comparisons and any(k.clean_s > 0 for k in self.kinds))
-        return bool(looked) and total.seen == total.held and not total.missed and not self.false
+        looked = total.judged or (not self.comparisons and any(k.clean_s > 0 for k in self.kinds))
+        return bool(looked) and total.seen == total.held and not (total.missed or self.false or self.off)
+
+    @property
+    def off(self) -> int:
+        """How many errors are larger than probing explains."""
+        return sum(c.off for c in self.comparisons)
 
     @property
     def worst_uncertainty_s(self) -> float:
@@ -109,12 +114,12 @@ class Calibration:
 
     @property
     def bias_s(self) -> float:
-        """Mean error of the fine comparisons."""
+        """Mean error of the fine comparisons; 0.0 without any."""
         return mean(c.error_s for c in self.fine)
 
     @property
     def worst_s(self) -> float:
-        """Largest error of the fine comparisons, either way."""
+        """Largest error of the fine comparisons, either way; 0.0 without any."""
         return max((abs(c.error_s) for c in self.fine), default=0.0)
 
     @property
@@ -236,6 +241,7 @@ def _compare(
         len(windows) - len(seen),
         Downtime.total(windows),
         unsent=len(_within(gaps, outage.start_s, outage.end_s)),
+        start_s=min((w.start_s for w in windows), default=None),
         after_s=max(0.0, max((w.start_s + w.estimate_s - outage.end_s for w in seen), default=0.0)),
         before_s=max(0.0, max((outage.start_s - w.start_s - result.rtt_s for w in seen), default=0.0)),
         edge_gaps=len(edges),
@@ -280,5 +286,5 @@ def _rank(kind: str) -> tuple[int, str]:
 
 
 def wrong_ones(calibration: Calibration) -> Iterator[Comparison]:
-    """The comparisons that make it bad: bounds that don't hold the truth, outages that were missed."""
-    return (c for c in calibration.comparisons if c.missed or (c.windows and not c.held and not c.slow))
+    """The comparisons that make it bad: bounds that don't hold, errors too large, outages that were missed."""
+    return (c for c in calibration.comparisons if c.missed or c.off or (c.windows and not c.held and not c.slow))

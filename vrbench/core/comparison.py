@@ -10,6 +10,7 @@ from vrbench.core.injections import Fault, KnownOutage
 from vrbench.core.model import Direction, OutageWindow, Stream
 from vrbench.core.windows import Downtime
 
+ERROR_SLACK_S = 0.001  # beside an interval, how far off a clean edge may be: a send may be held up so long
 VAGUE_S = 0.001  # a truth known less well than this says nothing about errors; bounds are held against it all the same
 
 
@@ -27,6 +28,7 @@ class Comparison:
     measured: Downtime
     unsent: int  # slots within the outage that were never sent
     after_s: float = 0.0  # how long after the outage's end its last window ended
+    start_s: float | None = None  # when its first window began
     before_s: float = 0.0  # how long before its start its first window began, beyond a usual round trip
     edge_gaps: int = 0  # slots about its start or end that were never sent: the estimate is of another slot then
 
@@ -86,6 +88,12 @@ class Comparison:
         Banners are coarser, and as slow as sshd.
         """
         return self.stream.flow != "banner" and self.of_its_own and self.has_error
+
+    @property
+    def off(self) -> bool:
+        """Whether its error says something, and is larger than probing at this interval explains."""
+        limit_s = self.stream.interval_s + ERROR_SLACK_S + self.outage.uncertainty_s
+        return self.fine and abs(self.error_s) > limit_s
 
     @property
     def has_error(self) -> bool:

@@ -31,7 +31,10 @@ class Method:
 
     @property
     def id(self) -> str:
-        """One word that is equal for two runs exactly when their figures were made the same way."""
+        """One word that is equal for two runs when what decides their figures was the same.
+
+        What is only evidence beside them (sessions, gateways, controls) and the length of the baseline are not in it.
+        """
         parts = [
             self.estimator,
             f"i{show_duration(self.interval_s)}",

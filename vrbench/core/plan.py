@@ -84,15 +84,19 @@ class Plan:
             ("opens", f"SSH and ICMP from {_source(p)} only; egress"),
             ("operation", p.operation.kind),
             ("trials", f"{t.count}: baseline {show_duration(t.baseline)}, operation, then {observe}"),
-            ("probes", f"{self.probes_per_s:.0f} a second, of them {_connections(self.costs):.0f} SSH connections"),
+            ("probes", _probes(self.probes_per_s, self.costs)),
             *(("", f"{cost.kind}: {cost}") for cost in self.costs),
             ("method", self.method.id),
             ("removes", "all of it at the end, after a failure and after Ctrl-C"),
         )
 
 
-def _connections(listed: tuple[Cost, ...]) -> float:
-    return sum(cost.connections_per_s for cost in listed)
+def _probes(per_s: float, listed: tuple[Cost, ...]) -> str:
+    connections, tracked = sum(c.connections_per_s for c in listed), sum(c.tracked for c in listed)
+    return (
+        f"{per_s:.0f} a second, of them {connections:.0f} SSH connections; "
+        f"at most {tracked} connections tracked by the router"
+    )
 
 
 def _lab(lab: LabTable) -> str:

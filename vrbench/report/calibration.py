@@ -15,12 +15,13 @@ from rich.text import Text
 
 from vrbench.core.calibration import Calibration, FaultFigures, KindFigures, wrong_ones
 from vrbench.core.comparison import Comparison, FalseWindow, Figures
+from vrbench.core.words import some
 from vrbench.report.rows import Row
 
 MAX_WRONG = 12
 COLUMNS = tuple(
     "outage fault direction guest stream kind interval_s true_start_s true_s span_s uncertainty_s pieces windows blind "
-    "at_least_s estimate_s at_most_s error_s fine unsent result".split()
+    "start_s at_least_s estimate_s at_most_s error_s fine unsent result".split()
 )
 
 
@@ -38,14 +39,22 @@ def verdict(calibration: Calibration) -> str:
     """What this machine's figures are worth, in one line."""
     total = calibration.total
     if not total.outages:
-        return f"on this machine: {calibration.false} false windows in {_clean(calibration)} without any outage"
+        false = some(calibration.false, "false window")
+        return f"on this machine: {false} in {_clean(calibration)} without any outage"
+    judged = len(calibration.fine)
+    errors = (
+        f"bias {calibration.bias_s * 1000:+.1f} ms, worst {calibration.worst_s * 1000:.1f} ms at "
+        f"{calibration.interval_s * 1000:g} ms in {some(judged, 'window')}"
+        if judged
+        else "no error that means something"
+    )
+    off = f", {calibration.off} of them larger than probing explains" if calibration.off else ""
     held_up = f", {total.unknown} unknown (prober held up)" if total.unknown else ""
     gapped = f", {total.gapped} begun or ended where the prober was held up" if total.gapped else ""
-    slow = f", {calibration.slow} banners slow (sshd)" if calibration.slow else ""
-    vague = f"; {total.vague} truths too vague for an error (machine busy)" if total.vague else ""
+    slow = f", {some(calibration.slow, 'banner')} slow (sshd)" if calibration.slow else ""
+    vague = f"; {total.vague} known too badly for an error (machine busy)" if total.vague else ""
     return (
-        f"on this machine: bias {calibration.bias_s * 1000:+.1f} ms, worst {calibration.worst_s * 1000:.1f} ms at "
-        f"{calibration.interval_s * 1000:g} ms; "
+        f"on this machine: {errors}{off}; "
         f"bounds held the truth in {total.held} of {total.seen}; missed {total.missed}, false {calibration.false}"
         f"{held_up}{gapped}{slow} (truth known to ± {calibration.worst_uncertainty_s * 1000:.1f} ms{vague})"
     )
@@ -63,17 +72,17 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _kinds(calibration: Calibration) -> Table:
-    columns = ("stream", "every", "outages", "seen", "held %", "bias", "worst", "missed", "false", "clean")
-    table = _table("Known outages and what was measured of them (ms)", *columns)
+    columns = ("stream", "every ms", "outages", "seen", "held %", "bias ms", "worst ms", "missed", "false", "clean s")
+    table = _table("Known outages and what was measured of them", *columns)
     for k in calibration.kinds:
         cells = (f"{k.interval_s * 1000:g}", *_cells(k.figures)) if k.figures.outages else ("–",) * 7
-        table.add_row(k.kind, *cells, str(k.false), f"{k.clean_s:.0f} s")
+        table.add_row(k.kind, *cells, str(k.false), f"{k.clean_s:.0f}")
     return table
 
 
 def _faults(calibration: Calibration) -> Table:
     """The same by fault, banners apart; flapping is only here, as its parts are shorter than the interval."""
-    columns = ("fault", "outages", "seen", "held %", "bias", "worst", "missed", "over")
+    columns = ("fault", "outages", "seen", "held %", "bias ms", "worst ms", "missed", "over")
     table = _table("By fault (over: at_least claims more than was down)", *columns)
     for f in calibration.faults:
         table.add_row(f"{f.fault}{', banner' if f.banner else ''}", *_cells(f.figures), str(f.figures.over))
@@ -81,7 +90,7 @@ def _faults(calibration: Calibration) -> Table:
 
 
 def _cells(f: Figures) -> tuple[str, ...]:
-    bias, worst = f"{f.bias_s * 1000:+.1f}", f"{f.worst_s * 1000:.1f}"
+    bias, worst = (f"{f.bias_s * 1000:+.1f}", f"{f.worst_s * 1000:.1f}") if f.judged else ("–", "–")
     return str(f.outages), str(f.seen), _share(f.held, f.seen), bias, worst, str(f.missed)
 
 
@@ -143,6 +152,7 @@ def comparison_rows(calibration: Calibration) -> Iterator[Row]:
             "pieces": len(o.pieces),
             "windows": c.windows,
             "blind": c.blind,
+            "start_s": c.start_s,
             "at_least_s": m.at_least_s,
             "estimate_s": m.estimate_s,
             "at_most_s": None if math.isinf(m.at_most_s) else m.at_most_s,
@@ -157,6 +167,7 @@ def comparison_rows(calibration: Calibration) -> Iterator[Row]:
             **dict.fromkeys(COLUMNS),
             **_stream_cells(f),
             "windows": 1,
+            "start_s": w.start_s,
             "at_least_s": w.at_least_s,
             "estimate_s": w.estimate_s,
             "at_most_s": None if math.isinf(w.at_most_s) else w.at_most_s,
@@ -165,10 +176,12 @@ def comparison_rows(calibration: Calibration) -> Iterator[Row]:
 
 
 def _result(c: Comparison) -> str:
-    """unseen: too short for the stream; unknown: the prober was held up; slow: sshd was."""
+    """unseen: too short for the stream; unknown: the prober was held up; slow: sshd was; off: too large an error."""
     if not c.windows:
         return "missed" if c.missed else "unseen"
-    return "slow" if c.slow else "not held" if not c.held else "unknown" if c.unknown else "held"
+    if c.slow or not c.held:
+        return "slow" if c.slow else "not held"
+    return "off" if c.off else "unknown" if c.unknown else "held"
 
 
 def _stream_cells(of: Comparison | FalseWindow) -> Row:
