@@ -123,8 +123,8 @@ def test_an_interrupt_ends_it_and_leaves_no_lab(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (("--interval", "10"), "not a duration"),
-        (("--interval", "1ms"), "below the finest grain"),
-        (("--interval", "2s"), "must be shorter than probes.threshold"),
+        (("--interval", "1ms"), "the finest is 5ms"),
+        (("--interval", "2s"), "the coarsest is 500ms"),
         (("--outages", "-1"), "--outages"),
         (("--clean", "soon"), "not a duration"),
         (("--outages", "0", "--clean", "0s"), "nothing to do"),

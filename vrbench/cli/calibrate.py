@@ -54,7 +54,7 @@ dns = false
 auth = false
 """
 VMS = 2
-FINEST_S, COARSEST_S = 0.005, 0.5  # what a profile allows; below half its threshold, or late answers are not late
+FINEST_S, COARSEST_S = 0.005, 0.5  # what a profile allows, whose threshold is 800 ms
 BANNER_S = 0.1  # the finest there is: every banner costs a guest's sshd a process
 BANNERS_PER_S = 20  # of all guests: their processes share this machine's cores with the probers
 RECOVERY_INTERVALS = 3.5  # of the coarsest stream, between two outages: it must have seen the network up
