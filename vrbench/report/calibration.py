@@ -72,7 +72,18 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _kinds(calibration: Calibration) -> Table:
-    columns = ("stream", "every ms", "outages", "seen", "held %", "bias ms", "worst ms", "missed", "false", "clean s")
+    columns = (
+        "stream",
+        "every\nms",
+        "outages",
+        "seen",
+        "held %",
+        "bias\nms",
+        "worst\nms",
+        "missed",
+        "false",
+        "clean\ns",
+    )
     table = _table("Known outages and what was measured of them", *columns)
     for k in calibration.kinds:
         cells = (f"{k.interval_s * 1000:g}", *_cells(k.figures)) if k.figures.outages else ("–",) * 7
@@ -82,7 +93,7 @@ def _kinds(calibration: Calibration) -> Table:
 
 def _faults(calibration: Calibration) -> Table:
     """The same by fault, banners apart; flapping is only here, as its parts are shorter than the interval."""
-    columns = ("fault", "outages", "seen", "held %", "bias ms", "worst ms", "missed", "over")
+    columns = ("fault", "outages", "seen", "held %", "bias\nms", "worst\nms", "missed", "over")
     table = _table("By fault (over: at_least claims more than was down)", *columns)
     for f in calibration.faults:
         table.add_row(f"{f.fault}{', banner' if f.banner else ''}", *_cells(f.figures), str(f.figures.over))
