@@ -283,8 +283,3 @@ def _fault_figures(comparisons: Sequence[Comparison]) -> Iterator[FaultFigures]:
 def _rank(kind: str) -> tuple[int, str]:
     order = ("egress fresh", "egress persistent", "ingress syn", "ingress banner")
     return (order.index(kind) if kind in order else len(order), kind)
-
-
-def wrong_ones(calibration: Calibration) -> Iterator[Comparison]:
-    """The comparisons that make it bad: bounds that don't hold, errors too large, outages that were missed."""
-    return (c for c in calibration.comparisons if c.missed or c.off or (c.windows and not c.held and not c.slow))

@@ -96,6 +96,11 @@ class Comparison:
         return self.fine and abs(self.error_s) > limit_s
 
     @property
+    def wrong(self) -> bool:
+        """Whether it makes a calibration bad: missed, off, or with bounds that don't hold the truth."""
+        return self.missed or self.off or (self.windows > 0 and not self.held and not self.slow)
+
+    @property
     def has_error(self) -> bool:
         """Whether it has an error that means something: flapping only in the mean of many."""
         return not (self.unknown or self.vague or self.slow or self.edge_gaps) and (

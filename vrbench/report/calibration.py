@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from vrbench.core.calibration import Calibration, FaultFigures, KindFigures, wrong_ones
+from vrbench.core.calibration import Calibration, FaultFigures, KindFigures
 from vrbench.core.comparison import Comparison, FalseWindow, Figures
 from vrbench.core.words import some
 from vrbench.report.rows import Row
@@ -111,7 +111,7 @@ def _share(part: int, whole: int) -> str:
 
 
 def _wrong(calibration: Calibration) -> Iterator[str]:
-    lines = [_words(c) for c in wrong_ones(calibration)]
+    lines = [_words(c) for c in calibration.comparisons if c.wrong]
     lines += [_false_words(f) for f in calibration.false_windows if not f.slow]
     yield from lines[:MAX_WRONG]
     if len(lines) > MAX_WRONG:

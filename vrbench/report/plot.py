@@ -71,14 +71,10 @@ def _panel(ax: Axes, comparisons: Sequence[Comparison]) -> None:
     kinds = [k for k in COLOURS if any(c.kind == k for c in comparisons)]
     for number, kind in enumerate(kinds):
         shift = 1 + SHIFT * (number - (len(kinds) - 1) / 2)
-        _draw(ax, [c for c in comparisons if c.kind == kind and not _is_wrong(c)], COLOURS[kind], shift, kind)
-    wrong = [c for c in comparisons if _is_wrong(c)]
+        _draw(ax, [c for c in comparisons if c.kind == kind and not c.wrong], COLOURS[kind], shift, kind)
+    wrong = [c for c in comparisons if c.wrong]
     _draw(ax, wrong, WRONG, 1.0, "bounds don't hold the truth, or missed")
     _dress(ax, interval_ms, max((abs(c.error_s) * 1000 for c in wrong), default=0.0))
-
-
-def _is_wrong(c: Comparison) -> bool:
-    return c.missed or (c.windows > 0 and not c.held)
 
 
 def _draw(ax: Axes, comparisons: Sequence[Comparison], colour: str, shift: float, label: str) -> None:
