@@ -3,13 +3,12 @@
     python -m tests.bench.cost [--seconds 10]
 
 Two network namespaces joined by a cable; the far one answers for a whole prefix. Our probers run as the harness and the
-guests run them; fping runs beside them at the same rate, in the same seconds. CPU is what the scheduler counted for the
-process (/proc/PID/task/*/schedstat) between two moments of steady work, start-up left out. Beside both runs the least
-that any program could do at that schedule (floor.c, built with gcc): what it pays is the kernel's and this machine's
-price, the far end's work included, since between namespaces the sender does that too. All of it twice: on cores that
-sleep between probes, and on such as are kept awake. Exit 1 when one of the
-limits of CPU per probe, share of a core, memory or punctuality is missed; on a busy machine each figure is an upper
-bound, since caches are shared.
+guests run them; fping runs at the same rate, and so does the least that any program could do at our schedule (floor.c,
+built with gcc): what it pays is the kernel's and this machine's price, the far end's work included, since between
+namespaces the sender does that too. Each has the machine for itself. CPU is what the scheduler counted for the process
+(/proc/PID/task/*/schedstat) between two moments of steady work, start-up left out. All of it twice: on cores that sleep
+between probes, and on such as are kept awake. Exit 1 when one of the limits of CPU per probe, share of a core, memory
+or punctuality is missed; on a busy machine each figure is an upper bound, since caches are shared.
 """
 
 from __future__ import annotations
@@ -39,6 +38,7 @@ NEAR, FAR = "10.49.0.1", "10.49.0.2"
 PER_PROBER = 250  # a raw log numbers its streams in one byte
 ON_TIME_NS = 2_000_000
 SETTLED_S = 1.0
+NAMES = {"fping": "fping", "floor": "bare C loop"}
 
 
 @dataclass(frozen=True)
@@ -97,17 +97,13 @@ def awake() -> Iterator[None]:
     A core that sleeps wakes up slow and with cold caches, a virtual one after its hypervisor has run something else,
     and all of that is counted as the CPU time of whoever woke up.
     """
-    busy = [
-        subprocess.Popen(
-            ["nice", "-n", "19", sys.executable, "-c", f"import time\nwhile time.monotonic() < {end}: pass"]
-        )
-        for end in [time.monotonic() + 600] * len(os.sched_getaffinity(0))
-    ]
+    loop = ["nice", "-n", "19", "timeout", "900", "sh", "-c", "while :; do :; done"]
+    busy = [subprocess.Popen(loop) for _ in os.sched_getaffinity(0)]
     try:
         yield
     finally:
         for process in busy:
-            process.kill()
+            process.terminate()  # timeout hands it on to its shell
             process.wait()
 
 
@@ -183,32 +179,29 @@ def wait(seconds: float) -> None:
 
 
 def beside_fping(box: Box, here: Path, seconds: float) -> Iterator[Figure]:
-    """One target and twenty, 100 probes a second each: our prober, fping and the bare loop at the same time."""
+    """One target and twenty, 100 probes a second each: our prober, fping and the bare loop, one after another."""
     floor = here / "floor"
     subprocess.run(["gcc", "-O2", "-o", floor, Path(__file__).with_name("floor.c")], check=True)
     for count, limit in ((1, None), (20, 10.0)):
+        rate, some = count * 100, f"{count} {'target' if count == 1 else 'targets'} × 100/s"
         for flow in ("persistent", "fresh"):
-            with ExitStack() as stack:
-                ours = stack.enter_context(probing(box, here / f"{count}{flow}.raw", streams(range(count), 0.01, flow)))
-                targets = [address(n) for n in range(count)]
-                others = {
-                    "fping": ("fping", "-q", "-p", "10", "-i", "0", "-l", *targets),
-                    "floor": (str(floor), str(len(set(phases(count, 0.01, 0)))), *targets),
-                }
-                pids = [ours.pid]
-                for name, argv in others.items():
-                    spawned = box.spawn("near", *argv)
-                    stack.callback(box.kill, spawned)
-                    pids.append(command_pid(spawned.pid, name))
-                (mine, theirs, least), took_s = spent(pids, seconds)
-            rate = count * 100
-            one = "target" if count == 1 else "targets"
-            yield Figure(f"vrbench, {count} {one} × 100/s, {flow}", mine / 1000 / took_s / rate, "µs per probe", limit)
-            if flow == "persistent":
-                yield Figure(f"fping, {count} {one} × 100/s", theirs / 1000 / took_s / rate, "µs per probe")
-                yield Figure(f"bare C loop, {count} {one} × 100/s", least / 1000 / took_s / rate, "µs per probe")
-            if count == 20:
-                yield Figure(f"vrbench, 20 streams × 100/s, {flow}", mine / 1e7 / took_s, "% of a core", 3.0)
+            with probing(box, here / f"{count}{flow}.raw", streams(range(count), 0.01, flow)) as ours:
+                (used,), took_s = spent([ours.pid], seconds)
+            yield Figure(f"vrbench, {some}, {flow}", used / 1000 / took_s / rate, "µs per probe", limit)
+            if count > 1:
+                yield Figure(f"vrbench, {count} streams × 100/s, {flow}", used / 1e7 / took_s, "% of a core", 3.0)
+        targets = [address(n) for n in range(count)]
+        others = {
+            "fping": ("fping", "-q", "-p", "10", "-i", "0", "-l", *targets),
+            "floor": (str(floor), str(len(set(phases(count, 0.01, 0)))), *targets),
+        }
+        for name, argv in others.items():
+            spawned = box.spawn("near", *argv)
+            try:
+                (used,), took_s = spent([command_pid(spawned.pid, name)], seconds)
+            finally:
+                box.kill(spawned)
+            yield Figure(f"{NAMES[name]}, {some}", used / 1000 / took_s / rate, "µs per probe")
 
 
 def command_pid(parent: int, name: str) -> int:

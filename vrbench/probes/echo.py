@@ -49,11 +49,12 @@ def fresh_cycle_s(streams: List[Dict[str, Any]], lanes: int) -> float:
     return FRESH_IDS // lanes / max(rates.values()) if rates else float("inf")
 
 
+PACKET = struct.Struct(">BBHHH8sIQ36x")  # type, code, checksum, id, sequence; token, stream, slot
+pack_packet, unpack_body = PACKET.pack, struct.Struct(">8sIQ").unpack_from
+
+
 class Echo(Prober):
     """ICMP echo: what its raw and its datagram form share. 56 bytes of payload, as ping sends."""
-
-    PACKET = struct.Struct(">BBHHH8sIQ36x")  # type, code, checksum, id, sequence; token, stream, slot
-    BODY = struct.Struct(">8sIQ")
 
     def __init__(self, streams: List[Dict[str, Any]], log: Log) -> None:
         self.streams, self.log = streams, log
@@ -63,7 +64,7 @@ class Echo(Prober):
         self.last_sent = [-1] * len(streams)
         self.last_heard = [-1] * len(streams)
         self.addresses = [(stream["target"], 0) for stream in streams]
-        blanks = [self.PACKET.pack(8, 0, 0, 0, 0, self.token, i, 0) for i in range(len(streams))]
+        blanks = [pack_packet(8, 0, 0, 0, 0, self.token, i, 0) for i in range(len(streams))]
         self.sums = [sum(struct.unpack(">32H", blank)) for blank in blanks]
 
     def settled(self) -> bool:
@@ -72,7 +73,7 @@ class Echo(Prober):
     def packet(self, stream: int, slot: int, identity: int) -> bytes:
         sequence = slot & 0xFFFF
         check = -(self.sums[stream] + identity + 2 * sequence + (slot >> 16)) % 0xFFFF
-        return self.PACKET.pack(8, 0, check, identity, sequence, self.token, stream, slot)
+        return pack_packet(8, 0, check, identity, sequence, self.token, stream, slot)
 
     def heard(self, kind: int, stream: int, detail: int, slot: int, t_ns: Optional[int]) -> None:
         """Log what was heard of a slot, and at what time; None: nobody can say when it came."""
@@ -85,7 +86,7 @@ class Echo(Prober):
     def echoed(self, message: bytes, at: int, t_ns: Optional[int]) -> None:
         """Log the reply whose payload begins ``at`` that byte of ``message`` if it answers one of our probes."""
         if len(message) >= at + 20:
-            token, stream, slot = self.BODY.unpack_from(message, at)
+            token, stream, slot = unpack_body(message, at)
             if token == self.token:
                 self.heard(REPLY, stream, 0, slot, t_ns)
 
@@ -106,6 +107,21 @@ class Echo(Prober):
         else:
             self.log.record(SENT, stream, 0, slot, at)
             self.last_sent[stream] = slot
+
+
+class FreshIds:
+    """The fresh ids towards one target, used in turn, and whose each one was last."""
+
+    def __init__(self, ids: range) -> None:
+        self.ids = ids
+        self.owners = array.array("q", [-1]) * len(ids)  # stream << 32 | slot
+        self.turn = int.from_bytes(os.urandom(2), "big") % len(ids)
+
+    def take(self, stream: int, slot: int) -> int:
+        """The next id, from now on this slot's."""
+        turn = self.turn = (self.turn + 1) % len(self.owners)
+        self.owners[turn] = stream << 32 | slot
+        return self.ids[turn]
 
 
 class RawEcho(Echo):
@@ -129,9 +145,8 @@ class RawEcho(Echo):
         self.kept = {i: self._reserve(kept) for i, fresh in enumerate(self.fresh) if not fresh}
         self.fresh_ids = range(number * (FRESH_IDS // lanes), (number + 1) * (FRESH_IDS // lanes))
         targets = {stream["target"] for stream in streams if stream["flow"] == "fresh"}
-        # Per target, by id: stream << 32 | slot that had the id last. And the id whose turn it was.
-        self.recent = {target: array.array("q", [-1]) * len(self.fresh_ids) for target in targets}
-        self.turn = {target: int.from_bytes(os.urandom(2), "big") % len(self.fresh_ids) for target in targets}
+        self.recent = {target: FreshIds(self.fresh_ids) for target in targets}
+        self.turns = [self.recent[stream["target"]] if stream["flow"] == "fresh" else None for stream in streams]
         self.cycle_s = fresh_cycle_s(streams, lanes)
 
     def remarks(self) -> Dict[str, Any]:
@@ -173,23 +188,19 @@ class RawEcho(Echo):
         raise CannotProbe(f"all ICMP ids from {ids[0]} to {ids[-1]} are held by probers on this machine: stop some")
 
     def send(self, stream: int, slot: int) -> None:
-        if self.fresh[stream]:
-            target = self.streams[stream]["target"]
-            turn = self.turn[target] = (self.turn[target] + 1) % len(self.fresh_ids)
-            self.recent[target][turn] = stream << 32 | slot
-            identity = self.fresh_ids[turn]
-        else:
-            identity = self.kept[stream][0]
+        fresh = self.turns[stream]
+        identity = fresh.take(stream, slot) if fresh else self.kept[stream][0]
         self.sent(stream, slot, self.sock, self.packet(stream, slot, identity))
 
     def drain(self) -> None:
         self.arrivals.look()
+        time, echoed = self.arrivals.time, self.echoed
         for packet, ancillary in receive(self.sock, 0):
             at = (packet[0] & 15) * 4
             if packet[at] == 0:
-                self.echoed(packet, at + 8, self.arrivals.time(ancillary))
+                echoed(packet, at + 8, time(ancillary))
             else:
-                self._refused(packet[at:], self.arrivals.time(ancillary))
+                self._refused(packet[at:], time(ancillary))
 
     def _refused(self, message: bytes, t_ns: Optional[int]) -> None:
         """Log the ICMP error ``message`` if the packet it quotes is one of our probes."""
@@ -205,7 +216,7 @@ class RawEcho(Echo):
         """Stream and slot of our probe to ``target`` with this id and sequence number; None when it is not ours."""
         if identity in self.fresh_ids:
             recent = self.recent.get(target)
-            owner = recent[identity - self.fresh_ids[0]] if recent else -1
+            owner = recent.owners[identity - self.fresh_ids[0]] if recent else -1
             return (owner >> 32, owner & 0xFFFFFFFF) if owner >= 0 and owner & 0xFFFF == sequence else None
         for stream, (kept, _) in self.kept.items():
             if kept == identity and self.streams[stream]["target"] == target:

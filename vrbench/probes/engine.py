@@ -29,6 +29,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 FORMAT = "vrbench-raw/1"
 RECORD = struct.Struct("<BBHIq")
+pack_record = RECORD.pack
 SENT, REPLY, REFUSED, FAILED, CONNECTED, WALL, END, AMBIGUOUS, GREETED, TURNED_AWAY = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 NEIGHBOUR_MAC, NEIGHBOUR = 16, 17
 
@@ -81,7 +82,7 @@ class Log:
         self.flush()
 
     def record(self, kind: int, stream: int, detail: int, slot: int, t_ns: int) -> None:
-        self.buffer += RECORD.pack(kind, stream, detail, slot, t_ns)
+        self.buffer += pack_record(kind, stream, detail, slot, t_ns)
 
     def flush(self) -> None:
         while self.buffer:
