@@ -19,7 +19,9 @@ class Box:
     """An outer network, mount and process namespace; its nodes are network namespaces within."""
 
     def __init__(self) -> None:
-        argv = ["unshare", "-nmpf", "--mount-proc", "--kill-child", "sh", "-c", _SETUP]
+        # It goes with the thread that made it, also when that is killed.
+        outer = ["setpriv", "--pdeathsig", "KILL", "unshare", "-nmpf", "--mount-proc", "--kill-child"]
+        argv = [*outer, "sh", "-c", _SETUP]
         self._outer = subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True)
         assert self._outer.stdout is not None
         assert self._outer.stdout.readline() == b"ready\n"
