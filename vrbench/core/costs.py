@@ -45,7 +45,7 @@ class Cost:
         if self.kept:
             words.append(f"{self.kept} connections kept open, {SESSION_PROCESSES} sshd processes each")
         if self.tracked:
-            words.append(f"{self.tracked} tracked by the router")
+            words.append(f"{self.tracked} tracked")
         return ", ".join(words)
 
 

@@ -93,10 +93,7 @@ class Plan:
 
 def _probes(per_s: float, listed: tuple[Cost, ...]) -> str:
     connections, tracked = sum(c.connections_per_s for c in listed), sum(c.tracked for c in listed)
-    return (
-        f"{per_s:.0f} a second, of them {connections:.0f} SSH connections; "
-        f"at most {tracked} connections tracked by the router"
-    )
+    return f"{per_s:.0f} a second, {connections:.0f} of them SSH connections; tracked by the router: {tracked}"
 
 
 def _lab(lab: LabTable) -> str:
