@@ -370,6 +370,16 @@ def test_banners_that_came_late_are_no_false_window(stages: tuple[Stage, ...], f
     assert (made.false, made.slow, made.good) == (false, slow, not false)
 
 
+def test_refused_banners_are_false_not_slow() -> None:
+    """Somebody answered no: nothing of that came late."""
+    banner = stream("ingress", interval_s=0.1, flow="banner")
+    samples = [
+        replace(s, outcome=Outcome.REFUSED) if 20 <= n < 22 else s for n, s in enumerate(probed(banner, [], 0.5))
+    ]
+    made = calibrate([result(banner, samples)], [], {banner.name: "vm1"}, 0.0)
+    assert (made.false, made.slow, made.good) == (1, 0, False)
+
+
 def test_an_edge_without_probes_has_bounds_but_no_error() -> None:
     """Slots that were not sent where an outage ends: the estimate is later, and the bounds say so."""
     of, known = stream(), outages([0.3])

@@ -169,7 +169,7 @@ def _came_late(result: StreamResult, window: OutageWindow) -> bool:
     half_s = result.stream.interval_s / 2
     due = [s.due_s for s in result.samples]
     begin, end = (bisect_left(due, at - half_s) for at in (window.start_s, window.start_s + window.estimate_s))
-    return all(
+    return not window.refused and all(
         stage is Stage.LATE or all(s.outcome is not Outcome.LOST for s in result.samples[first:last])
         for stage, first, last in parts(result.samples, begin, end)
     )
