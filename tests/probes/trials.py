@@ -14,6 +14,7 @@ from tests.probes.box import Box
 from tests.probes.rig import HARNESS, ROUTER, wait_for
 from tests.probes.servers import start_sshd, stop_server
 from vrbench.core.analysis import analyze_trial
+from vrbench.core.calibration import came_late
 from vrbench.core.facts import TrialFacts
 from vrbench.core.model import Endpoint, Environment, Guest, Outcome
 from vrbench.core.outcomes import CODES, codes_of
@@ -195,7 +196,8 @@ def check_truth(result: TrialResult, cuts: Sequence[Cut], streams: Sequence[Stre
     """Of each of the streams: every cut's length lies within the bounds of what was seen of it, and nothing else was.
 
     Cuts must lie a second apart from each other; a window belongs to the cut that was the last to begin before it, or
-    that began within a second after it (a blind stretch begins before what it hides).
+    that began within a second after it (a blind stretch begins before what it hides). Banners that all came, too late,
+    are of an sshd that had no processor in time: they prove nothing of the path, and their windows say 0 s at least.
     """
     zero_s = result.facts.requested_ns / 1e9
     for s in measured(result) if streams is None else streams:
@@ -207,6 +209,6 @@ def check_truth(result: TrialResult, cuts: Sequence[Cut], streams: Sequence[Stre
             assert seen.at_least_s <= cut.at_most_s, (s.stream.name, windows)
             assert seen.at_most_s >= cut.at_least_s, (s.stream.name, windows)
         for w in s.outages:
-            began_ns = result.facts.requested_ns + w.start_s * 1e9
-            inside = any(c.began[0] - 50e6 <= began_ns <= c.ended[1] + 10e6 for c in cuts)
-            assert inside, f"{s.stream.name}: a window at {w.start_s:.3f} s, where nothing was cut"
+            began, ended = (result.facts.requested_ns + 1e9 * at for at in (w.start_s, w.start_s + w.estimate_s))
+            cut = any(began <= c.ended[1] + 10e6 and c.began[0] - 10e6 <= ended for c in cuts)
+            assert cut or came_late(s, w), f"{s.stream.name}: a window at {w.start_s:.3f} s, where nothing was cut"

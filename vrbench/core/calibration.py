@@ -161,10 +161,10 @@ def _slow(streams: Iterable[StreamResult], result: StreamResult, window: OutageW
     """Whether a window that no outage explains shows a slow service, on a path that was up."""
     if result.stream.flow != "banner":
         return False
-    return _came_late(result, window) or _answered(streams, result.stream, window)
+    return came_late(result, window) or _answered(streams, result.stream, window)
 
 
-def _came_late(result: StreamResult, window: OutageWindow) -> bool:
+def came_late(result: StreamResult, window: OutageWindow) -> bool:
     """Whether every answer that was missed in time came later all the same, on a connection that stood."""
     half_s = result.stream.interval_s / 2
     due = [s.due_s for s in result.samples]
