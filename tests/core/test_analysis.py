@@ -7,9 +7,10 @@ import pytest
 
 from tests.core.logs import MS, START, end, header, line, stream
 from vrbench.core.analysis import analyze_trial
-from vrbench.core.facts import CaveatKind, NodeClock, TrialFacts
+from vrbench.core.facts import Caveat, CaveatKind, NodeClock, TrialFacts
 from vrbench.core.method import Method
 from vrbench.core.model import Direction, Verdict
+from vrbench.core.verdict import reasons
 
 METHOD = Method(0.1, 0.25, 0.8, 1, 15.0, 10.0)
 FACTS = TrialFacts(number=1, requested_utc="2026-11-24T12:00:00.000Z", requested_ns=START + 1000 * MS, baseline_s=15.0)
@@ -188,3 +189,10 @@ def test_zeros_at_the_end_of_a_log_are_not_records() -> None:
     result = analyze_trial(FACTS, [guest], METHOD)
     assert len(result.streams[0].samples) == len(UP)
     assert result.verdict is Verdict.UNKNOWN
+
+
+def test_reasons_are_what_makes_a_trial_other_than_valid() -> None:
+    """Remarks that stand beside a verdict are not given as its reasons; where only a share decided, all are."""
+    lost, lab = Caveat(CaveatKind.AGENT_LOST, "vm1"), Caveat(CaveatKind.LAB)
+    assert reasons((lost, lab)) == (lost,)
+    assert reasons((lab,)) == (lab,)

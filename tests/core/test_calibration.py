@@ -297,6 +297,15 @@ def test_a_clean_stretch_is_good_by_itself() -> None:
     assert not calibrate([result(of, samples)], [], {}, 0.0).good
 
 
+def test_what_was_not_watched_is_not_clean() -> None:
+    """A stream whose samples end early was clean until then, but for the outages that it was watched in."""
+    of, known = stream(), outages([0.5, 0.5])
+    samples = [s for s in probed(of, known, 0.5) if s.due_s < known[0].end_s + 0.2]
+    (kind,) = calibrate([result(of, samples)], known, {of.name: "vm1"}, 0.0).kinds
+    watched_s = samples[-1].due_s - samples[0].due_s
+    assert kind.clean_s == pytest.approx(watched_s - 0.5)
+
+
 def test_a_probe_answered_during_an_outage_is_not_taken_for_its_end() -> None:
     """Two windows for one outage are summed, and what lies between them is missing from the bounds."""
     of, known = stream(), outages([1.0])

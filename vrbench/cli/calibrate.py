@@ -25,6 +25,7 @@ from vrbench.core.plan import Plan, make_plan
 from vrbench.core.profile import load_profile
 from vrbench.core.results import TrialResult
 from vrbench.core.values import duration, show_duration
+from vrbench.core.verdict import reasons
 from vrbench.store import RunDir, new_run_id
 
 PROFILE = """
@@ -189,7 +190,7 @@ def _measure(
         measured = compare(trial, session.known, session.environment)
         _show(measured, store, seed, as_json)
         _keep(measured, trial, seed)
-        for caveat in trial.caveats if trial.verdict is not Verdict.VALID else ():
+        for caveat in reasons(trial.caveats) if trial.verdict is not Verdict.VALID else ():
             click.echo(f"the trial is {trial.verdict.value}: {caveat}", err=True)
         if measured.good and trial.verdict is Verdict.VALID and not (ended.error or ended.interrupted or ended.left):
             return Exit.OK

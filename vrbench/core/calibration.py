@@ -259,9 +259,12 @@ def _length_s(window: OutageWindow) -> float:
 
 
 def _clean_s(result: StreamResult, outages: Iterable[KnownOutage]) -> float:
+    """For how long a stream was watched without an outage; its samples may end early."""
     if not result.samples:
         return 0.0
-    return result.samples[-1].due_s - result.samples[0].due_s - sum(o.duration_s for o in outages)
+    first, last = result.samples[0].due_s, result.samples[-1].due_s
+    pieces = (piece for outage in outages for piece in outage.pieces)
+    return last - first - sum(max(0.0, min(p.end_s, last) - max(p.start_s, first)) for p in pieces)
 
 
 def _kind_figures(

@@ -64,6 +64,11 @@ def judge(
     return verdict, tuple(sorted(found, key=lambda c: rank[c.kind]))
 
 
+def reasons(caveats: Sequence[Caveat]) -> tuple[Caveat, ...]:
+    """Those of a trial that is not VALID which make it so; all of them where none does by its kind alone."""
+    return tuple(c for c in caveats if c.kind in INVALIDATING | UNSETTLING) or tuple(caveats)
+
+
 def _of_the_run(facts: TrialFacts, method: Method) -> Iterator[Caveat]:
     if facts.job_error:
         yield Caveat(CaveatKind.JOB_FAILED, facts.job_error)
