@@ -210,5 +210,5 @@ def check_truth(result: TrialResult, cuts: Sequence[Cut], streams: Sequence[Stre
             assert seen.at_most_s >= cut.at_least_s, (s.stream.name, windows)
         for w in s.outages:
             began, ended = (result.facts.requested_ns + 1e9 * at for at in (w.start_s, w.start_s + w.estimate_s))
-            cut = any(began <= c.ended[1] + 10e6 and c.began[0] - 10e6 <= ended for c in cuts)
-            assert cut or came_late(s, w), f"{s.stream.name}: a window at {w.start_s:.3f} s, where nothing was cut"
+            down = any(began <= c.ended[1] + 10e6 and c.began[0] - 10e6 <= ended for c in cuts)
+            assert down or came_late(s, w), f"{s.stream.name}: a window at {w.start_s:.3f} s, where nothing was cut"
