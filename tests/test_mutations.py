@@ -52,15 +52,21 @@ ESTIMATOR = {
     ),
     "at_least forgets the round trip": Mutation(
         "core/windows.py",
-        "- self.rtt_s - self.grains_s)",
+        "- rtt_s - self.grains_s)",
         "- self.grains_s)",
         (f"{SCENARIOS}::test_scenario[round_trip]",),
+    ),
+    "a far target lengthens every outage": Mutation(
+        "core/windows.py",
+        "start = min(first + self.beyond_s, until)",
+        "start = first",
+        (f"{WINDOWS}::test_estimate_is_unbiased_over_phases[far target]",),
     ),
     "the estimate is off by one sample": Mutation(
         "core/windows.py",
         "until = last if end is None else self._sent(end) + ",
         "until = last if end is None else last + ",
-        (f"{WINDOWS}::test_estimate_is_unbiased_over_phases", f"{SCENARIOS}::test_scenario[one_window]"),
+        (f"{WINDOWS}::test_estimate_is_unbiased_over_phases[near]", f"{SCENARIOS}::test_scenario[one_window]"),
     ),
     "a blind stretch is nothing": Mutation(
         "core/windows.py",

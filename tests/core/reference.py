@@ -14,6 +14,7 @@ from vrbench.core.model import OutageWindow, Outcome, Sample
 from vrbench.core.rawlog import Kind, Record, StreamHeader, decode_header, decode_records
 
 BLIND_GAPS = 2
+SLOWING_S = 1.0
 
 
 @dataclass(slots=True)
@@ -139,6 +140,8 @@ class _Run:
     stages: list[str] = field(default_factory=list)  # of each run
     gaps: int = 0
     ups: list[Sample] = field(default_factory=list)  # successes seen since the last down sample
+    blind: list[OutageWindow] = field(default_factory=list)  # between those
+    slowest_s: float = 0.0  # of the answers in the second before its first down sample
     broken: bool = True  # the next down sample begins a run of its own
 
     def add(self, sample: Sample, stage: str) -> None:
@@ -148,6 +151,7 @@ class _Run:
             self.stages.append(stage)
         self.runs[-1].append(sample)
         self.ups.clear()
+        self.blind.clear()
         self.broken = False
 
 
@@ -158,14 +162,16 @@ def find_windows(
     whole: bool = True,
     grain_s: float = 0.0,
     patience_s: float = 0.0,
+    beyond_s: float = 0.0,
     stages: Sequence[str] = (),
 ) -> tuple[OutageWindow, ...]:
     """All outage windows of one stream's samples, in order of slots; ``rtt_s`` is what a round trip usually takes.
 
     ``whole`` is False for a log that was cut short: what came after its last sample was not seen. ``grain_s`` is how
-    far a send time may be off, ``patience_s`` how long an answer was waited for that had begun to come.
+    far a send time may be off, ``patience_s`` how long an answer was waited for that had begun to come, ``beyond_s``
+    how much of a round trip lies beyond the router.
     """
-    slack = _Slack(rtt_s, 2 * grain_s, patience_s)
+    slack = _Slack(rtt_s, 2 * grain_s, patience_s, beyond_s)
     found: list[OutageWindow] = []
     last_up: Sample | None = None
     run: _Run | None = None
@@ -178,24 +184,26 @@ def find_windows(
             continue
         if sample.outcome.is_down:
             if run is None:
-                run = _Run(last_up)
+                before = [s for s in samples if sample.due_s - SLOWING_S <= s.due_s < sample.due_s]
+                slowest_s = max((s.rtt_s or 0.0 for s in before if s.outcome is Outcome.REPLIED), default=0.0)
+                run = _Run(last_up, slowest_s=slowest_s)
             elif not run.ups:
                 run.gaps += gaps
             run.add(sample, stage)
         else:
+            if gaps >= BLIND_GAPS and last_up is not None and (run is None or run.ups):
+                (found if run is None else run.blind).append(_blind(last_up, sample, gaps, slack))
             if run is not None:
                 run.ups.append(sample)
                 run.broken = True
                 if len(run.ups) >= merge:
-                    found.append(_window(run, slack))
+                    found += [_window(run, slack), *run.blind]
                     run = None
-            elif gaps >= BLIND_GAPS and last_up is not None:
-                found.append(_blind(last_up, sample, gaps, slack))
             last_up = sample
         gaps = 0
     if run is not None:
-        found.append(_window(run, slack))
-    elif last_up is not None and (gaps >= BLIND_GAPS or not whole):
+        found += [_window(run, slack), *run.blind]
+    if last_up is not None and (run is None or run.ups) and (gaps >= BLIND_GAPS or not whole):
         found.append(_blind(last_up, None, gaps, slack))
     return tuple(found)
 
@@ -207,6 +215,7 @@ class _Slack:
     rtt_s: float
     grains_s: float
     patience_s: float
+    beyond_s: float
 
 
 def _window(run: _Run, slack: _Slack) -> OutageWindow:
@@ -214,15 +223,18 @@ def _window(run: _Run, slack: _Slack) -> OutageWindow:
     first, last = _sent(down[0]), _sent(down[-1])
     end = run.ups[0] if run.ups else None
     later = 0.0 if end is None else max(0.0, (end.rtt_s or 0.0) - slack.rtt_s)
+    rtt_s = slack.rtt_s if slack.patience_s else max(slack.rtt_s, run.slowest_s)
     waits = {"": 0.0, "begun": slack.patience_s, "late": math.inf}
     at_least = sum(
-        max(0.0, _sent(r[-1]) - _sent(r[0]) - waits[stage] - slack.rtt_s - slack.grains_s)
+        max(0.0, _sent(r[-1]) - _sent(r[0]) - waits[stage] - rtt_s - slack.grains_s)
         for stage, r in zip(run.stages, run.runs, strict=True)
     )
+    until = last if end is None else _sent(end) + later
+    start = min(first + slack.beyond_s, until)
     return OutageWindow(
-        start_s=first,
+        start_s=start,
         at_least_s=at_least,
-        estimate_s=max(at_least, (last if end is None else _sent(end) + later) - first),
+        estimate_s=max(at_least, until - start),
         at_most_s=_between(run.last_up, end, slack),
         lost=sum(s.outcome is Outcome.LOST for s in down),
         refused=sum(s.outcome is Outcome.REFUSED for s in down),

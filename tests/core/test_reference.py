@@ -95,9 +95,10 @@ def same(log: bytes, zero_ns: int, merge: int = 1, whole: bool = True, grain_s: 
         assert tuple(ours) == theirs
         rtt_s = reference.usual_rtt_s(theirs)
         assert ours[: ours.baseline].answer_s(0.99) == rtt_s
-        asked = (merge, rtt_s, whole, grain_s, 0.03)
-        assert find_windows(ours, *asked) == reference.find_windows(theirs, *asked, stages)
-        assert find_windows(theirs, *asked) == reference.find_windows(theirs, *asked)
+        for patience_s, beyond_s in ((0.03, 0.0), (0.0, 0.002)):
+            asked = (merge, rtt_s, whole, grain_s, patience_s, beyond_s)
+            assert find_windows(ours, *asked) == reference.find_windows(theirs, *asked, stages)
+            assert find_windows(theirs, *asked) == reference.find_windows(theirs, *asked)
         since = [s for s in theirs if s.due_s >= 0]
         after = ours[ours.baseline :]
         assert list(after) == since

@@ -3,7 +3,9 @@
 import itertools
 import math
 import random
+from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -50,16 +52,56 @@ def test_truth_lies_inside_the_bounds(
         assert abs(total.estimate_s - length) <= interval + out_s + back_s + 1e-9
 
 
-def test_estimate_is_unbiased_over_phases() -> None:
-    """Averaged over random phases the estimate's error is far below an interval."""
+@pytest.mark.parametrize(
+    ("out_s", "back_s"),
+    [(0.0, 0.0), (0.0, 0.2), (0.2, 0.0), (0.05, 0.25)],
+    ids=["near", "far target", "far prober", "both far"],
+)
+def test_estimate_is_unbiased_over_phases(out_s: float, back_s: float) -> None:
+    """Averaged over random phases the estimate's error is far below an interval, and the end where it was.
+
+    Wherever the target is: ``back_s`` is from the router to it and back to the router.
+    """
     rng = random.Random(7)
-    errors = []
+    errors, ends = [], []
     for _ in range(2000):
-        length, phase = rng.uniform(0.3, 3), rng.random() * 0.1
-        (window,) = find_windows(probe(2.0, 2.0 + length, 0.1, phase, 0.0, 0.0))
+        length, phase = rng.uniform(0.5, 3), rng.random() * 0.1
+        seen = probe(2.0, 2.0 + length, 0.1, phase, out_s, back_s)
+        (window,) = find_windows(seen, rtt_s=out_s + back_s, beyond_s=back_s)
         errors.append(window.estimate_s - length)
+        ends.append(window.start_s + window.estimate_s - (2.0 + length - out_s))
     assert abs(sum(errors) / len(errors)) < 0.004
     assert max(abs(e) for e in errors) <= 0.1 + 1e-9
+    assert 0 <= min(ends) <= max(ends) <= 0.1 + 1e-9
+
+
+def test_a_path_that_slows_down_before_it_fails_proves_less() -> None:
+    """What was on its way when the path failed had been sent up to a round trip before: as slow as the latest was."""
+    samples = line("RRRRRLLLLLRRR", 0.1)
+    samples[4] = replace(samples[4], rtt_s=0.15)
+    (slow,), (quick,) = find_windows(samples, rtt_s=0.01), find_windows(line("RRRRRLLLLLRRR", 0.1), rtt_s=0.01)
+    assert (quick.at_least_s, slow.at_least_s) == pytest.approx((0.39, 0.25))
+    long_ago = [samples[4], *(replace(s, slot=s.slot + 20, due_s=s.due_s + 2, sent_s=s.due_s + 2) for s in samples)]
+    long_ago[5] = replace(long_ago[5], rtt_s=0.0)
+    (later,) = find_windows(long_ago, rtt_s=0.01)
+    assert later.at_least_s == pytest.approx(0.39)
+
+
+@pytest.mark.parametrize("merge", [1, 2, 3])
+def test_what_nobody_saw_after_a_window_is_reported_however_many_answers_end_one(merge: int) -> None:
+    """Answers with a blind stretch between them end a window; the stretch may hide an outage all the same."""
+    window, blind = find_windows(line("RRRLLLRssssssssRRRR"), merge)
+    assert (window.start_s, window.estimate_s, blind.blind, blind.at_most_s) == (3, 3, True, 9)
+    _, open_end = find_windows(line("RRRLLLRsssss"), merge)
+    assert (open_end.blind, open_end.censored) == (True, True)
+    _, cut_short = find_windows(line("RRRLLLR"), merge, whole=False)
+    assert (cut_short.blind, cut_short.censored) == (True, True)
+
+
+def test_a_window_that_goes_on_after_a_blind_stretch_holds_it() -> None:
+    """Two answers end a window, one does not: what was not seen between two losses is part of it."""
+    (window,) = find_windows(line("RRRLLRsssRLLRRR"), merge=3)
+    assert (window.start_s, window.estimate_s, window.at_most_s) == (3, 9, 10)
 
 
 @given(st.text("RLFsu", max_size=60))

@@ -59,7 +59,10 @@ def _stream_result(node: NodeLog, stream: StreamSamples, facts: TrialFacts, meth
     rtt_s = before.answer_s(0.99)
     whole = node.ended and _reaches_the_end(stream, facts)
     patience_s = PATIENCE_S.get(stream.stream.flow, 0.0)
-    windows = find_windows(samples, method.merge, rtt_s, whole, stream.grain_s, patience_s)
+    # The router is next to the guests: what they ping is beyond it, and what the harness asks is not.
+    outward = stream.stream.direction is Direction.EGRESS and stream.stream.probe == "icmp-egress"
+    beyond_s = before.answer_s(0.5) if outward else 0.0
+    windows = find_windows(samples, method.merge, rtt_s, whole, stream.grain_s, patience_s, beyond_s)
     # A window that was open when the operation was requested belongs to the trial: nobody can divide it.
     after = tuple(w for w in windows if w.censored or w.start_s + max(w.estimate_s, _finite(w.at_most_s)) > 0)
     return StreamResult(

@@ -6,20 +6,26 @@ its last down sample, v the first up sample after it; x is also the time that x 
 
     at_least = the sum of (last - first) over its runs of down samples next to each other
     at_most  = arrival of v's answer - u
-    estimate = v - f, and later by as much as v's answer came later than usual
+    estimate = v - (f + beyond), and later by as much as v's answer came later than usual
 
 Why these hold. u crossed the router twice after it was sent, and v's answer crossed it before it arrived: the outage
 lies between the two moments. (v's own arrival counts, not its send time: a probe that waited in the sender's queue
 for the gateway's address is answered late, and was sent while the path was still down.) A probe can be lost on its way
-back, one round trip after it was sent: each run's part of at_least shrinks by the round trip, not below 0. Where send
-times are known only to a grain, either end may be off by it: both bounds widen by twice the grain. Time covered by gaps
-or by successes proves nothing, so it is no part of at_least. One assumption is made: between two down samples
-next to each other the path was down.
+back, one round trip after it was sent: each run's part of at_least shrinks by the round trip, not below 0; by the usual
+one, or by the slowest of the second before, since a path may slow down before it fails. Where send times are known only
+to a grain, either end may be off by it: both bounds widen by twice the grain. Time covered by gaps or by successes
+proves nothing, so it is no part of at_least. One assumption is made: between two down samples next to each other the
+path was down.
 
 A probe of a service (an SSH banner) is lost as well when the service is slow, and where its connection stood the path
 was up. So such samples are no part of a run in which none stood; what came late proves nothing at all; and of a run in
 which nothing came though the connections stood, at_least counts what is longer than answers are waited for: a service
 that was merely slow, and then cut off, can look like one that was away for so long.
+
+A probe that had passed the router, and whose answer found it gone, is lost although it was sent before the outage
+began. So the outage begins later than f by what a usual round trip takes ``beyond`` the router: nearly all of it where
+a guest pings a target far away, next to nothing where the harness asks a guest. (Where only the way out fails, nothing
+is lost on its way back, and the estimate is too short by as much.)
 
 The estimate of an outage that begins at a random phase is off by the difference of two phases, each uniform over one
 interval: unbiased, triangular, sd = interval / sqrt(6).
@@ -39,8 +45,9 @@ from dataclasses import dataclass, field
 from vrbench.core.model import OutageWindow, Outcome, Sample
 from vrbench.core.outcomes import CODES, Stage, codes_of, parts
 
-ESTIMATOR = "w3"  # changes whenever the same samples would give other figures; part of every method id
+ESTIMATOR = "w4"  # changes whenever the same samples would give other figures; part of every method id
 BLIND_GAPS = 2  # so many gaps in a row can hide an outage of two intervals
+SLOWING_S = 1.0  # how long before an outage answers tell how slow the path had become
 
 _DOWNS = bytes(code for outcome, code in CODES.items() if outcome.is_down)
 _GAPS = bytes(code for outcome, code in CODES.items() if outcome.is_gap)
@@ -57,6 +64,7 @@ class _Run:
     gaps: int = 0
     ups: int = 0  # successes since the last down sample
     first_up: int = 0
+    blind: list[OutageWindow] = field(default_factory=list)  # between those successes
 
 
 def find_windows(
@@ -66,13 +74,15 @@ def find_windows(
     whole: bool = True,
     grain_s: float = 0.0,
     patience_s: float = 0.0,
+    beyond_s: float = 0.0,
 ) -> tuple[OutageWindow, ...]:
     """All outage windows of one stream's samples, in order of slots; ``rtt_s`` is what a round trip usually takes.
 
     ``whole`` is False for a log that was cut short: what came after its last sample was not seen. ``grain_s`` is how
-    far a send time may be off, ``patience_s`` how long an answer was waited for once the connection stood.
+    far a send time may be off, ``patience_s`` how long an answer was waited for once the connection stood, ``beyond_s``
+    how much of a usual round trip lies beyond the router.
     """
-    bounds = _Bounds(samples, codes_of(samples), rtt_s, 2 * grain_s, patience_s)
+    bounds = _Bounds(samples, codes_of(samples), rtt_s, 2 * grain_s, patience_s, beyond_s)
     found: list[OutageWindow] = []
     last_up: int | None = None
     run: _Run | None = None
@@ -89,45 +99,49 @@ def find_windows(
                 run.gaps += gaps
             run.downs.append((begin, end))
             run.ups = 0
+            run.blind.clear()
         else:
+            if gaps >= BLIND_GAPS and last_up is not None and (run is None or run.ups):
+                (found if run is None else run.blind).append(bounds.blind(last_up, begin, gaps))
             if run is not None:
                 run.first_up = run.first_up if run.ups else begin
                 run.ups += end - begin
                 if run.ups >= merge:
-                    found.append(bounds.window(run))
+                    found += [bounds.window(run), *run.blind]
                     run = None
-            elif gaps >= BLIND_GAPS and last_up is not None:
-                found.append(bounds.blind(last_up, begin, gaps))
             last_up = end - 1
         gaps = 0
     if run is not None:
-        found.append(bounds.window(run))
-    elif last_up is not None and (gaps >= BLIND_GAPS or not whole):
+        found += [bounds.window(run), *run.blind]
+    if last_up is not None and (run is None or run.ups) and (gaps >= BLIND_GAPS or not whole):
         found.append(bounds.blind(last_up, None, gaps))
     return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
 class _Bounds:
-    """Samples by their place, and what bounds allow for: the usual round trip, two send times' grains together, and
-    how long an answer that had begun was waited for."""
+    """Samples by their place, and what bounds allow for: the usual round trip, two send times' grains together, how
+    long an answer that had begun was waited for, and what of a round trip lies beyond the router."""
 
     samples: Sequence[Sample]
     codes: bytes
     rtt_s: float
     grains_s: float
     patience_s: float
+    beyond_s: float
 
     def window(self, run: _Run) -> OutageWindow:
         """The window of a run that has ended, or never will."""
         first, last = self._sent(run.downs[0][0]), self._sent(run.downs[-1][1] - 1)
         end = run.first_up if run.ups else None
-        at_least = sum(self._proven(*part) for down in run.downs for part in parts(self.samples, *down))
+        rtt_s = self._slowest(run.downs[0][0])
+        at_least = sum(self._proven(*part, rtt_s) for down in run.downs for part in parts(self.samples, *down))
         until = last if end is None else self._sent(end) + max(0.0, self._rtt(end) - self.rtt_s)
+        start = min(first + self.beyond_s, until)
         return OutageWindow(
-            start_s=first,
+            start_s=start,
             at_least_s=at_least,
-            estimate_s=max(at_least, until - first),
+            estimate_s=max(at_least, until - start),
             at_most_s=self._between(run.last_up, end),
             lost=sum(self.codes.count(CODES[Outcome.LOST], *down) for down in run.downs),
             refused=sum(self.codes.count(CODES[Outcome.REFUSED], *down) for down in run.downs),
@@ -140,10 +154,23 @@ class _Bounds:
         length = self._between(last_up, end)
         return OutageWindow(self._sent(last_up), 0.0, 0.0, length, 0, 0, gaps, censored=end is None)
 
-    def _proven(self, stage: Stage, begin: int, end: int) -> float:
+    def _proven(self, stage: Stage, begin: int, end: int, rtt_s: float) -> float:
         """How long the path was down at least, by down samples next to each other whose answers came equally far."""
         waited_s = {Stage.NOTHING: 0.0, Stage.BEGUN: self.patience_s, Stage.LATE: math.inf}[stage]
-        return max(0.0, self._sent(end - 1) - self._sent(begin) - waited_s - self.rtt_s - self.grains_s)
+        return max(0.0, self._sent(end - 1) - self._sent(begin) - waited_s - rtt_s - self.grains_s)
+
+    def _slowest(self, begin: int) -> float:
+        """How long a round trip may have taken when a window began: its first probes may have been lost on their way
+        back. How long a service takes says nothing of the path."""
+        if self.patience_s:
+            return self.rtt_s
+        slowest_s, since_s = self.rtt_s, self.samples[begin].due_s - SLOWING_S
+        for at in range(begin - 1, -1, -1):
+            if self.samples[at].due_s < since_s:
+                break
+            if self.codes[at] == CODES[Outcome.REPLIED]:
+                slowest_s = max(slowest_s, self._rtt(at))
+        return slowest_s
 
     def _between(self, last_up: int | None, end: int | None) -> float:
         """From one success being sent to the next one's answer; infinite where one of them is missing."""
