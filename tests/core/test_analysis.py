@@ -10,6 +10,7 @@ from vrbench.core.analysis import analyze_trial
 from vrbench.core.facts import Caveat, CaveatKind, NodeClock, TrialFacts
 from vrbench.core.method import Method
 from vrbench.core.model import Direction, Verdict
+from vrbench.core.results import TrialResult
 from vrbench.core.verdict import reasons
 
 METHOD = Method(0.1, 0.25, 0.8, 1, 15.0, 10.0)
@@ -43,7 +44,7 @@ def test_a_plain_trial_is_valid_without_caveat() -> None:
     What the guest pings is beyond the router, by a round trip of 1 ms.
     """
     guest = log("vm1", ("e", Direction.EGRESS, "fresh", OUT), ("c", Direction.CONTROL, "fresh", UP))
-    harness = log("harness", ("i", Direction.INGRESS, "syn", OUT))
+    harness = log("harness", ("i", Direction.INGRESS, "syn", OUT), ("h", Direction.CONTROL, "fresh", UP))
     result = analyze_trial(FACTS, [guest, harness], METHOD)
     assert (result.verdict, result.caveats) == (Verdict.VALID, ())
     egress = result.figures(Direction.EGRESS)
@@ -200,3 +201,59 @@ def test_reasons_are_what_makes_a_trial_other_than_valid() -> None:
     lost, lab = Caveat(CaveatKind.AGENT_LOST, "vm1"), Caveat(CaveatKind.LAB)
     assert reasons((lost, lab)) == (lost,)
     assert reasons((lab,)) == (lab,)
+
+
+SLEPT = "R" * 12 + "s" * 20 + "R" * 8  # not probed from 0.2 s to 2.2 s
+
+
+def unseen_of(*logs: bytes) -> tuple[TrialResult, str]:
+    """A trial of these logs, and what it says of what nobody saw."""
+    result = analyze_trial(FACTS, logs, METHOD)
+    return result, "; ".join(c.detail for c in result.caveats if c.kind is CaveatKind.UNSEEN)
+
+
+def guest(name: str, outcomes: str) -> bytes:
+    return log(name, (f"{name}/fresh", Direction.EGRESS, "fresh", outcomes))
+
+
+def ends(*outcomes: str) -> bytes:
+    lines = ((f"i{k}", Direction.INGRESS, "syn", line) for k, line in enumerate(outcomes))
+    return log("harness", *lines, ("c", Direction.CONTROL, "fresh", UP))
+
+
+def test_an_outage_that_a_direction_slept_through_is_no_outage_of_zero() -> None:
+    """The harness was stopped while guests saw an outage: unknown, in no average, and no direction recovered first."""
+    result, said = unseen_of(guest("vm1", OUT), ends(SLEPT, SLEPT))
+    assert result.verdict is Verdict.UNKNOWN
+    assert said == "ingress: 2 of 2 streams slept through an outage that others saw"
+    assert not result.averaged
+    assert CaveatKind.PATH_ASYMMETRIC not in {c.kind for c in result.caveats}
+
+
+def test_a_direction_that_nobody_looked_at_for_long_says_nothing() -> None:
+    """Everybody was stopped: nobody saw an outage, and nobody saw that there was none."""
+    result, said = unseen_of(guest("vm1", SLEPT), guest("vm2", SLEPT), ends(UP))
+    assert (result.verdict, result.averaged) == (Verdict.UNKNOWN, False)
+    assert said == "egress: no stream was probed from 0.10 to 2.20 s"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "syn"),
+    [
+        ((UP, SLEPT), (UP,)),  # one of two that were up: the other saw that nothing happened
+        ((OUT, OUT), (OUT, "R" * 17 + "sss" + "R" * 20)),  # a moment of a long outage, which was of others only
+        ((OUT,) * 10 + (SLEPT,), (OUT,)),  # one of eleven
+        (("R" * 15 + "L" * 5 + "s" * 15 + "R" * 5,), (OUT,)),  # it saw the outage begin: its bounds hold it
+    ],
+)
+def test_what_was_slept_through_without_harm(outcomes: tuple[str, ...], syn: tuple[str, ...]) -> None:
+    """The figures hold what was to be measured, if with wider bounds."""
+    guests = [guest(f"vm{n}", o) for n, o in enumerate(outcomes)]
+    assert unseen_of(*guests, ends(*syn))[1] == ""
+
+
+def test_guests_do_not_control_the_harness() -> None:
+    """Guests that ping each other tell nothing of the path from the harness."""
+    beside = log("vm1", ("e", Direction.EGRESS, "fresh", OUT), ("c", Direction.CONTROL, "fresh", UP))
+    alone = log("harness", ("i", Direction.INGRESS, "syn", OUT))
+    assert CaveatKind.NO_CONTROL in {c.kind for c in analyze_trial(FACTS, [beside, alone], METHOD).caveats}

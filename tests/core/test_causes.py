@@ -24,6 +24,7 @@ from tests.core.causes import (
     told,
 )
 from vrbench.core.causes import in_words, seconds_by_cause
+from vrbench.core.facts import CaveatKind
 from vrbench.core.model import Cause, CausePhase, Direction
 
 AT_FIRST = (-0.9, OLD, REACHABLE)
@@ -167,6 +168,27 @@ def test_an_old_flow_that_stays_dead() -> None:
     """New flows pass again; the old one was bound without NAT."""
     trial = analysed(replaced(guest("vm1", down(1, 2), persistent=down(1, 4), gateway=UP), 1.0))
     assert told(one(trial, "vm1", "persistent")) == [("NAT missing", 1.0, 2.0), ("old flow cut", 2.0, 4.0)]
+
+
+@pytest.mark.parametrize(
+    ("echoes", "cause"),
+    [(down(1, 4), "TCP backoff"), (down(1, 2)[:20] + "L" * 20 + "F" * (len(UP) - 40), "old flow cut")],
+)
+def test_a_session_that_goes_on_by_itself_was_not_cut(echoes: str, cause: str) -> None:
+    """New connections pass; its kernel had not sent again yet. One that then ends, or never goes on, was cut."""
+    log = harness(down(1, 2)).add(Direction.INGRESS, "tcp-ingress", "established", END, echoes)
+    trial = analysed(replaced(guest("vm1", UP, gateway=UP), 1.0), log)
+    assert [(c, b) for c, b, _ in told(one(trial, "harness", "established"))] == [
+        ("firewall missing", 1.0),
+        (cause, 2.0),
+    ]
+
+
+def test_a_service_that_moves_the_figure_is_said_to() -> None:
+    """A banner that comes late for long makes the ingress figure longer than the network was down."""
+    for banner, said in ((UP[:20] + "L" * 20 + UP[40:], [f"{END} 1.00 s"]), (down(1, 2), [])):
+        trial = analysed(replaced(guest("vm1", UP, gateway=UP), 1.0), harness(down(1, 2), banner=banner))
+        assert [c.detail for c in trial.caveats if c.kind is CaveatKind.SERVICE_DOWN] == said
 
 
 def test_a_service_slower_than_the_network() -> None:

@@ -26,6 +26,9 @@ and for a public address in the harness's own neighbour table.
 
 *old flow cut*: new flows pass, the one that began earlier does not: it was bound without NAT, or forgotten.
 
+*TCP backoff*: new connections pass, and so does a session that stood, later and by itself: its kernel had only not sent
+again yet what was lost, which it does at ever longer intervals.
+
 *service slow*, *service refuses*: the port accepts connections, and what was asked of the service came late or not at
 all, or was refused. For names: the gateway answers, and its resolver does not. A reset instead of a
 connection is the service's once the port has worked through the router that is there now: before that a router without
@@ -173,13 +176,19 @@ def _ingress(case: Case, t_s: float) -> Cause:
     if case.stream.stream.flow != "syn" and syn.at(t_s) is State.UP:
         if not case.alone(syn, t_s):
             return Cause.UNATTRIBUTED
-        return Cause.OLD_FLOW_CUT if case.stream.stream.probe == "tcp-ingress" else _service(case, t_s)
+        return _session(case) if case.stream.stream.probe == "tcp-ingress" else _service(case, t_s)
     led = case.led(t_s) if syn.at(t_s).not_up else None
     if led is not None or case.stream.stream.flow == "syn":
         return led or _way_in(case, t_s)
     # Without its SYN nobody can tell a port that is closed from a service that is slow.
     found = _way_in(case, t_s)
     return Cause.UNATTRIBUTED if found is Cause.FIREWALL_MISSING else found
+
+
+def _session(case: Case) -> Cause:
+    """Why a session is silent while its port accepts new ones."""
+    went_on = not (case.window.refused or case.window.censored)
+    return Cause.TCP_BACKOFF if went_on else Cause.OLD_FLOW_CUT
 
 
 def _service(case: Case, t_s: float) -> Cause:

@@ -31,11 +31,13 @@ class CaveatKind(StrEnum):
     PATH_ASYMMETRIC = "path-asymmetric"
     PROBER_FAILED = "prober-failed"
     PROBER_STALLED = "prober-stalled"
+    UNSEEN = "unseen"
     INTERRUPTED = "interrupted"
     WITHOUT_PYTHON = "without-python"
     SSHD_LIMITS = "sshd-limits"
     TURNED_AWAY = "turned-away"
     BOOT_DOUBTFUL = "boot-doubtful"
+    SERVICE_DOWN = "service-down"
     TWO_ROUTERS = "two-routers"
     FLAPPING = "flapping"
     LAB = "lab"
@@ -62,11 +64,13 @@ WORDING = {
     CaveatKind.PATH_ASYMMETRIC: "one direction worked again before the other: see egress and ingress apart",
     CaveatKind.PROBER_FAILED: "one of the harness's own probers ended early",
     CaveatKind.PROBER_STALLED: "a prober sent nothing for a second or more of an outage: its machine may be at fault",
+    CaveatKind.UNSEEN: "nobody looked while an outage was there, or may have been: its figures are in no average",
     CaveatKind.INTERRUPTED: "the trial was interrupted",
     CaveatKind.WITHOUT_PYTHON: "guests without Python were probed with ping, whose send times are known less exactly",
     CaveatKind.SSHD_LIMITS: "a guest's sshd may turn banner probes away although the network is up",
     CaveatKind.TURNED_AWAY: "sshd turned probes away for its own limits; they count as neither up nor down",
     CaveatKind.BOOT_DOUBTFUL: "a guest may not have booted to its end: what it still changes may look like an outage",
+    CaveatKind.SERVICE_DOWN: "a guest's sshd was slow or refused on a network that was up: see SYN and banners apart",
     CaveatKind.TWO_ROUTERS: "two routers answer for one address since the operation: which one is reached is chance",
     CaveatKind.FLAPPING: "a stream went down and up faster than its interval can tell; its total has bounds",
     CaveatKind.LAB: "measured on the embedded lab: it shows mechanisms, not the speed of CloudStack",

@@ -56,6 +56,7 @@ class Cause(StrEnum):
     FIREWALL_MISSING = "firewall missing"
     STALE_ARP = "stale ARP"
     OLD_FLOW_CUT = "old flow cut"
+    TCP_BACKOFF = "TCP backoff"
     SERVICE_SLOW = "service slow"
     SERVICE_REFUSES = "service refuses"
     UNATTRIBUTED = "unattributed"

@@ -5,6 +5,9 @@ times the interval nobody knows where the time was lost; spread evenly it gives 
 estimate of an outage. The time proven to be down must not rely on it: the first of these probes may have been sent
 later, the last one sooner, by ``slack`` together. So every other probe in the outer parts of the stretch, half of
 ``slack`` long each, is left out: between a down sample and a gap nothing is proven (see ``windows``).
+
+Where more than half of the time was lost, ping was stopped, or had no processor: it says nothing of that stretch, and
+all of its probes are left out.
 """
 
 from __future__ import annotations
@@ -42,6 +45,8 @@ def _between(before: Known, after: Known, asked_ns: int, middle_ns: int) -> Iter
         ns = before[1] + round((number - before[0]) * each_ns)
         if outer_ns < PRECISE_NS:
             yield number, ns, True
+        elif 2 * outer_ns > elapsed_ns / 2:
+            yield number, ns, False
         elif count <= FEW:
             earliest = min(before[1] + (number - before[0]) * asked_ns, after[1])
             latest = max(after[1] - (after[0] - number) * asked_ns, before[1])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vrbench.core.calibrated import MachineVerdict
-from vrbench.core.facts import Caveat, Context, TrialFacts
+from vrbench.core.facts import Caveat, CaveatKind, Context, TrialFacts
 from vrbench.core.method import Method
 from vrbench.core.model import Direction, OutageWindow, Sample, Stream, Verdict
 from vrbench.core.windows import Downtime, any_down_s
@@ -68,6 +68,11 @@ class TrialResult:
     punctual_guests: float
     without_python: tuple[str, ...] = ()  # how guests without Python were probed
 
+    @property
+    def averaged(self) -> bool:
+        """Whether its figures are part of averages: they are of the operation, and were not slept through."""
+        return self.verdict is not Verdict.INVALID and all(c.kind is not CaveatKind.UNSEEN for c in self.caveats)
+
     def of(self, direction: Direction, flow: str | None = None) -> tuple[StreamResult, ...]:
         """The streams of a direction, or of one flow of it."""
         return tuple(
@@ -101,9 +106,8 @@ class Run:
     calibrated: MachineVerdict | None = None
 
     def downtimes(self, direction: Direction | None, flow: str | None = None) -> tuple[Downtime, ...]:
-        """One downtime per trial whose verdict is not INVALID: what summaries are made of."""
-        usable = [t for t in self.trials if t.verdict is not Verdict.INVALID]
-        return tuple(t.figures(direction, flow).downtime for t in usable)
+        """One downtime per trial that counts in averages: what summaries are made of."""
+        return tuple(t.figures(direction, flow).downtime for t in self.trials if t.averaged)
 
 
 def _figures(streams: Sequence[StreamResult]) -> DirectionFigures:

@@ -13,17 +13,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from vrbench.core.facts import Caveat, CaveatKind, TrialFacts
 from vrbench.core.flapping import flapping
 from vrbench.core.method import Method
-from vrbench.core.model import Direction, OutageWindow, Outcome, Verdict
+from vrbench.core.model import Cause, Direction, OutageWindow, Outcome, Verdict
 from vrbench.core.outcomes import stretches
+from vrbench.core.plan import HARNESS
 from vrbench.core.rawlog import Refusal
 from vrbench.core.results import MEASURED, StreamResult
 from vrbench.core.samples import NodeLog
+from vrbench.core.unseen import slept_through, unseen
 from vrbench.core.windows import BLIND_GAPS
 
 RFC6201_BASELINE_S = 15.0
 CLOCK_STEP_NS = 500_000_000
 CLOCK_ERROR_NS = 50_000_000
 SKIPPED_TOLERATED = 0.005  # share of a stream's slots after the request; above it the caveat stands
+SERVICE_TOLERATED = 0.10  # share of a stream's downtime that may be its service's
 STALL_S = 1.0  # a prober that sends nothing for so long was stopped, or its machine was
 SKIPPED_DECISIVE = 0.10  # above it nobody can say what happened
 
@@ -38,6 +41,7 @@ UNSETTLING = frozenset(
         CaveatKind.AGENT_LOST,
         CaveatKind.PROBER_FAILED,
         CaveatKind.PROBER_STALLED,
+        CaveatKind.UNSEEN,
         CaveatKind.JOB_UNFINISHED,
         CaveatKind.TWO_ROUTERS,
     }
@@ -50,6 +54,9 @@ def judge(
     """The trial's verdict and every caveat that applies, worst first."""
     found = [*_of_the_run(facts, method), *_of_the_clocks(facts, nodes), *_of_the_streams(streams, method)]
     found += [*facts.doubts, *_of_the_probers(nodes), *_of_the_stalls(streams, facts)]
+    asleep = list(unseen(streams))
+    if asleep:
+        found.append(Caveat(CaveatKind.UNSEEN, _names(asleep)))
     shares = {s.stream.name: s.gap_share for s in streams if s.samples and not _beside(s)}
     gappy = [f"{name} {share:.2%}" for name, share in shares.items() if share > SKIPPED_TOLERATED]
     if gappy:
@@ -158,13 +165,23 @@ def _of_the_streams(streams: Sequence[StreamResult], method: Method) -> Iterator
     flapped = [f"{s.stream.name}: {told}" for s in measured for told in flapping(s)]
     if flapped:
         yield Caveat(CaveatKind.FLAPPING, _names(flapped))
+    served = [f"{s.stream.target} {seconds:.2f} s" for s in measured if (seconds := _by_the_service(s))]
+    if served:
+        yield Caveat(CaveatKind.SERVICE_DOWN, _names(served))
     yield from _of_the_flows(measured, method)
     yield from _of_the_directions(measured, method)
 
 
+def _by_the_service(stream: StreamResult) -> float:
+    """For how long the guest's service alone was down; 0.0 where that is too little to move the figure."""
+    services = (Cause.SERVICE_SLOW, Cause.SERVICE_REFUSES)
+    seconds = sum(p.seconds for w in stream.windows for p in w.phases if p.cause in services)
+    return seconds if seconds > SERVICE_TOLERATED * stream.downtime.estimate_s else 0.0
+
+
 def _of_the_controls(streams: Sequence[StreamResult], measured: Sequence[StreamResult]) -> Iterator[Caveat]:
     controls = [s for s in streams if s.stream.direction is Direction.CONTROL]
-    if not controls:
+    if all(s.node != HARNESS for s in controls):
         yield Caveat(CaveatKind.NO_CONTROL)
     outages = [w for s in measured for w in s.outages]
     down = [s.stream.name for s in controls if any(_overlap(c, outages) for c in s.outages)]
@@ -202,6 +219,8 @@ def _of_the_directions(measured: Sequence[StreamResult], method: Method) -> Iter
         [s.recovered_s or 0.0 for s in measured if (s.stream.direction, s.stream.flow) == which]
         for which in ((Direction.EGRESS, "fresh"), (Direction.INGRESS, "syn"))
     )
+    if any(slept_through(measured, direction) for direction in MEASURED):
+        return
     if out and into and _apart(max(out), max(into), method):
         ends = zip(("egress", "ingress"), (max(out), max(into)), strict=True)
         told = [f"{name} {'not seen to' if math.isinf(s) else f'after {s:.1f} s'}" for name, s in ends]

@@ -134,7 +134,7 @@ def causes_table(run: Run) -> RenderableType:
 def flows_table(run: Run) -> Table:
     """Old against new flows, and the network against the service: averages over trials."""
     table = _table("By flow and layer, average over trials", "stream", "mean over streams (bounds)", "worst", "windows")
-    usable = [t for t in run.trials if t.verdict is not Verdict.INVALID]
+    usable = [t for t in run.trials if t.averaged]
     for direction, flow in FLOWS:
         if not any(t.of(direction, flow) for t in run.trials):
             continue
@@ -194,7 +194,7 @@ def _span(moments: Sequence[float | None], of: int = 0) -> str:
 
 
 def headline_table(run: Run) -> RenderableType:
-    """Over all trials that are not invalid: average with bounds, lowest, median, highest."""
+    """Over all trials that count in averages: average with bounds, lowest, median, highest."""
     used = len(run.downtimes(None))
     table = _table(
         f"Downtime over {some(used, 'trial')}",
