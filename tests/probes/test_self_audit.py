@@ -17,7 +17,7 @@ from tests.probes.rig import ROUTER, read_log, stream, wait_for
 from tests.probes.servers import stop_server
 from tests.probes.trials import Cut, Trial, check_truth, measured, reachable, stopped, tally, trial
 from vrbench.core.facts import CaveatKind
-from vrbench.core.model import Outcome
+from vrbench.core.model import Outcome, Verdict
 from vrbench.core.rawlog import Kind
 from vrbench.core.results import StreamResult, TrialResult
 from vrbench.probes.observation import Sensors
@@ -71,6 +71,26 @@ def test_stopped_probers_see_neither_up_nor_down(under_way: Trial, who: str) -> 
         assert tally(s, Outcome.SKIPPED) >= 0.9 * STOP_S / s.stream.interval_s
     for s in of_nodes(result, harness=who != "harness"):
         assert tally(s, Outcome.REPLIED) >= 0.8 * len(s.samples)
+
+
+@pytest.mark.parametrize(("who", "direction"), [("harness", "ingress"), ("guests", "egress")])
+def test_an_outage_that_one_side_slept_through_is_no_outage_of_zero(under_way: Trial, who: str, direction: str) -> None:
+    """Its probers stood still all the while, the others saw it: nobody can say how long it was down for this side."""
+    with stopped(under_way.harness_pids() if who == "harness" else under_way.agent_pids()):
+        under_way.spend(0.3)
+        with under_way.cut():
+            under_way.spend(0.4)
+        under_way.spend(0.3)
+    under_way.spend(0.5)
+    result = under_way.end()
+    check_truth(result, under_way.cuts)
+    assert [s.stream.direction.value for s in measured(result) if s.outages]
+    assert [s.stream.name for s in measured(result) if s.outages and s.stream.direction.value == direction] == []
+    (unseen,) = [c for c in result.caveats if c.kind is CaveatKind.UNSEEN]
+    assert unseen.detail.startswith(direction)
+    assert not result.averaged
+    # In this box guests reach each other through the router: with them looking, that is a control which was down.
+    assert result.verdict is (Verdict.UNKNOWN if who == "guests" else Verdict.INVALID)
 
 
 # (when the outage begins and ends, when the probers are stopped and go on), seconds
@@ -149,7 +169,10 @@ def test_cpu_hogs_make_no_outage(under_way: Trial, starving: bool) -> None:
         assert hog.wait() == 0
     under_way.spend(0.5)
     result = under_way.end()
-    check_truth(result, under_way.cuts)
+    # Starved with the probers, a guest's sshd is down for longer than the network: then banners must hide nothing.
+    banners = [s for s in measured(result) if s.stream.flow == "banner"] if starving else []
+    check_truth(result, under_way.cuts, [s for s in measured(result) if s not in banners])
+    assert all(s.downtime.at_most_s >= under_way.cuts[0].at_least_s for s in banners)
     shares = (result.punctual_harness, result.punctual_guests)
     assert all(0 < share <= 1 for share in shares)
     if starving:

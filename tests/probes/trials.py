@@ -196,13 +196,14 @@ def check_truth(result: TrialResult, cuts: Sequence[Cut], streams: Sequence[Stre
     """Of each of the streams: every cut's length lies within the bounds of what was seen of it, and nothing else was.
 
     Cuts must lie a second apart from each other; a window belongs to the cut that was the last to begin before it, or
-    that began within a second after it (a blind stretch begins before what it hides). Banners that all came, too late,
-    are of an sshd that had no processor in time: they prove nothing of the path, and their windows say 0 s at least.
+    that began within a second after it (a blind stretch begins before what it hides), or to the first. Banners that all
+    came, too late, are of an sshd that had no processor in time: they prove nothing of the path, and their windows say
+    0 s at least.
     """
     zero_s = result.facts.requested_ns / 1e9
     for s in measured(result) if streams is None else streams:
         for cut, following in zip(cuts, [*cuts[1:], None], strict=True):
-            first = cut.began[0] / 1e9 - 1.0 - zero_s
+            first = cut.began[0] / 1e9 - 1.0 - zero_s if cut is not cuts[0] else float("-inf")
             last = following.began[0] / 1e9 - 1.0 - zero_s if following else float("inf")
             windows = [w for w in s.windows if first <= w.start_s < last]
             seen = Downtime.total(windows)
