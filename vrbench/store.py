@@ -33,8 +33,10 @@ from vrbench.core.facts import Caveat, CaveatKind, Context, NodeClock, TrialFact
 from vrbench.core.failures import Failure, count_failures
 from vrbench.core.method import Method
 from vrbench.core.model import Direction, Endpoint, Environment, Guest, Stream
+from vrbench.core.profile import LimitsTable
 from vrbench.core.rawlog import RawLogError
 from vrbench.core.results import Run, TrialResult
+from vrbench.core.windows import ESTIMATOR
 
 FORMAT = "vrbench-run/1"
 
@@ -238,14 +240,48 @@ def load_run(path: Path) -> Run:
     if header.get("format") != FORMAT:
         raise StoreError(f"{path} has format {header.get('format')!r}; this version reads {FORMAT!r}")
     try:
-        method, context = Method(**header["method"]), Context(**header["context"])
+        recorded, context = _method(header["method"]), Context(**header["context"])
         run_id, state = str(header["run_id"]), str(header["state"])
-    except (KeyError, TypeError) as error:
-        raise StoreError(f"{path / 'run.json'} is not whole ({error!r}): the run can't be analysed") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path / 'run.json'} is not whole ({error}): the run can't be analysed") from error
+    method = replace(recorded, estimator=ESTIMATOR)  # it is this one that computes, whatever computed then
     trials, unreadable = _load_trials(path, method)
     ways = sorted({way for trial in trials for way in trial.without_python})
     seen = replace(method, without_python="+".join(ways))
-    return Run(run_id, str(path), context, seen, state, trials, unreadable, _verdict(header.get("calibrated")))
+    planned, limits = _asked(header.get("profile"))
+    return Run(
+        run_id,
+        str(path),
+        context,
+        seen,
+        state,
+        trials,
+        unreadable,
+        calibrated=_verdict(header.get("calibrated")),
+        planned=planned,
+        limits=limits,
+        recorded_under=recorded.estimator if recorded.estimator != ESTIMATOR else "",
+    )
+
+
+def _method(stored: dict[str, Any]) -> Method:
+    """The method that a run was recorded under. Raises TypeError or ValueError when it can't be one."""
+    method = Method(**stored)
+    for name in ("interval_s", "banner_interval_s", "threshold_s", "merge", "baseline_s", "validation_s"):
+        value = getattr(method, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
+            raise ValueError(f"method.{name} is {value!r}")
+    if method.merge < 1 or not isinstance(method.merge, int):
+        raise ValueError(f"method.merge is {method.merge!r}")
+    return method
+
+
+def _asked(profile: Any) -> tuple[int, LimitsTable | None]:
+    """How many trials a stored profile asked for, and its limits; none where it can't be read."""
+    try:
+        return int(profile["trials"]["count"]), LimitsTable(**profile["limits"])
+    except (KeyError, TypeError, ValueError):
+        return 0, None
 
 
 def _verdict(stored: object) -> MachineVerdict | None:
@@ -278,13 +314,21 @@ def load_trial(facts_path: Path, method: Method) -> TrialResult:
         raise StoreError(f"{facts_path.parent} can't be analysed: {error}") from error
 
 
+def load_method(path: Path) -> Method:
+    """The method by which a run's samples are analysed: its own rules, and today's estimator. Raises StoreError."""
+    try:
+        return replace(_method(_read_json(path / "run.json")["method"]), estimator=ESTIMATOR)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path / 'run.json'} is not whole ({error}): the run can't be analysed") from error
+
+
 def load_failures(path: Path) -> Iterator[tuple[int, Stream, Failure, int]]:
     """Why probes of ingress failed in each trial of a run, after the request: (trial, stream, reason, how often).
 
     Raises StoreError.
     """
     try:
-        threshold_s = Method(**_read_json(path / "run.json")["method"]).threshold_s
+        threshold_s = load_method(path).threshold_s
         for facts_path in sorted(path.glob("trial-*/facts.json")):
             facts = _facts(_read_json(facts_path))
             for log in _logs(facts_path.parent):

@@ -275,4 +275,5 @@ def unavailable_s(samples: Sequence[Sample], interval_s: float, run: int = 10) -
         if streak == run:
             unavailable += run if is_down else -run
             down, streak = is_down, 0
-    return unavailable * interval_s
+    # Fewer successes than end it, but nothing after them.
+    return (unavailable - streak if down else unavailable) * interval_s

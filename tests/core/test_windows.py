@@ -169,5 +169,7 @@ def test_ten_interval_rule() -> None:
     """Nine lost intervals are no unavailability; ten are, until ten successes in a row, which don't count."""
     assert unavailable_s(line("R" * 5 + "L" * 9 + "R" * 20), 1.0) == 0
     assert unavailable_s(line("R" * 5 + "L" * 10 + "R" * 20), 1.0) == 10
+    assert unavailable_s(line("R" * 5 + "L" * 10 + "R" * 4), 1.0) == 10
+    assert unavailable_s(line("R" * 5 + "L" * 10 + "R" * 4 + "L" + "RR"), 1.0) == 15
     assert unavailable_s(line("L" * 12 + "R" * 9 + "L" * 3 + "R" * 10), 1.0) == 24
     assert unavailable_s(line("L" * 6 + "ss" + "L" * 4 + "R" * 10), 1.0) == 10

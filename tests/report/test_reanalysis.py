@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -10,13 +11,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from tests.report.runs import CONTEXT, METHOD, OUT, RELAPSE, REQUESTED, fixed_run, guest, harness
-from vrbench.core.facts import NodeClock, TrialFacts
+from vrbench.cli.main import cli
+from vrbench.core.facts import CaveatKind, NodeClock, TrialFacts
+from vrbench.core.model import Verdict
+from vrbench.core.windows import ESTIMATOR
 from vrbench.report import frames
 from vrbench.report.frames import write_table
 from vrbench.report.rows import TABLES, rows
-from vrbench.store import RunDir
+from vrbench.store import RunDir, StoreError, load_run
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
@@ -93,3 +98,54 @@ def test_a_table_without_rows_is_a_table(format_: str, tmp_path: Path) -> None:
     write_table("samples", [], format_, tmp_path / "out")
     text = (tmp_path / "out").read_text()
     assert text.startswith("run_id,") if format_ == "csv" else "".join(text.split()) == "[]"
+
+
+def changed(run: Path, **change: object) -> Path:
+    """The run with other entries of its ``run.json``; ``method`` changes entries within that."""
+    stored_as = json.loads((run / "run.json").read_text())
+    method = stored_as["method"] | change.pop("method", {})
+    (run / "run.json").write_text(json.dumps(stored_as | change | {"method": method}))
+    return run
+
+
+def test_another_estimator_than_the_one_that_computes_is_not_named(tmp_path: Path) -> None:
+    """A run of an older version is computed by today's rules, under their name; the report says under which it was."""
+    run = changed(stored(tmp_path), method={"estimator": "w1"})
+    loaded = load_run(run)
+    assert (loaded.method.estimator, loaded.recorded_under) == (ESTIMATOR, "w1")
+    assert load_run(changed(run, method={"estimator": ESTIMATOR})).recorded_under == ""
+    shown = CliRunner().invoke(cli, ["analyze", str(changed(run, method={"estimator": "w1"}))])
+    words = " ".join(shown.output.split())
+    assert f"method {ESTIMATOR}/" in words
+    assert "computed anew (recorded under w1)" in words
+
+
+@pytest.mark.parametrize(("name", "value"), [("merge", -1), ("merge", 1.5), ("threshold_s", "abc"), ("interval_s", -1)])
+def test_a_method_that_can_be_none_is_refused(tmp_path: Path, name: str, value: object) -> None:
+    with pytest.raises(StoreError, match=f"method.{name} is"):
+        load_run(changed(stored(tmp_path), method={name: value}))
+
+
+def test_what_is_analysed_later_has_the_exit_code_of_the_run(tmp_path: Path) -> None:
+    """Its limits hold then as well, and a trial that is missing is missing."""
+
+    def code(trials: int, egress: float | None) -> object:
+        profile = {"trials": {"count": trials}, "limits": {"egress": egress, "ingress": None}}
+        words = ["analyze", str(changed(run, profile=profile))]
+        return CliRunner().invoke(cli, words, standalone_mode=False).return_value
+
+    run = stored(tmp_path)
+    assert {t.verdict for t in load_run(run).trials} == {Verdict.VALID}
+    assert [code(2, None), code(2, 60.0), code(2, 0.1), code(3, None), code(3, 0.1)] == [0, 0, 1, 2, 2]
+
+
+def test_a_log_that_was_cut_short_is_said_to_be(tmp_path: Path) -> None:
+    """And so is a control that is gone: nobody can say any more that the harness's own path was up."""
+    run = stored(tmp_path)
+    log = run / "trial-01" / "harness-syn.raw"
+    whole = log.read_bytes()
+    assert all(c.kind is not CaveatKind.LOG_CUT for c in load_run(run).trials[0].caveats)
+    log.write_bytes(whole[:-3])
+    trial = load_run(run).trials[0]
+    assert trial.verdict is Verdict.UNKNOWN
+    assert [c.detail for c in trial.caveats if c.kind is CaveatKind.LOG_CUT] == ["harness"]

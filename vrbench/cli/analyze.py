@@ -18,9 +18,12 @@ def command(runs: tuple[str, ...], as_json: bool, reports: Path) -> int:
 
     The same samples under the same rules give the same tables; a run cut short shows the trials it completed.
     """
-    from vrbench.cli.results import exit_code, show_runs
+    from vrbench.cli.results import exit_code, over_limits, show_runs
     from vrbench.store import find_run, load_run
 
     loaded = [load_run(find_run(reports, name)) for name in runs]
     show_runs(loaded, as_json)
-    return max(exit_code(run, None, len(run.trials) + len(run.unreadable)) for run in loaded)
+    for run in loaded:
+        for sentence in over_limits(run, run.limits) if run.limits else ():
+            click.echo(f"over the limit: {sentence}", err=True)
+    return max(exit_code(run, run.limits, max(run.planned, len(run.trials) + len(run.unreadable))) for run in loaded)

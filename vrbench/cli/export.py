@@ -29,11 +29,13 @@ def command(runs: tuple[str, ...], table: str, format_: str, output: Path | None
     """
     from vrbench.report.frames import write_table
     from vrbench.report.rows import failure_rows, rows
-    from vrbench.store import find_run, load_failures, load_run
+    from vrbench.store import find_run, load_failures, load_method, load_run
 
     paths = [find_run(reports, name) for name in runs]
     if table == "failures":
-        found = chain.from_iterable(failure_rows(path.name, load_failures(path)) for path in paths)
+        found = chain.from_iterable(
+            failure_rows(path.name, load_method(path).id, load_failures(path)) for path in paths
+        )
     else:
         found = chain.from_iterable(rows(table, [load_run(path)]) for path in paths)
     write_table(table, found, format_, output or sys.stdout)

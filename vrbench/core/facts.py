@@ -32,6 +32,7 @@ class CaveatKind(StrEnum):
     PROBER_FAILED = "prober-failed"
     PROBER_STALLED = "prober-stalled"
     UNSEEN = "unseen"
+    LOG_CUT = "log-cut"
     INTERRUPTED = "interrupted"
     WITHOUT_PYTHON = "without-python"
     SSHD_LIMITS = "sshd-limits"
@@ -47,7 +48,7 @@ WORDING = {
     CaveatKind.BASELINE_SHORT: "the baseline was shorter than the 15 s that RFC 6201 asks for",
     CaveatKind.BASELINE_LOSSY: "probes were already lost before the operation",
     CaveatKind.SLOTS_SKIPPED: "some probes were never sent; they widen the bounds and count as neither up nor down",
-    CaveatKind.NO_SAMPLES: "a stream was never up before the operation, so nothing can be said of it",
+    CaveatKind.NO_SAMPLES: "a stream has no samples, or was never up before the operation: nothing can be said of it",
     CaveatKind.DOWN_AT_REQUEST: "a stream was down already when the operation was requested; the window counts whole",
     CaveatKind.NO_RECOVERY_SEEN: "a stream was not seen to recover when observation ended: its figure is a lower bound",
     CaveatKind.JOB_FAILED: "the cloud reported that the operation failed",
@@ -56,7 +57,7 @@ WORDING = {
     CaveatKind.GUEST_REBOOTED: "a guest rebooted during the trial",
     CaveatKind.CONTROL_DOWN: "a path that does not cross the router was down at the same time",
     CaveatKind.CONTROL_LOSSY: "a path that does not cross the router lost probes at another time",
-    CaveatKind.NO_CONTROL: "no control target was given, so faults of the harness's own path can't be told apart",
+    CaveatKind.NO_CONTROL: "the harness probed no control target, so faults of its own path can't be told apart",
     CaveatKind.CLOCK_STEPPED: "a wall clock was stepped; no duration depends on it, the time of day may be off",
     CaveatKind.CLOCKS_UNALIGNED: "a guest's clock could not be aligned with the harness's to better than 50 ms",
     CaveatKind.RELAPSED: "some streams went down again after they had recovered; all windows are counted",
@@ -65,6 +66,7 @@ WORDING = {
     CaveatKind.PROBER_FAILED: "one of the harness's own probers ended early",
     CaveatKind.PROBER_STALLED: "a prober sent nothing for a second or more of an outage: its machine may be at fault",
     CaveatKind.UNSEEN: "nobody looked while an outage was there, or may have been: its figures are in no average",
+    CaveatKind.LOG_CUT: "a raw log was cut short after it was recorded, or is damaged: what it lacks was not seen",
     CaveatKind.INTERRUPTED: "the trial was interrupted",
     CaveatKind.WITHOUT_PYTHON: "guests without Python were probed with ping, whose send times are known less exactly",
     CaveatKind.SSHD_LIMITS: "a guest's sshd may turn banner probes away although the network is up",

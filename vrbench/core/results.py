@@ -10,6 +10,7 @@ from vrbench.core.calibrated import MachineVerdict
 from vrbench.core.facts import Caveat, CaveatKind, Context, TrialFacts
 from vrbench.core.method import Method
 from vrbench.core.model import Direction, OutageWindow, Sample, Stream, Verdict
+from vrbench.core.profile import LimitsTable
 from vrbench.core.windows import Downtime, any_down_s
 
 MEASURED = (Direction.EGRESS, Direction.INGRESS)
@@ -93,7 +94,9 @@ class Run:
     """A run, analysed: what it was, how far it came (building, measuring, done, failed), and its trials.
 
     ``unreadable``: a sentence for each trial whose samples can't be analysed. ``calibrated``: how wrong the instrument
-    was on the machine that measured, if that had been looked at.
+    was on the machine that measured, if that had been looked at. ``planned``: how many trials were asked for, 0 where
+    that is not known, and the ``limits`` for their averages. ``recorded_under``: the estimator of the vrbench that
+    measured, where it was another than the one that analysed.
     """
 
     run_id: str
@@ -104,6 +107,9 @@ class Run:
     trials: tuple[TrialResult, ...]
     unreadable: tuple[str, ...] = ()
     calibrated: MachineVerdict | None = None
+    planned: int = 0
+    limits: LimitsTable | None = None
+    recorded_under: str = ""
 
     def downtimes(self, direction: Direction | None, flow: str | None = None) -> tuple[Downtime, ...]:
         """One downtime per trial that counts in averages: what summaries are made of."""

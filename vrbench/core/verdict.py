@@ -42,6 +42,7 @@ UNSETTLING = frozenset(
         CaveatKind.PROBER_FAILED,
         CaveatKind.PROBER_STALLED,
         CaveatKind.UNSEEN,
+        CaveatKind.LOG_CUT,
         CaveatKind.JOB_UNFINISHED,
         CaveatKind.TWO_ROUTERS,
     }
@@ -53,7 +54,7 @@ def judge(
 ) -> tuple[Verdict, tuple[Caveat, ...]]:
     """The trial's verdict and every caveat that applies, worst first."""
     found = [*_of_the_run(facts, method), *_of_the_clocks(facts, nodes), *_of_the_streams(streams, method)]
-    found += [*facts.doubts, *_of_the_probers(nodes), *_of_the_stalls(streams, facts)]
+    found += [*facts.doubts, *_of_the_probers(nodes), *_of_the_logs(facts, nodes), *_of_the_stalls(streams, facts)]
     asleep = list(unseen(streams))
     if asleep:
         found.append(Caveat(CaveatKind.UNSEEN, _names(asleep)))
@@ -110,6 +111,13 @@ def _of_the_probers(nodes: Sequence[NodeLog]) -> Iterator[Caveat]:
     turned_away = [f"{name} {n} times, {limits[Refusal(why)]}" for node in nodes for name, why, n in node.turned_away]
     if turned_away:
         yield Caveat(CaveatKind.TURNED_AWAY, _names(turned_away))
+
+
+def _of_the_logs(facts: TrialFacts, nodes: Sequence[NodeLog]) -> Iterator[Caveat]:
+    """Logs that have lost their end since: every prober that ended in order had written it."""
+    cut = sorted({n.node for n in nodes if not n.ended})
+    if cut and not (facts.agents_lost or facts.probers_failed or facts.guests_rebooted or facts.interrupted):
+        yield Caveat(CaveatKind.LOG_CUT, _names(cut))
 
 
 def _of_the_stalls(streams: Sequence[StreamResult], facts: TrialFacts) -> Iterator[Caveat]:
@@ -181,7 +189,7 @@ def _by_the_service(stream: StreamResult) -> float:
 
 def _of_the_controls(streams: Sequence[StreamResult], measured: Sequence[StreamResult]) -> Iterator[Caveat]:
     controls = [s for s in streams if s.stream.direction is Direction.CONTROL]
-    if all(s.node != HARNESS for s in controls):
+    if all(s.node != HARNESS for s in controls if len(s.samples)):
         yield Caveat(CaveatKind.NO_CONTROL)
     outages = [w for s in measured for w in s.outages]
     down = [s.stream.name for s in controls if any(_overlap(c, outages) for c in s.outages)]
@@ -216,7 +224,7 @@ def _of_the_flows(measured: Sequence[StreamResult], method: Method) -> Iterator[
 def _of_the_directions(measured: Sequence[StreamResult], method: Method) -> Iterator[Caveat]:
     """All new flows out and all new flows in, when they recovered more than bounds and a threshold apart."""
     out, into = (
-        [s.recovered_s or 0.0 for s in measured if (s.stream.direction, s.stream.flow) == which]
+        [s.recovered_s or 0.0 for s in measured if (s.stream.direction, s.stream.flow) == which and len(s.samples)]
         for which in ((Direction.EGRESS, "fresh"), (Direction.INGRESS, "syn"))
     )
     if any(slept_through(measured, direction) for direction in MEASURED):

@@ -253,6 +253,7 @@ def unavailable_s(samples: Sequence[Sample], interval_s: float, run: int = 10) -
     unavailable, begin = 0, known.find(downs)
     while begin >= 0:
         end = known.find(ups, begin)
-        unavailable += (len(known) if end < 0 else end) - begin
+        # Where the log ends within fewer successes than it takes, it is available again from the first of them.
+        unavailable += (known.rfind(b"\1") + 1 if end < 0 else end) - begin
         begin = known.find(downs, end) if end >= 0 else -1
     return unavailable * interval_s

@@ -145,11 +145,11 @@ def _stream_cells(run: Run, trial: TrialResult, result: StreamResult) -> Row:
     }
 
 
-def failure_rows(run_id: str, found: Iterable[tuple[int, Stream, str, int]]) -> Iterator[Row]:
+def failure_rows(run_id: str, method: str, found: Iterable[tuple[int, Stream, str, int]]) -> Iterator[Row]:
     """The rows of the table "failures", whose counts (trial, stream, reason, how often) no Run carries."""
     for trial, s, failure, count in found:
         head: Row = {"run_id": run_id, "trial": trial, "stream": s.name, "probe": s.probe, "flow": s.flow}
-        yield {**head, "target": s.target, "failure": str(failure), "count": count}
+        yield {**head, "target": s.target, "failure": str(failure), "count": count, "method": method}
 
 
 def _trials(run: Run) -> Iterator[Row]:

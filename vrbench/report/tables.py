@@ -66,9 +66,7 @@ def windows_table(trial: TrialResult) -> RenderableType:
     if not listed:
         return Text(f"Trial {n}: no outage window in any stream\n")
     if len(listed) > MAX_WINDOW_ROWS:
-        more = (
-            f"… and {len(listed) - MAX_WINDOW_ROWS} more: vrbench export {trial.facts.number and 'RUN'} --table windows"
-        )
+        more = f"… and {len(listed) - MAX_WINDOW_ROWS} more: vrbench export RUN --table windows"
         return Group(table, Text(more, style="dim"))
     return table
 
@@ -209,7 +207,12 @@ def headline_table(run: Run) -> RenderableType:
         s = summarize([d.settled_s for d in downtimes])
         average = bounded(Downtime.mean(downtimes)) if downtimes else "–"
         table.add_row(name, average, seconds(s.lowest_s), seconds(s.median_s), seconds(s.highest_s))
-    return Group(Text(setting(run), style="bold"), table, Text(f"method {run.method.id}", style="dim"))
+    return Group(Text(setting(run), style="bold"), table, Text(_method_line(run), style="dim"))
+
+
+def _method_line(run: Run) -> str:
+    anew = f", computed anew (recorded under {run.recorded_under})" if run.recorded_under else ""
+    return f"method {run.method.id}{anew}"
 
 
 def reduction_table(before: Run, after: Run, words: tuple[str, str]) -> Table:
