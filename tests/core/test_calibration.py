@@ -244,6 +244,9 @@ def test_flapping_is_held_by_what_bounds_can_mean_there() -> None:
     (fault,) = made.faults
     assert fault.fault is Fault.FLAPPING
     assert made.good
+    assert (made.steady.seen, made.flapped.over) == (0, made.total.over)
+    assert f"({made.flapped.over} of {made.flapped.seen} that flapped claimed too much)" in verdict(made)
+    assert [row["result"] for row in comparison_rows(made)].count("over") == made.total.over > 0
     assert fault.figures.held == fault.figures.seen > 1000
     assert fault.figures.over > 0
     assert abs(fault.figures.bias_s) < 0.0006  # a probe is lost from the request's crossing to the answer's, 0.2 ms

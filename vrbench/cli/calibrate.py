@@ -59,6 +59,8 @@ FINEST_S, COARSEST_S = 0.005, 0.5  # what a profile allows, whose threshold is 8
 BANNER_S = 0.1  # the finest there is: every banner costs a guest's sshd a process
 BANNERS_PER_S = 20  # of all guests: their processes share this machine's cores with the probers
 RECOVERY_INTERVALS = 3.5  # of the coarsest stream, between two outages: it must have seen the network up
+MOST = 1000  # outages of one calibration: some hours
+FEWEST = 20  # what later runs carry along must rest on so many
 OVERHEAD_S = 1.3  # an outage takes this much longer than it lasts, at most: late answers must arrive, flows be marked
 
 
@@ -79,7 +81,7 @@ QUICK = Size(outages=33, longest_s=1.0, recovery_s=0.35, clean_s=1.0, baseline_s
 
 @click.command("calibrate", epilog="Example: vrbench calibrate --quick")
 @click.option("--quick", is_flag=True, help="Outages up to 1 s, a minute in all.")
-@click.option("--outages", type=click.IntRange(0), help="How many outages.  [default: 66; 33 with --quick]")
+@click.option("--outages", type=click.IntRange(0, MOST), help="How many outages.  [default: 66; 33 with --quick]")
 @click.option(
     "--clean", metavar="DURATION", hidden=True, help="Time without any outage.  [default: 30s; 1s with --quick]"
 )
@@ -181,14 +183,18 @@ def _measure(
     needed = plan.probes_per_s * plan.profile.trials.observe_at_most * BYTES_PER_PROBE
     store = RunDir.create(reports, plan.run_id, int(needed))
     screen = make_screen(plain or as_json)
-    screen.note(f"{sum(i.direction != NOTHING for i in series)} outages, seed {seed}, method {plan.method.id}")
+    injected_s = sum(i.seconds + i.pause_s for i in series)
+    screen.note(
+        f"{sum(i.direction != NOTHING for i in series)} outages in about {injected_s:.0f} s, seed {seed}, "
+        f"method {plan.method.id}"
+    )
     with Signals(screen.note) as signals, screen:
         session = CalibrationSession(plan, store, credentials, screen, in_lab=True, series=series, lab=inside)
         ended = session.carry_out(signals)
     if ended.run.trials and session.environment:
         (trial,) = ended.run.trials
         measured = compare(trial, session.known, session.environment)
-        _show(measured, store, seed, as_json)
+        _show(measured, plan, store, seed, as_json)
         _keep(measured, trial, seed)
         for caveat in reasons(trial.caveats) if trial.verdict is not Verdict.VALID else ():
             click.echo(f"the trial is {trial.verdict.value}: {caveat}", err=True)
@@ -198,20 +204,24 @@ def _measure(
 
 
 def _keep(measured: Calibration, trial: TrialResult, seed: int) -> None:
-    """Keep the verdict for later runs on this machine, unless the trial says nothing or nothing was injected."""
+    """Keep the verdict for later runs on this machine, unless the trial says nothing, or too little was injected."""
     from vrbench.cli.verdicts import save_verdict, verdict_of
 
     if trial.verdict is not Verdict.VALID or not measured.comparisons:
         return
+    kept = verdict_of(measured, seed, datetime.now(UTC))
+    if kept.outages < FEWEST:
+        click.echo(f"later runs will not carry this along: it rests on fewer than {FEWEST} outages", err=True)
+        return
     try:
-        path = save_verdict(verdict_of(measured, seed, datetime.now(UTC)), os.environ)
+        path = save_verdict(kept, os.environ)
     except OSError as error:
         click.echo(f"the verdict could not be kept for later runs: {error}", err=True)
     else:
         click.echo(f"kept for later runs on this machine: {path}", err=True)
 
 
-def _show(measured: Calibration, store: RunDir, seed: int, as_json: bool) -> None:
+def _show(measured: Calibration, plan: Plan, store: RunDir, seed: int, as_json: bool) -> None:
     """The figures on stdout, every comparison as CSV, the picture last: it costs most and says least that is new."""
     import json
 
@@ -227,7 +237,7 @@ def _show(measured: Calibration, store: RunDir, seed: int, as_json: bool) -> Non
         from vrbench.cli.console import PatientConsole
 
         PatientConsole().print(calibration_report(measured))
-    write_csv(measured, path)
+    write_csv(measured, path, plan.run_id, plan.method.id, seed)
     if drawn:
         write_plot(measured, plot)
     click.echo(f"seed {seed}; every comparison: {path}{f', as a picture: {plot}' if drawn else ''}", err=True)

@@ -41,7 +41,7 @@ def machine_key() -> str:
 
 def verdict_of(calibration: Calibration, seed: int, now: datetime) -> MachineVerdict:
     """The figures to keep of a calibration made here."""
-    total = calibration.total
+    total, steady = calibration.total, calibration.steady
     return MachineVerdict(
         calibrated_utc=now.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         machine=machine_key(),
@@ -53,8 +53,8 @@ def verdict_of(calibration: Calibration, seed: int, now: datetime) -> MachineVer
         interval_s=calibration.interval_s,
         bias_s=calibration.bias_s,
         worst_s=calibration.worst_s,
-        seen=total.seen,
-        held=total.held,
+        seen=steady.seen,
+        held=steady.held,
         missed=total.missed,
         false=calibration.false,
         vague=total.vague,

@@ -14,8 +14,9 @@ class MachineVerdict:
     """How wrong the instrument was here. ``machine`` is a digest of what must be the same for it to count.
 
     ``kernel``, ``vrbench_version`` and ``estimator`` are part of that digest and stand here for people. Times in
-    seconds; ``bias_s`` and ``worst_s`` are over all fine streams, the counts over all comparisons. ``outages`` were
-    injected, of which the longest was to last ``longest_s``; 0 of both where an older vrbench did not note them.
+    seconds; ``bias_s`` and ``worst_s`` are over all fine streams, ``seen`` and ``held`` over all but outages that
+    flapped faster than the interval, the other counts over all comparisons. ``outages`` were injected, of which the
+    longest was to last ``longest_s``; 0 of both where an older vrbench did not note them.
     """
 
     calibrated_utc: str

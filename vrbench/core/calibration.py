@@ -82,6 +82,16 @@ class Calibration:
         return figures(self.comparisons)
 
     @property
+    def steady(self) -> Figures:
+        """All but flapping, of which at_least may claim too much (see above)."""
+        return figures(c for c in self.comparisons if c.of_its_own)
+
+    @property
+    def flapped(self) -> Figures:
+        """Flapping alone."""
+        return figures(c for c in self.comparisons if not c.of_its_own)
+
+    @property
     def false(self) -> int:
         return sum(not w.slow for w in self.false_windows)
 

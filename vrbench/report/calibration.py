@@ -37,7 +37,7 @@ def calibration_report(calibration: Calibration) -> RenderableType:
 
 def verdict(calibration: Calibration) -> str:
     """What this machine's figures are worth, in one line."""
-    total = calibration.total
+    total, steady, flapped = calibration.total, calibration.steady, calibration.flapped
     if not total.outages:
         false = some(calibration.false, "false window")
         return f"on this machine: {false} in {_clean(calibration)} without any outage"
@@ -53,9 +53,11 @@ def verdict(calibration: Calibration) -> str:
     gapped = f", {total.gapped} begun or ended where the prober was held up" if total.gapped else ""
     slow = f", {some(calibration.slow, 'banner')} slow (sshd)" if calibration.slow else ""
     vague = f"; {total.vague} known too badly for an error (machine busy)" if total.vague else ""
+    over = f" ({flapped.over} of {flapped.seen} that flapped claimed too much)" if flapped.over else ""
     return (
         f"on this machine: {errors}{off}; "
-        f"bounds held the truth in {total.held} of {total.seen}; missed {total.missed}, false {calibration.false}"
+        f"bounds held the truth in {steady.held} of {steady.seen}{over}; "
+        f"missed {total.missed}, false {calibration.false}"
         f"{held_up}{gapped}{slow} (truth known to ± {calibration.worst_uncertainty_s * 1000:.1f} ms{vague})"
     )
 
@@ -134,12 +136,13 @@ def _false_words(f: FalseWindow) -> str:
     return f"! {f.stream.name}: a false window at {w.start_s:.3f} s, {w.lost + w.refused} probes, {w.gaps} gaps"
 
 
-def write_csv(calibration: Calibration, path: Path) -> None:
-    """Every comparison and every false window, one a row."""
+def write_csv(calibration: Calibration, path: Path, run_id: str, method: str, seed: int) -> None:
+    """Every comparison and every false window, one a row; each says which calibration it is of."""
+    of: Row = {"run_id": run_id, "method": method, "seed": seed}
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, (*COLUMNS, *of), lineterminator="\n")
         writer.writeheader()
-        writer.writerows({k: _cell(v) for k, v in row.items()} for row in comparison_rows(calibration))
+        writer.writerows({k: _cell(v) for k, v in {**row, **of}.items()} for row in comparison_rows(calibration))
 
 
 def _cell(value: object) -> object:
@@ -187,11 +190,14 @@ def comparison_rows(calibration: Calibration) -> Iterator[Row]:
 
 
 def _result(c: Comparison) -> str:
-    """unseen: too short for the stream; unknown: the prober was held up; slow: sshd was; off: too large an error."""
+    """unseen: too short for the stream; unknown: the prober was held up; slow: sshd was; off: too large an error; over:
+    it flapped, and at_least claims more than was down."""
     if not c.windows:
         return "missed" if c.missed else "unseen"
     if c.slow or not c.held:
         return "slow" if c.slow else "not held"
+    if c.over:
+        return "over"
     return "off" if c.off else "unknown" if c.unknown else "held"
 
 
