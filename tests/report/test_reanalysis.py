@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -20,8 +21,8 @@ from vrbench.core.model import Verdict
 from vrbench.core.windows import ESTIMATOR
 from vrbench.report import frames
 from vrbench.report.frames import write_table
-from vrbench.report.rows import TABLES, rows
-from vrbench.store import RunDir, StoreError, load_run
+from vrbench.report.rows import COLUMNS, TABLES, rows
+from vrbench.store import RunDir, StoreError, load_method, load_run
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
@@ -98,6 +99,16 @@ def test_a_table_without_rows_is_a_table(format_: str, tmp_path: Path) -> None:
     write_table("samples", [], format_, tmp_path / "out")
     text = (tmp_path / "out").read_text()
     assert text.startswith("run_id,") if format_ == "csv" else "".join(text.split()) == "[]"
+
+
+def test_every_table_says_by_which_method(tmp_path: Path) -> None:
+    """Also once its rows lie elsewhere, without the run."""
+    run = stored(tmp_path)
+    for table in COLUMNS:
+        shown = CliRunner().invoke(cli, ["export", str(run), "--table", table])
+        read = csv.DictReader(io.StringIO(shown.output))
+        assert "method" in (read.fieldnames or ()), table
+        assert {row["method"] for row in read} <= {load_method(run).id}, table
 
 
 def changed(run: Path, **change: object) -> Path:

@@ -42,7 +42,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "run_id trial stream direction probe flow target window_start_s cause start_s duration_s method".split()
     ),
     "sessions": tuple("run_id trial guest target state silent_s resumed_s ended_s method".split()),
-    "failures": tuple("run_id trial stream probe flow target failure count".split()),
+    "failures": tuple("run_id trial stream probe flow target failure count method".split()),
     "trials": (
         *"run_id trial environment cloud_version hypervisor operation requested_utc job_s verdict caveats".split(),
         *(
