@@ -8,12 +8,12 @@ from click.testing import CliRunner
 from rich.console import Console, RenderableType
 
 from tests.golden import check
-from tests.report.runs import fixed_run
+from tests.report.runs import OUT, UP, fixed_run, guest, harness, trial
 from vrbench.cli.main import COMMANDS, cli
 from vrbench.cli.results import as_object
 from vrbench.report.frames import write_table
 from vrbench.report.rows import COLUMNS, TABLES, rows
-from vrbench.report.tables import caveat_lines, reduction_table, run_report
+from vrbench.report.tables import caveat_lines, reduction_table, run_report, windows_table
 
 
 def plain(what: RenderableType, width: int) -> str:
@@ -29,6 +29,14 @@ def test_report(width: int, rewrite: bool) -> None:
     text = plain(run_report(fixed_run()), width)
     assert max(map(len, text.splitlines())) <= width
     check(f"report-{width}.txt", text, rewrite)
+
+
+def test_one_outage_is_one_row_whatever_else_a_stream_saw() -> None:
+    """A blip of one stream alone moves none of the windows that it shares with others to another row."""
+    blip = "R" * 17 + "L" + OUT[18:]
+    shown = windows_table(trial(1, [guest("vm1", OUT, UP), guest("vm2", blip, UP), harness(UP, UP)]))
+    told = [line.split()[:6] for line in plain(shown, 80).splitlines() if "egress" in line]
+    assert told == [["egress", "fresh", "1", "+0.20", "s", "0.10"], ["2", "×", "egress", "fresh", "2", "+0.50"]]
 
 
 def test_reduction(rewrite: bool) -> None:

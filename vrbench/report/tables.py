@@ -79,16 +79,37 @@ def _kind(window: OutageWindow) -> str:
 
 
 def _grouped(trial: TrialResult) -> Iterable[tuple[int, str, int, OutageWindow]]:
-    """(streams, what they are, number of the window, the middle one of those windows) per flow and window number.
+    """(streams, what they are, number of the window, the middle one of those windows) per flow and time.
 
     Sessions have a table of their own, since what cuts one is no outage window of the network; logins are too rare.
     """
     for direction, flow in (*FLOWS, (Direction.EGRESS, "resolver")):
         streams = [s for s in trial.of(direction, flow) if s.windows and (s.stream.counts or s.seen_up)]
-        for index in range(max((len(s.windows) for s in streams), default=0)):
-            here = sorted((s.windows[index] for s in streams if len(s.windows) > index), key=lambda w: w.estimate_s)
-            name = "router's DNS" if flow == "resolver" else f"{direction} {flow}"
-            yield len(here), name, index + 1, here[len(here) // 2]
+        name = "router's DNS" if flow == "resolver" else f"{direction} {flow}"
+        for number, group in enumerate(_at_the_same_time(streams), 1):
+            here = sorted(group, key=lambda w: w.estimate_s)
+            yield len(here), name, number, here[len(here) // 2]
+
+
+def _at_the_same_time(streams: Sequence[StreamResult]) -> list[list[OutageWindow]]:
+    """The windows of several streams by when they were open, in order: at most one of each stream in a group."""
+    groups: list[dict[int, OutageWindow]] = []
+    for window, number in sorted(
+        ((w, n) for n, s in enumerate(streams) for w in s.windows), key=lambda e: e[0].start_s
+    ):
+        fitting = (g for g in groups if number not in g and any(_both_open(window, w) for w in g.values()))
+        group = next(fitting, None)
+        if group is None:
+            groups.append({number: window})
+        else:
+            group[number] = window
+    return [list(group.values()) for group in groups]
+
+
+def _both_open(one: OutageWindow, other: OutageWindow) -> bool:
+    """Whether two windows were open at the same time; what was not seen is none of what was."""
+    ends = [w.start_s + (w.at_most_s if w.blind else math.inf if w.censored else w.estimate_s) for w in (one, other)]
+    return one.blind is other.blind and one.start_s <= ends[1] and other.start_s <= ends[0]
 
 
 def trials_table(run: Run) -> Table:
