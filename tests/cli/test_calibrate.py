@@ -119,6 +119,11 @@ def test_an_interrupt_ends_it_and_leaves_no_lab(tmp_path: Path) -> None:
         if "2 of 34" in line:
             break
     process.send_signal(signal.SIGINT)
+    pressed = time.monotonic()
+    for line in process.stderr:
+        if "interrupted: " in line:
+            break
+    assert time.monotonic() - pressed < 4.0, "whoever hears nothing presses again, and leaves the lab behind"
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2, err
     assert "Traceback" not in err

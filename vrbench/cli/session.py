@@ -102,7 +102,6 @@ class Session:
                 signals.tear_down()
         except Interrupted:
             interrupted = True
-            self.screen.note("interrupted: removing what was built; once more leaves it (the journal is kept)")
         except Exception as failure:  # noqa: BLE001  carried to the caller in Ended, after the teardown
             error = failure
         except BaseException:  # noqa: BLE001  whatever wants this process to end: what was built goes first

@@ -53,4 +53,6 @@ class Signals:
         if self._tearing_down and self._presses == 1:
             self._say("removing what was built; interrupt once more to leave it (the journal is kept)")
             return
+        if self._presses == 1:  # at once: what has been measured is collected first, which takes its seconds
+            self._say("interrupted: ends the trial, then removes what was built; once more leaves it (in the journal)")
         raise Interrupted(signal.Signals(number).name)
