@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
@@ -44,6 +47,14 @@ class Signals:
         """From now on everything is being removed."""
         self._tearing_down = True
 
+    def _tell(self, text: str) -> None:
+        """Say it, also where the signal came in the middle of a line that was being written to the same stream."""
+        try:
+            self._say(text)
+        except RuntimeError:  # Python's: reentrant call inside the stream
+            with contextlib.suppress(OSError):
+                os.write(sys.stderr.fileno(), f"{text}\n".encode())
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now, before = time.monotonic(), self._pressed_at
         self._pressed_at = now
@@ -51,8 +62,8 @@ class Signals:
             return
         self._presses += 1
         if self._tearing_down and self._presses == 1:
-            self._say("removing what was built; interrupt once more to leave it (the journal is kept)")
+            self._tell("removing what was built; interrupt once more to leave it (the journal is kept)")
             return
         if self._presses == 1:  # at once: what has been measured is collected first, which takes its seconds
-            self._say("interrupted: ends the trial, then removes what was built; once more leaves it (in the journal)")
+            self._tell("interrupted: ends the trial, then removes what was built; once more leaves it (in the journal)")
         raise Interrupted(signal.Signals(number).name)
