@@ -6,13 +6,13 @@ from pathlib import Path
 import click
 import pytest
 
+from vrbench.cli.blame import FAMILIES
 from vrbench.cli.exits import Exit
-from vrbench.cli.faults import FAMILIES
 from vrbench.cli.main import COMMANDS, cli
 from vrbench.core.facts import WORDING, CaveatKind
-from vrbench.core.profile import TABLES as PROFILE_TABLES
-from vrbench.core.profile import reference
-from vrbench.core.verdict import INVALIDATING, UNSETTLING
+from vrbench.core.judge.verdict import INVALIDATING, UNSETTLING
+from vrbench.core.plan.profile import TABLES as PROFILE_TABLES
+from vrbench.core.plan.profile import reference
 from vrbench.report.rows import COLUMNS
 
 README = Path(__file__).parent.parent / "README.md"

@@ -10,15 +10,15 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "vrbench"
 MAY_IMPORT = {
     "core": {"core"},
-    "side_by_side": {"side_by_side"},
+    "parallel": {"parallel"},
     "remote": {"core", "remote"},
-    "cloud": {"core", "cloud", "remote", "side_by_side"},
-    "probes": {"core", "probes", "remote", "side_by_side"},
+    "cloud": {"core", "cloud", "remote", "parallel"},
+    "probes": {"core", "probes", "remote", "parallel"},
     "lab": {"core", "lab"},
     "store": {"core", "store", ""},
     "report": {"core", "report"},
-    "trial": {"core", "trial"},
-    "cli": {"core", "remote", "cloud", "probes", "lab", "store", "report", "trial", "cli", ""},
+    "run": {"core", "run"},
+    "cli": {"core", "remote", "cloud", "probes", "lab", "store", "report", "run", "cli", ""},
     "bootstrap": {"lab", "bootstrap"},
     "__main__": {"cli"},
     "": {""},
@@ -26,11 +26,11 @@ MAY_IMPORT = {
 ONE_IMPORTER = {
     "cs": "cloud/facade.py",
     "paramiko": "remote.py",
-    "icmplib": "probes/reach.py",
+    "icmplib": "probes/ping_check.py",
     "pandas": "report/frames.py",
     "matplotlib": "report/plot.py",
 }
-NUMPY = ["core/records.py", "core/samples.py"]
+NUMPY = ["core/log/columns.py", "core/log/samples.py"]
 HEAVY = ("pandas", "matplotlib", "numpy", "paramiko", "cs", "requests", "icmplib", "rich", "yaml", "asyncio")
 
 

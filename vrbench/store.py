@@ -28,15 +28,15 @@ from pathlib import Path
 from typing import Any
 
 from vrbench import __version__
-from vrbench.core.calibrated import MachineVerdict
 from vrbench.core.facts import Caveat, CaveatKind, Context, NodeClock, TrialFacts
-from vrbench.core.failures import Failure, count_failures
-from vrbench.core.method import Method
+from vrbench.core.figures.results import Run, TrialResult
+from vrbench.core.figures.windows import ESTIMATOR
+from vrbench.core.log.failures import Failure, count_failures
+from vrbench.core.log.rawlog import RawLogError
+from vrbench.core.machine_verdict import MachineVerdict
 from vrbench.core.model import Direction, Endpoint, Environment, Guest, Stream
-from vrbench.core.profile import LimitsTable
-from vrbench.core.rawlog import RawLogError
-from vrbench.core.results import Run, TrialResult
-from vrbench.core.windows import ESTIMATOR
+from vrbench.core.plan.method import Method
+from vrbench.core.plan.profile import LimitsTable
 
 FORMAT = "vrbench-run/1"
 

@@ -31,8 +31,8 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.cli.zone import Zone, running_zone
+from vrbench.core.figures.results import Run, TrialResult
 from vrbench.core.model import Direction, OutageWindow
-from vrbench.core.results import Run, TrialResult
 from vrbench.lab import lifecycle
 from vrbench.lab.status import LabOptions
 from vrbench.store import load_run

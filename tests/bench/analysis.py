@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 
 from tests.cli.zone import ROOT, VRBENCH
 from vrbench.core.facts import Context, NodeClock, TrialFacts
-from vrbench.core.method import Method
+from vrbench.core.log.rawlog import RECORD, Header, Kind, StreamHeader, encode_header
 from vrbench.core.model import Direction, Stream
-from vrbench.core.rawlog import RECORD, Header, Kind, StreamHeader, encode_header
+from vrbench.core.plan.method import Method
 from vrbench.store import RunDir
 
 TRIALS, GUESTS, ADDRESSES, PER_GUEST = 2, 10, 10, 3
@@ -43,7 +43,7 @@ SECONDS, MEGABYTES, AT = 2.0, 1000, 5_000_000
 RECORDS = np.dtype([("kind", "u1"), ("stream", "u1"), ("detail", "<u2"), ("slot", "<u4"), ("t_ns", "<i8")])
 UNPACK = """
 import collections, pathlib, sys
-from vrbench.core.rawlog import RECORD
+from vrbench.core.log.rawlog import RECORD
 for path in sorted(pathlib.Path(sys.argv[1]).rglob("*.raw")):
     log = path.read_bytes()
     begin = log.index(b"\\n") + 1

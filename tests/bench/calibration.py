@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cli.zone import ROOT, VRBENCH
-from vrbench.core.injections import CASES
+from vrbench.core.calibrate.injections import CASES
 from vrbench.core.values import duration
 
 PART, CLEAN_PART_S = len(CASES), 600.0

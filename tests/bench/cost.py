@@ -27,12 +27,12 @@ from pathlib import Path
 
 from tests.probes.box import Box
 from tests.probes.rig import Agent, wait_for
+from vrbench.core.log.rawlog import Kind, decode_header, decode_records
 from vrbench.core.model import Direction, Stream
-from vrbench.core.rawlog import Kind, decode_header, decode_records
-from vrbench.core.schedule import phases
+from vrbench.core.plan.schedule import phases
 from vrbench.probes.config import PhasedStream
 from vrbench.probes.observation import at_once
-from vrbench.probes.observer import ObserverConfig, start_observer
+from vrbench.probes.prober_process import ProberConfig, start_prober
 
 NEAR, FAR = "10.49.0.1", "10.49.0.2"
 PER_PROBER = 250  # a raw log numbers its streams in one byte
@@ -152,7 +152,7 @@ class Prober:
 def probing(box: Box, log: Path, chosen: tuple[PhasedStream, ...]) -> Iterator[Prober]:
     """A prober of the harness's in ``near`` while the block lasts."""
     with box.inside("near"):
-        observer = start_observer(ObserverConfig("icmp", "harness", log, chosen))
+        observer = start_prober(ProberConfig("icmp", "harness", log, chosen))
     try:
         yield Prober(observer.pid, log)
     finally:

@@ -21,11 +21,11 @@ from pathlib import Path
 
 from tests.cli.zone import ROOT, VRBENCH
 from vrbench.cli.exits import Exit
+from vrbench.core.figures.results import Run
+from vrbench.core.figures.sessions import SessionState, sessions
+from vrbench.core.figures.windows import Downtime
 from vrbench.core.model import Direction, Verdict
-from vrbench.core.profile import STRATEGIES
-from vrbench.core.results import Run
-from vrbench.core.sessions import SessionState, sessions
-from vrbench.core.windows import Downtime
+from vrbench.core.plan.profile import STRATEGIES
 from vrbench.store import load_run, run_paths
 
 COLUMNS = (

@@ -28,12 +28,12 @@ from pathlib import Path
 
 from tests.bench.loops import ICMPLIB, SAMPLER, SSH
 from tests.cli.zone import Zone, running_zone
+from vrbench.core.figures.stats import percentile
+from vrbench.core.figures.windows import find_windows
+from vrbench.core.log.samples import read_log
 from vrbench.core.model import OutageWindow
-from vrbench.core.plan import make_plan
-from vrbench.core.profile import load_profile
-from vrbench.core.samples import read_log
-from vrbench.core.stats import percentile
-from vrbench.core.windows import find_windows
+from vrbench.core.plan.plan import make_plan
+from vrbench.core.plan.profile import load_profile
 from vrbench.lab import lifecycle
 from vrbench.lab.status import LabOptions, Outage
 from vrbench.probes.observation import Sensors

@@ -29,8 +29,8 @@ from pathlib import Path
 from tests.bench.swapping import Swap, swap
 from tests.probes.box import Box, routed_box
 from tests.probes.trials import Trial, check_truth, reachable, trial
+from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.model import Outcome, Sample
-from vrbench.core.results import StreamResult, TrialResult
 from vrbench.probes.observation import Sensors
 
 OUT_S = 2.0

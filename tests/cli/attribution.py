@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.model import Cause, CausePhase, Direction
-from vrbench.core.results import StreamResult, TrialResult
-from vrbench.lab.phases import TruePhase
+from vrbench.lab.router_history import TruePhase
 
 GRAIN_S = 0.01  # a window is known to an interval
 BANNER_S = 0.1  # the same for banners

@@ -14,8 +14,8 @@ import pytest
 
 from tests.cli.zone import ROOT, VRBENCH, Done
 from vrbench.cli.injected import InjectedOutages
-from vrbench.core.injections import Fault, Injection
-from vrbench.core.windows import ESTIMATOR
+from vrbench.core.calibrate.injections import Fault, Injection
+from vrbench.core.figures.windows import ESTIMATOR
 from vrbench.lab.status import Moment, Outage
 
 pytestmark = pytest.mark.lab

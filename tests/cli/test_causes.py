@@ -9,10 +9,10 @@ import pytest
 
 from tests.cli.attribution import by_phases, compared, fine
 from tests.cli.zone import PROFILE, Zone, running_zone
+from vrbench.core.figures.results import TrialResult
 from vrbench.core.model import Cause
-from vrbench.core.results import TrialResult
 from vrbench.lab import lifecycle
-from vrbench.lab.phases import TruePhase
+from vrbench.lab.router_history import TruePhase
 from vrbench.lab.status import LabOptions
 from vrbench.store import load_run
 

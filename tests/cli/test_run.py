@@ -15,7 +15,7 @@ import pytest
 
 from tests.cli.zone import PROFILE, Zone, wait_for
 from vrbench.cli.signals import ONE_PRESS_S
-from vrbench.core.rawlog import decode_header
+from vrbench.core.log.rawlog import decode_header
 
 pytestmark = pytest.mark.lab
 

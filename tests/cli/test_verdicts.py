@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from vrbench.cli import verdicts
-from vrbench.core.calibrated import NOT_CALIBRATED, MachineVerdict, calibrated_line
 from vrbench.core.facts import Context
-from vrbench.core.method import Method
+from vrbench.core.machine_verdict import NOT_CALIBRATED, MachineVerdict, calibrated_line
+from vrbench.core.plan.method import Method
 from vrbench.store import RunDir, load_run
 
 VERDICT = MachineVerdict(

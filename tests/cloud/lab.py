@@ -13,7 +13,7 @@ from vrbench.cloud.facade import Answer, Cloud
 from vrbench.cloud.journal import Head, Journal
 from vrbench.cloud.preflight import Resolved, preflight
 from vrbench.cloud.removal import Patience
-from vrbench.core.plan import EnvironmentPlan
+from vrbench.core.plan.plan import EnvironmentPlan
 from vrbench.lab.api.server import ApiServer
 from vrbench.lab.api.settings import ZoneSettings
 from vrbench.lab.ground import NoGround

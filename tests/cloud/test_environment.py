@@ -20,10 +20,10 @@ from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.teardown import teardown
 from vrbench.core.model import Environment
-from vrbench.core.plan import EnvironmentPlan
+from vrbench.core.plan.plan import EnvironmentPlan
 from vrbench.lab.api.settings import ZoneSettings
 from vrbench.lab.timing import Timing
-from vrbench.side_by_side import side_by_side
+from vrbench.parallel import parallel
 
 
 def built(lab: Lab, path: Path, plan: EnvironmentPlan = PLAN, role: str = "domadmin") -> Environment:
@@ -177,7 +177,7 @@ def naive(lab: Lab, cloud: Cloud) -> str:
         except CloudError:
             return
 
-    side_by_side([*[associate] * 10, *[deploy] * 10], lambda call, _: tolerant(call), width=20)
+    parallel([*[associate] * 10, *[deploy] * 10], lambda call, _: tolerant(call), width=20)
     return str(network)
 
 

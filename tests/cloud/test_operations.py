@@ -21,8 +21,8 @@ from vrbench.cloud.operations import (
     routers,
 )
 from vrbench.core.model import Environment
+from vrbench.core.plan.profile import OPERATIONS as PROFILE_OPERATIONS
 from vrbench.core.ports import JobState
-from vrbench.core.profile import OPERATIONS as PROFILE_OPERATIONS
 
 
 @pytest.fixture

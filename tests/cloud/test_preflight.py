@@ -12,7 +12,7 @@ from vrbench.cloud import offerings
 from vrbench.cloud.errors import PreflightError
 from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.preflight import choose, preflight
-from vrbench.core.plan import EnvironmentPlan
+from vrbench.core.plan.plan import EnvironmentPlan
 
 
 def problems(cloud: Cloud, plan: EnvironmentPlan = PLAN, **options: bool) -> tuple[str, ...]:

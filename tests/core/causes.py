@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from tests.core.logs import END_MS, MS, START, header, line, record
 from vrbench.core.analysis import analyze_trial
 from vrbench.core.facts import NodeClock, TrialFacts
-from vrbench.core.method import Method
+from vrbench.core.figures.results import StreamResult, TrialResult
+from vrbench.core.log.rawlog import Kind
 from vrbench.core.model import CausePhase, Direction, OutageWindow, Stream
-from vrbench.core.rawlog import Kind
-from vrbench.core.results import StreamResult, TrialResult
+from vrbench.core.plan.method import Method
 
 REQUESTED = START + 1000 * MS
 GATEWAY, OLD, NEW = "10.1.1.1", 0x020000000101, 0x020000000102

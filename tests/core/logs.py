@@ -1,7 +1,7 @@
 """Raw logs made by hand, for tests: a stream of slots with what became of them."""
 
+from vrbench.core.log.rawlog import RECORD, Header, Kind, StreamHeader, encode_header
 from vrbench.core.model import Direction, Stream
-from vrbench.core.rawlog import RECORD, Header, Kind, StreamHeader, encode_header
 
 MS = 1_000_000
 START = 1_000 * MS

@@ -1,6 +1,7 @@
 """Samples and windows in the plainest way: one object per slot, looked at one by one.
 
-What ``core.records``, ``core.samples`` and ``core.windows`` do at C speed has to come to the same, on any log.
+What ``core.log.columns``, ``core.log.samples`` and ``core.figures.windows`` do at C speed has to come to the same,
+on any log.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from vrbench.core.log.rawlog import Kind, Record, StreamHeader, decode_header, decode_records
 from vrbench.core.model import OutageWindow, Outcome, Sample
-from vrbench.core.rawlog import Kind, Record, StreamHeader, decode_header, decode_records
 
 BLIND_GAPS = 2
 SLOWING_S = 1.0

@@ -8,10 +8,10 @@ import pytest
 from tests.core.logs import MS, START, end, header, line, stream
 from vrbench.core.analysis import analyze_trial
 from vrbench.core.facts import Caveat, CaveatKind, NodeClock, TrialFacts
-from vrbench.core.method import Method
+from vrbench.core.figures.results import TrialResult
+from vrbench.core.judge.verdict import reasons
 from vrbench.core.model import Direction, Verdict
-from vrbench.core.results import TrialResult
-from vrbench.core.verdict import reasons
+from vrbench.core.plan.method import Method
 
 METHOD = Method(0.1, 0.25, 0.8, 1, 15.0, 10.0)
 FACTS = TrialFacts(number=1, requested_utc="2026-11-24T12:00:00.000Z", requested_ns=START + 1000 * MS, baseline_s=15.0)

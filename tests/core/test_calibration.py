@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from vrbench.core.calibration import Calibration, calibrate
-from vrbench.core.injections import SHORTEST_S, Fault, KnownOutage, Piece
+from vrbench.core.calibrate.calibration import Calibration, calibrate
+from vrbench.core.calibrate.injections import SHORTEST_S, Fault, KnownOutage, Piece
+from vrbench.core.figures.results import StreamResult
+from vrbench.core.figures.windows import Downtime, find_windows
+from vrbench.core.log.outcomes import CODES, Stage
+from vrbench.core.log.samples import Samples
 from vrbench.core.model import Direction, OutageWindow, Outcome, Sample, Stream
-from vrbench.core.outcomes import CODES, Stage
-from vrbench.core.results import StreamResult
-from vrbench.core.samples import Samples
-from vrbench.core.windows import Downtime, find_windows
 from vrbench.report.calibration import COLUMNS, calibration_report, comparison_rows, verdict
 
 GUESTS = ("vm1", "vm2")

@@ -23,7 +23,7 @@ from tests.core.causes import (
     one,
     told,
 )
-from vrbench.core.causes import in_words, seconds_by_cause
+from vrbench.core.causes.attribution import in_words, seconds_by_cause
 from vrbench.core.facts import CaveatKind
 from vrbench.core.model import Cause, CausePhase, Direction
 

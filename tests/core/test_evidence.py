@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.core.logs import END_MS, MS, START, end, header, line, record, stream
-from vrbench.core.evidence import Entry, History, Move, Refusals, read_evidence
-from vrbench.core.rawlog import Kind, RawLogError
+from vrbench.core.causes.evidence import Entry, History, Move, Refusals, read_evidence
+from vrbench.core.log.rawlog import Kind, RawLogError
 
 GATEWAY = 0x0A010101
 MAC = 0x020000000102

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.core.logs import MS, START, end, header, line, record, stream
-from vrbench.core.failures import Failure, count_failures
+from vrbench.core.log.failures import Failure, count_failures
+from vrbench.core.log.rawlog import Kind, Refusal
 from vrbench.core.model import Direction, Stream
-from vrbench.core.rawlog import Kind, Refusal
 
 CONNECTED, GREETED = (Kind.CONNECTED, 1, 0), (Kind.GREETED, 5, 0)
 LATE = 900

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from vrbench.core.injections import CASES, NOTHING, SHORTEST_S, Fault, Injection, draw_series
+from vrbench.core.calibrate.injections import CASES, NOTHING, SHORTEST_S, Fault, Injection, draw_series
 
 GUESTS = ("vm1", "vm2")
 

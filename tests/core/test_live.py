@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.logs import MS, START, end, header, line
-from vrbench.core.live import LiveLog
-from vrbench.core.samples import read_log
-from vrbench.core.windows import find_windows
+from vrbench.core.figures.windows import find_windows
+from vrbench.core.log.live import LiveLog
+from vrbench.core.log.samples import read_log
 
 
 @given(st.text("RLF", min_size=1, max_size=60), st.integers(1, 40))

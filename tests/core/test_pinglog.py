@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from vrbench.core.judge.verdict import CLOCK_STEP_NS
+from vrbench.core.log.pinglog import PingLog, PingSetup, PingStream
+from vrbench.core.log.pingtimes import send_times
+from vrbench.core.log.rawlog import decode_header
+from vrbench.core.log.samples import NodeLog, read_log
 from vrbench.core.model import Direction, Outcome, Sample, Stream
-from vrbench.core.pinglog import PingLog, PingSetup, PingStream
-from vrbench.core.pingtimes import send_times
-from vrbench.core.rawlog import decode_header
-from vrbench.core.samples import NodeLog, read_log
-from vrbench.core.verdict import CLOCK_STEP_NS
 
 MS = 1_000_000
 IPUTILS_DROP = """\

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from vrbench.core.method import Method
 from vrbench.core.model import Endpoint, Environment, Guest
-from vrbench.core.plan import Plan, expected_streams, make_plan, session_streams
-from vrbench.core.profile import load_profile
+from vrbench.core.plan.method import Method
+from vrbench.core.plan.plan import Plan, expected_streams, make_plan, session_streams
+from vrbench.core.plan.profile import load_profile
 from vrbench.core.words import size, some
 
 KINDS = {

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vrbench.cli.profiles import shipped
-from vrbench.core.profile import ProfileError, load_profile, reference
+from vrbench.core.plan.profile import ProfileError, load_profile, reference
 
 BAD = sorted((Path(__file__).parent.parent / "bad_profiles").glob("*.toml"))
 GOOD = '[probes]\negress_target = "203.0.113.1"\n'

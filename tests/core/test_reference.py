@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core import reference
+from vrbench.core.figures.windows import find_windows, unavailable_s
+from vrbench.core.log.outcomes import stretches
+from vrbench.core.log.rawlog import RECORD, Header, Kind, StreamHeader, encode_header
+from vrbench.core.log.samples import Samples, punctual_share, read_log
 from vrbench.core.model import Direction, Outcome, Sample, Stream
-from vrbench.core.outcomes import stretches
-from vrbench.core.rawlog import RECORD, Header, Kind, StreamHeader, encode_header
-from vrbench.core.samples import Samples, punctual_share, read_log
-from vrbench.core.windows import find_windows, unavailable_s
 
 MS = 1_000_000
 START = 5_000 * MS

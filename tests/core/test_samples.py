@@ -3,9 +3,9 @@
 import pytest
 
 from tests.core.logs import MS, START, end, header, line, record, stream
+from vrbench.core.log.rawlog import Kind, RawLogError
+from vrbench.core.log.samples import punctual_share, read_log
 from vrbench.core.model import Outcome
-from vrbench.core.rawlog import Kind, RawLogError
-from vrbench.core.samples import punctual_share, read_log
 
 
 def outcomes(log: bytes, threshold_s: float = 0.8) -> str:

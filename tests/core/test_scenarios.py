@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from vrbench.core.figures.windows import find_windows
 from vrbench.core.model import Outcome, Sample
-from vrbench.core.windows import find_windows
 
 SCENARIOS = sorted((Path(__file__).parent.parent / "scenarios").glob("*.toml"))
 LETTERS = {

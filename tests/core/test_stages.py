@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.logs import MS, START, end, header, record, stream
+from vrbench.core.figures.windows import Downtime, find_windows
+from vrbench.core.log.outcomes import Stage
+from vrbench.core.log.rawlog import PATIENCE_S, Kind
+from vrbench.core.log.samples import Samples, read_log
 from vrbench.core.model import Direction, OutageWindow, Outcome
-from vrbench.core.outcomes import Stage
-from vrbench.core.rawlog import PATIENCE_S, Kind
-from vrbench.core.samples import Samples, read_log
-from vrbench.core.windows import Downtime, find_windows
 from vrbench.probes.auth import LATE_S
 from vrbench.probes.banner import LATE_NS
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from vrbench.core.stats import median_interval, percentile, summarize
+from vrbench.core.figures.stats import median_interval, percentile, summarize
 
 
 def test_no_interval_below_six_values() -> None:

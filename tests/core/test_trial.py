@@ -7,10 +7,10 @@ import pytest
 
 from tests.core.logs import MS, stream
 from vrbench.core.facts import NodeClock, TrialFacts
-from vrbench.core.live import StreamState
+from vrbench.core.log.live import StreamState
 from vrbench.core.model import Direction, Stream
 from vrbench.core.ports import Collected, JobState
-from vrbench.trial import NothingAnswers, TrialLimits, recovered, run_trial
+from vrbench.run.trial import NothingAnswers, TrialLimits, recovered, run_trial
 
 LIMITS = TrialLimits(baseline_s=5, validation_s=3, observe_at_most_s=60, job_timeout_s=30)
 SECOND = 1000 * MS

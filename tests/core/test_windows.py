@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vrbench.core.figures.windows import Downtime, any_down_s, find_windows, unavailable_s
 from vrbench.core.model import OutageWindow, Outcome, Sample
-from vrbench.core.windows import Downtime, any_down_s, find_windows, unavailable_s
 
 LETTERS = {"R": Outcome.REPLIED, "L": Outcome.LOST, "F": Outcome.REFUSED, "s": Outcome.SKIPPED, "u": Outcome.UNKNOWN}
 

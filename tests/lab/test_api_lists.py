@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.replay.serving import QUICK, Lab, Refused, served
-from vrbench.lab.api.absent import KINDS
+from vrbench.lab.api.empty_lists import KINDS
 from vrbench.lab.api.settings import ZoneSettings
 
 OF_ADMINISTRATORS = {

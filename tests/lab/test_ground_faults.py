@@ -9,9 +9,9 @@ import time
 import pytest
 
 from tests.lab.box import STATIC, answers, build, in_box, vm
-from vrbench.lab.late import whole
 from vrbench.lab.namespaces import inside, run
-from vrbench.lab.truth import Order, Truth
+from vrbench.lab.outage_injector import Order, Truth
+from vrbench.lab.reply_delay import whole
 from vrbench.lab.zone import EGRESS_TARGET, Zone
 
 pytestmark = pytest.mark.lab

@@ -10,7 +10,7 @@ import pytest
 
 from tests.lab.box import FORWARDED, STATIC, answers, build, in_box, vm
 from vrbench.lab.namespaces import inside, run
-from vrbench.lab.truth import Truth
+from vrbench.lab.outage_injector import Truth
 from vrbench.lab.zone import EGRESS_TARGET, Zone
 
 pytestmark = pytest.mark.lab

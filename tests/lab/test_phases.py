@@ -7,10 +7,10 @@ from typing import cast
 import pytest
 
 from tests.lab.box import open_rules, router, vm
+from vrbench.lab.fault_ground import faulty
 from vrbench.lab.faults import Faults, make
-from vrbench.lab.faulty import faulty
 from vrbench.lab.ground import Ground, GroundError, NoGround, RouterSpec
-from vrbench.lab.phases import Deed, Notes, TruePhase, noted, true_phases
+from vrbench.lab.router_history import Deed, Notes, TruePhase, noted, true_phases
 from vrbench.lab.zone import Zone
 
 OPEN, END, VM = open_rules(), "198.51.100.20:22", "10.1.1.11"

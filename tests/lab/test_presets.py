@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from vrbench.core.profile import PRESETS, LabTable
+from vrbench.core.plan.profile import PRESETS, LabTable
 from vrbench.lab.ground import FirewallRule, PortForward, RuleSet
-from vrbench.lab.phases import lets_in, lets_out
 from vrbench.lab.presets import load, names
+from vrbench.lab.router_history import lets_in, lets_out
 from vrbench.lab.strategies import STRATEGIES
 from vrbench.lab.timing import Timing
 

@@ -11,7 +11,7 @@ from tests.lab.alive import Body, Prober, served_on
 from tests.lab.box import answers, in_box, wait_until
 from tests.lab.replay.serving import Lab
 from tests.lab.test_ground import connects
-from vrbench.lab.truth import Truth
+from vrbench.lab.outage_injector import Truth
 from vrbench.lab.zone import EGRESS_TARGET, Zone
 
 pytestmark = pytest.mark.lab

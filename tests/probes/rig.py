@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.probes.box import Box
+from vrbench.core.log.rawlog import Header, Kind, Record, decode_header, decode_records
 from vrbench.core.model import Direction, Stream
-from vrbench.core.rawlog import Header, Kind, Record, decode_header, decode_records
 from vrbench.probes.bundle import agent_bundle
 from vrbench.probes.config import PhasedStream
 

@@ -15,12 +15,13 @@ import pytest
 
 from tests.probes.box import Box
 from tests.probes.rig import HARNESS, Agent, read_log, stream, wait_for
-from vrbench.core import plan, rawlog
-from vrbench.core.rawlog import Kind
+from vrbench.core.log import rawlog
+from vrbench.core.log.rawlog import Kind
+from vrbench.core.plan import plan
 from vrbench.probes import agent as agent_module
 from vrbench.probes import auth, banner, dns, engine, session, syn
 from vrbench.probes.echo import FRESH_CYCLE_S, fresh_cycle_s
-from vrbench.probes.observer import how_probed
+from vrbench.probes.prober_process import how_probed
 
 OTHERS = {
     next(map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python")), shutil.which(f"python{version}") or "")

@@ -13,9 +13,9 @@ import pytest
 from tests.probes.box import Box
 from tests.probes.rig import ROUTER, Logged, read_log, stream, wait_for
 from tests.probes.servers import start_speaker, start_sshd, stop_server
-from vrbench.core.rawlog import Kind, Refusal
+from vrbench.core.log.rawlog import Kind, Refusal
 from vrbench.probes.config import Login
-from vrbench.probes.observer import ObserverConfig, start_observer
+from vrbench.probes.prober_process import ProberConfig, start_prober
 from vrbench.remote import generate_key
 
 pytestmark = pytest.mark.lab
@@ -44,7 +44,7 @@ def attempted(box: Box, log: Path, login: Login, target: str, until: Kind, more_
     """What is logged of logins every 300 ms until there are more than so many records of a kind."""
     streams = (stream(target, "auth", 0.3, "ssh-ingress"),)
     with box.inside("harness"):
-        observer = start_observer(ObserverConfig("auth", "harness", log, streams, login=login))
+        observer = start_prober(ProberConfig("auth", "harness", log, streams, login=login))
     try:
         wait_for(lambda: len(read_log(log).slots(until)) > more_than, f"{until!r} records")
     finally:
@@ -170,7 +170,7 @@ def test_a_banner_that_comes_late(box: Box, tmp_path: Path) -> None:
     streams = (stream(BARE, "banner", 0.3, "ssh-ingress"),)
     with listener(box, "1.2"):
         with box.inside("harness"):
-            observer = start_observer(ObserverConfig("banner", "harness", tmp_path / "log", streams))
+            observer = start_prober(ProberConfig("banner", "harness", tmp_path / "log", streams))
         wait_for(lambda: bool(read_log(tmp_path / "log").slots(Kind.REPLY)), "a late banner")
         observer.stop()
     logged = read_log(tmp_path / "log")

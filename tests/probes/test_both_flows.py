@@ -11,9 +11,9 @@ import pytest
 from tests.probes.box import Box, routed_box
 from tests.probes.trials import Trial, reachable, trial
 from vrbench.core.facts import CaveatKind
+from vrbench.core.figures.results import StreamResult, TrialResult
+from vrbench.core.figures.windows import Downtime
 from vrbench.core.model import Direction
-from vrbench.core.results import StreamResult, TrialResult
-from vrbench.core.windows import Downtime
 
 pytestmark = pytest.mark.lab
 DOWN_S, BARE_S, WATCHED_S = 0.5, 0.3, 2.0

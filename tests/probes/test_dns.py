@@ -11,11 +11,11 @@ import pytest
 
 from tests.probes.box import Box
 from tests.probes.rig import HARNESS, Agent, read_log, stream, wait_for
+from vrbench.core.log.rawlog import Kind, Refusal
 from vrbench.core.model import Direction, Stream
-from vrbench.core.rawlog import Kind, Refusal
 from vrbench.probes import dns
 from vrbench.probes.config import PhasedStream
-from vrbench.probes.observer import how_probed
+from vrbench.probes.prober_process import how_probed
 
 GATEWAY = "10.1.1.1"
 ASKED = dns.question(0x1234, "vm1.example")

@@ -11,8 +11,8 @@ import pytest
 from tests.probes.box import Box
 from tests.probes.rig import HARNESS, ROUTER, read_log, stream, wait_for
 from tests.probes.servers import start_sshd, stop_server
+from vrbench.core.log.rawlog import Kind
 from vrbench.core.model import Guest
-from vrbench.core.rawlog import Kind
 from vrbench.probes.config import ProbeError
 from vrbench.probes.guest import GuestAgent
 from vrbench.remote import HostKeyPins, Remote, generate_key

@@ -12,8 +12,8 @@ from tests.probes import wire
 from tests.probes.box import Box
 from tests.probes.rig import HARNESS, ROUTER, Agent, Logged, read_log, stream, wait_for
 from tests.probes.servers import start_sshd, stop_server
-from vrbench.core.rawlog import Kind
-from vrbench.probes.observer import ObserverConfig, start_observer
+from vrbench.core.log.rawlog import Kind
+from vrbench.probes.prober_process import ProberConfig, start_prober
 
 pytestmark = pytest.mark.lab
 ONE_WAY_S = 0.03
@@ -54,7 +54,7 @@ def test_syn_probes_under_way_do_not_disturb_each_other(far: Box, tmp_path: Path
     """SYNs every 10 ms over 60 ms: each gets its own answer, through tracking that saw several at once."""
     with far.inside("harness"):
         log, target = tmp_path / "log", f"{ROUTER}:2250"
-        observer = start_observer(ObserverConfig("syn", "harness", log, (stream(target, "syn", 0.01, "ssh"),)))
+        observer = start_prober(ProberConfig("syn", "harness", log, (stream(target, "syn", 0.01, "ssh"),)))
     # Longer than one round through the source ports.
     wait_for(lambda: len(read_log(log).slots(Kind.REPLY)) > 150, "answers")
     observer.stop()

@@ -11,8 +11,8 @@ import pytest
 from tests.probes.box import Box
 from tests.probes.rig import Agent, Logged, read_log, stream, wait_for
 from tests.probes.test_agent import INTERPRETERS
-from vrbench.core.rawlog import Kind
-from vrbench.probes import claims, neighbours
+from vrbench.core.log.rawlog import Kind
+from vrbench.probes import arp_responders, neighbours
 
 ROUTER, NEW_MAC = "10.1.1.1", "02:00:00:00:99:01"
 FAILED, RESOLVED = 0x20, 0x02 | 0x04 | 0x08 | 0x10  # reachable, stale, delay, probe
@@ -77,7 +77,7 @@ def test_everybody_who_answers_for_the_gateway_is_found(box: Box) -> None:
 
     def claimed() -> list[str]:
         with box.inside("guest0"):
-            return claims.claimants(*neighbours.default_route())
+            return arp_responders.claimants(*neighbours.default_route())
 
     mac = box.run("router", "cat", "/sys/class/net/br0/address").strip()
     assert claimed() == [mac]
@@ -95,7 +95,7 @@ def test_everybody_who_answers_for_the_gateway_is_found(box: Box) -> None:
 
 def test_without_a_gateway_nobody_is_asked() -> None:
     """No route, no question."""
-    assert claims.claimants("", "") == []
+    assert arp_responders.claimants("", "") == []
 
 
 def test_without_a_gateway_its_stream_is_not_probed() -> None:

@@ -11,10 +11,10 @@ import pytest
 from tests.probes.box import Box
 from tests.probes.rig import HARNESS, ROUTER, read_log, wait_for
 from tests.probes.servers import start_sshd, stop_server
+from vrbench.core.log.rawlog import Kind
 from vrbench.core.model import Endpoint, Environment, Guest
-from vrbench.core.plan import Plan, make_plan
-from vrbench.core.profile import load_profile
-from vrbench.core.rawlog import Kind
+from vrbench.core.plan.plan import Plan, make_plan
+from vrbench.core.plan.profile import load_profile
 from vrbench.probes import observation as observation_module
 from vrbench.probes.observation import Observation, Sensors
 from vrbench.remote import HostKeyPins, generate_key

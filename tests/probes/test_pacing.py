@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from vrbench.core.rawlog import Kind, Record, decode_records
+from vrbench.core.log.rawlog import Kind, Record, decode_records
 from vrbench.probes import engine
 
 MS = 1_000_000

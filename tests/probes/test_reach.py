@@ -8,7 +8,7 @@ import pytest
 
 from tests.probes.box import Box
 from tests.probes.rig import ROUTER
-from vrbench.probes.reach import reach
+from vrbench.probes.ping_check import reach
 
 pytestmark = pytest.mark.lab
 

@@ -15,8 +15,8 @@ from tests.probes.rig import HARNESS, ROUTER
 from tests.probes.servers import start_sshd
 from vrbench.core.facts import Caveat, CaveatKind
 from vrbench.core.model import Environment, Guest
-from vrbench.core.plan import make_plan
-from vrbench.core.profile import load_profile
+from vrbench.core.plan.plan import make_plan
+from vrbench.core.plan.profile import load_profile
 from vrbench.probes.config import ProbeError
 from vrbench.probes.observation import Sensors
 from vrbench.probes.readiness import Readiness, judge, noted

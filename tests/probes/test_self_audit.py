@@ -17,11 +17,11 @@ from tests.probes.rig import ROUTER, read_log, stream, wait_for
 from tests.probes.servers import stop_server
 from tests.probes.trials import Cut, Trial, check_truth, measured, reachable, stopped, tally, trial
 from vrbench.core.facts import CaveatKind
+from vrbench.core.figures.results import StreamResult, TrialResult
+from vrbench.core.log.rawlog import Kind
 from vrbench.core.model import Outcome, Verdict
-from vrbench.core.rawlog import Kind
-from vrbench.core.results import StreamResult, TrialResult
 from vrbench.probes.observation import Sensors
-from vrbench.probes.observer import ObserverConfig, start_observer
+from vrbench.probes.prober_process import ProberConfig, start_prober
 
 pytestmark = pytest.mark.lab
 STOP_S = 1.5  # longer than the threshold and than the second after which the kernel repeats a SYN
@@ -199,7 +199,7 @@ def test_connections_that_were_open_during_a_stop_prove_nothing(tmp_path: Path) 
     wait_for(lambda: ":22 " in box.run("guest0", "ss", "-Hltn"), "the slow server")
     with box.inside("harness"):
         streams = (stream(f"{ROUTER}:2200", "banner", 0.05, "ssh"),)
-        observer = start_observer(ObserverConfig("banner", "harness", tmp_path / "log", streams))
+        observer = start_prober(ProberConfig("banner", "harness", tmp_path / "log", streams))
     wait_for(lambda: len(read_log(tmp_path / "log").slots(Kind.REPLY)) > 3, "answers")
     with stopped([observer.pid]):
         time.sleep(STOP_S)  # the very thing under test, not a wait for a result

@@ -12,7 +12,7 @@ from tests.probes.box import Box, routed_box
 from tests.probes.trials import check_truth, measured, reachable, trial
 from tests.probes.wallclock import WallClock
 from vrbench.core.facts import CaveatKind
-from vrbench.core.rawlog import RECORD, Kind, decode_header
+from vrbench.core.log.rawlog import RECORD, Kind, decode_header
 from vrbench.probes.observation import Sensors
 
 pytestmark = pytest.mark.lab

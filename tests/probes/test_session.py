@@ -14,9 +14,9 @@ import pytest
 from tests.probes.box import Box
 from tests.probes.rig import ROUTER, Logged, read_log, stream, wait_for
 from tests.probes.servers import start_sshd, stop_server
-from vrbench.core.rawlog import Kind, Refusal
+from vrbench.core.log.rawlog import Kind, Refusal
 from vrbench.probes.config import Login, ProbeError
-from vrbench.probes.observer import Observer, ObserverConfig, how_probed, start_observer
+from vrbench.probes.prober_process import ProberConfig, ProberProcess, how_probed, start_prober
 from vrbench.remote import generate_key
 
 pytestmark = pytest.mark.lab
@@ -36,11 +36,11 @@ def login(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]
 
 
 @contextlib.contextmanager
-def observing(box: Box, log: Path, login: Login, *targets: str) -> Iterator[Observer]:
+def observing(box: Box, log: Path, login: Login, *targets: str) -> Iterator[ProberProcess]:
     """Sessions with the targets, 50 bytes a second each."""
     streams = tuple(stream(target, "established", 0.02, "tcp-ingress") for target in targets)
     with box.inside("harness"):
-        observer = start_observer(ObserverConfig("session", "harness", log, streams, login=login))
+        observer = start_prober(ProberConfig("session", "harness", log, streams, login=login))
     try:
         yield observer
     finally:

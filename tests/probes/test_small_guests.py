@@ -14,9 +14,9 @@ import pytest
 from tests.probes.box import Box
 from tests.probes.rig import HARNESS, ROUTER, stream, wait_for
 from tests.probes.servers import start_sshd, stop_server
+from vrbench.core.figures.windows import find_windows
+from vrbench.core.log.samples import NodeLog, read_log
 from vrbench.core.model import Guest, OutageWindow, Outcome
-from vrbench.core.samples import NodeLog, read_log
-from vrbench.core.windows import find_windows
 from vrbench.probes.guest import GuestAgent
 from vrbench.probes.readiness import look
 from vrbench.remote import HostKeyPins, Remote, generate_key

@@ -18,11 +18,11 @@ from tests.probes.rig import ROUTER, wait_for
 from tests.probes.trials import PROFILE, Trial, measured, reachable, tally, trial
 from vrbench.core.analysis import analyze_trial
 from vrbench.core.facts import Caveat, CaveatKind
-from vrbench.core.failures import count_failures
+from vrbench.core.figures.results import StreamResult, TrialResult
+from vrbench.core.log.failures import count_failures
+from vrbench.core.log.rawlog import Kind, Refusal, decode_header, decode_records
 from vrbench.core.model import Direction, Outcome, Verdict
-from vrbench.core.plan import user_data
-from vrbench.core.rawlog import Kind, Refusal, decode_header, decode_records
-from vrbench.core.results import StreamResult, TrialResult
+from vrbench.core.plan.plan import user_data
 from vrbench.lab.userdata import parse_user_data
 from vrbench.probes.observation import Sensors
 

@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[2]
 _WAIT = """
 from pathlib import Path
 from vrbench.core.model import Environment, Guest
-from vrbench.core.plan import make_plan
-from vrbench.core.profile import load_profile
+from vrbench.core.plan.plan import make_plan
+from vrbench.core.plan.profile import load_profile
 from vrbench.probes.observation import Sensors
 from vrbench.remote import HostKeyPins, generate_key
 import sys

@@ -14,14 +14,14 @@ from tests.probes.box import Box
 from tests.probes.rig import HARNESS, ROUTER, wait_for
 from tests.probes.servers import start_sshd, stop_server
 from vrbench.core.analysis import analyze_trial
-from vrbench.core.calibration import came_late
+from vrbench.core.calibrate.calibration import came_late
 from vrbench.core.facts import TrialFacts
+from vrbench.core.figures.results import StreamResult, TrialResult
+from vrbench.core.figures.windows import Downtime
+from vrbench.core.log.outcomes import CODES, codes_of
 from vrbench.core.model import Endpoint, Environment, Guest, Outcome
-from vrbench.core.outcomes import CODES, codes_of
-from vrbench.core.plan import make_plan
-from vrbench.core.profile import load_profile
-from vrbench.core.results import StreamResult, TrialResult
-from vrbench.core.windows import Downtime
+from vrbench.core.plan.plan import make_plan
+from vrbench.core.plan.profile import load_profile
 from vrbench.probes.observation import Observation, Sensors
 from vrbench.remote import HostKeyPins, generate_key
 

@@ -3,9 +3,9 @@
 from tests.core.logs import END_MS, MS, START, end, header, line, stream
 from vrbench.core.analysis import analyze_trial
 from vrbench.core.facts import Context, NodeClock, TrialFacts
-from vrbench.core.method import Method
+from vrbench.core.figures.results import Run, TrialResult
 from vrbench.core.model import Direction, Stream
-from vrbench.core.results import Run, TrialResult
+from vrbench.core.plan.method import Method
 
 METHOD = Method(0.1, 0.25, 0.8, 1, 15.0, 10.0, auth_interval_s=10.0)
 CONTEXT = Context("=lab-parallel", "4.20.2.0", "Simulator", "restart-network-cleanup", lab=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.core.test_calibration import LENGTHS, calibrated, flapping, last_down_for_first_up, outages, stream
-from vrbench.core.calibration import Calibration
+from vrbench.core.calibrate.calibration import Calibration
 from vrbench.report.plot import COLOURS, WRONG, write_plot
 
 

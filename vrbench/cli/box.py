@@ -16,7 +16,7 @@ from pathlib import Path
 
 from vrbench.cli.exits import Exit
 from vrbench.cli.signals import HANDLED
-from vrbench.core.profile import LabTable
+from vrbench.core.plan.profile import LabTable
 from vrbench.lab import lifecycle, presets
 from vrbench.lab.status import LabOptions, LabStatus
 from vrbench.lab.timing import Timing

@@ -18,14 +18,14 @@ import click
 
 from vrbench.cli.exits import Exit, UsageProblem
 from vrbench.cli.options import json_option, reports_option
-from vrbench.core.calibration import Calibration
-from vrbench.core.injections import NOTHING, Injection, draw_series
+from vrbench.core.calibrate.calibration import Calibration
+from vrbench.core.calibrate.injections import NOTHING, Injection, draw_series
+from vrbench.core.figures.results import TrialResult
+from vrbench.core.judge.verdict import reasons
 from vrbench.core.model import Verdict
-from vrbench.core.plan import Plan, make_plan
-from vrbench.core.profile import load_profile
-from vrbench.core.results import TrialResult
+from vrbench.core.plan.plan import Plan, make_plan
+from vrbench.core.plan.profile import load_profile
 from vrbench.core.values import duration, show_duration
-from vrbench.core.verdict import reasons
 from vrbench.store import RunDir, new_run_id
 
 PROFILE = """

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vrbench.cli.blame import describe
 from vrbench.cli.exits import Exit, UsageProblem
-from vrbench.cli.faults import describe
 from vrbench.cli.options import reports_option
 from vrbench.store import RunDir, RunInUse, find_run, run_paths
 

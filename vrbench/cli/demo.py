@@ -14,7 +14,7 @@ from vrbench.cli.options import json_option, reports_option
 from vrbench.core.words import some
 
 if TYPE_CHECKING:
-    from vrbench.core.results import Run
+    from vrbench.core.figures.results import Run
 
 PROFILES = ("lab-serial", "lab-parallel")
 WORDS = ("serial", "parallel")
@@ -36,7 +36,7 @@ def command(trials: int, install_missing: bool, as_json: bool, plain: bool, repo
     from vrbench.cli.machine import make_ready
     from vrbench.cli.profiles import open_profile
     from vrbench.cli.run import boxed
-    from vrbench.core.plan import make_plan
+    from vrbench.core.plan.plan import make_plan
     from vrbench.store import new_run_id, state_of
 
     make_ready(install_missing)

@@ -19,9 +19,9 @@ import click
 
 from vrbench.cli.exits import Exit
 from vrbench.cli.options import json_option, reports_option
-from vrbench.core.calibrated import NOT_CALIBRATED, MachineVerdict
 from vrbench.core.checks import Check, State, exit_code
-from vrbench.core.plan import Plan
+from vrbench.core.machine_verdict import NOT_CALIBRATED, MachineVerdict
+from vrbench.core.plan.plan import Plan
 from vrbench.core.words import size
 
 COLOURS = {State.OK: "green", State.WARN: "yellow", State.BAD: "red"}
@@ -84,8 +84,8 @@ def _plan(profile: str, settings: tuple[str, ...]) -> Plan | Check:
     """The profile resolved, or all that is wrong with it."""
     from vrbench.cli.exits import UsageProblem
     from vrbench.cli.profiles import open_profile
-    from vrbench.core.plan import make_plan
-    from vrbench.core.profile import ProfileError
+    from vrbench.core.plan.plan import make_plan
+    from vrbench.core.plan.profile import ProfileError
     from vrbench.store import new_run_id
 
     try:

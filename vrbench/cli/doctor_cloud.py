@@ -15,10 +15,10 @@ from vrbench.cloud.errors import CloudError, CloudRefused, CloudUnreachable, Con
 from vrbench.cloud.facade import Cloud
 from vrbench.cloud.preflight import Resolved, preflight
 from vrbench.core.checks import Check, State
-from vrbench.core.plan import Plan
-from vrbench.core.profile import ProbesTable
+from vrbench.core.plan.plan import Plan
+from vrbench.core.plan.profile import ProbesTable
 from vrbench.probes.config import ProbeError
-from vrbench.probes.reach import reach
+from vrbench.probes.ping_check import reach
 
 EXPIRY_S, NOTICED_S = 300.0, 30.0  # half of what a signed request may be old; what a person should know of
 CALL_TIMEOUT_S = 15.0

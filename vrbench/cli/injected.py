@@ -11,17 +11,17 @@ from typing import Self
 
 from vrbench.cli.exits import OperationFailed
 from vrbench.cli.session import Session, SystemClock
-from vrbench.core.calibration import Calibration, calibrate
-from vrbench.core.injections import NOTHING, Fault, Injection, KnownOutage, Piece
+from vrbench.core.calibrate.calibration import Calibration, calibrate
+from vrbench.core.calibrate.injections import NOTHING, Fault, Injection, KnownOutage, Piece
+from vrbench.core.figures.results import TrialResult
 from vrbench.core.model import Environment
-from vrbench.core.plan import expected_streams, guests_behind, short_name
+from vrbench.core.plan.plan import expected_streams, guests_behind, short_name
 from vrbench.core.ports import JobState
-from vrbench.core.results import TrialResult
 from vrbench.lab import control
 from vrbench.lab.status import LabError, Moment, Outage
 from vrbench.probes.observation import Sensors
+from vrbench.run.trial import TrialLimits, run_trial
 from vrbench.store import replace_json
-from vrbench.trial import TrialLimits, run_trial
 
 ANSWER_S = 10.0  # beyond an outage's length, until the lab must have told of it
 LATER_S = 0.4  # beyond the threshold, for answers that must be late

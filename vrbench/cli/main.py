@@ -97,7 +97,7 @@ def _run() -> int:
 
 def _explain(error: Exception) -> int:
     """Print an error in words and return its exit code; an unknown one is a bug and prints where it happened."""
-    from vrbench.cli.faults import describe
+    from vrbench.cli.blame import describe
 
     code, text = describe(error)
     click.echo(f"vrbench: {text}", err=True)

@@ -10,7 +10,7 @@ import click
 
 from vrbench.cli.exits import UsageProblem
 from vrbench.cli.lists import entry
-from vrbench.core.profile import Profile, load_profile, reference
+from vrbench.core.plan.profile import Profile, load_profile, reference
 
 
 @click.command("profiles", epilog="Example: vrbench profiles lab-parallel > mine.toml")

@@ -9,10 +9,10 @@ from dataclasses import asdict
 import click
 
 from vrbench.cli.exits import Exit
+from vrbench.core.figures.results import Run
+from vrbench.core.figures.windows import Downtime
 from vrbench.core.model import Direction, Verdict
-from vrbench.core.profile import LimitsTable
-from vrbench.core.results import Run
-from vrbench.core.windows import Downtime
+from vrbench.core.plan.profile import LimitsTable
 
 
 def show_runs(runs: Sequence[Run], as_json: bool) -> None:

@@ -19,7 +19,7 @@ from vrbench.cli.machine import make_ready
 from vrbench.cli.options import json_option, reports_option
 from vrbench.cli.profiles import open_profile
 from vrbench.core.facts import Context
-from vrbench.core.plan import Plan, make_plan
+from vrbench.core.plan.plan import Plan, make_plan
 from vrbench.store import RunDir, find_run, new_run_id
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def otherwise(what: str, keep: bool, reuse: str | None) -> str:
 
 def conclude(plan: Plan, store: RunDir, ended: Ended) -> int:
     """Say what went wrong and where things lie; returns the exit code."""
-    from vrbench.cli.faults import describe
+    from vrbench.cli.blame import describe
     from vrbench.cli.results import exit_code, over_limits
 
     code = int(exit_code(ended.run, plan.profile.limits, plan.profile.trials.count))

@@ -1,4 +1,4 @@
-"""One run, wired: cloud, guests, probers, store and screen around the main path in ``trial``.
+"""One run, wired: cloud, guests, probers, store and screen around the main path in ``run.trial``.
 
 preflight -> build -> guests reachable -> trials -> tear down (always, unless the environment is to be kept)
 """
@@ -25,14 +25,14 @@ from vrbench.cloud.preflight import Resolved, preflight
 from vrbench.cloud.removal import TeardownReport
 from vrbench.cloud.teardown import teardown
 from vrbench.core.facts import Caveat, Context, TrialFacts
+from vrbench.core.figures.results import Run
 from vrbench.core.model import Environment
-from vrbench.core.plan import EnvironmentPlan, Plan, expected_streams, guests_behind, short_name, user_data
-from vrbench.core.results import Run
+from vrbench.core.plan.plan import EnvironmentPlan, Plan, expected_streams, guests_behind, short_name, user_data
 from vrbench.core.words import size, some
 from vrbench.probes.observation import Sensors
 from vrbench.remote import HostKeyPins, generate_key
+from vrbench.run.trial import TrialLimits, run_trial
 from vrbench.store import RunDir, StoreError, load_run
-from vrbench.trial import TrialLimits, run_trial
 
 JOB_LOOK_S = 0.5
 

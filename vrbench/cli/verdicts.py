@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from vrbench import __version__
-from vrbench.core.calibrated import MachineVerdict
-from vrbench.core.calibration import Calibration
-from vrbench.core.windows import ESTIMATOR
+from vrbench.core.calibrate.calibration import Calibration
+from vrbench.core.figures.windows import ESTIMATOR
+from vrbench.core.machine_verdict import MachineVerdict
 
 MACHINE_ID = Path("/etc/machine-id")
 

@@ -25,7 +25,7 @@ from vrbench.cloud.preflight import Resolved
 from vrbench.cloud.site import Address, Progress, Site, Vm, call_journaled, job_journaled, part
 from vrbench.cloud.source import allowed_source
 from vrbench.core.model import Endpoint, Environment, Guest
-from vrbench.core.plan import EnvironmentPlan
+from vrbench.core.plan.plan import EnvironmentPlan
 from vrbench.core.words import some
 
 TAG = "vrbench-run"

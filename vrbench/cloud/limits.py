@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from vrbench.cloud.facade import Answer
-from vrbench.core.plan import EnvironmentPlan
+from vrbench.core.plan.plan import EnvironmentPlan
 
 _GIB = 1 << 30
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from vrbench.cloud.errors import CloudError, CloudRefused
 from vrbench.cloud.facade import Answer, Cloud
 from vrbench.cloud.journal import Entry, Journal, JournalError
-from vrbench.side_by_side import Stop
+from vrbench.parallel import CancelToken
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Removal:
     progress: Callable[[str], None]
     patience: Patience
     may_expunge: bool
-    stop: Stop = field(default_factory=Stop)
+    stop: CancelToken = field(default_factory=CancelToken)
     _removed: list[str] = field(default_factory=list)
     _reasons: dict[str, str] = field(default_factory=dict)
     _problems: list[str] = field(default_factory=list)

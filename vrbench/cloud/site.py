@@ -11,8 +11,8 @@ from vrbench.cloud.errors import CloudError, CloudRefused
 from vrbench.cloud.facade import Answer, Cloud, Job, Param
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.preflight import Resolved
-from vrbench.core.plan import EnvironmentPlan
-from vrbench.side_by_side import Stop
+from vrbench.core.plan.plan import EnvironmentPlan
+from vrbench.parallel import CancelToken
 
 Progress = Callable[[str], None]
 R = TypeVar("R")
@@ -44,7 +44,7 @@ class Site:
     resolved: Resolved
     journal: Journal
     progress: Progress
-    stop: Stop = field(default_factory=Stop)
+    stop: CancelToken = field(default_factory=CancelToken)
 
     def named(self, what: str) -> str:
         return f"{self.plan.prefix}-{what}"

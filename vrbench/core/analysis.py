@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from vrbench.core.causes import with_causes
+from vrbench.core.causes.attribution import with_causes
 from vrbench.core.facts import NodeClock, TrialFacts
-from vrbench.core.method import Method
+from vrbench.core.figures.results import StreamResult, TrialResult
+from vrbench.core.figures.windows import Downtime, find_windows, unavailable_s
+from vrbench.core.judge.verdict import judge
+from vrbench.core.log.rawlog import PATIENCE_S, decode_header
+from vrbench.core.log.samples import NodeLog, StreamSamples, punctual_share, read_log
 from vrbench.core.model import Direction, Outcome, Stream
-from vrbench.core.plan import HARNESS
-from vrbench.core.rawlog import PATIENCE_S, decode_header
-from vrbench.core.results import StreamResult, TrialResult
-from vrbench.core.samples import NodeLog, StreamSamples, punctual_share, read_log
-from vrbench.core.verdict import judge
-from vrbench.core.windows import Downtime, find_windows, unavailable_s
+from vrbench.core.plan.method import Method
+from vrbench.core.plan.plan import HARNESS
 
 CUT_SHORT_S = 1.0  # a stream whose last probe is this much (and three intervals) before the end was cut short
 

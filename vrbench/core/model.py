@@ -49,7 +49,7 @@ class Verdict(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why a path was down. What each claims, and on what evidence, stands in ``core.cause_rules``."""
+    """Why a path was down. What each claims, and on what evidence, stands in ``core.causes.rules``."""
 
     ROUTER_GONE = "router gone"
     NAT_MISSING = "NAT missing"

@@ -23,13 +23,13 @@ from typing import Any
 from vrbench.lab import control
 from vrbench.lab.api.server import ApiServer
 from vrbench.lab.api.settings import PUBLIC, ROUTER_CHECK_S, SECOND_RANGE, ZoneSettings
+from vrbench.lab.fault_ground import faulty
 from vrbench.lab.faults import KINDS, Faults, make
-from vrbench.lab.faulty import faulty
 from vrbench.lab.ground import GroundError
 from vrbench.lab.namespaces import inside, prepare_box
-from vrbench.lab.phases import Notes, noted
+from vrbench.lab.outage_injector import DIRECTIONS, FAULTS, MARKING_S, Order, Truth, describe
+from vrbench.lab.router_history import Notes, noted
 from vrbench.lab.status import Keys, LabOptions, LabStatus
-from vrbench.lab.truth import DIRECTIONS, FAULTS, MARKING_S, Order, Truth, describe
 from vrbench.lab.zone import CONTROL_TARGET, EGRESS_TARGET, UPSTREAM, Zone
 
 _ADMIN_PATH = "/usr/local/sbin:/usr/sbin:/sbin"

@@ -19,8 +19,8 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, TextIO
 
-from vrbench.probes.claims import claimants
-from vrbench.probes.dns import Beside, Names, settle
+from vrbench.probes.arp_responders import claimants
+from vrbench.probes.dns import CombinedProber, DnsProber, settle
 from vrbench.probes.echo import open_echo
 from vrbench.probes.engine import END, RECORD, CannotProbe, Log, Prober, monotonic_ns, on_signal, probe, wall_ns
 from vrbench.probes.neighbours import default_gateway, default_route, resolved, watch
@@ -44,7 +44,7 @@ def run(path: str, ready: Callable[[], None]) -> None:
         echo, count = open_echo(pings, log, lane), len(pings)
         if count == len(streams):
             return echo
-        return Beside(echo, Names(streams[count:], log, config["remarks"]["name"], count), count)
+        return CombinedProber(echo, DnsProber(streams[count:], log, config["remarks"]["name"], count), count)
 
     probe(config, open_prober, lambda: asked() or monotonic_ns() >= end, ready)
 

@@ -55,7 +55,7 @@ class Attempt:
         self.greeting: bytes | None = None  # None: not connected yet
 
 
-class Connect(Prober):
+class TcpConnectProber(Prober):
     """Connects to ``host:port`` targets; with ``greeted`` an answer is the SSH identification, else the connection."""
 
     method = "connect"

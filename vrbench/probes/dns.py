@@ -130,7 +130,7 @@ def settle(streams: List[Dict[str, Any]], gateway: str) -> Tuple[List[Dict[str, 
     return [*others, *asking], {"resolver": found[0], "name": found[1]}
 
 
-class Names(Prober):
+class DnsProber(Prober):
     """Asks ``name`` on the streams from index ``first`` on."""
 
     def __init__(self, streams: List[Dict[str, Any]], log: Log, name: str, first: int) -> None:
@@ -185,7 +185,7 @@ class Names(Prober):
                 yield kind, detail, self.arrivals.time(ancillary)
 
 
-class Beside(Prober):
+class CombinedProber(Prober):
     """Two probers as one: ``first`` has the streams up to index ``count``, ``second`` those from there on."""
 
     def __init__(self, first: Prober, second: Prober, count: int) -> None:

@@ -3,7 +3,7 @@
 Slot k of a stream is due at ``start_ns + k * interval_ns`` on CLOCK_MONOTONIC and sending never waits for answers. A
 slot is sent within half an interval after it was due or not at all: a prober that was stopped or starved leaves slots
 without a record (gaps), never a burst of stale probes and never losses. The log is vrbench-raw/1, whose contract is
-``vrbench.core.rawlog``; its numbers are repeated here because this file also travels into guests.
+``vrbench.core.log.rawlog``; its numbers are repeated here because this file also travels into guests.
 
 Answers are not waited for: the loop sleeps until the next slot and sends; every 50 ms it empties the sockets and writes
 the log. The kernel has stamped each arrival, so the late look costs no precision and saves half of the wake-ups. The

@@ -11,20 +11,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vrbench.core.facts import Caveat, NodeClock
-from vrbench.core.live import LiveLog, StreamState
+from vrbench.core.log.live import LiveLog, StreamState
+from vrbench.core.log.rawlog import RawLogError
 from vrbench.core.model import Direction, Environment, Guest, Stream
-from vrbench.core.plan import HARNESS, ObserverKind, Plan, guest_streams, harness_streams, short_name
+from vrbench.core.plan.plan import HARNESS, Plan, ProberKind, guest_streams, harness_streams, short_name
+from vrbench.core.plan.schedule import phases
 from vrbench.core.ports import Collected
-from vrbench.core.rawlog import RawLogError
-from vrbench.core.schedule import phases
 from vrbench.core.words import some
+from vrbench.parallel import CancelToken, parallel
 from vrbench.probes.config import Login, PhasedStream, ProbeError
 from vrbench.probes.guest import GuestAgent
-from vrbench.probes.observer import Observer, ObserverConfig, how_probed, start_observer
-from vrbench.probes.reach import reach
+from vrbench.probes.ping_check import reach
+from vrbench.probes.prober_process import ProberConfig, ProberProcess, how_probed, start_prober
 from vrbench.probes.readiness import Readiness, look, noted
 from vrbench.remote import HostKeyPins, Remote, RemoteError
-from vrbench.side_by_side import Stop, side_by_side
 
 RETRY_S = 0.5
 COLLECT_S = 30.0
@@ -58,7 +58,7 @@ class Sensors:
         Raises ProbeError: a guest did not let us in before the deadline (with the last reason), or can't probe.
         """
         until = time.monotonic() + deadline_s
-        seen = side_by_side(self.environment.guests, lambda guest, stop: self._await(guest, until, stop))
+        seen = parallel(self.environment.guests, lambda guest, stop: self._await(guest, until, stop))
         names = [g.name for g in self.environment.guests]
         missing = {name: reason for name, reason in zip(names, seen, strict=True) if isinstance(reason, str)}
         if missing:
@@ -72,7 +72,7 @@ class Sensors:
         labels = [short_name(self.environment, name) for name in names]
         return noted({label: r for label, r in zip(labels, seen, strict=True) if isinstance(r, Readiness)})
 
-    def _await(self, guest: Guest, until: float, stop: Stop) -> Readiness | str:
+    def _await(self, guest: Guest, until: float, stop: CancelToken) -> Readiness | str:
         """Try until the deadline; returns what the guest was found to be, or the last reason why it was not reached."""
         while True:
             try:
@@ -141,7 +141,7 @@ class Observation:
     sensors: Sensors
     folder: Path
     _agents: list[GuestAgent] = field(default_factory=list)
-    _observers: list[Observer] = field(default_factory=list)
+    _observers: list[ProberProcess] = field(default_factory=list)
     _logs: list[_Followed] = field(default_factory=list)
     _clocks: dict[str, NodeClock] = field(default_factory=dict)
     _boots: dict[str, str] = field(default_factory=dict)
@@ -154,7 +154,7 @@ class Observation:
         guests = range(len(environment.guests))
         self._agents = [self._agent(g) for g in environment.guests]
         try:
-            side_by_side(guests, lambda i, stop: self._start_agent(i, seed, stop))
+            parallel(guests, lambda i, stop: self._start_agent(i, seed, stop))
             for kind, streams in harness_streams(plan, environment).items():
                 self._observe(kind, streams, seed)
         except BaseException:
@@ -180,7 +180,7 @@ class Observation:
     def stop(self) -> Collected:
         """End the probers, fetch what the guests wrote, and clean the guests up."""
         failed = [words for o in self._observers if (words := _stop(o))]
-        ends = [end for end in side_by_side(self._agents, lambda agent, _: self._finish_agent(agent)) if end]
+        ends = [end for end in parallel(self._agents, lambda agent, _: self._finish_agent(agent)) if end]
         return Collected(
             clocks=dict(self._clocks),
             gateways=dict(self._gateways),
@@ -193,7 +193,7 @@ class Observation:
         label = short_name(self.sensors.environment, guest.name)
         return GuestAgent(guest, lambda: self.sensors.connect(guest), self.folder / f"guest-{label}.raw")
 
-    def _start_agent(self, index: int, seed: int, stop: Stop) -> None:
+    def _start_agent(self, index: int, seed: int, stop: CancelToken) -> None:
         plan, agent = self.sensors.plan, self._agents[index]
         streams = guest_streams(plan, self.sensors.environment, index)
         lane = (index, len(self._agents))
@@ -208,14 +208,14 @@ class Observation:
         agent.follow()
         self._logs.append(self._followed(agent.local_log, clock.offset_ns))
 
-    def _observe(self, kind: ObserverKind, streams: Sequence[Stream], seed: int) -> None:
+    def _observe(self, kind: ProberKind, streams: Sequence[Stream], seed: int) -> None:
         sensors, log = self.sensors, self.folder / f"{HARNESS}-{kind}.raw"
         # Streams that probe rarely must have probed before the operation is asked for, and the first of them soon.
         within_s = min(sensors.plan.method.baseline_s / 2, len(streams) * FIRST_WITHIN_S)
         login = sensors.login if kind in ("session", "auth") else None
         starting = phased(streams, seed, within_s)
-        config = ObserverConfig(kind, HARNESS, log, starting, sensors.plan.method.threshold_s, login)
-        self._observers.append(start_observer(config))
+        config = ProberConfig(kind, HARNESS, log, starting, sensors.plan.method.threshold_s, login)
+        self._observers.append(start_prober(config))
         self._logs.append(self._followed(log, 0))
 
     def _followed(self, path: Path, offset_ns: int) -> _Followed:
@@ -284,7 +284,7 @@ def at_once(streams: Sequence[Stream], seed: int) -> tuple[PhasedStream, ...]:
     return tuple(PhasedStream(stream, phase_s) for stream in streams)
 
 
-def _stop(observer: Observer) -> str:
+def _stop(observer: ProberProcess) -> str:
     """End a prober; returns what was wrong with its end, '' for nothing."""
     try:
         observer.stop()

@@ -13,10 +13,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vrbench.probes.banner import Connect
+from vrbench.probes.banner import TcpConnectProber
 from vrbench.probes.echo import open_echo
 from vrbench.probes.engine import CannotProbe, Log, Prober, on_signal, probe
-from vrbench.probes.syn import HalfOpen
+from vrbench.probes.syn import SynProber
 
 MIN_CONNECT_NS = 100_000_000  # what a full connection per slot may cost the guest
 
@@ -26,15 +26,15 @@ def open_prober(config: dict[str, Any], streams: list[dict[str, Any]], log: Log)
     if config["kind"] == "icmp":
         return open_echo(streams, log)
     if config["kind"] == "banner":
-        return Connect(streams, log, config["threshold_ns"], greeted=True)
+        return TcpConnectProber(streams, log, config["threshold_ns"], greeted=True)
     if config["kind"] in ("session", "auth"):
         return _logging_in(config, streams, log)
     try:
-        return HalfOpen(streams, log, config["threshold_ns"])
+        return SynProber(streams, log, config["threshold_ns"])
     except PermissionError as error:
         if min(stream["interval_ns"] for stream in streams) < MIN_CONNECT_NS:
             raise CannotProbe("SYN probes under 100 ms need raw sockets: run as root, or use 100 ms or more") from error
-        return Connect(streams, log, config["threshold_ns"], greeted=False)
+        return TcpConnectProber(streams, log, config["threshold_ns"], greeted=False)
 
 
 def _logging_in(config: dict[str, Any], streams: list[dict[str, Any]], log: Log) -> Prober:

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from vrbench.parallel import CancelToken, parallel
 from vrbench.probes.engine import (
     AMBIGUOUS,
     REFUSED,
@@ -32,7 +33,6 @@ from vrbench.probes.engine import (
 )
 from vrbench.probes.syn import split_target
 from vrbench.remote import Attached, End, HostKeyPins, Remote, RemoteError
-from vrbench.side_by_side import Stop, side_by_side
 
 SESSION_RESET, SESSION_CLOSED, SESSION_GIVEN_UP, SESSION_OVER = 7, 8, 9, 10
 REASONS = {End.RESET: SESSION_RESET, End.CLOSED: SESSION_CLOSED, End.GIVEN_UP: SESSION_GIVEN_UP}
@@ -79,7 +79,7 @@ class Sessions(Prober):
         sys.setswitchinterval(TURN_S)
         self.log = log
         targets = [split_target(stream["target"]) for stream in streams]
-        opened = side_by_side(targets, lambda target, stop: open_session(target, user, key, pins, stop))
+        opened = parallel(targets, lambda target, stop: open_session(target, user, key, pins, stop))
         self.sessions = [session if isinstance(session, Session) else None for session in opened]
         self.failures = {s["name"]: o for s, o in zip(streams, opened, strict=True) if isinstance(o, str)}
         if not any(self.sessions):
@@ -136,7 +136,7 @@ class Sessions(Prober):
         session.over = SESSION_OVER if session.unanswered and kind == REFUSED else reason
 
 
-def open_session(target: tuple[str, int], user: str, key: Path, pins: HostKeyPins, stop: Stop) -> Session | str:
+def open_session(target: tuple[str, int], user: str, key: Path, pins: HostKeyPins, stop: CancelToken) -> Session | str:
     """A session that echoes, or why there is none."""
     reason = ""
     for _ in range(OPEN_TRIES):

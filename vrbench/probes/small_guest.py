@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vrbench.core.pinglog import TICK, PingLog, PingSetup, PingStream, interval_steps
+from vrbench.core.log.pinglog import TICK, PingLog, PingSetup, PingStream, interval_steps
 from vrbench.probes.bundle import agent_bundle
 from vrbench.probes.config import PhasedStream, ProbeError
 from vrbench.probes.neighbours import GATEWAY

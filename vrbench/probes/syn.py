@@ -46,7 +46,7 @@ _SEGMENT = struct.Struct(">HHIIHHHH")
 _MSS_OPTION = struct.pack(">BBH", 2, 4, 1460)  # some filters drop a SYN without options
 
 
-class HalfOpen(Prober):
+class SynProber(Prober):
     """Sends SYNs to ``host:port`` targets; needs CAP_NET_RAW (PermissionError without), CannotProbe for the rest."""
 
     method = "raw"

@@ -13,8 +13,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from vrbench.core.calibration import Calibration, FaultFigures, KindFigures
-from vrbench.core.comparison import Comparison, FalseWindow, Figures
+from vrbench.core.calibrate.calibration import Calibration, FaultFigures, KindFigures
+from vrbench.core.calibrate.measurement import FalseWindow, Figures, OutageMeasurement
 from vrbench.core.words import some
 from vrbench.report.rows import Row
 
@@ -120,7 +120,7 @@ def _wrong(calibration: Calibration) -> Iterator[str]:
         yield f"… and {len(lines) - MAX_WRONG} more: see the CSV"
 
 
-def _words(c: Comparison) -> str:
+def _words(c: OutageMeasurement) -> str:
     o, m = c.outage, c.measured
     which = ", ".join(filter(None, (o.fault, o.direction, o.guest)))
     what = f"outage {o.number} ({which}) of {o.duration_s * 1000:.1f} ms"
@@ -189,7 +189,7 @@ def comparison_rows(calibration: Calibration) -> Iterator[Row]:
         }
 
 
-def _result(c: Comparison) -> str:
+def _result(c: OutageMeasurement) -> str:
     """unseen: too short for the stream; unknown: the prober was held up; slow: sshd was; off: too large an error; over:
     it flapped, and at_least claims more than was down."""
     if not c.windows:
@@ -201,7 +201,7 @@ def _result(c: Comparison) -> str:
     return "off" if c.off else "unknown" if c.unknown else "held"
 
 
-def _stream_cells(of: Comparison | FalseWindow) -> Row:
+def _stream_cells(of: OutageMeasurement | FalseWindow) -> Row:
     return {"stream": of.stream.name, "kind": of.kind, "interval_s": of.stream.interval_s}
 
 

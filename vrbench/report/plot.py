@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vrbench.core.calibration import Calibration
-from vrbench.core.comparison import Comparison
+from vrbench.core.calibrate.calibration import Calibration
+from vrbench.core.calibrate.measurement import OutageMeasurement
 from vrbench.report.calibration import verdict
 
 if TYPE_CHECKING:
@@ -56,13 +56,13 @@ def _title(calibration: Calibration) -> str:
     return f"{first[0].upper()}{first[1:]}\n{rest}"
 
 
-def _panels(calibration: Calibration) -> tuple[list[Comparison], list[Comparison]]:
+def _panels(calibration: Calibration) -> tuple[list[OutageMeasurement], list[OutageMeasurement]]:
     """What probes the network itself, and the banners."""
     shown = [c for c in calibration.comparisons if c.of_its_own and c.resolved and not (c.unknown or c.slow)]
     return [c for c in shown if c.stream.flow != "banner"], [c for c in shown if c.stream.flow == "banner"]
 
 
-def _panel(ax: Axes, comparisons: Sequence[Comparison]) -> None:
+def _panel(ax: Axes, comparisons: Sequence[OutageMeasurement]) -> None:
     interval_ms = max(c.stream.interval_s for c in comparisons) * 1000
     ax.axhspan(-interval_ms, interval_ms, color=FAINT, zorder=0, lw=0)
     for limit in (-interval_ms, interval_ms):
@@ -77,7 +77,7 @@ def _panel(ax: Axes, comparisons: Sequence[Comparison]) -> None:
     _dress(ax, interval_ms, max((abs(c.error_s) * 1000 for c in wrong), default=0.0))
 
 
-def _draw(ax: Axes, comparisons: Sequence[Comparison], colour: str, shift: float, label: str) -> None:
+def _draw(ax: Axes, comparisons: Sequence[OutageMeasurement], colour: str, shift: float, label: str) -> None:
     """Marks at the errors; bars from the lower bound to the upper one, both less the truth."""
     if not comparisons:
         return

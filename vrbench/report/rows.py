@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
+from vrbench.core.figures.results import Run, StreamResult, TrialResult
+from vrbench.core.figures.sessions import SessionState, answered, logins, sessions
+from vrbench.core.figures.stats import summarize
+from vrbench.core.figures.windows import Downtime
 from vrbench.core.model import Direction, Stream
-from vrbench.core.results import Run, StreamResult, TrialResult
-from vrbench.core.sessions import SessionState, answered, logins, sessions
-from vrbench.core.stats import summarize
-from vrbench.core.windows import Downtime
 
 Cell = str | int | float | bool | None
 Row = dict[str, Cell]

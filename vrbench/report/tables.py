@@ -10,14 +10,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from vrbench.core.calibrated import calibrated_line
-from vrbench.core.causes import seconds_by_cause
+from vrbench.core.causes.attribution import seconds_by_cause
+from vrbench.core.figures.results import MEASURED, Run, StreamResult, TrialResult
+from vrbench.core.figures.sessions import SessionState, answered, logins, sessions
+from vrbench.core.figures.stats import summarize
+from vrbench.core.figures.windows import Downtime
+from vrbench.core.machine_verdict import calibrated_line
 from vrbench.core.model import Cause, Direction, OutageWindow, Verdict
-from vrbench.core.results import MEASURED, Run, StreamResult, TrialResult
-from vrbench.core.sessions import SessionState, answered, logins, sessions
-from vrbench.core.stats import summarize
 from vrbench.core.values import show_duration
-from vrbench.core.windows import Downtime
 from vrbench.core.words import some
 from vrbench.report.rows import FLOWS, SCOPES
 from vrbench.report.wording import bounded, decimals, percent, seconds, setting

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from vrbench.core.results import Run
-from vrbench.core.windows import Downtime
+from vrbench.core.figures.results import Run
+from vrbench.core.figures.windows import Downtime
 
 
 def decimals(width_s: float) -> int:

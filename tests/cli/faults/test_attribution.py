@@ -14,10 +14,10 @@ import pytest
 from tests.cli.attribution import Span, Truth, by_phases, compared, fine
 from tests.cli.faults.measured import SHORT, during, vms
 from tests.cli.zone import Done, Zone
+from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.model import Cause, Direction
-from vrbench.core.results import StreamResult, TrialResult
 from vrbench.lab import control, lifecycle
-from vrbench.lab.phases import Deed, TruePhase
+from vrbench.lab.router_history import Deed, TruePhase
 from vrbench.lab.status import Outage
 from vrbench.store import load_run
 

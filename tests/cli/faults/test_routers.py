@@ -11,7 +11,7 @@ from tests.cli.faults.measured import KEPT, QUIET, SHORT, keep, measure, repair,
 from tests.cli.zone import Zone, running_zone
 from vrbench.cloud.errors import JobFailed
 from vrbench.lab import lifecycle
-from vrbench.lab.phases import Deed
+from vrbench.lab.router_history import Deed
 from vrbench.lab.status import LabOptions
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]

@@ -8,16 +8,16 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 
 from vrbench.lab.api import (
-    absent,
     accounts,
     acls,
     addresses,
     balancing,
     catalog,
     diagnostics,
+    empty_lists,
     errors,
     events,
-    facilities,
+    infrastructure,
     jobs,
     keys,
     limits,
@@ -25,7 +25,7 @@ from vrbench.lab.api import (
     machines,
     networks,
     offerings,
-    places,
+    placement,
     routers,
     rule_changes,
     rules,
@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Call], Json | Task]
 
 FAMILIES = (
-    absent,
+    empty_lists,
     accounts,
     acls,
     addresses,
@@ -62,7 +62,7 @@ FAMILIES = (
     catalog,
     diagnostics,
     events,
-    facilities,
+    infrastructure,
     jobs,
     keys,
     limits,
@@ -70,7 +70,7 @@ FAMILIES = (
     machines,
     networks,
     offerings,
-    places,
+    placement,
     routers,
     rule_changes,
     rules,

@@ -6,10 +6,10 @@ import logging
 import time
 
 from vrbench.lab.api import errors, events
-from vrbench.lab.api.design import guest_leg, new_guest_nic, strategy
 from vrbench.lab.api.errors import ApiError
 from vrbench.lab.api.limits import check_address_limit
 from vrbench.lab.api.records import Account, Address, Network, Served, Vpc
+from vrbench.lab.api.router_design import guest_leg, new_guest_nic, strategy
 from vrbench.lab.api.router_ops import NetworkRouters
 from vrbench.lab.api.ruleset import check_source_nat, reprogram
 from vrbench.lab.api.zone import Zone

@@ -6,7 +6,7 @@ import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from vrbench.lab.api import errors, events, trouble
+from vrbench.lab.api import api_faults, errors, events
 from vrbench.lab.api.call import Call, Task
 from vrbench.lab.api.errors import ApiError
 from vrbench.lab.api.records import Domain, Job, Json
@@ -65,7 +65,7 @@ class Jobs:
         if kind is not None:
             events.record(self._zone, call.caller, kind, "Started", task.entity, parent)
         try:
-            done = self._with_job(trouble.run(self._zone, call.shape.name, task.run), job)
+            done = self._with_job(api_faults.run(self._zone, call.shape.name, task.run), job)
             result, error = self._zone.version.narrow(call.shape.name, done), None
         except Stopping:
             return

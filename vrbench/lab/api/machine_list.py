@@ -7,8 +7,8 @@ import base64
 from vrbench.lab.api import errors, tags
 from vrbench.lab.api.call import Call
 from vrbench.lab.api.catalog import user_may_expunge
-from vrbench.lab.api.facilities import pool_of
 from vrbench.lab.api.filters import fits
+from vrbench.lab.api.infrastructure import pool_of
 from vrbench.lab.api.machine_view import STATS, machine_view
 from vrbench.lab.api.records import Json, Machine
 

@@ -6,8 +6,6 @@ from ipaddress import IPv4Address, IPv4Network
 
 from vrbench.lab.api import errors, events, tags
 from vrbench.lab.api.call import Call, Task
-from vrbench.lab.api.changes import updating, use_source_nat
-from vrbench.lab.api.design import PAIRED, strategy
 from vrbench.lab.api.errors import ApiError
 from vrbench.lab.api.implement import assign, bring_up_lost_routers, clear, patch_routers, remove_routers
 from vrbench.lab.api.limits import check_address_limit, check_limit
@@ -15,9 +13,11 @@ from vrbench.lab.api.network_list import list_networks
 from vrbench.lab.api.network_params import check_options, check_private, domain_name, resolvers, subnet
 from vrbench.lab.api.network_view import network_view
 from vrbench.lab.api.records import Account, BuiltIn, Json, Network, Router, Vpc
+from vrbench.lab.api.router_design import PAIRED, strategy
 from vrbench.lab.api.router_ops import NetworkRouters
 from vrbench.lab.api.ruleset import check_source_nat, reprogram
 from vrbench.lab.api.tiers import check_tier, tier_acl
+from vrbench.lab.api.updates import updating, use_source_nat
 from vrbench.lab.api.zone import Zone, new_id
 
 GONE = "Networkd ID={id} doesn't exist"

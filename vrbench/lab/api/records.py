@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-from vrbench.lab.api.turns import Turns
+from vrbench.lab.api.fifo_lock import Turns
 
 Json = dict[str, Any]  # one object of an answer, on its way out
 

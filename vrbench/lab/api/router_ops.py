@@ -6,9 +6,9 @@ import json
 import time
 
 from vrbench.lab.api import events, simulator
-from vrbench.lab.api.design import fit_public_nics, new_guest_nic, router_spec, strategy
 from vrbench.lab.api.errors import ApiError, internal
 from vrbench.lab.api.records import Account, Router, Served
+from vrbench.lab.api.router_design import fit_public_nics, new_guest_nic, router_spec, strategy
 from vrbench.lab.api.router_view import fixed, link_local
 from vrbench.lab.api.ruleset import build
 from vrbench.lab.api.zone import Zone, new_id

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from vrbench.lab.api import errors
 from vrbench.lab.api.call import Call, Task
-from vrbench.lab.api.design import strategy
 from vrbench.lab.api.filters import fits
 from vrbench.lab.api.records import BuiltIn, Json, Router, Vpc
+from vrbench.lab.api.router_design import strategy
 from vrbench.lab.api.router_ops import NetworkRouters
 from vrbench.lab.api.router_view import fixed, router_view
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vrbench.lab.api import records
-from vrbench.lab.api.design import fit_public_nics, public_leg
 from vrbench.lab.api.errors import internal
 from vrbench.lab.api.records import Address, Network, Router, Rule, Served
+from vrbench.lab.api.router_design import fit_public_nics, public_leg
 from vrbench.lab.api.zone import Zone
 from vrbench.lab.ground import Acl, AclRule, FirewallRule, Host, LoadBalance, PortForward, RuleSet
 

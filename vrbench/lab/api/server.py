@@ -6,12 +6,12 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from vrbench.lab.api.api_faults import Troubled
 from vrbench.lab.api.dispatch import Dispatcher
 from vrbench.lab.api.expunge import Expunger
 from vrbench.lab.api.jobs import Jobs
 from vrbench.lab.api.redundancy_watch import RedundancyWatch
 from vrbench.lab.api.settings import ZoneSettings
-from vrbench.lab.api.trouble import Troubled
 from vrbench.lab.api.web import Web
 from vrbench.lab.api.zone import Zone
 from vrbench.lab.faults import Faults

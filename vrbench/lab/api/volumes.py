@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vrbench.lab.api.call import Call
 from vrbench.lab.api.catalog import select
-from vrbench.lab.api.facilities import pool_of
+from vrbench.lab.api.infrastructure import pool_of
 from vrbench.lab.api.records import Json, Machine
 from vrbench.lab.api.responses import owner_fields, stamp
 from vrbench.lab.api.zone import Zone

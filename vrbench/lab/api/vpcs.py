@@ -6,8 +6,6 @@ from ipaddress import IPv4Network
 
 from vrbench.lab.api import errors, tags
 from vrbench.lab.api.call import Call, Task
-from vrbench.lab.api.changes import updating, use_source_nat
-from vrbench.lab.api.design import PAIRED, strategy
 from vrbench.lab.api.errors import ApiError
 from vrbench.lab.api.filters import fits
 from vrbench.lab.api.implement import assign, bring_up_lost_routers, patch_routers, remove_routers, take_source_nat
@@ -15,9 +13,11 @@ from vrbench.lab.api.limits import check_address_limit, check_limit
 from vrbench.lab.api.network_list import wanted_services
 from vrbench.lab.api.network_params import check_private, domain_name, resolvers
 from vrbench.lab.api.records import BuiltIn, Json, Vpc
+from vrbench.lab.api.router_design import PAIRED, strategy
 from vrbench.lab.api.router_ops import NetworkRouters
 from vrbench.lab.api.rule_params import is_cidr
 from vrbench.lab.api.ruleset import reprogram
+from vrbench.lab.api.updates import updating, use_source_nat
 from vrbench.lab.api.vpc_view import describe_vpc, vpc_view
 from vrbench.lab.api.zone import Zone, new_id
 

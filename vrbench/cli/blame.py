@@ -1,0 +1,37 @@
+"""Which error ends in which exit code, and how it is worded."""
+
+from __future__ import annotations
+
+import traceback
+
+from vrbench.cli.exits import Exit
+
+# By name, since importing the classes would load every heavy library on the way to a message; a test holds the names.
+FAMILIES = {
+    "vrbench.cli.exits.UsageProblem": Exit.USAGE,
+    "vrbench.cli.exits.OperationFailed": Exit.FAILED,
+    "vrbench.core.plan.profile.ProfileError": Exit.USAGE,
+    "vrbench.cloud.errors.ConfigurationError": Exit.USAGE,
+    "vrbench.cloud.errors.UnknownOperation": Exit.USAGE,
+    "vrbench.report.frames.ExportError": Exit.USAGE,
+    "vrbench.cloud.errors.CloudError": Exit.FAILED,
+    "vrbench.run.trial.NothingAnswers": Exit.FAILED,
+    "vrbench.remote.RemoteError": Exit.FAILED,
+    "vrbench.lab.status.LabError": Exit.FAILED,
+    "vrbench.probes.config.ProbeError": Exit.FAILED,
+    "vrbench.store.NoSuchRun": Exit.USAGE,
+    "vrbench.store.StoreError": Exit.NOT_VALID,
+    "builtins.OSError": Exit.NOT_VALID,
+    "vrbench.cloud.journal.JournalError": Exit.NOT_VALID,
+}
+
+
+def describe(error: Exception) -> tuple[int, str]:
+    """The exit code and the text for ``error``; what is in no family of ours is a bug, with its place in the code."""
+    for kind in type(error).__mro__:
+        code = FAMILIES.get(f"{kind.__module__}.{kind.__qualname__}")
+        if code is not None:
+            return code, str(error)
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    where = " < ".join(f"{f.filename.rpartition('/')[2]}:{f.lineno} {f.name}" for f in reversed(frames))
+    return Exit.BUG, f"a bug in vrbench: {type(error).__name__}: {error} (at {where}); please report it"

@@ -1,0 +1,1 @@
+"""Known outages beside measured ones."""

@@ -1,0 +1,183 @@
+"""One known outage beside what one stream measured of it, and the figures of many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import fmean
+
+from vrbench.core.calibrate.injections import Fault, KnownOutage
+from vrbench.core.figures.windows import Downtime
+from vrbench.core.model import Direction, OutageWindow, Stream
+
+ERROR_SLACK_S = 0.001  # beside an interval, how far off a clean edge may be: a send may be held up so long
+VAGUE_S = 0.001  # a truth known less well than this says nothing about errors; bounds are held against it all the same
+
+
+@dataclass(frozen=True, slots=True)
+class OutageMeasurement:
+    """One known outage beside what one stream measured of it; nothing seen is measured as 0 s in 0 windows.
+
+    ``blind`` of the ``windows`` hold no lost probe: stretches in which the stream says that it could not see.
+    """
+
+    outage: KnownOutage
+    stream: Stream
+    windows: int
+    blind: int
+    measured: Downtime
+    unsent: int  # slots within the outage that were never sent
+    after_s: float = 0.0  # how long after the outage's end its last window ended
+    start_s: float | None = None  # when its first window began
+    before_s: float = 0.0  # how long before its start its first window began, beyond a usual round trip
+    edge_gaps: int = 0  # slots about its start or end that were never sent: the estimate is of another slot then
+
+    @property
+    def kind(self) -> str:
+        return kind_of(self.stream)
+
+    @property
+    def error_s(self) -> float:
+        """Measured minus true."""
+        return self.measured.estimate_s - self.outage.duration_s
+
+    @property
+    def unknown(self) -> bool:
+        """Whether all that the stream says of it is that it could not see."""
+        return 0 < self.windows == self.blind
+
+    @property
+    def slow(self) -> bool:
+        """Whether a banner was still being served when the outage began, or failed when the path was back: sshd's."""
+        return self.stream.flow == "banner" and (self.after_s > 2 * self.stream.interval_s or self.before_s > 0)
+
+    @property
+    def resolved(self) -> bool:
+        """Whether it is one time down, with a success of the stream on either side."""
+        return len(self.outage.pieces) == 1
+
+    @property
+    def vague(self) -> bool:
+        """Whether the truth itself is known too badly to tell an error: this machine was busy when it was injected."""
+        return self.outage.uncertainty_s > VAGUE_S * len(self.outage.pieces)
+
+    @property
+    def held(self) -> bool:
+        """Whether the bounds hold the truth, as far as the truth itself is known; False when nothing was seen.
+
+        An outage that went up in between, unseen, is held by at_least when that is within its whole span.
+        """
+        slack = self.outage.uncertainty_s
+        low, high = self.measured.at_least_s - slack, self.measured.at_most_s + slack
+        return bool(self.windows) and low <= self.outage.span_s and self.outage.duration_s <= high
+
+    @property
+    def over(self) -> bool:
+        """Whether at_least claims more than was down: possible only where the estimator's assumption does not hold."""
+        return self.measured.at_least_s - self.outage.uncertainty_s > self.outage.duration_s
+
+    @property
+    def missed(self) -> bool:
+        """Not seen although it lasted two intervals or more."""
+        return not self.windows and self.outage.longest_s >= 2 * self.stream.interval_s
+
+    @property
+    def fine(self) -> bool:
+        """Whether its error says how wrong the instrument is: of one time down, probed on the network itself.
+
+        Banners are coarser, and as slow as sshd.
+        """
+        return self.stream.flow != "banner" and self.of_its_own and self.has_error
+
+    @property
+    def off(self) -> bool:
+        """Whether its error says something, and is larger than probing at this interval explains."""
+        limit_s = self.stream.interval_s + ERROR_SLACK_S + self.outage.uncertainty_s
+        return self.fine and abs(self.error_s) > limit_s
+
+    @property
+    def wrong(self) -> bool:
+        """Whether it makes a calibration bad: missed, off, or with bounds that don't hold the truth."""
+        return self.missed or self.off or (self.windows > 0 and not self.held and not self.slow)
+
+    @property
+    def has_error(self) -> bool:
+        """Whether it has an error that means something: flapping only in the mean of many."""
+        return not (self.unknown or self.vague or self.slow or self.edge_gaps) and (
+            self.resolved or not self.of_its_own
+        )
+
+    @property
+    def of_its_own(self) -> bool:
+        """Whether the fault is longer than any interval: flapping is judged for itself."""
+        return self.outage.fault is not Fault.FLAPPING
+
+
+@dataclass(frozen=True, slots=True)
+class FalseWindow:
+    """A window that no outage explains; ``slow`` when it is sshd's."""
+
+    stream: Stream
+    window: OutageWindow
+    slow: bool = False
+
+    @property
+    def kind(self) -> str:
+        return kind_of(self.stream)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Many comparisons together. Times in seconds.
+
+    ``seen`` are the outages of which a stream says something, so has bounds that hold or not; of ``unknown`` ones it
+    says that it could not see; of ``vague`` ones the truth is not known well; ``slow`` ones are not judged; ``gapped``
+    ones begin or end where the prober was held up, and have bounds only. ``judged`` ones have an error that means
+    something: bias and worst are theirs. ``over``: at_least claims more than was down.
+    """
+
+    outages: int
+    seen: int
+    unknown: int
+    vague: int
+    slow: int
+    gapped: int
+    judged: int
+    held: int
+    over: int
+    bias_s: float
+    worst_s: float
+    missed: int
+
+
+def kind_of(stream: Stream) -> str:
+    """Streams of one kind share a row: "egress fresh", "ingress banner", "control"."""
+    if stream.direction is Direction.CONTROL:
+        return stream.direction.value
+    return f"{stream.direction.value} {stream.flow}"
+
+
+def figures(comparisons: Iterable[OutageMeasurement]) -> Figures:
+    """Count them, and their errors."""
+    mine = list(comparisons)
+    errors = [c.error_s for c in mine if c.has_error]
+    return Figures(
+        outages=len(mine),
+        seen=sum(c.windows > 0 and not c.slow for c in mine),
+        unknown=sum(c.unknown for c in mine),
+        vague=sum(c.vague for c in mine),
+        slow=sum(c.slow for c in mine),
+        gapped=sum(c.edge_gaps > 0 for c in mine),
+        judged=len(errors),
+        held=sum(c.held and not c.slow for c in mine),
+        over=sum(c.over and not c.slow for c in mine),
+        bias_s=mean(errors),
+        worst_s=max(map(abs, errors), default=0.0),
+        missed=sum(c.missed for c in mine),
+    )
+
+
+def mean(values: Iterable[float]) -> float:
+    """The mean; 0 of nothing."""
+    listed = list(values)
+    return fmean(listed) if listed else 0.0

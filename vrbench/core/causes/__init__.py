@@ -1,0 +1,1 @@
+"""Why a window was open, on evidence only."""

@@ -1,0 +1,103 @@
+"""Outage windows to phases with a cause: every window is cut wherever evidence changes, and each part is judged.
+
+The rules, and what each cause claims, stand in ``cause_rules``. New flows and SYN are the finest streams of their
+paths and are judged first: where one of them was down as well, the others of its path have its cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from vrbench.core.causes.evidence import Refusals, read_evidence
+from vrbench.core.causes.evidence_timeline import Scene, set_scene, span
+from vrbench.core.causes.rules import RULES, Case
+from vrbench.core.facts import NodeClock, TrialFacts
+from vrbench.core.figures.results import StreamResult
+from vrbench.core.log.rawlog import decode_header
+from vrbench.core.model import Cause, CausePhase, Direction, OutageWindow
+from vrbench.core.plan.plan import HARNESS
+
+LEADS = ("fresh", "syn")  # the finest stream of a guest's way out, and of a public end
+SHORTEST_S = 0.001  # a phase shorter than this is two nodes' difference about one moment
+
+
+def with_causes(facts: TrialFacts, logs: Sequence[bytes], streams: Sequence[StreamResult]) -> tuple[StreamResult, ...]:
+    """The streams with causes in the windows of the operation. Raises RawLogError for a log without a header."""
+    evidence = [read_evidence(log, facts.requested_ns + _offset_ns(facts, log)) for log in logs]
+    scene = set_scene(streams, evidence, facts.behind, HARNESS)
+    led = [_explained(_Judge(scene, {}), s) if s.stream.flow in LEADS else s for s in streams]
+    leads = {_path(s): tuple(p for w in s.windows for p in w.phases) for s in led if s.stream.flow in LEADS}
+    return tuple(s if s.stream.flow in LEADS else _explained(_Judge(scene, leads), s) for s in led)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """A trial's evidence, and the phases of the finest streams by path, once they are known."""
+
+    scene: Scene
+    leads: Mapping[str, tuple[CausePhase, ...]]
+
+
+def _offset_ns(facts: TrialFacts, log: bytes) -> int:
+    return facts.clocks.get(decode_header(log)[0].node, NodeClock(0, 0)).offset_ns
+
+
+def _path(result: StreamResult) -> str:
+    """A guest's way out, or a public end."""
+    return result.node if result.stream.direction is Direction.EGRESS else result.stream.target
+
+
+def _explained(judge: _Judge, result: StreamResult) -> StreamResult:
+    if result.stream.direction not in RULES:
+        return result
+    return replace(result, windows=tuple(_window(judge, result, w) for w in result.windows))
+
+
+def _window(judge: _Judge, result: StreamResult, window: OutageWindow) -> OutageWindow:
+    """A window with its phases; a blind one has none, since its estimate is nothing."""
+    refusals = judge.scene.refusals.get((result.node, result.stream.name), Refusals())
+    began_s = span(window, result.stream.interval_s).last_up_s
+    phases = tuple(_phases(Case(judge.scene, result, window, refusals, began_s, judge.leads.get(_path(result), ()))))
+    return replace(window, phases=phases, cause=in_words(phases))
+
+
+def _phases(case: Case) -> Iterator[CausePhase]:
+    """The parts of a window, in order; neighbours with one cause are one."""
+    decide, begun, cause = RULES[case.stream.stream.direction], case.window.start_s, None
+    for start_s, end_s in pairwise(_cuts(case)):
+        found = decide(case, (start_s + end_s) / 2)
+        if cause is not None and found is not cause:
+            yield CausePhase(cause, begun, start_s)
+            begun = start_s
+        cause = found
+    if cause is not None:
+        yield CausePhase(cause, begun, case.end_s)
+
+
+def _cuts(case: Case) -> list[float]:
+    """The window's ends, and the moments within at which evidence changes; those close together are one."""
+    start_s, end_s = case.window.start_s, case.end_s
+    kept = [start_s]
+    for t_s in sorted({*case.scene.cuts_within(start_s, end_s), *case.refusals.cuts_within(start_s, end_s)}):
+        if min(t_s - kept[-1], end_s - t_s) >= SHORTEST_S:
+            kept.append(t_s)
+    return [*kept, end_s] if end_s > start_s else []
+
+
+def in_words(phases: Sequence[CausePhase]) -> str:
+    """Phases as one line: "router gone 1.84 s, NAT missing 0.12 s, unattributed 3 ms"."""
+    return ", ".join(f"{p.cause} {_length(p.seconds)}" for p in phases)
+
+
+def _length(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{seconds * 1000:.0f} ms"
+
+
+def seconds_by_cause(streams: Sequence[StreamResult]) -> dict[Cause, float]:
+    """Mean seconds of downtime of each cause over the streams; causes that none had are left out."""
+    sums = dict.fromkeys(Cause, 0.0)
+    for phase in (p for s in streams for w in s.windows for p in w.phases):
+        sums[phase.cause] += phase.seconds / len(streams)
+    return {cause: seconds for cause, seconds in sums.items() if seconds > 0}

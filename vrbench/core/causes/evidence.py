@@ -1,0 +1,172 @@
+"""What raw logs say beside outcomes: neighbour entries over time, and for what reason probes were refused."""
+
+from __future__ import annotations
+
+import math
+import socket
+import struct
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from vrbench.core.log.columns import Records, pick, read_records
+from vrbench.core.log.rawlog import Header, Kind, decode_header
+
+RESOLVED = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80  # NUD: reachable, stale, delay, probe, noarp, permanent
+ASKING = 0x01 | 0x20  # NUD: incomplete, failed: nobody has answered for the address
+ANSWERED = 0x02  # NUD: reachable; what was only heard (an announcement) is stale at first
+ASKS_EVERY_S = 1.0  # RetransTimer of RFC 4861, Linux's retrans_time: a router may be there so long before it is asked
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A neighbour entry as it was from ``at_s`` on; ``mac`` is 0 while there is none, ``state`` a kernel's NUD_*."""
+
+    at_s: float
+    mac: int
+    state: int
+
+    @property
+    def resolved(self) -> bool:
+        return bool(self.mac and self.state & RESOLVED)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A neighbour entry got another MAC address; ``announced``: while the old one was still believed in.
+
+    An announcement replaces an address that is still believed in; a machine asks when it believes in none any more.
+    """
+
+    at_s: float
+    announced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A time in which an address was asked for: from ``start_s`` until an entry had it, which may be never."""
+
+    start_s: float
+    end_s: float
+    heard: bool  # whether it was heard at its end, from whoever came, and not answered
+
+    def in_vain(self, t_s: float) -> bool:
+        """Whether nobody was there at a moment within: nobody knows since when one was who answered in the end."""
+        return self.heard or t_s < self.end_s - ASKS_EVERY_S
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One address's neighbour entries in order of time."""
+
+    entries: tuple[Entry, ...] = ()
+
+    def at(self, t_s: float) -> Entry | None:
+        """The entry at a time; None before the first was seen."""
+        i = bisect_right(self.entries, t_s, key=lambda e: e.at_s)
+        return self.entries[i - 1] if i else None
+
+    def mac_at(self, t_s: float) -> int:
+        """The last address that was known at a time, though it may be asked for again by then; 0 without one."""
+        known = (
+            e.mac for e in reversed(self.entries[: bisect_right(self.entries, t_s, key=lambda e: e.at_s)]) if e.mac
+        )
+        return next(known, 0)
+
+    def asking(self, t_s: float) -> Asking | None:
+        """The time around a moment in which the address was asked for; None when it is not asked for then."""
+        i = bisect_right(self.entries, t_s, key=lambda e: e.at_s)
+        if not i or not self.entries[i - 1].state & ASKING:
+            return None
+        start = next((k + 1 for k in reversed(range(i)) if not self.entries[k].state & ASKING), 0)
+        answer = next((e for e in self.entries[i:] if not e.state & ASKING), None)
+        end_s, heard = (answer.at_s, not answer.state & ANSWERED) if answer else (math.inf, False)
+        return Asking(self.entries[start].at_s, end_s, heard)
+
+    def changes(self) -> Iterator[float]:
+        """Every moment at which an entry changed, or an ``Asking`` stops being known to be in vain."""
+        for before, entry in pairwise((Entry(-math.inf, 0, 0), *self.entries)):
+            if before.state & ASKING and entry.state & ANSWERED:
+                yield entry.at_s - ASKS_EVERY_S
+            yield entry.at_s
+
+    def moves(self) -> tuple[Move, ...]:
+        """Every change from one MAC address to another, in order of time."""
+        found, mac, asked = [], 0, False
+        for entry in self.entries:
+            asked = asked or not entry.resolved
+            if entry.resolved:
+                if mac and entry.mac != mac:
+                    found.append(Move(entry.at_s, not asked))
+                mac, asked = entry.mac, False
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """A stream's refused slots as runs of the same reason: (from, until, detail) in order of time."""
+
+    runs: tuple[tuple[float, float, int], ...] = ()
+
+    def at(self, t_s: float) -> int:
+        """The reason at a time; 0 where the probe of that time was not refused."""
+        i = bisect_right(self.runs, t_s, key=lambda run: run[0])
+        return self.runs[i - 1][2] if i and t_s < self.runs[i - 1][1] else 0
+
+    def cuts_within(self, start_s: float, end_s: float) -> Iterator[float]:
+        """The moments between two at which the reason changes."""
+        first = bisect_right(self.runs, start_s, key=lambda run: run[1])
+        for begun, ended, _ in self.runs[first : bisect_right(self.runs, end_s, key=lambda run: run[0])]:
+            yield from (t for t in (begun, ended) if start_s < t < end_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One log's evidence: neighbour histories by address, refusals by stream name."""
+
+    node: str
+    neighbours: dict[str, History]
+    refusals: dict[str, Refusals]
+
+
+def read_evidence(log: bytes, zero_ns: int) -> Evidence:
+    """Read a log's evidence; ``zero_ns`` is the log's own clock at the moment from which ``*_s`` times count.
+
+    Raises RawLogError when the header can't be read.
+    """
+    header, offset = decode_header(log)
+    entries: dict[str, list[Entry]] = defaultdict(list)
+    refused: dict[int, dict[int, int]] = defaultdict(dict)
+    macs: dict[int, int] = {}  # by the time of the record that told it
+    for kind, stream, detail, slot, t_ns in _telling(read_records(log, offset, len(header.streams))):
+        if kind == Kind.NEIGHBOUR_MAC:
+            macs = {t_ns: detail << 32 | slot}
+        elif kind == Kind.NEIGHBOUR:
+            address = socket.inet_ntoa(struct.pack(">I", slot))
+            entries[address].append(Entry((t_ns - zero_ns) / 1e9, macs.pop(t_ns, 0), detail))
+        else:
+            refused[stream].setdefault(slot, detail)
+    named = {header.streams[i].stream.name: Refusals(_runs(header, i, r, zero_ns)) for i, r in refused.items()}
+    return Evidence(header.node, {a: History(tuple(e)) for a, e in entries.items()}, named)
+
+
+def _telling(records: Records) -> Iterator[tuple[int, int, int, int, int]]:
+    """The few records that are evidence, among millions of others: (kind, stream, detail, slot, t_ns)."""
+    yield from pick(records, Kind.REFUSED, Kind.NEIGHBOUR_MAC, Kind.NEIGHBOUR).tolist()
+
+
+def _runs(header: Header, stream: int, refused: dict[int, int], zero_ns: int) -> tuple[tuple[float, float, int], ...]:
+    schedule = header.streams[stream]
+    runs: list[list[int]] = []
+    for slot, detail in sorted(refused.items()):
+        if runs and runs[-1][1] == slot and runs[-1][2] == detail:
+            runs[-1][1] = slot + 1
+        else:
+            runs.append([slot, slot + 1, detail])
+
+    def due_s(slot: int) -> float:
+        return (schedule.start_ns + slot * schedule.interval_ns - zero_ns) / 1e9
+
+    return tuple((due_s(first), due_s(end), detail) for first, end, detail in runs)

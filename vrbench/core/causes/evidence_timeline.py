@@ -1,0 +1,228 @@
+"""All evidence of one trial, as questions about a moment: was this stream up, where was the gateway, did it move.
+
+All times are seconds from the request; those of guests have been moved by their clock's offset already.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from vrbench.core.causes.evidence import Evidence, History, Move, Refusals
+from vrbench.core.figures.results import StreamResult
+from vrbench.core.model import Direction, OutageWindow
+
+ANNOUNCED_INTERVALS = (
+    3  # a gateway that announced itself this many of its probes before it answered one is up from then
+)
+CLOCKS_S = 0.05  # how far apart two nodes may see the same thing
+
+
+class State(Enum):
+    """What is known of a stream at a moment."""
+
+    UP = auto()
+    DOWN = auto()
+    FALLING = auto()  # between its last success and its first failure
+    UNKNOWN = auto()
+
+    @property
+    def not_up(self) -> bool:
+        return self in (State.DOWN, State.FALLING)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A window with the time before it in which its outage may have begun already."""
+
+    last_up_s: float
+    start_s: float
+    end_s: float
+    blind: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One stream's spans in order of time; UNKNOWN throughout for a stream that was never up."""
+
+    spans: tuple[Span, ...]
+    interval_s: float
+    seen_up: bool
+
+    def at(self, t_s: float) -> State:
+        """The state at a moment. A success counts until the next failure, a failure until the next success."""
+        i = bisect_right(self.spans, t_s, key=lambda s: s.last_up_s) - 1
+        if not self.seen_up:
+            return State.UNKNOWN
+        if i < 0 or t_s >= self.spans[i].end_s:
+            return State.UP
+        if self.spans[i].blind:
+            return State.UNKNOWN
+        return State.DOWN if t_s >= self.spans[i].start_s else State.FALLING
+
+    def recovered_s(self, t_s: float) -> float:
+        """When it last came up before a moment; minus infinity when it had not been down by then."""
+        i = bisect_right(self.spans, t_s, key=lambda s: s.end_s)
+        return self.spans[i - 1].end_s if i else -math.inf
+
+    def falls_s(self, t_s: float) -> float:
+        """Until when it is surely up, from a moment at which it is; infinite when it is not seen to fall again."""
+        i = bisect_right(self.spans, t_s, key=lambda s: s.last_up_s)
+        return self.spans[i].last_up_s if i < len(self.spans) else math.inf
+
+    def recovers_s(self, t_s: float) -> float:
+        """When it comes up again after a moment at which it is not; infinite when nobody saw that."""
+        i = bisect_right(self.spans, t_s, key=lambda s: s.last_up_s)
+        return self.spans[i - 1].end_s if i else math.inf
+
+
+UNSEEN = Track((), 0.1, seen_up=False)
+
+
+def track(result: StreamResult) -> Track:
+    """A stream's windows as a track."""
+    windows = sorted((*result.baseline_windows, *result.windows), key=lambda w: w.start_s)
+    interval_s = result.stream.interval_s
+    return Track(tuple(span(w, interval_s) for w in windows), interval_s, result.seen_up)
+
+
+def span(window: OutageWindow, interval_s: float) -> Span:
+    """A window of a stream probed at an interval, as a span."""
+    if window.blind:
+        return Span(window.start_s, window.start_s, window.start_s + window.at_most_s, blind=True)
+    end_s = window.start_s + window.estimate_s
+    before_s = end_s - window.at_most_s if math.isfinite(window.at_most_s) else window.start_s - interval_s
+    return Span(before_s, window.start_s, math.inf if window.censored else end_s, blind=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GuestView:
+    """What one guest shows of the router: whether it answers, where the guest sends to, whether new flows get out.
+
+    ``moves`` are those of its neighbour entry, ``answers`` when its gateway answered again after silence.
+    """
+
+    node: str
+    gateway: Track
+    fresh: Track
+    control: Track
+    history: History
+    moves: tuple[Move, ...]
+    answers: tuple[float, ...]
+
+    def moved_s(self, t_s: float) -> float:
+        """When its entry last moved, up to a moment; minus infinity when it had not."""
+        i = bisect_right(self.moves, t_s, key=lambda move: move.at_s)
+        return self.moves[i - 1].at_s if i else -math.inf
+
+    def next_move(self, t_s: float) -> Move | None:
+        i = bisect_right(self.moves, t_s, key=lambda move: move.at_s)
+        return self.moves[i] if i < len(self.moves) else None
+
+    def appeared_s(self, t_s: float) -> float:
+        """When a router last came into its view, up to a moment: it moved, or answered after silence."""
+        i = bisect_right(self.answers, t_s)
+        return max(self.moved_s(t_s), self.answers[i - 1] if i else -math.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A trial's evidence. ``ends`` are the SYN tracks by public end, ``public`` what the harness's own neighbour table
+    says of public addresses, ``behind`` the guest behind each public end where that is known."""
+
+    guests: Mapping[str, GuestView]
+    ends: Mapping[str, Track]
+    public: Mapping[str, History]
+    harness: Track
+    behind: Mapping[str, str]
+    refusals: Mapping[tuple[str, str], Refusals]
+    appearances: tuple[float, ...] = ()
+    cuts: tuple[float, ...] = ()  # every moment at which some answer changes
+
+    def appeared_s(self, t_s: float) -> float:
+        """When a router last came into anybody's view, up to a moment; minus infinity when none did."""
+        i = bisect_right(self.appearances, t_s)
+        return self.appearances[i - 1] if i else -math.inf
+
+    def works(self, t_s: float, leaving_out: str = "") -> bool:
+        """Whether the router is seen at work at a moment, by anybody but the guest ``leaving_out``."""
+        others = (g for g in self.guests.values() if g.node != leaving_out)
+        return any(State.UP in (g.gateway.at(t_s), g.fresh.at(t_s)) for g in others) or any(
+            end.at(t_s) is State.UP for end in self.ends.values()
+        )
+
+    def silent(self, t_s: float) -> bool:
+        """Whether guests see no answer from the gateway at a moment: all who can tell, and at least one."""
+        seen = [state for g in self.guests.values() if (state := g.gateway.at(t_s)) is not State.UNKNOWN]
+        return bool(seen) and all(state.not_up for state in seen)
+
+    def cuts_within(self, start_s: float, end_s: float) -> Sequence[float]:
+        return self.cuts[bisect_right(self.cuts, start_s) : bisect_left(self.cuts, end_s)]
+
+
+@dataclass(slots=True)
+class _Parts:
+    """Tracks of one node while a scene is set."""
+
+    gateway: Track = UNSEEN
+    fresh: Track = UNSEEN
+    control: Track = UNSEEN
+
+
+def set_scene(
+    streams: Sequence[StreamResult], evidence: Iterable[Evidence], behind: Mapping[str, str], harness: str
+) -> Scene:
+    """Gather a trial's evidence; ``harness`` is the name of the harness's own node."""
+    parts: dict[str, _Parts] = {}
+    ends: dict[str, Track] = {}
+    for result in streams:
+        its = track(result)
+        here = parts.setdefault(result.node, _Parts())
+        if result.stream.direction is Direction.ROUTER:
+            here.gateway = its
+        elif result.stream.direction is Direction.CONTROL:
+            here.control = its
+        elif result.stream.flow == "fresh":
+            here.fresh = its
+        elif result.stream.flow == "syn":
+            ends[result.stream.target] = its
+    logs = list(evidence)
+    own = parts.pop(harness, _Parts()).control
+    public = {address: h for log in logs if log.node == harness for address, h in log.neighbours.items()}
+    gateways = {log.node: next(iter(log.neighbours.values()), History()) for log in logs if log.node != harness}
+    guests = {node: _view(node, p, gateways.get(node, History())) for node, p in parts.items()}
+    refusals = {(log.node, name): r for log in logs for name, r in log.refusals.items()}
+    seen = ((*(m.at_s for m in guest.moves), *guest.answers) for guest in guests.values())
+    appearances = tuple(sorted(at for times in seen for at in times))
+    cuts = tuple(sorted(set(_cuts([*guests.values()], [*ends.values(), own], public.values()))))
+    return Scene(guests, ends, public, own, behind, refusals, appearances, cuts)
+
+
+def _view(node: str, parts: _Parts, history: History) -> GuestView:
+    moves = history.moves()
+    gateway = _announced(parts.gateway, [move.at_s for move in moves])
+    answers = tuple(s.end_s for s in gateway.spans if not s.blind and math.isfinite(s.end_s))
+    return GuestView(node, gateway, parts.fresh, parts.control, history, moves, answers)
+
+
+def _announced(gateway: Track, moves: Sequence[float]) -> Track:
+    """The gateway's track, up from its announcement on where its answers follow at once: that is the finer time."""
+
+    def end_s(span: Span) -> float:
+        since = moves[bisect_left(moves, span.last_up_s) : bisect_left(moves, span.end_s)]
+        return since[-1] if since and span.end_s - since[-1] <= ANNOUNCED_INTERVALS * gateway.interval_s else span.end_s
+
+    clipped = tuple(Span(s.last_up_s, min(s.start_s, end_s(s)), end_s(s), s.blind) for s in gateway.spans)
+    return Track(clipped, gateway.interval_s, gateway.seen_up)
+
+
+def _cuts(guests: Iterable[GuestView], tracks: Iterable[Track], histories: Iterable[History]) -> Iterator[float]:
+    listed = list(guests)
+    for each in (*tracks, *(t for g in listed for t in (g.gateway, g.fresh, g.control))):
+        for span in each.spans:
+            yield from (span.last_up_s, span.start_s, span.end_s)
+    for history in (*histories, *(g.history for g in listed)):
+        yield from history.changes()

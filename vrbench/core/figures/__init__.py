@@ -1,0 +1,1 @@
+"""Outage windows, downtimes and what is made of them over streams, directions and trials."""

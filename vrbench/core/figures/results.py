@@ -1,0 +1,132 @@
+"""A trial's figures as values: per stream, per direction, whole."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vrbench.core.facts import Caveat, CaveatKind, Context, TrialFacts
+from vrbench.core.figures.windows import Downtime, any_down_s
+from vrbench.core.machine_verdict import MachineVerdict
+from vrbench.core.model import Direction, OutageWindow, Sample, Stream, Verdict
+from vrbench.core.plan.method import Method
+from vrbench.core.plan.profile import LimitsTable
+
+MEASURED = (Direction.EGRESS, Direction.INGRESS)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamResult:
+    """One stream's figures; ``windows`` are those of the operation, ``baseline_windows`` ended before it."""
+
+    node: str
+    stream: Stream
+    samples: Sequence[Sample]
+    windows: tuple[OutageWindow, ...]
+    baseline_windows: tuple[OutageWindow, ...]
+    downtime: Downtime
+    unavailable_s: float
+    rtt_s: float
+    seen_up: bool
+    gap_share: float = 0.0  # share (0..1) of the slots after the request that are neither up nor down
+
+    @property
+    def recovered_s(self) -> float | None:
+        """When the last outage ended, in seconds from the request; None without one, infinite when nobody saw it."""
+        ends = [math.inf if w.censored else w.start_s + w.estimate_s for w in self.windows if w.censored or not w.blind]
+        return max(ends, default=None)
+
+    @property
+    def outages(self) -> tuple[OutageWindow, ...]:
+        """The windows in which something was seen to be down."""
+        return tuple(w for w in self.windows if not w.blind)
+
+
+@dataclass(frozen=True, slots=True)
+class DirectionFigures:
+    """One direction of one trial: the mean over its streams beside the worst, and the union."""
+
+    streams: int
+    downtime: Downtime
+    worst_s: float
+    any_down_s: float
+    first_recovery_s: float | None
+    full_recovery_s: float | None
+    windows: int
+    unavailable_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """All figures of one trial, and what they are worth."""
+
+    facts: TrialFacts
+    streams: tuple[StreamResult, ...]
+    verdict: Verdict
+    caveats: tuple[Caveat, ...]
+    punctual_harness: float
+    punctual_guests: float
+    without_python: tuple[str, ...] = ()  # how guests without Python were probed
+
+    @property
+    def averaged(self) -> bool:
+        """Whether its figures are part of averages: they are of the operation, and were not slept through."""
+        return self.verdict is not Verdict.INVALID and all(c.kind is not CaveatKind.UNSEEN for c in self.caveats)
+
+    def of(self, direction: Direction, flow: str | None = None) -> tuple[StreamResult, ...]:
+        """The streams of a direction, or of one flow of it."""
+        return tuple(
+            s for s in self.streams if s.stream.direction is direction and (flow is None or s.stream.flow == flow)
+        )
+
+    def figures(self, direction: Direction | None, flow: str | None = None) -> DirectionFigures:
+        """The figures of one direction; None: of egress and ingress together (each stream weighs the same).
+
+        Without a flow, of the streams that count; with one, of whatever has it.
+        """
+        chosen = [s for d in MEASURED if direction in (None, d) for s in self.of(d, flow)]
+        return _figures([s for s in chosen if s.stream.counts or flow is not None])
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run, analysed: what it was, how far it came (building, measuring, done, failed), and its trials.
+
+    ``unreadable``: a sentence for each trial whose samples can't be analysed. ``calibrated``: how wrong the instrument
+    was on the machine that measured, if that had been looked at. ``planned``: how many trials were asked for, 0 where
+    that is not known, and the ``limits`` for their averages. ``recorded_under``: the estimator of the vrbench that
+    measured, where it was another than the one that analysed.
+    """
+
+    run_id: str
+    path: str
+    context: Context
+    method: Method
+    state: str
+    trials: tuple[TrialResult, ...]
+    unreadable: tuple[str, ...] = ()
+    calibrated: MachineVerdict | None = None
+    planned: int = 0
+    limits: LimitsTable | None = None
+    recorded_under: str = ""
+
+    def downtimes(self, direction: Direction | None, flow: str | None = None) -> tuple[Downtime, ...]:
+        """One downtime per trial that counts in averages: what summaries are made of."""
+        return tuple(t.figures(direction, flow).downtime for t in self.trials if t.averaged)
+
+
+def _figures(streams: Sequence[StreamResult]) -> DirectionFigures:
+    ends = [s.recovered_s for s in streams if s.recovered_s is not None]
+    first_ends = [w.start_s + w.estimate_s for s in streams for w in s.outages[:1] if not w.censored]
+    full = max(ends, default=None)
+    return DirectionFigures(
+        streams=len(streams),
+        downtime=Downtime.mean([s.downtime for s in streams]),
+        worst_s=max((s.downtime.settled_s for s in streams), default=math.inf),
+        any_down_s=any_down_s(w for s in streams for w in s.windows),
+        first_recovery_s=min(first_ends, default=None),
+        full_recovery_s=None if full is None or math.isinf(full) else full,
+        windows=sum(len(s.outages) for s in streams),
+        unavailable_s=sum(s.unavailable_s for s in streams) / max(1, len(streams)),
+    )

@@ -1,0 +1,87 @@
+"""What is reported beside the figures; above all what became of the sessions that stood before the operation.
+
+A session *survived* when every byte was echoed within the threshold. It *stalled* when echoes failed to come, whether
+it went on by itself later (TCP sends again what was lost, at ever longer intervals) or was still silent when
+observation ended. It was *reset* when its connection came to an end; nothing revives it, and it says nothing of how
+long the network was down.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vrbench.core.figures.results import StreamResult, TrialResult
+from vrbench.core.log.outcomes import stretches
+from vrbench.core.model import Outcome
+
+PROBE = "tcp-ingress"
+
+
+class SessionState(StrEnum):
+    """What became of a session; UNKNOWN: it never stood, or was not watched to the end."""
+
+    SURVIVED = "survived"
+    STALLED = "stalled"
+    RESET = "reset"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One session of one trial; times in seconds from the request, None for what did not happen.
+
+    ``silent_s``: when the first byte was sent whose echo did not come in time; ``resumed_s``: when the first one was
+    that was echoed in time again; ``ended_s``: when the connection was seen to have ended.
+    """
+
+    guest: str
+    target: str
+    state: SessionState
+    silent_s: float | None = None
+    resumed_s: float | None = None
+    ended_s: float | None = None
+
+
+def sessions(trial: TrialResult) -> tuple[Session, ...]:
+    """Every session that was to be watched, in the order of its guests."""
+    return tuple(session_of(s) for s in trial.streams if s.stream.probe == PROBE)
+
+
+def session_of(result: StreamResult) -> Session:
+    """What a session's stream says of it."""
+    guest, target = result.stream.name.split("/")[1], result.stream.target
+    silent_s = min((w.start_s for w in result.outages), default=None)
+    ended_s = _ended_s(result)
+    if not result.seen_up:
+        return Session(guest, target, SessionState.UNKNOWN)
+    if ended_s is not None:
+        return Session(guest, target, SessionState.RESET, silent_s, None, ended_s)
+    if silent_s is not None:
+        back_s = result.recovered_s
+        resumed_s = back_s if back_s is not None and math.isfinite(back_s) else None
+        return Session(guest, target, SessionState.STALLED, silent_s, resumed_s)
+    unwatched = any(w.censored for w in result.windows)
+    return Session(guest, target, SessionState.UNKNOWN if unwatched else SessionState.SURVIVED)
+
+
+def _ended_s(result: StreamResult) -> float | None:
+    """When the first refusal was heard: a session refuses for ever."""
+    first = next((result.samples[begin] for begin, _ in stretches(result.samples, Outcome.REFUSED)), None)
+    return None if first is None or first.sent_s is None else first.sent_s + (first.rtt_s or 0.0)
+
+
+def answered(trial: TrialResult, flow: str) -> tuple[StreamResult, ...]:
+    """The streams of a flow beside the figures ("resolver", "auth") that were up before the operation."""
+    return tuple(s for s in trial.streams if s.stream.flow == flow and s.seen_up and not s.stream.counts)
+
+
+def logins(trial: TrialResult) -> tuple[int, int] | None:
+    """How many logins were tried after the request and how many of them failed; None where none was measured.
+
+    They are too rare for a downtime: one that fails says little of how long, and none that fails says nothing.
+    """
+    streams = answered(trial, "auth")
+    outcomes = [s.outcome for stream in streams for s in stream.samples if s.due_s >= 0 and not s.outcome.is_gap]
+    return (len(outcomes), sum(o.is_down for o in outcomes)) if streams else None

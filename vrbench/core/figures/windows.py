@@ -1,0 +1,259 @@
+"""Samples to outage windows with bounds.
+
+A window is a maximal run of down samples of one stream (a loss period, RFC 3357); gaps inside it do not split it, and
+fewer than ``merge`` successes between two runs do not either. Let u be the last up sample before it, f its first and l
+its last down sample, v the first up sample after it; x is also the time that x was sent. Then
+
+    at_least = the sum of (last - first) over its runs of down samples next to each other
+    at_most  = arrival of v's answer - u
+    estimate = v - (f + beyond), and later by as much as v's answer came later than usual
+
+Why these hold. u crossed the router twice after it was sent, and v's answer crossed it before it arrived: the outage
+lies between the two moments. (v's own arrival counts, not its send time: a probe that waited in the sender's queue
+for the gateway's address is answered late, and was sent while the path was still down.) A probe can be lost on its way
+back, one round trip after it was sent: each run's part of at_least shrinks by the round trip, not below 0; by the usual
+one, or by the slowest of the second before, since a path may slow down before it fails. Where send times are known only
+to a grain, either end may be off by it: both bounds widen by twice the grain. Time covered by gaps or by successes
+proves nothing, so it is no part of at_least. One assumption is made: between two down samples next to each other the
+path was down.
+
+A probe of a service (an SSH banner) is lost as well when the service is slow, and where its connection stood the path
+was up. So such samples are no part of a run in which none stood; what came late proves nothing at all; and of a run in
+which nothing came though the connections stood, at_least counts what is longer than answers are waited for: a service
+that was merely slow, and then cut off, can look like one that was away for so long.
+
+A probe that had passed the router, and whose answer found it gone, is lost although it was sent before the outage
+began. So the outage begins later than f by what a usual round trip takes ``beyond`` the router: nearly all of it where
+a guest pings a target far away, next to nothing where the harness asks a guest. (Where only the way out fails, nothing
+is lost on its way back, and the estimate is too short by as much.)
+
+The estimate of an outage that begins at a random phase is off by the difference of two phases, each uniform over one
+interval: unbiased, triangular, sd = interval / sqrt(6).
+
+What was not seen is never zero: two or more gaps in a row between two successes could hide an outage as long as the
+distance between them. Such a stretch is a *blind* window: at_least = estimate = 0, at_most as above. A window (or a
+stretch) without v is censored and has no upper bound; one without u has none either.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from vrbench.core.log.outcomes import CODES, Stage, codes_of, parts
+from vrbench.core.model import OutageWindow, Outcome, Sample
+
+ESTIMATOR = "w4"  # changes whenever the same samples would give other figures; part of every method id
+BLIND_GAPS = 2  # so many gaps in a row can hide an outage of two intervals
+SLOWING_S = 1.0  # how long before an outage answers tell how slow the path had become
+
+_DOWNS = bytes(code for outcome, code in CODES.items() if outcome.is_down)
+_GAPS = bytes(code for outcome, code in CODES.items() if outcome.is_gap)
+_IS_DOWN = bytes(code in _DOWNS for code in range(256))
+_ALIKE = re.compile(b"(?P<up>%c+)|(?P<down>[%b]+)|(?P<gap>[%b]+)" % (CODES[Outcome.REPLIED], _DOWNS, _GAPS))
+
+
+@dataclass(slots=True)
+class _Run:
+    """A window being read: the last success before it, its down samples in runs (begin, end), what has come since."""
+
+    last_up: int | None
+    downs: list[tuple[int, int]] = field(default_factory=list)
+    gaps: int = 0
+    ups: int = 0  # successes since the last down sample
+    first_up: int = 0
+    blind: list[OutageWindow] = field(default_factory=list)  # between those successes
+
+
+def find_windows(
+    samples: Sequence[Sample],
+    merge: int = 1,
+    rtt_s: float = 0.0,
+    whole: bool = True,
+    grain_s: float = 0.0,
+    patience_s: float = 0.0,
+    beyond_s: float = 0.0,
+) -> tuple[OutageWindow, ...]:
+    """All outage windows of one stream's samples, in order of slots; ``rtt_s`` is what a round trip usually takes.
+
+    ``whole`` is False for a log that was cut short: what came after its last sample was not seen. ``grain_s`` is how
+    far a send time may be off, ``patience_s`` how long an answer was waited for once the connection stood, ``beyond_s``
+    how much of a usual round trip lies beyond the router.
+    """
+    bounds = _Bounds(samples, codes_of(samples), rtt_s, 2 * grain_s, patience_s, beyond_s)
+    found: list[OutageWindow] = []
+    last_up: int | None = None
+    run: _Run | None = None
+    gaps = 0
+    for alike in _ALIKE.finditer(bounds.codes):
+        begin, end = alike.span()
+        if alike.lastgroup == "gap":
+            gaps = end - begin
+            continue
+        if alike.lastgroup == "down":
+            if run is None:
+                run = _Run(last_up)
+            elif not run.ups:
+                run.gaps += gaps
+            run.downs.append((begin, end))
+            run.ups = 0
+            run.blind.clear()
+        else:
+            if gaps >= BLIND_GAPS and last_up is not None and (run is None or run.ups):
+                (found if run is None else run.blind).append(bounds.blind(last_up, begin, gaps))
+            if run is not None:
+                run.first_up = run.first_up if run.ups else begin
+                run.ups += end - begin
+                if run.ups >= merge:
+                    found += [bounds.window(run), *run.blind]
+                    run = None
+            last_up = end - 1
+        gaps = 0
+    if run is not None:
+        found += [bounds.window(run), *run.blind]
+    if last_up is not None and (run is None or run.ups) and (gaps >= BLIND_GAPS or not whole):
+        found.append(bounds.blind(last_up, None, gaps))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """Samples by their place, and what bounds allow for: the usual round trip, two send times' grains together, how
+    long an answer that had begun was waited for, and what of a round trip lies beyond the router."""
+
+    samples: Sequence[Sample]
+    codes: bytes
+    rtt_s: float
+    grains_s: float
+    patience_s: float
+    beyond_s: float
+
+    def window(self, run: _Run) -> OutageWindow:
+        """The window of a run that has ended, or never will."""
+        first, last = self._sent(run.downs[0][0]), self._sent(run.downs[-1][1] - 1)
+        end = run.first_up if run.ups else None
+        rtt_s = self._slowest(run.downs[0][0])
+        at_least = sum(self._proven(*part, rtt_s) for down in run.downs for part in parts(self.samples, *down))
+        until = last if end is None else self._sent(end) + max(0.0, self._rtt(end) - self.rtt_s)
+        start = min(first + self.beyond_s, until)
+        return OutageWindow(
+            start_s=start,
+            at_least_s=at_least,
+            estimate_s=max(at_least, until - start),
+            at_most_s=self._between(run.last_up, end),
+            lost=sum(self.codes.count(CODES[Outcome.LOST], *down) for down in run.downs),
+            refused=sum(self.codes.count(CODES[Outcome.REFUSED], *down) for down in run.downs),
+            gaps=run.gaps,
+            censored=end is None,
+        )
+
+    def blind(self, last_up: int, end: int | None, gaps: int) -> OutageWindow:
+        """A stretch between two successes, or after the last, in which nothing was seen."""
+        length = self._between(last_up, end)
+        return OutageWindow(self._sent(last_up), 0.0, 0.0, length, 0, 0, gaps, censored=end is None)
+
+    def _proven(self, stage: Stage, begin: int, end: int, rtt_s: float) -> float:
+        """How long the path was down at least, by down samples next to each other whose answers came equally far."""
+        waited_s = {Stage.NOTHING: 0.0, Stage.BEGUN: self.patience_s, Stage.LATE: math.inf}[stage]
+        return max(0.0, self._sent(end - 1) - self._sent(begin) - waited_s - rtt_s - self.grains_s)
+
+    def _slowest(self, begin: int) -> float:
+        """How long a round trip may have taken when a window began: its first probes may have been lost on their way
+        back. How long a service takes says nothing of the path."""
+        if self.patience_s:
+            return self.rtt_s
+        slowest_s, since_s = self.rtt_s, self.samples[begin].due_s - SLOWING_S
+        for at in range(begin - 1, -1, -1):
+            if self.samples[at].due_s < since_s:
+                break
+            if self.codes[at] == CODES[Outcome.REPLIED]:
+                slowest_s = max(slowest_s, self._rtt(at))
+        return slowest_s
+
+    def _between(self, last_up: int | None, end: int | None) -> float:
+        """From one success being sent to the next one's answer; infinite where one of them is missing."""
+        if last_up is None or end is None:
+            return math.inf
+        return self._sent(end) + self._rtt(end) - self._sent(last_up) + self.grains_s
+
+    def _rtt(self, at: int) -> float:
+        return self.samples[at].rtt_s or 0.0
+
+    def _sent(self, at: int) -> float:
+        """A sample's send time; one that was never sent is neither up nor down."""
+        sample = self.samples[at]
+        if sample.sent_s is None:
+            raise ValueError(f"slot {sample.slot} is {sample.outcome} but was never sent")
+        return sample.sent_s
+
+
+@dataclass(frozen=True, slots=True)
+class Downtime:
+    """A duration with bounds, all in seconds: at_least <= estimate <= at_most (infinite when censored)."""
+
+    at_least_s: float
+    estimate_s: float
+    at_most_s: float
+
+    @property
+    def settled_s(self) -> float:
+        """The estimate, or infinity where nobody saw the end: then it is a lower bound, and no average can hold it."""
+        return math.inf if math.isinf(self.at_most_s) else self.estimate_s
+
+    @classmethod
+    def total(cls, windows: Iterable[OutageWindow]) -> Downtime:
+        """The sum over windows; bounds add up."""
+        listed = list(windows)
+        return cls(
+            sum(w.at_least_s for w in listed), sum(w.estimate_s for w in listed), sum(w.at_most_s for w in listed)
+        )
+
+    @classmethod
+    def mean(cls, downtimes: Sequence[Downtime]) -> Downtime:
+        """The mean, bound by bound; of nothing it is not measured: no estimate, no upper bound."""
+        if not downtimes:
+            return cls(0.0, math.nan, math.inf)
+        n = len(downtimes)
+        return cls(
+            sum(d.at_least_s for d in downtimes) / n,
+            sum(d.estimate_s for d in downtimes) / n,
+            sum(d.at_most_s for d in downtimes) / n,
+        )
+
+
+def any_down_s(windows: Iterable[OutageWindow]) -> float:
+    """How long at least one of the windows was open, by their estimates; infinite when one has no end.
+
+    Windows of different clocks must have been aligned before.
+    """
+    spans = [(w.start_s, math.inf if w.censored else w.start_s + w.estimate_s) for w in windows]
+    return _covered(spans)
+
+
+def _covered(spans: list[tuple[float, float]]) -> float:
+    """The length of the union of intervals."""
+    total, reach = 0.0, -math.inf
+    for start, end in sorted(spans):
+        if end > reach:
+            total += end - max(start, reach)
+            reach = end
+    return total
+
+
+def unavailable_s(samples: Sequence[Sample], interval_s: float, run: int = 10) -> float:
+    """Unavailable time by the ten-interval rule (ITU-T Y.1563 and MEF 10 style).
+
+    Unavailability begins with the first of ``run`` consecutive down intervals and ends before the first of ``run``
+    consecutive up ones. Gaps count as neither: they don't break a run and don't lengthen it.
+    """
+    known = codes_of(samples).translate(_IS_DOWN, _GAPS)
+    ups, downs = b"\0" * run, b"\1" * run
+    unavailable, begin = 0, known.find(downs)
+    while begin >= 0:
+        end = known.find(ups, begin)
+        # Where the log ends within fewer successes than it takes, it is available again from the first of them.
+        unavailable += (known.rfind(b"\1") + 1 if end < 0 else end) - begin
+        begin = known.find(downs, end) if end >= 0 else -1
+    return unavailable * interval_s

@@ -1,0 +1,1 @@
+"""What a trial is worth: verdict, caveats, and what nobody saw."""

@@ -1,0 +1,264 @@
+"""What a trial's figures are worth: caveats as values, and VALID, INVALID or UNKNOWN.
+
+INVALID: the figures are of something else than the operation (the harness's own path failed, a guest rebooted, the
+cloud did not do what was asked). UNKNOWN: the figures are of the operation but something decisive was not seen.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+
+from vrbench.core.facts import Caveat, CaveatKind, TrialFacts
+from vrbench.core.figures.results import MEASURED, StreamResult
+from vrbench.core.figures.windows import BLIND_GAPS
+from vrbench.core.judge.coverage import slept_through, unseen
+from vrbench.core.judge.flapping import flapping
+from vrbench.core.log.outcomes import stretches
+from vrbench.core.log.rawlog import Refusal
+from vrbench.core.log.samples import NodeLog
+from vrbench.core.model import Cause, Direction, OutageWindow, Outcome, Verdict
+from vrbench.core.plan.method import Method
+from vrbench.core.plan.plan import HARNESS
+
+RFC6201_BASELINE_S = 15.0
+CLOCK_STEP_NS = 500_000_000
+CLOCK_ERROR_NS = 50_000_000
+SKIPPED_TOLERATED = 0.005  # share of a stream's slots after the request; above it the caveat stands
+SERVICE_TOLERATED = 0.10  # share of a stream's downtime that may be its service's
+STALL_S = 1.0  # a prober that sends nothing for so long was stopped, or its machine was
+SKIPPED_DECISIVE = 0.10  # above it nobody can say what happened
+
+INVALIDATING = frozenset(
+    {CaveatKind.JOB_FAILED, CaveatKind.CONTROL_DOWN, CaveatKind.GUEST_REBOOTED, CaveatKind.INTERRUPTED}
+)
+UNSETTLING = frozenset(
+    {
+        CaveatKind.NO_SAMPLES,
+        CaveatKind.DOWN_AT_REQUEST,
+        CaveatKind.NO_RECOVERY_SEEN,
+        CaveatKind.AGENT_LOST,
+        CaveatKind.PROBER_FAILED,
+        CaveatKind.PROBER_STALLED,
+        CaveatKind.UNSEEN,
+        CaveatKind.LOG_CUT,
+        CaveatKind.JOB_UNFINISHED,
+        CaveatKind.TWO_ROUTERS,
+    }
+)
+
+
+def judge(
+    facts: TrialFacts, nodes: Sequence[NodeLog], streams: Sequence[StreamResult], method: Method
+) -> tuple[Verdict, tuple[Caveat, ...]]:
+    """The trial's verdict and every caveat that applies, worst first."""
+    found = [*_of_the_run(facts, method), *_of_the_clocks(facts, nodes), *_of_the_streams(streams, method)]
+    found += [*facts.doubts, *_of_the_probers(nodes), *_of_the_logs(facts, nodes), *_of_the_stalls(streams, facts)]
+    asleep = list(unseen(streams))
+    if asleep:
+        found.append(Caveat(CaveatKind.UNSEEN, _names(asleep)))
+    shares = {s.stream.name: s.gap_share for s in streams if s.samples and not _beside(s)}
+    gappy = [f"{name} {share:.2%}" for name, share in shares.items() if share > SKIPPED_TOLERATED]
+    if gappy:
+        found.append(Caveat(CaveatKind.SLOTS_SKIPPED, _names(gappy)))
+    kinds = {c.kind for c in found}
+    verdict = Verdict.VALID
+    if kinds & UNSETTLING or max(shares.values(), default=0.0) > SKIPPED_DECISIVE or _shut_out(nodes, streams):
+        verdict = Verdict.UNKNOWN
+    if kinds & INVALIDATING:
+        verdict = Verdict.INVALID
+    rank = {k: 0 if k in INVALIDATING else 1 if k in UNSETTLING else 2 for k in CaveatKind}
+    return verdict, tuple(sorted(found, key=lambda c: rank[c.kind]))
+
+
+def reasons(caveats: Sequence[Caveat]) -> tuple[Caveat, ...]:
+    """Those of a trial that is not VALID which make it so; all of them where none does by its kind alone."""
+    return tuple(c for c in caveats if c.kind in INVALIDATING | UNSETTLING) or tuple(caveats)
+
+
+def _of_the_run(facts: TrialFacts, method: Method) -> Iterator[Caveat]:
+    if facts.job_error:
+        yield Caveat(CaveatKind.JOB_FAILED, facts.job_error)
+    if not facts.job_finished:
+        yield Caveat(CaveatKind.JOB_UNFINISHED)
+    if not facts.recovered:
+        yield Caveat(CaveatKind.NO_RECOVERY_SEEN, "observation ended before every stream had been up long enough")
+    if facts.interrupted:
+        yield Caveat(CaveatKind.INTERRUPTED)
+    if facts.guests_rebooted:
+        yield Caveat(CaveatKind.GUEST_REBOOTED, _names(facts.guests_rebooted))
+    if facts.agents_lost:
+        yield Caveat(CaveatKind.AGENT_LOST, _names(facts.agents_lost))
+    if facts.probers_failed:
+        yield Caveat(CaveatKind.PROBER_FAILED, _names(facts.probers_failed))
+    claimed = [f"{node}: {' and '.join(macs)}" for node, macs in facts.gateways.items() if len(macs) > 1]
+    if claimed or facts.rivals:
+        shown = [f"the cloud shows {' and '.join(facts.rivals)}"] if facts.rivals else []
+        yield Caveat(CaveatKind.TWO_ROUTERS, _names(shown + claimed))
+    if facts.lab:
+        yield Caveat(CaveatKind.LAB)
+    if method.baseline_s < RFC6201_BASELINE_S:
+        yield Caveat(CaveatKind.BASELINE_SHORT, f"{method.baseline_s:g} s")
+
+
+def _of_the_probers(nodes: Sequence[NodeLog]) -> Iterator[Caveat]:
+    """How guests without Python were probed, each way once, with its grain; and whom sshd would not talk to."""
+    ways = sorted({f"{n.method}, to {n.grain_s * 1000:.0f} ms" for n in nodes if n.grain_s})
+    if ways:
+        yield Caveat(CaveatKind.WITHOUT_PYTHON, "; ".join(ways))
+    limits = {Refusal.STARTUPS: "MaxStartups", Refusal.PENALTY: "PerSourcePenalties"}
+    turned_away = [f"{name} {n} times, {limits[Refusal(why)]}" for node in nodes for name, why, n in node.turned_away]
+    if turned_away:
+        yield Caveat(CaveatKind.TURNED_AWAY, _names(turned_away))
+
+
+def _of_the_logs(facts: TrialFacts, nodes: Sequence[NodeLog]) -> Iterator[Caveat]:
+    """Logs that have lost their end since: every prober that ended in order had written it."""
+    cut = sorted({n.node for n in nodes if not n.ended})
+    if cut and not (facts.agents_lost or facts.probers_failed or facts.guests_rebooted or facts.interrupted):
+        yield Caveat(CaveatKind.LOG_CUT, _names(cut))
+
+
+def _of_the_stalls(streams: Sequence[StreamResult], facts: TrialFacts) -> Iterator[Caveat]:
+    """Machines that sent nothing while their own end was down: a guest its public one, the harness any."""
+    ingress = [s for s in streams if s.stream.direction is Direction.INGRESS]
+    stalls = [(s.node, stall) for s in streams for stall in unsent(s)]
+    held = {
+        node
+        for node, (begin, end) in stalls
+        for s in ingress
+        if node in (s.node, facts.behind.get(s.stream.target, node))
+        if any(begin <= w.start_s + w.estimate_s and w.start_s <= end for w in s.outages)
+    }
+    if held:
+        yield Caveat(CaveatKind.PROBER_STALLED, _names(sorted(held)))
+
+
+def _shut_out(nodes: Sequence[NodeLog], streams: Sequence[StreamResult]) -> bool:
+    """Whether sshd turned away two or more probes of a stream in a row: what was down meanwhile, nobody saw there."""
+    turned_away = {name for node in nodes for name, _, _ in node.turned_away}
+    return any(w.blind or w.gaps for s in streams if s.stream.name in turned_away for w in s.windows)
+
+
+def _of_the_clocks(facts: TrialFacts, nodes: Sequence[NodeLog]) -> Iterator[Caveat]:
+    stepped = [n.node for n in nodes if n.wall_ns and max(n.wall_ns) - min(n.wall_ns) > CLOCK_STEP_NS]
+    if stepped:
+        yield Caveat(CaveatKind.CLOCK_STEPPED, _names(sorted(set(stepped))))
+    loose = [node for node, clock in facts.clocks.items() if clock.error_ns > CLOCK_ERROR_NS]
+    if loose:
+        yield Caveat(CaveatKind.CLOCKS_UNALIGNED, _names(loose))
+
+
+def _of_the_streams(streams: Sequence[StreamResult], method: Method) -> Iterator[Caveat]:
+    measured = [s for s in streams if s.stream.counts]
+    beside = [s for s in streams if _beside(s) and s.seen_up]
+    unseen = [s.stream.name for s in measured if not s.seen_up]
+    if unseen or not measured:
+        yield Caveat(CaveatKind.NO_SAMPLES, _names(unseen) or "no stream at all")
+    awaited = [s for s in (*measured, *beside) if s.seen_up and s.stream.awaited]
+    open_ended = [s.stream.name for s in awaited if any(w.censored for w in s.windows)]
+    if open_ended:
+        yield Caveat(CaveatKind.NO_RECOVERY_SEEN, _names(open_ended))
+    spanning = [s.stream.name for s in measured if s.seen_up and any(w.start_s <= 0 for w in s.outages)]
+    if spanning:
+        yield Caveat(CaveatKind.DOWN_AT_REQUEST, _names(spanning))
+    lossy = [s.stream.name for s in (*measured, *beside) if any(not w.blind for w in s.baseline_windows)]
+    if lossy:
+        yield Caveat(CaveatKind.BASELINE_LOSSY, _names(lossy))
+    yield from _of_the_controls(streams, measured)
+    relapsed = [s.stream.name for s in measured if len(s.outages) > 1]
+    if relapsed:
+        yield Caveat(CaveatKind.RELAPSED, _names(relapsed))
+    flapped = [f"{s.stream.name}: {told}" for s in measured for told in flapping(s)]
+    if flapped:
+        yield Caveat(CaveatKind.FLAPPING, _names(flapped))
+    served = [f"{s.stream.target} {seconds:.2f} s" for s in measured if (seconds := _by_the_service(s))]
+    if served:
+        yield Caveat(CaveatKind.SERVICE_DOWN, _names(served))
+    yield from _of_the_flows(measured, method)
+    yield from _of_the_directions(measured, method)
+
+
+def _by_the_service(stream: StreamResult) -> float:
+    """For how long the guest's service alone was down; 0.0 where that is too little to move the figure."""
+    services = (Cause.SERVICE_SLOW, Cause.SERVICE_REFUSES)
+    seconds = sum(p.seconds for w in stream.windows for p in w.phases if p.cause in services)
+    return seconds if seconds > SERVICE_TOLERATED * stream.downtime.estimate_s else 0.0
+
+
+def _of_the_controls(streams: Sequence[StreamResult], measured: Sequence[StreamResult]) -> Iterator[Caveat]:
+    controls = [s for s in streams if s.stream.direction is Direction.CONTROL]
+    if all(s.node != HARNESS for s in controls if len(s.samples)):
+        yield Caveat(CaveatKind.NO_CONTROL)
+    outages = [w for s in measured for w in s.outages]
+    down = [s.stream.name for s in controls if any(_overlap(c, outages) for c in s.outages)]
+    if down:
+        yield Caveat(CaveatKind.CONTROL_DOWN, _names(down))
+    lossy = [s.stream.name for s in controls if s.stream.name not in down and _lost_any(s)]
+    if lossy:
+        yield Caveat(CaveatKind.CONTROL_LOSSY, _names(lossy))
+
+
+def _beside(stream: StreamResult) -> bool:
+    """Whether it is reported beside the figures (sessions, names, logins), not in them."""
+    return not stream.stream.counts and stream.stream.direction in MEASURED
+
+
+def _lost_any(stream: StreamResult) -> bool:
+    return any(not w.blind for w in (*stream.windows, *stream.baseline_windows))
+
+
+def _of_the_flows(measured: Sequence[StreamResult], method: Method) -> Iterator[Caveat]:
+    """Old and new flows of one node that recovered more than bounds and a threshold apart."""
+    fresh = {s.node: s for s in measured if s.stream.flow == "fresh"}
+    differ = []
+    for old in (s for s in measured if s.stream.flow == "persistent"):
+        new = fresh.get(old.node)
+        if new is not None and _apart(old.recovered_s, new.recovered_s, method):
+            differ.append(old.node)
+    if differ:
+        yield Caveat(CaveatKind.FLOWS_DIFFER, _names(differ))
+
+
+def _of_the_directions(measured: Sequence[StreamResult], method: Method) -> Iterator[Caveat]:
+    """All new flows out and all new flows in, when they recovered more than bounds and a threshold apart."""
+    out, into = (
+        [s.recovered_s or 0.0 for s in measured if (s.stream.direction, s.stream.flow) == which and len(s.samples)]
+        for which in ((Direction.EGRESS, "fresh"), (Direction.INGRESS, "syn"))
+    )
+    if any(slept_through(measured, direction) for direction in MEASURED):
+        return
+    if out and into and _apart(max(out), max(into), method):
+        ends = zip(("egress", "ingress"), (max(out), max(into)), strict=True)
+        told = [f"{name} {'not seen to' if math.isinf(s) else f'after {s:.1f} s'}" for name, s in ends]
+        yield Caveat(CaveatKind.PATH_ASYMMETRIC, ", ".join(told))
+
+
+def _apart(one_s: float | None, other_s: float | None, method: Method) -> bool:
+    """Whether two recoveries differ by more than bounds and a threshold; what never was down recovered at once."""
+    one, other = one_s or 0.0, other_s or 0.0
+    return one != other and abs(one - other) > method.threshold_s + 2 * method.interval_s
+
+
+def _overlap(control: OutageWindow, outages: Iterable[OutageWindow]) -> bool:
+    """Whether a control window was open while a measured one was."""
+    end = control.start_s + control.estimate_s
+    return any(w.start_s <= end and control.start_s <= w.start_s + w.estimate_s for w in outages)
+
+
+def unsent(stream: StreamResult) -> Iterator[tuple[float, float]]:
+    """Stretches of a second or more after the request in which no probe of the stream left, as (begin, end)."""
+    samples = stream.samples
+    for first, end in stretches(samples, Outcome.SKIPPED):
+        begin = bisect_left(samples, 0.0, first, end, key=lambda s: s.due_s)
+        if end - begin < BLIND_GAPS or end == len(samples):
+            continue
+        if samples[end].due_s - samples[begin].due_s >= STALL_S:
+            yield samples[begin].due_s, samples[end].due_s
+
+
+def _names(names: Sequence[str]) -> str:
+    """At most three names, and how many more."""
+    shown = ", ".join(names[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown

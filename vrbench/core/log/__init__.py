@@ -1,0 +1,1 @@
+"""Raw logs: their format, and what became of each slot."""

@@ -1,0 +1,131 @@
+"""A raw log as numpy columns: its records, and when each slot of each stream was sent, answered and refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vrbench.core.log.rawlog import LATEST_NS, RECORD, Kind, RawLogError
+
+RECORDS = np.dtype([("kind", "u1"), ("stream", "u1"), ("detail", "<u2"), ("slot", "<u4"), ("t_ns", "<i8")])
+MISSING = 1 << 62  # stands in a column for a time that is not there: later than any, and differences fit 64 bits
+MOST_ABSENT = 1 << 26  # slots in a row without a record: a week at 10 ms
+
+Records = NDArray[np.void]
+Times = NDArray[np.int64]
+
+_KNOWN = np.isin(np.arange(256), list(Kind))
+
+
+@dataclass(frozen=True, slots=True)
+class LogColumns:
+    """A whole log. Columns hold the slots of all streams, one stream after another, up to each one's last try.
+
+    Times are ns on the log's clock, MISSING where there is none. ``begun``: a connection stood. ``spans`` are the
+    streams' places (begin, end) in the columns; ``end_ns`` is 0 without END, ``newest_ns`` the time of the latest
+    record; ``turned_away`` counts by stream and Refusal.
+    """
+
+    spans: tuple[tuple[int, int], ...]
+    sent: Times
+    replied: Times
+    refused: Times
+    ambiguous: NDArray[np.bool_]
+    begun: NDArray[np.bool_]
+    wall_ns: tuple[int, ...]
+    turned_away: Counter[tuple[int, int]]
+    end_ns: int
+    newest_ns: int
+
+
+def read_records(log: bytes, offset: int, streams: int) -> Records:
+    """The records that ``rawlog.decode_records`` yields, as one array and without a copy."""
+    records = np.frombuffer(log, RECORDS, (len(log) - offset) // RECORD.size, offset)
+    possible = _KNOWN[records["kind"]] & (records["stream"] < streams)
+    possible &= (records["t_ns"].view("<u8") < LATEST_NS) | (records["kind"] == Kind.WALL)
+    return records if possible.all() else records[: possible.argmin()]
+
+
+def read_columns(log: bytes, offset: int, streams: int) -> LogColumns:
+    """The records from ``offset`` on, of a log of so many streams, by slot: the last send counts, the first answer.
+
+    Raises RawLogError for a slot at which no prober can have arrived.
+    """
+    records = read_records(log, offset, streams)
+    tried, ends = pick(records, Kind.SENT, Kind.FAILED), pick(records, Kind.END)
+    turned_away = pick(records, Kind.TURNED_AWAY)
+    lengths = _lengths(tried, streams)
+    stops = np.cumsum(lengths)
+    slots = _Slots(stops - lengths, lengths, int(lengths.sum()))
+    return LogColumns(
+        spans=tuple(zip(slots.begins.tolist(), stops.tolist(), strict=True)),
+        sent=slots.column(pick(tried, Kind.SENT)),
+        replied=slots.column(pick(records, Kind.REPLY)[::-1]),
+        refused=slots.column(pick(records, Kind.REFUSED)[::-1]),
+        ambiguous=slots.marks(pick(records, Kind.AMBIGUOUS, Kind.TURNED_AWAY)),
+        begun=slots.marks(pick(records, Kind.CONNECTED)),
+        wall_ns=tuple(pick(records, Kind.WALL)["t_ns"].tolist()),
+        turned_away=Counter(zip(turned_away["stream"].tolist(), turned_away["detail"].tolist(), strict=True)),
+        end_ns=int(ends["t_ns"][-1]) if len(ends) else 0,
+        newest_ns=int(records["t_ns"].max(initial=0, where=records["kind"] != Kind.WALL)),
+    )
+
+
+def pick(records: Records, *kinds: Kind) -> Records:
+    """The records of some kinds, in their order."""
+    here = records["kind"]
+    chosen = here == kinds[0]
+    for kind in kinds[1:]:
+        chosen |= here == kind
+    return records if chosen.all() else records.take(np.flatnonzero(chosen))
+
+
+def _lengths(tried: Records, streams: int) -> Times:
+    """How many slots each stream has, up to the last that was tried."""
+    slots, lengths = tried["slot"].astype(np.int64), np.zeros(streams, np.int64)
+    np.maximum.at(lengths, tried["stream"], slots + 1)
+    for stream in np.flatnonzero(lengths > MOST_ABSENT):
+        reached = np.maximum.accumulate(slots[tried["stream"] == stream])
+        leaps = np.diff(reached, prepend=-1)
+        _check(int(reached[leaps.argmax()]), int(leaps.max()) - 1)
+    return lengths
+
+
+def _check(slot: int, absent: int) -> None:
+    if absent > MOST_ABSENT:
+        raise RawLogError(f"slot {slot} comes {absent} slots after the one before it: the log is damaged")
+
+
+@dataclass(frozen=True, slots=True)
+class _Slots:
+    """Where each stream begins in a column of ``count`` slots, and how many slots it has."""
+
+    begins: Times
+    lengths: Times
+    count: int
+
+    def column(self, records: Records) -> Times:
+        """The records' times by slot; of several for one slot the last record counts."""
+        column = np.full(self.count, MISSING)
+        places, known = self.places(records)
+        column[places] = records["t_ns"][known]  # numpy assigns in order: the last stays
+        return column
+
+    def marks(self, records: Records) -> NDArray[np.bool_]:
+        """Which slots have one of the records."""
+        marked = np.zeros(self.count, np.bool_)
+        marked[self.places(records)[0]] = True
+        return marked
+
+    def places(self, records: Records) -> tuple[Times, NDArray[np.bool_] | slice]:
+        """The places of records in a column, and which of them have one: those of slots that were tried."""
+        streams, slots = records["stream"], records["slot"].astype(np.int64)
+        beyond = slots - self.lengths[streams]
+        places = self.begins[streams] + slots
+        if not len(records) or beyond.max() < 0:
+            return places, slice(None)
+        _check(int(slots[beyond.argmax()]), int(beyond.max()))
+        return places[beyond < 0], beyond < 0

@@ -1,0 +1,110 @@
+"""Why probes of ingress failed, one reason for each failed slot, from what the raw log says of how far it came.
+
+    sent -> connected -> greeted -> logged in          (syn: only sent; banner: the greeting is its answer)
+
+Silence is told by the last step that was reached, and late from never by what came after the threshold. A refusal has
+its own reason. A slot that was never sent, whose answers contradict each other, or whose time was not over when the
+log ended did not fail.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from vrbench.core.log.rawlog import Kind, Refusal, decode_header, decode_records
+from vrbench.core.model import Stream
+
+
+class Failure(StrEnum):
+    """The reasons, from the network's to the guest's."""
+
+    SILENCE = "silence"
+    UNREACHABLE = "unreachable"
+    RESET = "reset"
+    CONNECTED_LATE = "connected late"
+    CLOSED = "closed before a banner"
+    NOT_SSH = "not SSH"
+    BANNER_MISSING = "banner missing"
+    BANNER_LATE = "banner late"
+    LOGIN_MISSING = "login missing"
+    LOGIN_LATE = "login late"
+    BROKEN_OFF = "login broken off"
+    LOGIN_REFUSED = "login refused"
+    HOST_KEY_CHANGED = "host key changed"
+
+
+REASONS = {
+    Refusal.RST: Failure.RESET,
+    Refusal.CLOSED: Failure.CLOSED,
+    Refusal.NOT_SSH: Failure.NOT_SSH,
+    Refusal.LOGIN: Failure.LOGIN_REFUSED,
+    Refusal.HOST_KEY: Failure.HOST_KEY_CHANGED,
+    Refusal.BROKEN_OFF: Failure.BROKEN_OFF,
+}
+STEPS = (Kind.CONNECTED, Kind.GREETED, Kind.REPLY, Kind.REFUSED, Kind.AMBIGUOUS, Kind.TURNED_AWAY)
+ICMP = 0x0300  # from here on a refusal's detail is an ICMP type and code
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What a log says of one slot; times in ns, and the refusal with its detail."""
+
+    sent_ns: int
+    steps: dict[Kind, int] = field(default_factory=dict)
+    refused: int = 0
+
+
+def count_failures(log: bytes, threshold_s: float, since_ns: int = 0) -> dict[Stream, Counter[Failure]]:
+    """How often each stream of ``log`` on the layers syn, banner and auth failed for which reason.
+
+    Of the slots sent at ``since_ns`` (on the log's clock) or later. Raises RawLogError when the header can't be read.
+    """
+    header, offset = decode_header(log)
+    layers = {i: h.stream.flow for i, h in enumerate(header.streams) if h.stream.probe == "ssh-ingress"}
+    attempts: dict[int, dict[int, _Attempt]] = defaultdict(dict)
+    end_ns = 0
+    for r in decode_records(log, offset, len(header.streams)):
+        end_ns = r.t_ns if r.kind is not Kind.WALL else end_ns
+        attempt = attempts[r.stream].get(r.slot)
+        if r.kind is Kind.SENT and r.stream in layers:
+            attempts[r.stream][r.slot] = _Attempt(r.t_ns)
+        elif attempt and r.kind in STEPS:
+            attempt.steps.setdefault(r.kind, r.t_ns)
+            attempt.refused = r.detail if r.kind is Kind.REFUSED else attempt.refused
+    threshold_ns = round(threshold_s * 1e9)
+    return {
+        header.streams[i].stream: Counter(
+            why
+            for a in attempts[i].values()
+            if a.sent_ns >= since_ns and (why := failure(layer, a, threshold_ns, end_ns))
+        )
+        for i, layer in layers.items()
+    }
+
+
+def failure(layer: str, attempt: _Attempt, threshold_ns: int, end_ns: int) -> Failure | None:
+    """The reason of one slot; None for one that did not fail or that nobody can judge."""
+    due_ns = attempt.sent_ns + threshold_ns
+    steps = attempt.steps
+    in_time = {kind for kind, t_ns in steps.items() if t_ns <= due_ns}
+    if Kind.REPLY in in_time or Kind.AMBIGUOUS in steps or Kind.TURNED_AWAY in steps:
+        return None
+    if Kind.REFUSED in in_time:
+        return Failure.UNREACHABLE if attempt.refused >= ICMP else REASONS.get(Refusal(attempt.refused))
+    if due_ns > end_ns:
+        return None
+    if layer == "syn" or not steps:
+        return Failure.CONNECTED_LATE if Kind.REPLY in steps else Failure.SILENCE
+    if Kind.CONNECTED not in in_time:
+        return Failure.CONNECTED_LATE if Kind.CONNECTED in steps else Failure.SILENCE
+    return _after_connecting(layer, steps, in_time)
+
+
+def _after_connecting(layer: str, steps: dict[Kind, int], in_time: set[Kind]) -> Failure:
+    """The reason of a slot whose connection stood in time."""
+    greeted = Kind.REPLY if layer == "banner" else Kind.GREETED
+    if greeted not in in_time:
+        return Failure.BANNER_LATE if greeted in steps else Failure.BANNER_MISSING
+    return Failure.LOGIN_LATE if steps.keys() & {Kind.REPLY, Kind.REFUSED} else Failure.LOGIN_MISSING

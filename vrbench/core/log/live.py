@@ -1,0 +1,125 @@
+"""The live view of a raw log that is still being written: which stream is up or down now, and for how long.
+
+Only for watching and for deciding when everything has recovered; the figures come from ``analysis`` afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from vrbench.core.log.rawlog import RECORD, Header, Kind, Record, decode_header, decode_records
+from vrbench.core.model import Stream
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """One stream now. Times are ns on the log's own clock; ``up`` is None before the first judged probe.
+
+    ``since_ns`` is the send time of the first probe of the present state, ``judged_ns`` that of the newest judged one,
+    ``probes`` how many the present state has lasted, ``down_ns`` the closed windows so far.
+    """
+
+    node: str
+    stream: Stream
+    up: bool | None
+    since_ns: int
+    judged_ns: int
+    probes: int
+    windows: int
+    down_ns: int
+
+
+@dataclass(slots=True)
+class _Track:
+    """One stream while it is being followed."""
+
+    pending: dict[int, int] = field(default_factory=dict)  # slot -> sent_ns, not judged yet, in order of slots
+    answers: dict[int, bool] = field(default_factory=dict)  # slot -> up, for slots behind one that is still open
+    up: bool | None = None
+    since_ns: int = 0
+    judged_ns: int = 0
+    probes: int = 0
+    windows: int = 0
+    down_ns: int = 0
+
+    def judge(self, sent_ns: int, up: bool) -> None:
+        if up is not self.up:
+            if self.up is False:
+                self.down_ns += sent_ns - self.since_ns
+            self.windows += not up
+            self.up, self.since_ns, self.probes = up, sent_ns, 0
+        self.probes += 1
+        self.judged_ns = max(self.judged_ns, sent_ns)
+
+
+class LiveLog:
+    """Feed it the log's bytes as they come; ask for the states."""
+
+    def __init__(self, threshold_ns: int) -> None:
+        self._threshold_ns = threshold_ns
+        self._rest = b""
+        self._header: Header | None = None
+        self._tracks: list[_Track] = []
+        self._newest_ns = 0
+        self.ended = False
+
+    def feed(self, chunk: bytes) -> None:
+        """More bytes, in order. Raises RawLogError when the header can't be read."""
+        self._rest += chunk
+        if self._header is None:
+            if b"\n" not in self._rest:
+                return
+            self._header, offset = decode_header(self._rest)
+            self._rest = self._rest[offset:]
+            self._tracks = [_Track() for _ in self._header.streams]
+        whole = len(self._rest) // RECORD.size * RECORD.size
+        self._take(decode_records(self._rest[:whole], 0, len(self._tracks)))
+        self._rest = self._rest[whole:]
+
+    def forget_windows(self) -> None:
+        """Count windows and down time from now on (called when the operation is requested)."""
+        for track in self._tracks:
+            track.windows = track.down_ns = 0
+
+    def states(self) -> tuple[StreamState, ...]:
+        """All streams, judged as far as the newest record allows."""
+        if self._header is None:
+            return ()
+        for track in self._tracks:
+            self._settle(track)
+        return tuple(
+            StreamState(self._header.node, h.stream, t.up, t.since_ns, t.judged_ns, t.probes, t.windows, t.down_ns)
+            for h, t in zip(self._header.streams, self._tracks, strict=True)
+        )
+
+    def _take(self, records: Iterable[Record]) -> None:
+        for r in records:
+            if r.kind is Kind.WALL:
+                continue
+            self._newest_ns = max(self._newest_ns, r.t_ns)
+            if r.kind is Kind.END:
+                self.ended = True
+            elif r.kind is Kind.SENT:
+                self._tracks[r.stream].pending[r.slot] = r.t_ns
+            elif r.kind in (Kind.REPLY, Kind.REFUSED):
+                self._answer(self._tracks[r.stream], r)
+            elif r.kind in (Kind.AMBIGUOUS, Kind.TURNED_AWAY):  # neither up nor down: as if it had never been sent
+                self._tracks[r.stream].pending.pop(r.slot, None)
+                self._tracks[r.stream].answers.pop(r.slot, None)
+
+    def _answer(self, track: _Track, record: Record) -> None:
+        sent_ns = track.pending.get(record.slot)
+        if sent_ns is not None:
+            in_time = record.t_ns - sent_ns <= self._threshold_ns
+            track.answers.setdefault(record.slot, in_time and record.kind is Kind.REPLY)
+
+    def _settle(self, track: _Track) -> None:
+        """Judge slots in their order: one without an answer holds up those behind it until its time is over."""
+        while track.pending:
+            slot, sent_ns = next(iter(track.pending.items()))
+            expired = self.ended or sent_ns + self._threshold_ns < self._newest_ns
+            if slot not in track.answers and not expired:
+                return
+            del track.pending[slot]
+            track.judge(sent_ns, track.answers.pop(slot, False))

@@ -1,0 +1,1 @@
+"""From a profile to everything that will happen, resolved."""
