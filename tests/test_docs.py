@@ -9,8 +9,7 @@ import pytest
 from vrbench.cli.blame import FAMILIES
 from vrbench.cli.exits import Exit
 from vrbench.cli.main import COMMANDS, cli
-from vrbench.core.facts import WORDING, CaveatKind
-from vrbench.core.judge.verdict import INVALIDATING, UNSETTLING
+from vrbench.core.caveats import CaveatKind
 from vrbench.core.plan.profile import TABLES as PROFILE_TABLES
 from vrbench.core.plan.profile import reference
 from vrbench.report.rows import COLUMNS
@@ -26,11 +25,9 @@ def keys_section() -> str:
 
 
 def caveats_section() -> str:
-    """Every caveat, and what it does to the verdict."""
-    lines = ["| caveat | what it says | verdict |", "|---|---|---|"]
-    for kind in CaveatKind:
-        effect = "invalid" if kind in INVALIDATING else "unknown" if kind in UNSETTLING else ""
-        lines.append(f"| `{kind}` | {WORDING[kind]} | {effect} |")
+    """Return every caveat: what happened, what it means, what to do, and what it does to the verdict."""
+    lines = ["| caveat | what happened | what it means | what to do | verdict |", "|---|---|---|---|---|"]
+    lines += [f"| `{k}` | {k.happened} | {k.meaning} | {k.remedy} | {k.effect} |" for k in CaveatKind]
     return "\n".join(lines)
 
 
@@ -83,11 +80,6 @@ def test_exit_codes_are_documented() -> None:
     text = README.read_text()
     for code in Exit:
         assert f"\n| {int(code)} |" in text
-
-
-def test_every_caveat_has_a_wording() -> None:
-    """No doubt without words."""
-    assert set(WORDING) == set(CaveatKind)
 
 
 def test_every_table_of_the_profile_is_documented_in_its_class() -> None:

@@ -28,7 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from vrbench import __version__
-from vrbench.core.facts import Caveat, CaveatKind, Context, NodeClock, TrialFacts
+from vrbench.core.caveats import Caveat, CaveatKind
+from vrbench.core.facts import Context, NodeClock, TrialFacts
 from vrbench.core.figures.results import Run, TrialResult
 from vrbench.core.figures.windows import ESTIMATOR
 from vrbench.core.log.failures import Failure, count_failures
@@ -354,7 +355,7 @@ def _facts(stored: dict[str, Any]) -> TrialFacts:
         fields[several] = tuple(stored.get(several, ()))
     fields["gateways"] = {node: tuple(macs) for node, macs in stored.get("gateways", {}).items()}
     fields["expected"] = tuple((node, _stream(stream)) for node, stream in stored.get("expected", ()))
-    fields["doubts"] = tuple(Caveat(CaveatKind(c["kind"]), c["detail"]) for c in stored.get("doubts", ()))
+    fields["doubts"] = tuple(Caveat(CaveatKind.of(c["kind"]), c["detail"]) for c in stored.get("doubts", ()))
     return TrialFacts(**fields)
 
 

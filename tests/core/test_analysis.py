@@ -7,7 +7,8 @@ import pytest
 
 from tests.core.logs import MS, START, end, header, line, stream
 from vrbench.core.analysis import analyze_trial
-from vrbench.core.facts import Caveat, CaveatKind, NodeClock, TrialFacts
+from vrbench.core.caveats import Caveat, CaveatKind
+from vrbench.core.facts import NodeClock, TrialFacts
 from vrbench.core.figures.results import TrialResult
 from vrbench.core.judge.verdict import reasons
 from vrbench.core.model import Direction, Verdict

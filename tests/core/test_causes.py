@@ -24,7 +24,7 @@ from tests.core.causes import (
     told,
 )
 from vrbench.core.causes.attribution import in_words, seconds_by_cause
-from vrbench.core.facts import CaveatKind
+from vrbench.core.caveats import CaveatKind
 from vrbench.core.model import Cause, CausePhase, Direction
 
 AT_FIRST = (-0.9, OLD, REACHABLE)

@@ -4,7 +4,8 @@ import pytest
 
 from tests.core.logs import MS, START, end, header, line, stream
 from vrbench.core.analysis import analyze_trial
-from vrbench.core.facts import CaveatKind, TrialFacts
+from vrbench.core.caveats import CaveatKind
+from vrbench.core.facts import TrialFacts
 from vrbench.core.figures.results import TrialResult
 from vrbench.core.figures.sessions import SessionState, answered, sessions
 from vrbench.core.model import Direction, Stream, Verdict

@@ -10,7 +10,7 @@ import pytest
 
 from tests.probes.box import Box, routed_box
 from tests.probes.trials import Trial, reachable, trial
-from vrbench.core.facts import CaveatKind
+from vrbench.core.caveats import CaveatKind
 from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.figures.windows import Downtime
 from vrbench.core.model import Direction

@@ -13,7 +13,7 @@ import pytest
 from tests.probes.box import Box, routed_box
 from tests.probes.rig import HARNESS, ROUTER
 from tests.probes.servers import start_sshd
-from vrbench.core.facts import Caveat, CaveatKind
+from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.model import Environment, Guest
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import load_profile

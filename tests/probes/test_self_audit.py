@@ -16,7 +16,7 @@ from tests.probes.box import Box, routed_box
 from tests.probes.rig import ROUTER, read_log, stream, wait_for
 from tests.probes.servers import stop_server
 from tests.probes.trials import Cut, Trial, check_truth, measured, reachable, stopped, tally, trial
-from vrbench.core.facts import CaveatKind
+from vrbench.core.caveats import CaveatKind
 from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.log.rawlog import Kind
 from vrbench.core.model import Outcome, Verdict

@@ -11,7 +11,7 @@ import pytest
 from tests.probes.box import Box, routed_box
 from tests.probes.trials import check_truth, measured, reachable, trial
 from tests.probes.wallclock import WallClock
-from vrbench.core.facts import CaveatKind
+from vrbench.core.caveats import CaveatKind
 from vrbench.core.log.rawlog import RECORD, Kind, decode_header
 from vrbench.probes.observation import Sensors
 

@@ -11,7 +11,7 @@ import pytest
 from tests.probes.box import Box, routed_box
 from tests.probes.rig import HARNESS, ROUTER
 from tests.probes.trials import PROFILE, Trial, check_truth, reachable, stopped, tally, trial
-from vrbench.core.facts import Caveat, CaveatKind
+from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.figures.results import TrialResult
 from vrbench.core.model import Direction, Outcome, Verdict
 from vrbench.probes.observation import Sensors

@@ -17,7 +17,7 @@ from tests.probes.box import Box, routed_box
 from tests.probes.rig import ROUTER, wait_for
 from tests.probes.trials import PROFILE, Trial, measured, reachable, tally, trial
 from vrbench.core.analysis import analyze_trial
-from vrbench.core.facts import Caveat, CaveatKind
+from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.log.failures import count_failures
 from vrbench.core.log.rawlog import Kind, Refusal, decode_header, decode_records

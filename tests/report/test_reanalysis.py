@@ -16,7 +16,8 @@ from click.testing import CliRunner
 
 from tests.report.runs import CONTEXT, METHOD, OUT, RELAPSE, REQUESTED, fixed_run, guest, harness
 from vrbench.cli.main import cli
-from vrbench.core.facts import CaveatKind, NodeClock, TrialFacts
+from vrbench.core.caveats import CaveatKind
+from vrbench.core.facts import NodeClock, TrialFacts
 from vrbench.core.figures.windows import ESTIMATOR
 from vrbench.core.model import Verdict
 from vrbench.report import frames

@@ -24,7 +24,8 @@ from vrbench.cloud.operations import RunningOperation, rivals, routers
 from vrbench.cloud.preflight import Resolved, preflight
 from vrbench.cloud.removal import TeardownReport
 from vrbench.cloud.teardown import teardown
-from vrbench.core.facts import Caveat, Context, TrialFacts
+from vrbench.core.caveats import Caveat
+from vrbench.core.facts import Context, TrialFacts
 from vrbench.core.figures.results import Run
 from vrbench.core.model import Environment
 from vrbench.core.plan.plan import EnvironmentPlan, Plan, expected_streams, guests_behind, short_name, user_data

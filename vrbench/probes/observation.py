@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vrbench.core.facts import Caveat, NodeClock
+from vrbench.core.caveats import Caveat
+from vrbench.core.facts import NodeClock
 from vrbench.core.log.live import LiveLog, StreamState
 from vrbench.core.log.rawlog import RawLogError
 from vrbench.core.model import Direction, Environment, Guest, Stream

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from vrbench.core.facts import Caveat, CaveatKind
+from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.remote import Remote
 
 ENOUGH_STARTUPS = 100  # connections that sshd must take before it refuses any: below, banner probes may be refused

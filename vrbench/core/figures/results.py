@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vrbench.core.facts import Caveat, CaveatKind, Context, TrialFacts
+from vrbench.core.caveats import Caveat, CaveatKind
+from vrbench.core.facts import Context, TrialFacts
 from vrbench.core.figures.windows import Downtime, any_down_s
 from vrbench.core.machine_verdict import MachineVerdict
 from vrbench.core.model import Direction, OutageWindow, Sample, Stream, Verdict

@@ -10,7 +10,8 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
-from vrbench.core.facts import Caveat, CaveatKind, TrialFacts
+from vrbench.core.caveats import Caveat, CaveatKind, Effect
+from vrbench.core.facts import TrialFacts
 from vrbench.core.figures.results import MEASURED, StreamResult
 from vrbench.core.figures.windows import BLIND_GAPS
 from vrbench.core.judge.coverage import slept_through, unseen
@@ -30,24 +31,6 @@ SERVICE_TOLERATED = 0.10  # share of a stream's downtime that may be its service
 STALL_S = 1.0  # a prober that sends nothing for so long was stopped, or its machine was
 SKIPPED_DECISIVE = 0.10  # above it nobody can say what happened
 
-INVALIDATING = frozenset(
-    {CaveatKind.JOB_FAILED, CaveatKind.CONTROL_DOWN, CaveatKind.GUEST_REBOOTED, CaveatKind.INTERRUPTED}
-)
-UNSETTLING = frozenset(
-    {
-        CaveatKind.NO_SAMPLES,
-        CaveatKind.DOWN_AT_REQUEST,
-        CaveatKind.NO_RECOVERY_SEEN,
-        CaveatKind.AGENT_LOST,
-        CaveatKind.PROBER_FAILED,
-        CaveatKind.PROBER_STALLED,
-        CaveatKind.UNSEEN,
-        CaveatKind.LOG_CUT,
-        CaveatKind.JOB_UNFINISHED,
-        CaveatKind.TWO_ROUTERS,
-    }
-)
-
 
 def judge(
     facts: TrialFacts, nodes: Sequence[NodeLog], streams: Sequence[StreamResult], method: Method
@@ -62,19 +45,18 @@ def judge(
     gappy = [f"{name} {share:.2%}" for name, share in shares.items() if share > SKIPPED_TOLERATED]
     if gappy:
         found.append(Caveat(CaveatKind.SLOTS_SKIPPED, _names(gappy)))
-    kinds = {c.kind for c in found}
+    effects = {c.kind.effect for c in found}
     verdict = Verdict.VALID
-    if kinds & UNSETTLING or max(shares.values(), default=0.0) > SKIPPED_DECISIVE or _shut_out(nodes, streams):
+    if Effect.UNKNOWN in effects or max(shares.values(), default=0.0) > SKIPPED_DECISIVE or _shut_out(nodes, streams):
         verdict = Verdict.UNKNOWN
-    if kinds & INVALIDATING:
+    if Effect.INVALID in effects:
         verdict = Verdict.INVALID
-    rank = {k: 0 if k in INVALIDATING else 1 if k in UNSETTLING else 2 for k in CaveatKind}
-    return verdict, tuple(sorted(found, key=lambda c: rank[c.kind]))
+    return verdict, tuple(sorted(found, key=lambda c: c.kind.rank))
 
 
 def reasons(caveats: Sequence[Caveat]) -> tuple[Caveat, ...]:
     """Those of a trial that is not VALID which make it so; all of them where none does by its kind alone."""
-    return tuple(c for c in caveats if c.kind in INVALIDATING | UNSETTLING) or tuple(caveats)
+    return tuple(c for c in caveats if c.kind.effect) or tuple(caveats)
 
 
 def _of_the_run(facts: TrialFacts, method: Method) -> Iterator[Caveat]:

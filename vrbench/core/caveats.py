@@ -1,0 +1,282 @@
+"""Every caveat that a figure can carry, as one table: what happened, what it means for the figure, what to do.
+
+A new caveat is one row here, and one place in ``judge.verdict`` (or before the trials) that finds it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+
+class Effect(StrEnum):
+    """What a caveat does to the verdict of its trial; the worst first."""
+
+    INVALID = "invalid"
+    UNKNOWN = "unknown"
+    NONE = ""
+
+
+class CaveatKind(StrEnum):
+    """One row each: key (it stands in exports and never changes), effect, what happened, what it means, what to do."""
+
+    effect: Effect
+    happened: str
+    meaning: str
+    remedy: str
+
+    def __new__(cls, key: str, effect: Effect, happened: str, meaning: str, remedy: str) -> Self:
+        """Build a member whose value is its key."""
+        kind = str.__new__(cls, key)
+        kind._value_ = key
+        kind.effect, kind.happened, kind.meaning, kind.remedy = effect, happened, meaning, remedy
+        return kind
+
+    JOB_FAILED = (
+        "job-failed",
+        Effect.INVALID,
+        "the cloud reported that the operation failed",
+        "the figures are not those of a finished operation",
+        "read the cause in the management server's log, then measure again",
+    )
+    CONTROL_DOWN = (
+        "control-down",
+        Effect.INVALID,
+        "a path that does not cross the router was down at the same time",
+        "the outage may not be the router's",
+        "check the switches, the hosts and this machine's own connection, then measure again",
+    )
+    GUEST_REBOOTED = (
+        "guest-rebooted",
+        Effect.INVALID,
+        "a guest rebooted during the trial",
+        "its outage may be that of the reboot and not of the router",
+        "find out why it rebooted, then measure again",
+    )
+    INTERRUPTED = (
+        "interrupted",
+        Effect.INVALID,
+        "the trial was interrupted",
+        "its figures end where it was interrupted",
+        "measure again",
+    )
+    NO_SAMPLES = (
+        "no-samples",
+        Effect.UNKNOWN,
+        "a stream has no samples, or was never up before the operation",
+        "nothing can be said about it",
+        "make sure that its target answers before the operation, then measure again",
+    )
+    DOWN_AT_REQUEST = (
+        "down-at-request",
+        Effect.UNKNOWN,
+        "a stream was already down when the operation was requested",
+        "its whole window counts, with the time before the request",
+        "find out why it was down, then measure again",
+    )
+    NO_RECOVERY_SEEN = (
+        "no-recovery-seen",
+        Effect.UNKNOWN,
+        "a stream had not recovered when observation ended",
+        "its figure is a lower bound",
+        "see whether it works now; if it only takes longer, raise trials.observe_at_most",
+    )
+    AGENT_LOST = (
+        "agent-lost",
+        Effect.UNKNOWN,
+        "a guest's prober did not deliver its whole log",
+        "what is missing counts as not seen",
+        "check that the guest runs and answers on SSH, then measure again",
+    )
+    PROBER_FAILED = (
+        "prober-failed",
+        Effect.UNKNOWN,
+        "one of this machine's own probers ended early",
+        "what happened after that was not seen",
+        "run vrbench doctor, then measure again",
+    )
+    PROBER_STALLED = (
+        "prober-stalled",
+        Effect.UNKNOWN,
+        "a prober sent nothing for a second or more of an outage",
+        "its machine may be at fault, and not the router",
+        "find out whether that machine was paused, moved or overloaded, then measure again",
+    )
+    UNSEEN = (
+        "unseen",
+        Effect.UNKNOWN,
+        "the probes were not running during an outage, or while there may have been one",
+        "this trial is left out of averages",
+        "keep this machine and the guests from being paused or overloaded, then measure again",
+    )
+    LOG_CUT = (
+        "log-cut",
+        Effect.UNKNOWN,
+        "a raw log is damaged, or lost its end after it was recorded",
+        "what is missing counts as not seen",
+        "analyze a copy of the run that is whole, or measure again",
+    )
+    JOB_UNFINISHED = (
+        "job-unfinished",
+        Effect.UNKNOWN,
+        "the operation's job had not ended in its time",
+        "what it did after that is in no figure",
+        "find out what holds it up, or raise operation.job_timeout",
+    )
+    TWO_ROUTERS = (
+        "two-routers",
+        Effect.UNKNOWN,
+        "two routers answer for one address since the operation",
+        "which of them is reached is chance, and so is the figure",
+        "stop the router that must not serve, then measure again",
+    )
+    BASELINE_SHORT = (
+        "baseline-short",
+        Effect.NONE,
+        "the baseline was shorter than the 15 s that RFC 6201 asks for",
+        "losses that are not the operation's are more easily overlooked",
+        "set trials.baseline to 15s or more",
+    )
+    BASELINE_LOSSY = (
+        "baseline-lossy",
+        Effect.NONE,
+        "probes were lost before the operation",
+        "some of the outage may not be the operation's",
+        "look for the loss on the way to the target, then measure again",
+    )
+    SLOTS_SKIPPED = (
+        "slots-skipped",
+        Effect.NONE,
+        "some probes were never sent, or their answers can't be judged",
+        "they count as neither up nor down and widen the bounds; more than 10 % make the trial unknown",
+        "take load off the machine that sends them, or raise probes.interval",
+    )
+    CONTROL_LOSSY = (
+        "control-lossy",
+        Effect.NONE,
+        "a path that does not cross the router lost probes at another time",
+        "the network beside the router loses packets too",
+        "if it happens in several trials, check the switches and the hosts",
+    )
+    NO_CONTROL = (
+        "no-control",
+        Effect.NONE,
+        "this machine's own path to the cloud was not probed",
+        "a fault on it looks like an outage of the router",
+        "set probes.control_target to an address near the public side that is not behind the router",
+    )
+    CLOCK_STEPPED = (
+        "clock-stepped",
+        Effect.NONE,
+        "a wall clock was set during the trial",
+        "durations are right, times of day may be off",
+        "let the clocks settle (NTP) before a run",
+    )
+    CLOCKS_UNALIGNED = (
+        "clocks-unaligned",
+        Effect.NONE,
+        "a guest's clock could not be aligned with this machine's to better than 50 ms",
+        "durations are right, the moments of its windows may be off",
+        "if the moments matter, measure over a connection to the guests with less delay",
+    )
+    RELAPSED = (
+        "relapsed",
+        Effect.NONE,
+        "a stream went down again after it had recovered",
+        "all its windows are counted",
+        "see when each began with vrbench export RUN --table windows",
+    )
+    FLOWS_DIFFER = (
+        "flows-differ",
+        Effect.NONE,
+        "old and new flows recovered at different times",
+        "the mean over both describes neither",
+        "read the rows of old and new flows apart",
+    )
+    PATH_ASYMMETRIC = (
+        "path-asymmetric",
+        Effect.NONE,
+        "one direction worked again before the other",
+        "a figure for both together describes neither",
+        "read egress and ingress apart",
+    )
+    WITHOUT_PYTHON = (
+        "without-python",
+        Effect.NONE,
+        "guests without Python were probed with their own ping",
+        "send times are known less exactly and bounds are wider",
+        "for narrower bounds use a template with Python 3.6 or later",
+    )
+    SSHD_LIMITS = (
+        "sshd-limits",
+        Effect.NONE,
+        "a guest's sshd limits the connections it accepts",
+        "it may turn probes away although the network is up",
+        "raise MaxStartups and switch PerSourcePenalties off in the template",
+    )
+    TURNED_AWAY = (
+        "turned-away",
+        Effect.NONE,
+        "sshd turned probes away because of its own limits",
+        "they count as neither up nor down; two in a row in an outage make the trial unknown",
+        "raise MaxStartups and switch PerSourcePenalties off in the template",
+    )
+    BOOT_DOUBTFUL = (
+        "boot-doubtful",
+        Effect.NONE,
+        "a guest may not have finished booting",
+        "what it still changes may look like an outage",
+        "see what cloud-init status says in the guest, mend the template, then measure again",
+    )
+    SERVICE_DOWN = (
+        "service-down",
+        Effect.NONE,
+        "a guest's sshd was slow or refused connections while its network was up",
+        "the figure of banners holds that time too",
+        "for the network alone read the row of TCP (SYN)",
+    )
+    FLAPPING = (
+        "flapping",
+        Effect.NONE,
+        "a stream went down and up faster than it is probed",
+        "its single windows are chance, its total lies between the bounds named",
+        "for narrower bounds lower probes.interval",
+    )
+    LAB = (
+        "lab",
+        Effect.NONE,
+        "measured on the embedded lab",
+        "the figures show mechanisms and not the speed of CloudStack",
+        "measure your own cloud with a profile of your own",
+    )
+
+    @classmethod
+    def of(cls, key: str) -> CaveatKind:
+        """Return the kind with this key. Raises KeyError when there is none."""
+        return {kind.value: kind for kind in cls}[key]
+
+    @property
+    def rank(self) -> int:
+        """Return the place of its effect: 0 is the worst."""
+        return list(Effect).index(self.effect)
+
+    @property
+    def advice(self) -> str:
+        """What it means and what to do, as two sentences."""
+        return f"{_sentence(self.meaning)} {_sentence(self.remedy)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Caveat:
+    """One doubt and whom it concerns."""
+
+    kind: CaveatKind
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind.happened}{f' ({self.detail})' if self.detail else ''}. {self.kind.advice}"
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
