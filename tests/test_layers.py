@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "remote": {"core", "remote"},
     "cloud": {"core", "cloud", "remote", "parallel"},
     "probes": {"core", "probes", "remote", "parallel"},
-    "lab": {"core", "lab"},
+    "lab": {"lab"},
     "store": {"core", "store", ""},
     "report": {"core", "report"},
     "run": {"core", "run"},

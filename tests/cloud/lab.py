@@ -14,9 +14,9 @@ from vrbench.cloud.journal import Head, Journal
 from vrbench.cloud.preflight import Resolved, preflight
 from vrbench.cloud.removal import Patience
 from vrbench.core.plan.plan import EnvironmentPlan
-from vrbench.lab.api.server import ApiServer
-from vrbench.lab.api.settings import ZoneSettings
-from vrbench.lab.ground import NoGround
+from vrbench.lab.api.server.server import ApiServer
+from vrbench.lab.api.state.settings import ZoneSettings
+from vrbench.lab.ground.no_ground import NoGround
 from vrbench.lab.timing import Timing
 
 FAST = ZoneSettings(timing=Timing().scaled(0.005), api_step_s=0.005, expunge_delay_s=0.3)

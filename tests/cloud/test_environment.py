@@ -21,7 +21,7 @@ from vrbench.cloud.journal import Journal
 from vrbench.cloud.teardown import teardown
 from vrbench.core.model import Environment
 from vrbench.core.plan.plan import EnvironmentPlan
-from vrbench.lab.api.settings import ZoneSettings
+from vrbench.lab.api.state.settings import ZoneSettings
 from vrbench.lab.timing import Timing
 from vrbench.parallel import parallel
 

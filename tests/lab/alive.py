@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from tests.lab.replay.serving import QUICK, Client, Lab, RememberingGround
-from vrbench.lab.api.server import ApiServer
-from vrbench.lab.api.settings import ZoneSettings
-from vrbench.lab.namespaces import inside
-from vrbench.lab.zone import EGRESS_TARGET, Zone
+from vrbench.lab.api.server.server import ApiServer
+from vrbench.lab.api.state.settings import ZoneSettings
+from vrbench.lab.packets.namespace_ground import EGRESS_TARGET, NamespaceGround
+from vrbench.lab.system.namespaces import inside
 
 ECHO_PORT = 9000
 PATIENCE_S = 0.2
@@ -22,7 +22,7 @@ Body = dict[str, Any]
 
 
 @contextmanager
-def served_on(zone: Zone, **settings: Any) -> Iterator[Lab]:
+def served_on(zone: NamespaceGround, **settings: Any) -> Iterator[Lab]:
     """The API over this ground until the block ends; boot and programming times at a hundredth."""
     server = ApiServer(zone, replace(ZoneSettings(timing=QUICK, api_step_s=0.01), **settings))
     listener = socket.create_server(("127.0.0.1", 0))

@@ -14,10 +14,10 @@ from typing import NoReturn, TypeVar
 
 import pytest
 
-from vrbench.lab import syscalls
-from vrbench.lab.ground import FirewallRule, PortForward, RouterSpec, RuleSet, VmSpec
-from vrbench.lab.namespaces import inside, prepare_box, run
-from vrbench.lab.zone import Zone
+from vrbench.lab.ground.specs import FirewallRule, PortForward, RouterSpec, RuleSet, VmSpec
+from vrbench.lab.packets.namespace_ground import NamespaceGround
+from vrbench.lab.system import syscalls
+from vrbench.lab.system.namespaces import inside, prepare_box, run
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ STATIC = "198.51.100.30"
 _SCENE_TIMEOUT_S = 60
 
 
-def in_box(scene: Callable[[Zone], T]) -> T:
+def in_box(scene: Callable[[NamespaceGround], T]) -> T:
     """What ``scene`` returns when it is played on a fresh zone; its failure is this test's failure."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -47,7 +47,7 @@ def in_box(scene: Callable[[Zone], T]) -> T:
     return result
 
 
-def _enclose(scene: Callable[[Zone], T], writer: int) -> NoReturn:
+def _enclose(scene: Callable[[NamespaceGround], T], writer: int) -> NoReturn:
     """New namespaces around a child, whose end this process shares."""
     flags = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWPID
     uid, gid = os.geteuid(), os.getegid()
@@ -70,11 +70,11 @@ def _enclose(scene: Callable[[Zone], T], writer: int) -> NoReturn:
     os._exit(0)
 
 
-def _play(scene: Callable[[Zone], T], rootless: bool) -> tuple[bool, object]:
+def _play(scene: Callable[[NamespaceGround], T], rootless: bool) -> tuple[bool, object]:
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     try:
         prepare_box()
-        zone = Zone(rootless)
+        zone = NamespaceGround(rootless)
         zone.build()
         return True, scene(zone)
     except BaseException:  # noqa: BLE001 (whatever it is, the test on the other side of the pipe must hear of it)
@@ -109,7 +109,7 @@ def open_rules() -> RuleSet:
     )
 
 
-def build(zone: Zone, *vms: VmSpec, rules: RuleSet | None = None) -> None:
+def build(zone: NamespaceGround, *vms: VmSpec, rules: RuleSet | None = None) -> None:
     """A network with a running, programmed router and VMs."""
     zone.add_network("net")
     zone.place_router(router())

@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from tests.lab.replay.serving import QUICK, Lab, Refused, eventually, served
-from vrbench.lab.api.settings import PUBLIC, ZoneSettings
-from vrbench.lab.ground import FirewallRule, PortForward
+from vrbench.lab.api.state.settings import PUBLIC, ZoneSettings
+from vrbench.lab.ground.specs import FirewallRule, PortForward
 
 SETTINGS = ZoneSettings(timing=QUICK)
 

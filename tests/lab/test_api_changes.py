@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.replay.serving import QUICK, Body, Client, Lab, Refused, served
-from vrbench.lab.api.settings import ZoneSettings
+from vrbench.lab.api.state.settings import ZoneSettings
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 
 from tests.lab.conformance.reference import COPY, RELEASES, condense, fields, params, reference, rows_of
 from tests.lab.replay.serving import QUICK, Body, Client, Lab, served
-from vrbench.lab.api.settings import ZoneSettings
+from vrbench.lab.api.state.settings import ZoneSettings
 
 SHARED = Path(__file__).parents[3] / "shared" / "api"
 JOB_RESULT = "queryAsyncJobResult"

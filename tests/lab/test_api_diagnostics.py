@@ -8,8 +8,8 @@ import pytest
 
 from tests.lab.box import build, in_box
 from tests.lab.replay.serving import QUICK, Lab, Refused, served
-from vrbench.lab.api.settings import ZoneSettings
-from vrbench.lab.zone import CONTROL_TARGET, Zone
+from vrbench.lab.api.state.settings import ZoneSettings
+from vrbench.lab.packets.namespace_ground import CONTROL_TARGET, NamespaceGround
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_who_may(lab: Lab) -> None:
 def test_router_really_pings() -> None:
     """The neighbour answers a real router; nobody answers at an address that nobody has."""
 
-    def scene(zone: Zone) -> list[tuple[int, str, str]]:
+    def scene(zone: NamespaceGround) -> list[tuple[int, str, str]]:
         build(zone)
         commands = (("ping", CONTROL_TARGET, "-c", "1"), ("ping", "198.51.100.99", "-c", "1", "-W", "1"), ("nosuch",))
         return [zone.diagnose("r-1-VM", command) for command in commands]

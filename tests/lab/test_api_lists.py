@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.replay.serving import QUICK, Lab, Refused, served
-from vrbench.lab.api.empty_lists import KINDS
-from vrbench.lab.api.settings import ZoneSettings
+from vrbench.lab.api.catalog.empty_lists import KINDS
+from vrbench.lab.api.state.settings import ZoneSettings
 
 OF_ADMINISTRATORS = {
     "Capacity", "DedicatedClusters", "DedicatedHosts", "DedicatedPods", "DedicatedZones", "InternalLoadBalancerVMs",

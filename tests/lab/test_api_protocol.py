@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.lab.replay.serving import Client, Lab, Refused, exchange, served
-from vrbench.lab.api.dispatch import handlers
-from vrbench.lab.api.fixtures import base_shapes
-from vrbench.lab.api.signature import sign
+from vrbench.lab.api.server.commands import handlers
+from vrbench.lab.api.server.signature import sign
+from vrbench.lab.api.state.fixtures import base_shapes
 
 CREDENTIALS = "unable to verify user credentials and/or request signature"
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.lab.replay.serving import QUICK, Lab, Refused, served
-from vrbench.lab.api.settings import ZoneSettings
+from vrbench.lab.api.state.settings import ZoneSettings
 
 SETTINGS = ZoneSettings(timing=QUICK, api_step_s=0.01)
 

@@ -190,7 +190,7 @@ def test_bug_is_an_answer(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise KeyError("nobody thought of this")
 
-    monkeypatch.setattr("vrbench.lab.api.catalog.select", broken)
+    monkeypatch.setattr("vrbench.lab.api.catalog.commands.select", broken)
     assert lab.user.refused("listZones") == (530, 9999)
     monkeypatch.undo()
     assert lab.user("listZones")["count"] == 1

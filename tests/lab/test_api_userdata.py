@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.replay.serving import QUICK, Client, Lab, Refused, served
-from vrbench.lab.api.settings import ZoneSettings
+from vrbench.lab.api.state.settings import ZoneSettings
 
 SCRIPT = b"#!/bin/sh\necho hello\n"
 CONTENT = base64.b64encode(SCRIPT).decode()

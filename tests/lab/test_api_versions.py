@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.lab.replay.serving import QUICK, Lab, Refused, eventually, served
-from vrbench.lab.api.settings import ZoneSettings
+from vrbench.lab.api.state.settings import ZoneSettings
 
 POST_ONLY = "enforce.post.requests.and.timestamps"
 TIER = {"gateway": "10.2.1.1", "netmask": "255.255.255.0"}

@@ -11,9 +11,9 @@ import pytest
 
 from tests.lab.box import FORWARDED, build, in_box, make_key, open_rules, ssh, vm
 from tests.lab.replay.serving import QUICK, Body, Client, Lab, Refused, served
-from vrbench.lab.api.settings import ZoneSettings
-from vrbench.lab.ground import LoadBalance
-from vrbench.lab.zone import Zone
+from vrbench.lab.api.state.settings import ZoneSettings
+from vrbench.lab.ground.specs import LoadBalance
+from vrbench.lab.packets.namespace_ground import NamespaceGround
 
 PORTS = {"publicport": 80, "privateport": 8080}
 
@@ -98,7 +98,7 @@ def test_what_is_refused(lab: Lab) -> None:
 def test_connections_go_by_turns() -> None:
     """Four logins through one public port reach both guests, each twice."""
 
-    def scene(zone: Zone) -> list[str]:
+    def scene(zone: NamespaceGround) -> list[str]:
         with tempfile.TemporaryDirectory() as place:
             key = make_key(Path(place))
             guests = (vm(1, key), vm(2, key))
@@ -111,7 +111,7 @@ def test_connections_go_by_turns() -> None:
 
 
 def test_connections_of_one_source_stay_together() -> None:
-    def scene(zone: Zone) -> list[str]:
+    def scene(zone: NamespaceGround) -> list[str]:
         with tempfile.TemporaryDirectory() as place:
             key = make_key(Path(place))
             guests = (vm(1, key), vm(2, key))

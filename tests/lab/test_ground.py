@@ -25,10 +25,11 @@ from tests.lab.box import (
     vm,
     wait_until,
 )
-from vrbench.lab.arp import gratuitous_arp
-from vrbench.lab.ground import FirewallRule, GroundError, PortForward, PublicLeg, RuleSet
-from vrbench.lab.namespaces import inside, ip_batch, run
-from vrbench.lab.zone import CONTROL_TARGET, EGRESS_TARGET, Zone
+from vrbench.lab.ground.port import GroundError
+from vrbench.lab.ground.specs import FirewallRule, PortForward, PublicLeg, RuleSet
+from vrbench.lab.packets.arp import gratuitous_arp
+from vrbench.lab.packets.namespace_ground import CONTROL_TARGET, EGRESS_TARGET, NamespaceGround
+from vrbench.lab.system.namespaces import inside, ip_batch, run
 
 pytestmark = pytest.mark.lab
 
@@ -51,7 +52,7 @@ def seen_from(node: str) -> str:
 def test_a_new_router_forwards_nothing_until_programmed() -> None:
     """Started, a router answers for its guest-side address only; programmed, it lets guests out."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1), rules=RuleSet())
         assert answers("vm-1-net", "10.1.1.1")
         assert not answers("vm-1-net", EGRESS_TARGET)
@@ -65,7 +66,7 @@ def test_a_new_router_forwards_nothing_until_programmed() -> None:
 def test_egress_stays_closed_until_a_rule_opens_it() -> None:
     """Source NAT alone lets nobody out; a rule for one destination opens that one; a default-allow network is open."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1), rules=RuleSet((SOURCE_NAT,), SOURCE_NAT))
         assert not answers("vm-1-net", EGRESS_TARGET)
         one = FirewallRule(None, "icmp", ("10.1.1.0/24",), (f"{EGRESS_TARGET}/32",), icmp_type=8, icmp_code=0)
@@ -83,7 +84,7 @@ def test_ssh_comes_in_where_a_rule_opens_it_and_nowhere_else(tmp_path: Path) -> 
     """Port forwarding and static NAT lead to the right VM; without its firewall rule the address is silent."""
     key = make_key(tmp_path)
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1, key), vm(2, key))
         assert ssh(tmp_path, FORWARDED, "hostname").stdout == "vm-1-net\n"
         assert ssh(tmp_path, STATIC, "hostname").stdout == "vm-2-net\n"
@@ -99,7 +100,7 @@ def test_ssh_comes_in_where_a_rule_opens_it_and_nowhere_else(tmp_path: Path) -> 
 def test_the_firewall_looks_at_source_and_port() -> None:
     """A rule for the harness's address lets only that address in, and only to its ports."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         only = (FirewallRule(FORWARDED, "tcp", ("198.51.100.1/32",), ports=(22, 22)),)
         forward = PortForward(FORWARDED, "tcp", (22, 23), "10.1.1.11", (22, 23))
         build(zone, vm(1), rules=RuleSet((SOURCE_NAT, FORWARDED), SOURCE_NAT, port_forwards=(forward,), firewall=only))
@@ -126,7 +127,7 @@ def connects(node: str, address: str, port: int) -> bool:
 def test_a_shifted_port_range_leads_to_the_matching_port() -> None:
     """Public ports 2020-2022 forwarded to 20-22: only 2022 reaches sshd, the others are refused by the guest."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         shifted = PortForward(FORWARDED, "tcp", (2020, 2022), "10.1.1.11", (20, 22))
         rule = FirewallRule(FORWARDED, "tcp", ports=(2020, 2022))
         build(zone, vm(1), rules=RuleSet((FORWARDED,), SOURCE_NAT, port_forwards=(shifted,), firewall=(rule,)))
@@ -140,7 +141,7 @@ def test_a_shifted_port_range_leads_to_the_matching_port() -> None:
 def test_who_answers_a_ping_to_a_public_address() -> None:
     """The router itself for a port-forwarded address (TTL 64), the VM for a static one (63), nobody when closed."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1), vm(2))
         assert "ttl=64" in call("upstream", "ping", "-c1", "-W1", FORWARDED).stdout
         assert "ttl=63" in call("upstream", "ping", "-c1", "-W1", STATIC).stdout
@@ -152,7 +153,7 @@ def test_who_answers_a_ping_to_a_public_address() -> None:
 def test_each_guest_leaves_by_its_own_address() -> None:
     """A VM with static NAT shows its own public address outside, the others the source-NAT address."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1), vm(2))
         assert seen_from("vm-1-net") == SOURCE_NAT
         assert seen_from("vm-2-net") == STATIC
@@ -163,7 +164,7 @@ def test_each_guest_leaves_by_its_own_address() -> None:
 def test_two_networks_of_the_same_addresses_never_meet() -> None:
     """10.1.1.11 exists twice; each guest pings its own neighbour, and its absent ones stay absent."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1))
         zone.add_network("other")
         for number in (1, 2):
@@ -177,7 +178,7 @@ def test_two_networks_of_the_same_addresses_never_meet() -> None:
 def test_a_second_router_of_the_same_addresses_takes_over() -> None:
     """Placed and started beside the first, with its public MAC; when the first stops, traffic goes by the second."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1))
         assert answers("vm-1-net", EGRESS_TARGET)
         zone.place_router(router("r-2-VM", mac="02:00:00:00:01:02"))
@@ -197,7 +198,7 @@ def test_a_second_router_of_the_same_addresses_takes_over() -> None:
 def test_a_stopped_router_starts_again_with_nothing_remembered() -> None:
     """After a power cycle it is closed, as new; programmed again it works as before."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1))
         zone.stop_router("r-1-VM")
         assert not answers("vm-1-net", EGRESS_TARGET)
@@ -214,7 +215,7 @@ def test_a_stopped_router_starts_again_with_nothing_remembered() -> None:
 def test_connection_tracking_dies_with_its_router_while_guests_live_on() -> None:
     """No guest's copy of the mount table keeps a removed router's namespace: its far cable end vanishes with it."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1))
         ip_batch(["link add canary type veth peer name perch netns r-1-VM"])
         zone.remove_router("r-1-VM")
@@ -226,7 +227,7 @@ def test_connection_tracking_dies_with_its_router_while_guests_live_on() -> None
 def test_the_gratuitous_arp_updates_a_neighbour_at_once() -> None:
     """A router announces a new address as it is programmed; whoever knew an old MAC for it learns the new one."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, rules=RuleSet((SOURCE_NAT,), SOURCE_NAT))
         stale = f"neigh add {FORWARDED} lladdr 06:00:00:00:00:99 dev eth0 nud stale"
         ip_batch([stale], netns="neighbour")
@@ -248,7 +249,7 @@ def test_the_announcement_is_an_arp_request_for_oneself() -> None:
 def test_what_does_not_exist_or_exists_already_is_named() -> None:
     """Errors say which node; removing what isn't there is no error."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone)
         strangers = [replace(vm(9), name=name) for name in ("upstream", "a/b")]
         refused: tuple[tuple[str, Callable[[], None]], ...] = (
@@ -277,7 +278,7 @@ def test_a_second_public_subnet_has_an_interface_and_a_way_out_of_its_own() -> N
     """A static address there is reached from outside, its VM leaves by it through that subnet's gateway; the others
     leave as ever; a new router's MAC there is new, and one gratuitous ARP tells of it."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         far = "192.0.2.10"
         usual = open_rules()
         rules = replace(

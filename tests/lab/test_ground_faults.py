@@ -9,10 +9,10 @@ import time
 import pytest
 
 from tests.lab.box import STATIC, answers, build, in_box, vm
-from vrbench.lab.namespaces import inside, run
-from vrbench.lab.outage_injector import Order, Truth
-from vrbench.lab.reply_delay import whole
-from vrbench.lab.zone import EGRESS_TARGET, Zone
+from vrbench.lab.packets.namespace_ground import EGRESS_TARGET, NamespaceGround
+from vrbench.lab.packets.outage_injector import Order, OutageInjector
+from vrbench.lab.packets.reply_delay import whole
+from vrbench.lab.system.namespaces import inside, run
 
 pytestmark = pytest.mark.lab
 
@@ -52,7 +52,7 @@ def test_late_answers_come_whole_and_late(
 ) -> None:
     """Every answer of the direction comes, by so much later; the other direction's come at once; nothing is left."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1), vm(2))
         seen: list[float] = []
 
@@ -62,7 +62,7 @@ def test_late_answers_come_whole_and_late(
             seen.extend(times_ms(process.communicate(timeout=10)[0]))
             return True
 
-        Truth().inject(Order(ROUTERS, direction, address, "late", (0.1,), delay_s=0.5), wait)
+        OutageInjector().inject(Order(ROUTERS, direction, address, "late", (0.1,), delay_s=0.5), wait)
         assert len(seen) == 5
         assert all(500 <= each < 900 for each in seen), seen
         assert answers(node, target)
@@ -74,7 +74,7 @@ def test_late_answers_come_whole_and_late(
 def test_late_answers_keep_their_checksum() -> None:
     """A login over a path whose answers are late: TCP takes what was held back."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1), vm(2))
         said: list[str] = []
 
@@ -85,7 +85,7 @@ def test_late_answers_keep_their_checksum() -> None:
             return True
 
         began = time.monotonic()
-        Truth().inject(Order(ROUTERS, "ingress", None, "late", (0.1,), delay_s=0.3), wait)
+        OutageInjector().inject(Order(ROUTERS, "ingress", None, "late", (0.1,), delay_s=0.3), wait)
         assert said == ["SSH-2.0"]
         assert time.monotonic() - began > 0.6  # the handshake's answer and the banner
 
@@ -95,7 +95,7 @@ def test_late_answers_keep_their_checksum() -> None:
 def test_a_flow_that_goes_on_without_nat_stays_dead() -> None:
     """New flows work as soon as source NAT is back; the old one stays bound until connection tracking forgets it."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1))
         steps: list[str] = []
         old = ping("vm-1-net", EGRESS_TARGET, 400, 0.01, 1)
@@ -105,7 +105,7 @@ def test_a_flow_that_goes_on_without_nat_stays_dead() -> None:
             return slept(0.3)
 
         began = time.time()
-        done = Truth().inject(Order(ROUTERS, "egress", None, "no-nat", (0.1,), held_s=0.1), wait)
+        done = OutageInjector().inject(Order(ROUTERS, "egress", None, "no-nat", (0.1,), held_s=0.1), wait)
         heard = [float(at) for at in re.findall(r"^\[([\d.]+)\] \d+ bytes", old.communicate(timeout=20)[0], re.M)]
         # While flows are marked and a little longer, without NAT, with it until half the hold is over, and to its end.
         assert steps == [f"{n} new flow {'down' if n == 2 else 'up'}" for n in range(5)]
@@ -123,10 +123,10 @@ def test_a_flow_that_goes_on_without_nat_stays_dead() -> None:
 def test_beats_go_down_and_up() -> None:
     """Three times down within one order: each has its own start and end, about as long as asked."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1))
         beats = (0.02, 0.03, 0.004, 0.03, 0.02)
-        done = Truth().inject(Order(ROUTERS, "both", None, "silence", beats), slept)
+        done = OutageInjector().inject(Order(ROUTERS, "both", None, "silence", beats), slept)
         lengths = [(end.monotonic_ns - start.monotonic_ns) / 1e9 for start, end in done.pieces]
         assert len(lengths) == 3
         assert all(asked <= true < asked + 0.05 for asked, true in zip(beats[::2], lengths, strict=True))
@@ -138,14 +138,14 @@ def test_beats_go_down_and_up() -> None:
 def test_nothing_more_is_injected_when_the_asker_has_gone() -> None:
     """The beat that is going on ends, and no further one begins; source NAT comes back, too."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1))
 
         def gone(_seconds: float) -> bool:
             return False
 
-        assert len(Truth().inject(Order(ROUTERS, "both", None, "silence", (1.0, 1.0, 1.0)), gone).pieces) == 1
-        Truth().inject(Order(ROUTERS, "egress", None, "no-nat", (1.0,), held_s=1.0), gone)
+        assert len(OutageInjector().inject(Order(ROUTERS, "both", None, "silence", (1.0, 1.0, 1.0)), gone).pieces) == 1
+        OutageInjector().inject(Order(ROUTERS, "egress", None, "no-nat", (1.0,), held_s=1.0), gone)
         assert answers("vm-1-net", EGRESS_TARGET)
 
     in_box(scene)

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.lab.box import FORWARDED, STATIC, build, call, in_box, make_key, ssh, vm, wait_until
-from vrbench.lab.ground import GroundError
-from vrbench.lab.namespaces import run
-from vrbench.lab.zone import EGRESS_TARGET, Zone
+from vrbench.lab.ground.port import GroundError
+from vrbench.lab.packets.namespace_ground import EGRESS_TARGET, NamespaceGround
+from vrbench.lab.system.namespaces import run
 
 pytestmark = pytest.mark.lab
 
@@ -54,7 +54,7 @@ def test_a_guest_can_not_alter_the_machine(tmp_path: Path) -> None:
         "test -e /run/vrlab",
     )
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1, key))
         for attempt in attempts:
             assert ssh(tmp_path, FORWARDED, attempt).returncode != 0, attempt
@@ -69,7 +69,7 @@ def test_a_guest_has_what_the_probes_need(tmp_path: Path) -> None:
     """Its own name and process table, python3 (the interpreter of the lab), ping."""
     key = make_key(tmp_path)
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1, key))
         assert ssh(tmp_path, FORWARDED, "hostname").stdout == "vm-1-net\n"
         version = ssh(tmp_path, FORWARDED, "python3 -c 'import sys; print(sys.version)'")
@@ -85,7 +85,7 @@ def test_only_the_key_of_the_order_opens_a_guest(tmp_path: Path) -> None:
     """No password is ever asked for; a guest without the key refuses it."""
     key = make_key(tmp_path)
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1, key), vm(2))
         assert ssh(tmp_path, FORWARDED, "true").returncode == 0
         assert "(publickey)" in ssh(tmp_path, STATIC, "true").stderr
@@ -98,7 +98,7 @@ def test_only_the_key_of_the_order_opens_a_guest(tmp_path: Path) -> None:
 def test_each_guest_has_a_host_key_of_its_own() -> None:
     """Two guests show two keys; a guest keeps its key over a power cycle."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1), vm(2))
         before = [host_key(address) for address in (FORWARDED, STATIC)]
         assert before[0] != before[1]
@@ -120,7 +120,7 @@ def test_cloud_config_is_honoured_once(tmp_path: Path) -> None:
     key = make_key(tmp_path)
     config = f"{_CLOUD_CONFIG}ssh_authorized_keys:\n  - {key}\n".encode()
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1, user_data=config))
         ran = "until test -e '/tmp/a file'; do sleep 0.05; done; cat /tmp/shell /etc/ssh/sshd_config.d/10-test.conf"
         assert ssh(tmp_path, FORWARDED, ran).stdout == "/run/home\nMaxStartups 123:30:456\n"
@@ -140,7 +140,7 @@ def test_a_script_is_honoured(tmp_path: Path) -> None:
     key = make_key(tmp_path)
     script = b"#!/usr/bin/env python3\nopen('/tmp/done', 'w').write('by python')\n"
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1, key, user_data=script))
         done = ssh(tmp_path, FORWARDED, "until test -s /tmp/done; do sleep 0.05; done; cat /tmp/done")
         assert done.stdout == "by python"
@@ -152,7 +152,7 @@ def test_a_guest_that_can_not_boot_shows_its_console() -> None:
     """A broken sshd option in the user data ends the boot with sshd's own words, and the node is gone."""
     broken = b'#cloud-config\n{"write_files": [{"path": "/etc/ssh/sshd_config.d/a.conf", "content": "NoSuchOption x"}]}'
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone)
         with pytest.raises(GroundError, match="NoSuchOption"):
             zone.add_vm(vm(1, user_data=broken))
@@ -166,7 +166,7 @@ def test_removing_a_guest_ends_all_that_ran_in_it(tmp_path: Path) -> None:
     """A detached process of a guest is gone when the guest is; so are its cable and its disk."""
     key = make_key(tmp_path)
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1, key))
         ssh(tmp_path, FORWARDED, "setsid -f sleep 987654 >/dev/null 2>&1 </dev/null")
         assert "987654" in run(["ps", "-eo", "args"])
@@ -181,7 +181,7 @@ def test_removing_a_guest_ends_all_that_ran_in_it(tmp_path: Path) -> None:
 def test_ten_guests_boot_side_by_side() -> None:
     """All are ready for SSH within the figure for a whole box (8 s, of which booting takes less than one)."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone)
         began = time.monotonic()
         with ThreadPoolExecutor(10) as threads:
@@ -196,7 +196,7 @@ def test_a_crashed_guest_is_no_node_and_starts_again(tmp_path: Path) -> None:
     """When its init is killed everything in it is; it vanishes from the nodes and can be started."""
     key = make_key(tmp_path)
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1, key))
         os.kill(int(Path("/run/vrlab/vm/vm-1-net/pid").read_text()), signal.SIGKILL)
         assert wait_until(lambda: not [node for node in zone.nodes() if node.kind == "vm"])
@@ -213,7 +213,7 @@ def test_an_interpreter_below_tmp_stays_usable_and_safe(tmp_path: Path, monkeypa
     (tmp_path / "python" / "module.py").write_text("")
     monkeypatch.setattr(sys, "base_prefix", str(tmp_path / "python"))
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1, key))
         look = f"ls {tmp_path}/python; touch {tmp_path}/python/x; touch /tmp/y && ls {tmp_path}"
         done = ssh(tmp_path, FORWARDED, look)

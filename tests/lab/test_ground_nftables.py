@@ -7,9 +7,9 @@ import subprocess
 import pytest
 
 from tests.lab.box import open_rules, router
-from vrbench.lab.ground import FirewallRule, PortForward, RouterSpec, RuleSet
-from vrbench.lab.nftables import interfaces
-from vrbench.lab.nftables import render as render_plugged
+from vrbench.lab.ground.specs import FirewallRule, PortForward, RouterSpec, RuleSet
+from vrbench.lab.packets.nftables import interfaces
+from vrbench.lab.packets.nftables import render as render_plugged
 
 _IP = "198.51.100.20"
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.lab.alive import Session
 from tests.lab.box import SOURCE_NAT, STATIC, answers, call, in_box, open_rules, router, vm, wait_until
-from vrbench.lab.ground import Host, RouterSpec, RuleSet, Vrrp
-from vrbench.lab.zone import EGRESS_TARGET, Zone
+from vrbench.lab.ground.specs import Host, RouterSpec, RuleSet, Vrrp
+from vrbench.lab.packets.namespace_ground import EGRESS_TARGET, NamespaceGround
 
 pytestmark = pytest.mark.lab
 
@@ -26,21 +26,21 @@ def rules() -> RuleSet:
     return replace(open_rules(), hosts=(Host("vm-1-net", "10.1.1.11", "02:00:00:00:02:01"),))
 
 
-def add_router(zone: Zone, spec: RouterSpec) -> None:
+def add_router(zone: NamespaceGround, spec: RouterSpec) -> None:
     zone.place_router(spec)
     zone.start_router(spec.name)
     zone.program_router(spec.name, rules())
 
 
-def becomes(zone: Zone, name: str, state: str, within_s: float = 8.0) -> bool:
+def becomes(zone: NamespaceGround, name: str, state: str, within_s: float = 8.0) -> bool:
     return wait_until(lambda: zone.redundancy_state(name) == state, within_s)
 
 
-def states(zone: Zone) -> list[str]:
+def states(zone: NamespaceGround) -> list[str]:
     return [zone.redundancy_state(name) for name in ("r-1-VM", "r-2-VM")]
 
 
-def build_pair(zone: Zone, vrrp: Vrrp | None = None) -> None:
+def build_pair(zone: NamespaceGround, vrrp: Vrrp | None = None) -> None:
     """r-1 primary, r-2 backup, vm-1 behind them."""
     zone.add_network("net")
     add_router(zone, one_of_two(1, vrrp))
@@ -54,7 +54,7 @@ def build_pair(zone: Zone, vrrp: Vrrp | None = None) -> None:
 def test_one_becomes_primary_and_the_other_waits() -> None:
     """The gateway's address is the primary's alone; the backup's public side is down; both directions work."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build_pair(zone)
         assert "10.1.1.1/" in call("r-1-VM", "ip", "-4", "-br", "address", "show", "eth0").stdout
         assert "10.1.1.1/" not in call("r-2-VM", "ip", "-4", "-br", "address", "show", "eth0").stdout
@@ -68,7 +68,7 @@ def test_one_becomes_primary_and_the_other_waits() -> None:
 def test_the_backup_takes_over_when_the_primary_dies_and_sessions_live_on() -> None:
     """After at most three advertisements and the skew, with all it was told as backup; the connection goes on."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build_pair(zone)
         session = Session("vm-1-net")
         for name in ("r-1-VM", "r-2-VM"):
@@ -89,7 +89,7 @@ def test_the_backup_takes_over_when_the_primary_dies_and_sessions_live_on() -> N
 def test_a_released_primary_hands_over_at_once() -> None:
     """Its last advertisement says so: the peer does not wait for three to be missed; sessions go on."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build_pair(zone, Vrrp(priority=254, commit_first=True))
         session = Session("vm-1-net")
         zone.synchronise("r-2-VM")
@@ -108,7 +108,7 @@ def test_a_released_primary_hands_over_at_once() -> None:
 def test_split_brain_and_its_end() -> None:
     """A backup that hears nobody becomes primary beside the primary; when it hears again, one gives way."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build_pair(zone)
         zone.set_redundancy("r-2-VM", "deaf")
         assert becomes(zone, "r-2-VM", "PRIMARY")
@@ -123,7 +123,7 @@ def test_split_brain_and_its_end() -> None:
 def test_both_backup_and_its_end() -> None:
     """Released both, nobody has the gateway's address; made normal, one takes it again."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build_pair(zone)
         for name in ("r-2-VM", "r-1-VM"):
             zone.set_redundancy(name, "released")

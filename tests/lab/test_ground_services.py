@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.lab.box import answers, build, call, in_box, open_rules, vm, wait_until
-from vrbench.lab.dhcp import message, parse
-from vrbench.lab.ground import GroundError, Host, RuleSet, VmSpec
-from vrbench.lab.namespaces import inside, run
-from vrbench.lab.zone import EGRESS_TARGET, Zone
+from vrbench.lab.ground.port import GroundError
+from vrbench.lab.ground.specs import Host, RuleSet, VmSpec
+from vrbench.lab.packets.dhcp import message, parse
+from vrbench.lab.packets.namespace_ground import EGRESS_TARGET, NamespaceGround
+from vrbench.lab.system.namespaces import inside, run
 
 pytestmark = pytest.mark.lab
 
@@ -54,7 +55,7 @@ def addresses(node: str) -> str:
 def test_a_guest_gets_its_address_and_resolver_by_dhcp() -> None:
     """Address, default route and resolv.conf as the router grants them, by the time its SSH server listens."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, rules=served(leased(1)))
         zone.add_vm(leased(1))
         assert "10.1.1.11/24" in addresses("vm-1-net")
@@ -69,7 +70,7 @@ def test_a_guest_gets_its_address_and_resolver_by_dhcp() -> None:
 def test_a_guest_without_an_answer_boots_and_asks_on() -> None:
     """Nobody knows it: it comes up without an address; as soon as the router does, it has one."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, rules=RuleSet())
         zone.add_vm(leased(1))
         assert "10.1.1.11" not in addresses("vm-1-net")
@@ -82,7 +83,7 @@ def test_a_guest_without_an_answer_boots_and_asks_on() -> None:
 def test_a_lost_lease_is_asked_for_again() -> None:
     """Without its address the guest reaches nothing; renewed, it is back; renewed without a router is an error."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, rules=served(leased(1)))
         zone.add_vm(leased(1))
         zone.drop_lease("vm-1-net")
@@ -99,7 +100,7 @@ def test_a_lost_lease_is_asked_for_again() -> None:
 def test_names_are_known_inside_and_asked_for_outside() -> None:
     """The network's hosts with domain and without; a name of the domain that nobody has; the outside world's names."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1), rules=served(vm(1), vm(2)))
         assert resolve("vm-1-net", "vm-2-net") == "10.1.1.12"
         assert resolve("vm-1-net", "vm-2-net.cs2.example") == "10.1.1.12"
@@ -114,7 +115,7 @@ def test_names_are_known_inside_and_asked_for_outside() -> None:
 def test_names_go_with_the_router_and_come_back_when_it_is_programmed() -> None:
     """Silence while it is off and while it is not programmed yet."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1), rules=served(vm(1)))
         zone.stop_router("r-1-VM")
         assert resolve("vm-1-net", "vm-1-net", 0.3) is None
@@ -129,7 +130,7 @@ def test_names_go_with_the_router_and_come_back_when_it_is_programmed() -> None:
 def test_services_restart_in_place() -> None:
     """Another process serves afterwards, and packets went on: the guest's neighbour entry is the same."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1), rules=served(vm(1)))
         before = Path("/run/vrlab/router/r-1-VM/dnsmasq.pid").read_text()
         zone.restart_services("r-1-VM")
@@ -143,7 +144,7 @@ def test_services_restart_in_place() -> None:
 def test_a_router_that_stops_leaves_no_process() -> None:
     """Its dnsmasq ends with it, and so does whatever else runs in its network."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, rules=served(vm(1)))
         pids = run(["ip", "netns", "pids", "r-1-VM"]).split()
         assert pids
@@ -164,7 +165,7 @@ def alive(pid: str) -> bool:
 def test_neighbours_age_as_in_a_fresh_linux() -> None:
     """Whatever this machine is set to: half a minute reachable, a second between repeats, five before asking."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1))
         names = ("base_reachable_time_ms", "retrans_time_ms", "delay_first_probe_time", "gc_stale_time")
         shown = call("vm-1-net", "sysctl", "-n", *(f"net.ipv4.neigh.eth0.{name}" for name in names)).stdout.split()

@@ -9,9 +9,9 @@ import time
 import pytest
 
 from tests.lab.box import FORWARDED, STATIC, answers, build, in_box, vm
-from vrbench.lab.namespaces import inside, run
-from vrbench.lab.outage_injector import Truth
-from vrbench.lab.zone import EGRESS_TARGET, Zone
+from vrbench.lab.packets.namespace_ground import EGRESS_TARGET, NamespaceGround
+from vrbench.lab.packets.outage_injector import OutageInjector
+from vrbench.lab.system.namespaces import inside, run
 
 pytestmark = pytest.mark.lab
 
@@ -37,14 +37,14 @@ _PINGS = (
 def test_an_outage_silences_its_direction_only(direction: str, address: str | None, silent: set[str]) -> None:
     """Flows opened the other way, and other VMs', go on; afterwards everything does, and no rule is left."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1), vm(2))
         heard: set[str] = set()
 
         def look() -> None:
             heard.update(name for name, node, target in _PINGS if answers(node, target))
 
-        Truth().outage(zone.running_routers(), direction, address, look)
+        OutageInjector().outage(zone.running_routers(), direction, address, look)
         assert {name for name, _, _ in _PINGS} - heard == silent
         heard.clear()
         look()
@@ -60,10 +60,10 @@ def test_an_outage_ends_even_when_waiting_for_its_end_fails() -> None:
     def interrupted() -> None:
         raise InterruptedError
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1))
         with pytest.raises(InterruptedError):
-            Truth().outage(zone.running_routers(), "both", None, interrupted)
+            OutageInjector().outage(zone.running_routers(), "both", None, interrupted)
         assert answers("vm-1-net", EGRESS_TARGET)
 
     in_box(scene)
@@ -72,11 +72,11 @@ def test_an_outage_ends_even_when_waiting_for_its_end_fails() -> None:
 def test_the_true_times_hold_what_packets_saw() -> None:
     """Datagrams every millisecond: none sent between start and end arrives, none sent outside is missing."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1))
         with Stream("vm-1-net") as stream:
             time.sleep(0.2)
-            start, end = Truth().outage(zone.running_routers(), "egress", None, lambda: time.sleep(0.5))
+            start, end = OutageInjector().outage(zone.running_routers(), "egress", None, lambda: time.sleep(0.5))
             time.sleep(0.2)
         slack = 20_000_000  # between a datagram's clock reading and its crossing of the router, on a busy machine
         for name, moment in (("start", start), ("end", end)):

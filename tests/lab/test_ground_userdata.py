@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from vrbench.lab.ground import GroundError
-from vrbench.lab.userdata import GuestFile, UserData, parse_user_data
+from vrbench.lab.ground.port import GroundError
+from vrbench.lab.packets.userdata import GuestFile, UserData, parse_user_data
 
 
 def test_a_script_is_taken_whole() -> None:

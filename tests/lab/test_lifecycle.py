@@ -21,8 +21,8 @@ import pytest
 
 from tests.lab.box import wait_until
 from vrbench.lab import lifecycle
-from vrbench.lab.processes import children, namespace, process_ids, start_time
 from vrbench.lab.status import LabError, LabOptions, LabStatus
+from vrbench.lab.system.processes import children, namespace, process_ids, start_time
 
 pytestmark = pytest.mark.lab
 

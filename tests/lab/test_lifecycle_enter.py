@@ -18,8 +18,8 @@ from cs import CloudStack
 
 from tests.lab.box import wait_until
 from vrbench.lab import lifecycle
-from vrbench.lab.processes import children
 from vrbench.lab.status import LabOptions, LabStatus
+from vrbench.lab.system.processes import children
 
 pytestmark = pytest.mark.lab
 

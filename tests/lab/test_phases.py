@@ -7,11 +7,13 @@ from typing import cast
 import pytest
 
 from tests.lab.box import open_rules, router, vm
-from vrbench.lab.fault_ground import faulty
 from vrbench.lab.faults import Faults, make
-from vrbench.lab.ground import Ground, GroundError, NoGround, RouterSpec
+from vrbench.lab.ground.no_ground import NoGround
+from vrbench.lab.ground.port import Ground, GroundError
+from vrbench.lab.ground.specs import RouterSpec
+from vrbench.lab.packets.faulty_ground import faulty
+from vrbench.lab.packets.namespace_ground import NamespaceGround
 from vrbench.lab.router_history import Deed, Notes, TruePhase, noted, true_phases
-from vrbench.lab.zone import Zone
 
 OPEN, END, VM = open_rules(), "198.51.100.20:22", "10.1.1.11"
 
@@ -112,7 +114,7 @@ def test_a_guests_fault_is_noted_when_it_was_done() -> None:
 def test_what_a_fault_leaves_out_is_not_noted_as_done() -> None:
     """Deeds are what faults left of an order: rules missing, addresses on the wrong side, a router that stays."""
     notes, faults = Notes(), Faults()
-    ground = faulty(cast(Zone, noted(NoGround(), notes)), faults, notes)
+    ground = faulty(cast(NamespaceGround, noted(NoGround(), notes)), faults, notes)
     ground.place_router(router())
     ground.start_router("r-1-VM")
     faults.start(make("rules-missing", {"what": "egress"}))

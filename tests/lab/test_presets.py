@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from vrbench.core.plan.profile import PRESETS, LabTable
-from vrbench.lab.ground import FirewallRule, PortForward, RuleSet
+from vrbench.lab.ground.specs import FirewallRule, PortForward, RuleSet
 from vrbench.lab.presets import load, names
 from vrbench.lab.router_history import lets_in, lets_out
 from vrbench.lab.strategies import STRATEGIES

@@ -11,8 +11,8 @@ from tests.lab.alive import Body, served_on
 from tests.lab.box import in_box, wait_until
 from tests.lab.replay.serving import QUICK, Lab, served
 from tests.lab.test_ground import connects
-from vrbench.lab.api.settings import PUBLIC, SECOND_RANGE, ZoneSettings
-from vrbench.lab.zone import Zone
+from vrbench.lab.api.state.settings import PUBLIC, SECOND_RANGE, ZoneSettings
+from vrbench.lab.packets.namespace_ground import NamespaceGround
 
 # Two addresses for the system VMs, two to take, then the second subnet.
 SCARCE: dict[str, Any] = {"public_last": PUBLIC[13], "more_public": (SECOND_RANGE,)}
@@ -69,7 +69,7 @@ def test_source_nat_of_the_second_subnet() -> None:
 def test_connections_through_the_second_subnet(redundant: bool) -> None:
     """From outside, through a forwarding rule on its address: at once, after a restart, and not after the release."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         with served_on(zone, **SCARCE) as lab:
             network, [vm] = lab.built(lab.root)
             if redundant:

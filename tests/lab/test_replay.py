@@ -18,7 +18,7 @@ import pytest
 
 from tests.lab.replay.recorded import Replay
 from tests.lab.replay.serving import QUICK, Lab, served
-from vrbench.lab.api.settings import ZoneSettings
+from vrbench.lab.api.state.settings import ZoneSettings
 
 SHARED = Path(__file__).parents[3] / "shared"
 RECORDED = SHARED / "api" / "recorded-4.20.2"

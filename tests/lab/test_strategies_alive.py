@@ -9,7 +9,7 @@ import pytest
 from tests.lab.alive import Prober, Session, build_site, outside_listener, served_on
 from tests.lab.box import answers, call, in_box, wait_until
 from tests.lab.replay.serving import QUICK
-from vrbench.lab.zone import EGRESS_TARGET, Zone
+from vrbench.lab.packets.namespace_ground import EGRESS_TARGET, NamespaceGround
 
 pytestmark = pytest.mark.lab
 
@@ -19,7 +19,7 @@ FAILOVER_S = 3.6  # three advertisements missed, and the skew of priority 100
 def gaps_of_a_restart(strategy: str, **params: object) -> tuple[float, float, bool, list[str], list[str]]:
     """Longest gaps egress and ingress in seconds, whether a guest's session lived on, routers before and after."""
 
-    def scene(zone: Zone) -> tuple[float, float, bool, list[str], list[str]]:
+    def scene(zone: NamespaceGround) -> tuple[float, float, bool, list[str], list[str]]:
         timing = replace(QUICK, router_program_s=0.5)
         with served_on(zone, strategy=strategy, timing=timing) as lab, outside_listener() as outside:
             site = build_site(lab)
@@ -90,7 +90,7 @@ def test_in_place_nobody_notices(params: dict[str, str]) -> None:
 def test_router_commands_do_what_they_say() -> None:
     """Stopped or destroyed, nobody gets out; started, rebooted, or restarted without cleanup, the network is back."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         with served_on(zone) as lab:
             site = build_site(lab)
             [router] = lab.routers(site.network)
@@ -112,7 +112,7 @@ def test_router_commands_do_what_they_say() -> None:
 def test_a_redundant_network_beside_a_plain_one() -> None:
     """makeredundant gives this network two routers, whatever the lab's strategy; keepalived says who is primary."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         with served_on(zone, router_check_s=0.1) as lab:
             site = build_site(lab)
             site.restart(cleanup="true", makeredundant="true")

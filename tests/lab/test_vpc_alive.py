@@ -11,8 +11,8 @@ from tests.lab.alive import Body, Prober, served_on
 from tests.lab.box import answers, in_box, wait_until
 from tests.lab.replay.serving import Lab
 from tests.lab.test_ground import connects
-from vrbench.lab.outage_injector import Truth
-from vrbench.lab.zone import EGRESS_TARGET, Zone
+from vrbench.lab.packets.namespace_ground import EGRESS_TARGET, NamespaceGround
+from vrbench.lab.packets.outage_injector import OutageInjector
 
 pytestmark = pytest.mark.lab
 
@@ -68,7 +68,7 @@ def _tier(lab: Lab, vpc: str, name: str, number: int, acl: str) -> str:
 
 
 def played(offering: str, scene: Callable[[Vpc], None], **settings: object) -> None:
-    def whole(zone: Zone) -> None:
+    def whole(zone: NamespaceGround) -> None:
         with served_on(zone, **settings) as lab:
             scene(build_vpc(lab, offering))
 
@@ -142,7 +142,7 @@ def test_an_injected_outage_takes_tiers_as_it_takes_an_isolated_network() -> Non
         }
         return {name for name, look in looks.items() if look()}
 
-    def whole(zone: Zone) -> None:
+    def whole(zone: NamespaceGround) -> None:
         with served_on(zone) as lab:
             vpc = build_vpc(lab, "Default VPC offering")
             (data,) = (n["id"] for n in lab.root.listed("listNetworks", "network") if n["name"] == "data")
@@ -153,7 +153,7 @@ def test_an_injected_outage_takes_tiers_as_it_takes_an_isolated_network() -> Non
 
             def during(direction: str, address: str | None) -> set[str]:
                 found: set[str] = set()
-                Truth().outage(zone.running_routers(), direction, address, lambda: found.update(seen(vpc)))
+                OutageInjector().outage(zone.running_routers(), direction, address, lambda: found.update(seen(vpc)))
                 return found
 
             assert seen(vpc) == {"web out", "data out", "in"}
@@ -170,7 +170,7 @@ def test_an_injected_outage_takes_tiers_as_it_takes_an_isolated_network() -> Non
 def test_forwarding_in_a_vpc_may_be_for_some_sources_only() -> None:
     """A rule with a list of CIDRs leads nobody else in; it shows the list."""
 
-    def scene(zone: Zone) -> None:
+    def scene(zone: NamespaceGround) -> None:
         with served_on(zone) as lab:
             vpc = build_vpc(lab, "Default VPC offering")
             [old] = lab.root.listed("listPortForwardingRules", "portforwardingrule")

@@ -23,7 +23,7 @@ from vrbench.core.log.failures import count_failures
 from vrbench.core.log.rawlog import Kind, Refusal, decode_header, decode_records
 from vrbench.core.model import Direction, Outcome, Verdict
 from vrbench.core.plan.plan import user_data
-from vrbench.lab.userdata import parse_user_data
+from vrbench.lab.packets.userdata import parse_user_data
 from vrbench.probes.observation import Sensors
 
 pytestmark = pytest.mark.lab

@@ -17,8 +17,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from vrbench.lab.processes import children, namespace, process_ids, reap, start_time
 from vrbench.lab.status import LabError
+from vrbench.lab.system.processes import children, namespace, process_ids, reap, start_time
 
 RECORD_NAME = "lab.json"
 FIRST_FD = 10  # where the box finds its open files: this one and the next

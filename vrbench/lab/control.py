@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from vrbench.lab.ground import GroundError
+from vrbench.lab.ground.port import GroundError
 from vrbench.lab.status import LabError
 
 SOCKET_NAME = "control"

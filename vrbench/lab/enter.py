@@ -16,8 +16,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from vrbench.lab import syscalls
-from vrbench.lab.processes import start_time
+from vrbench.lab.system import syscalls
+from vrbench.lab.system.processes import start_time
 
 _CANNOT_ENTER = 70
 _NOT_FOUND = 127

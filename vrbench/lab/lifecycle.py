@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from vrbench.lab import box, control
-from vrbench.lab.processes import python_command
 from vrbench.lab.status import LabError, LabOptions, LabStatus, Outage
 from vrbench.lab.strategies import STRATEGIES
+from vrbench.lab.system.processes import python_command
 
 _LOG = "lab.log"
 _LOCK = "lock"

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar, cast
 
-from vrbench.lab.ground import FirewallRule, PortForward, RouterSpec, RuleSet, VmSpec
+from vrbench.lab.ground.specs import FirewallRule, PortForward, RouterSpec, RuleSet, VmSpec
 
 NOTED = frozenset(
     "place_router start_router start_router_unplugged hand_over program_router announce_router stop_router "

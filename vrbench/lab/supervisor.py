@@ -21,16 +21,16 @@ from types import FrameType
 from typing import Any
 
 from vrbench.lab import control
-from vrbench.lab.api.server import ApiServer
-from vrbench.lab.api.settings import PUBLIC, ROUTER_CHECK_S, SECOND_RANGE, ZoneSettings
-from vrbench.lab.fault_ground import faulty
+from vrbench.lab.api.server.server import ApiServer
+from vrbench.lab.api.state.settings import PUBLIC, ROUTER_CHECK_S, SECOND_RANGE, ZoneSettings
 from vrbench.lab.faults import KINDS, Faults, make
-from vrbench.lab.ground import GroundError
-from vrbench.lab.namespaces import inside, prepare_box
-from vrbench.lab.outage_injector import DIRECTIONS, FAULTS, MARKING_S, Order, Truth, describe
+from vrbench.lab.ground.port import GroundError
+from vrbench.lab.packets.faulty_ground import faulty
+from vrbench.lab.packets.namespace_ground import CONTROL_TARGET, EGRESS_TARGET, UPSTREAM, NamespaceGround
+from vrbench.lab.packets.outage_injector import DIRECTIONS, FAULTS, MARKING_S, Order, OutageInjector, describe
 from vrbench.lab.router_history import Notes, noted
 from vrbench.lab.status import Keys, LabOptions, LabStatus
-from vrbench.lab.zone import CONTROL_TARGET, EGRESS_TARGET, UPSTREAM, Zone
+from vrbench.lab.system.namespaces import inside, prepare_box
 
 _ADMIN_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -83,8 +83,8 @@ class _Supervisor:
         self._ready = os.fdopen(order["ready"], "w", encoding="utf-8")
         self._control = socket.socket(fileno=order["control"])
         self._host_api = socket.socket(fileno=order["api"])
-        self._zone = Zone(self._rootless)
-        self._truth = Truth()
+        self._zone = NamespaceGround(self._rootless)
+        self._truth = OutageInjector()
         self._deeds = Notes()
         settings = _settings(self._options)
         self._faults = Faults()

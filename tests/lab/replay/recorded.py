@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.replay.serving import Body, Client
-from vrbench.lab.api.machine_view import STATS
+from vrbench.lab.api.machines.view import STATS
 
 UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 NUMBERED = re.compile(r"[a-z]-(\d+-)+VM")

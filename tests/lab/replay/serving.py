@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from vrbench.lab.api.server import ApiServer, Caller
-from vrbench.lab.api.settings import ZoneSettings
-from vrbench.lab.ground import NoGround, RouterSpec, RuleSet, VmSpec
+from vrbench.lab.api.server.server import ApiServer, Caller
+from vrbench.lab.api.state.settings import ZoneSettings
+from vrbench.lab.ground.no_ground import NoGround
+from vrbench.lab.ground.specs import RouterSpec, RuleSet, VmSpec
 from vrbench.lab.timing import Timing
 
 Body = dict[str, Any]

@@ -14,7 +14,7 @@ The outage is the skew and that script: tens of milliseconds. Sessions live on, 
 
 from __future__ import annotations
 
-from vrbench.lab.ground import Vrrp
+from vrbench.lab.ground.specs import Vrrp
 from vrbench.lab.strategies import parallel
 from vrbench.lab.strategies.parallel import clear, reapply, remove, start
 from vrbench.lab.strategies.ports import RouterOps, Strategy

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from vrbench.lab.ground import RuleSet, Vrrp
+from vrbench.lab.ground.specs import RuleSet, Vrrp
 from vrbench.lab.timing import Timing
 
 

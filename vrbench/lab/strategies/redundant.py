@@ -17,7 +17,7 @@ link and the commit. How long a given outage is depends on where in the second t
 
 from __future__ import annotations
 
-from vrbench.lab.ground import Vrrp
+from vrbench.lab.ground.specs import Vrrp
 from vrbench.lab.strategies.parallel import remove, start
 from vrbench.lab.strategies.ports import RouterOps, StartFailed, Strategy
 

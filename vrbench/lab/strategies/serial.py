@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace as changed
 
-from vrbench.lab.ground import RuleSet
+from vrbench.lab.ground.specs import RuleSet
 from vrbench.lab.strategies.ports import RouterOps, Strategy
 
 

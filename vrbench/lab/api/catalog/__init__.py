@@ -1,0 +1,1 @@
+"""What the zone offers: offerings, templates, hosts, storage."""

@@ -1,0 +1,1 @@
+"""Faults of the management server that somebody asked for."""

@@ -1,0 +1,1 @@
+"""Isolated networks, and the tiers of VPCs."""

@@ -1,0 +1,250 @@
+"""One API call on its way through: who calls, with what, and how a handler reads and answers it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from vrbench.lab.api.request.identifiers import names_such
+from vrbench.lab.api.state import errors
+from vrbench.lab.api.state.entities import Account, Domain, Entity, Json, Owned
+from vrbench.lab.api.state.fixtures import CommandShape
+from vrbench.lab.api.state.zone import Zone
+
+E = TypeVar("E", bound=Entity)
+
+MAX_PAGE_SIZE = 500
+UNPAGED = -1
+MAX_TEXT = 255
+LONG_TEXTS = frozenset({"userdata", "publickey", "params", "ipaddress"})
+MAP_ITEM = re.compile(r"(?P<name>\w+)\[(?P<index>\d+)\]\.(?P<key>\w+)")
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What an asynchronous command left to do: ``run`` returns the job's result or raises ApiError."""
+
+    run: Callable[[], Json]
+    entity: Entity | None = None
+    instance_type: str | None = None
+    shows_instance: bool = True  # whether the job names the entity's id
+    creates: bool = False  # whether the answer to the call does
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A signed-in caller's command with its parameters by lower-case name."""
+
+    zone: Zone
+    caller: Account
+    shape: CommandShape
+    params: Mapping[str, str] = field(repr=False)
+
+    def text(self, name: str) -> str | None:
+        return self.params.get(name)
+
+    def required(self, name: str) -> str:
+        """A parameter whose presence ``check`` has seen to."""
+        return self.params[name]
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """Anything but "true" is false, as on the server."""
+        value = self.params.get(name)
+        return default if value is None or value == "" else value.strip().lower() == "true"
+
+    def number(self, name: str) -> int | None:
+        value = self.params.get(name)
+        if value is None or value == "":
+            return None
+        try:
+            return int(value)
+        except ValueError:
+            detail = f"Invalid parameter {name} value={value} due to incorrect integer value format"
+            raise errors.invalid_value(self.shape.name, detail) from None
+
+    def moment(self, name: str, whole_day: bool = False) -> float | None:
+        """A time, in seconds since the epoch and UTC; a date alone is its first second, or its last."""
+        text = self.params.get(name)
+        if not text:
+            return None
+        for form, rest in (
+            ("%Y-%m-%d", 86399 if whole_day else 0),
+            ("%Y-%m-%d %H:%M:%S", 0),
+            ("%Y-%m-%dT%H:%M:%S%z", 0),
+        ):
+            try:
+                found = datetime.strptime(text, form)
+            except ValueError:
+                continue
+            return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() + rest
+        detail = "please pass dates in the format mentioned in the api documentation"
+        raise errors.malformed(f"Unable to parse date {text} for command {self.shape.name.lower()}, {detail}")
+
+    def items(self, name: str) -> tuple[str, ...]:
+        """A comma-separated list."""
+        return tuple(part.strip() for part in (self.params.get(name) or "").split(",") if part.strip())
+
+    def entries(self, name: str) -> list[dict[str, str]]:
+        """A list of maps, sent as name[0].key=…"""
+        rows: dict[int, dict[str, str]] = {}
+        for key, value in self.params.items():
+            found = MAP_ITEM.fullmatch(key)
+            if found and found["name"] == name:
+                rows.setdefault(int(found["index"]), {})[found["key"]] = value
+        return [rows[index] for index in sorted(rows)]
+
+    def entity(self, name: str, kind: type[E]) -> E | None:
+        """The entity that a parameter names, removed ones too; None without the parameter, 431 for another kind."""
+        value = self.params.get(name)
+        if value is None or value == "":
+            return None
+        found = self.zone.known(value)
+        if not isinstance(found, kind):
+            raise errors.unknown_entity(self.shape.name, name, value)
+        return found
+
+    def target(self, name: str, kind: type[E], gone: str = "Unable to find {name} by id {id}") -> E:
+        """The live entity to act on; ``gone`` words the refusal for a removed one, 531 for another account's."""
+        found = self.entity(name, kind)
+        if found is None:
+            raise errors.missing_parameter(self.shape.name, name)
+        if found.removed:
+            raise errors.invalid(gone.format(name=kind.__name__.lower(), id=found.number))
+        if isinstance(found, Owned):
+            self.check_access(found)
+        return found
+
+    def check_access(self, owned: Owned) -> None:
+        if not self.may_touch(owned.account):
+            raise errors.no_permission()
+
+    def may_touch(self, account: Account) -> bool:
+        """Root may touch everything, a domain administrator its domain, a user its own."""
+        if self.caller.is_root:
+            return True
+        if self.caller.role == "domadmin":
+            return self.caller.domain.holds(account.domain)
+        return account is self.caller
+
+    def owner(self) -> Account:
+        """For whom something is created: the caller, or the account that is named together with its domain."""
+        name, domain = self.text("account"), self.entity("domainid", Domain)
+        if not name:
+            return self.caller
+        if domain is None:
+            raise errors.invalid("Account must be specified with domainId parameter")
+        account = self.zone.account_named(name, domain)
+        if account is None:
+            raise errors.invalid(f"Unable to find account by name {name} in domain with specified id")
+        if not self.may_touch(account):
+            raise errors.no_permission()
+        return account
+
+    def scope(self) -> Callable[[Account], bool]:
+        """Which accounts' things a list call shows (AccountManagerImpl.buildACLSearchParameters).
+
+        The caller's; those of an account or a domain that is named; of an administrator that asks for all, or by id,
+        whatever it may touch.
+        """
+        domain = self.domain()
+        named = self._named(domain)
+        if self.text("projectid") and not self.flag("listall"):
+            return nobody  # there are no projects here
+        if named is not None:
+            return lambda account: account is named
+        own = self.caller.role == "user" or (domain is None and not (self.flag("listall") or self.text("id")))
+        if own:
+            return lambda account: account is self.caller
+        if domain is None:
+            return self.may_touch
+        return lambda account: domain is account.domain or (self.flag("isrecursive") and domain.holds(account.domain))
+
+    def domain(self) -> Domain | None:
+        """The domain that a list call names; raises ApiError 531 where the caller must not look into it."""
+        domain = self.entity("domainid", Domain)
+        mine = self.caller.domain
+        if domain is not None and domain is not mine and (self.caller.role == "user" or not mine.holds(domain)):
+            text = f"Account {self.caller.name} does not have access to domain {domain.name}"
+            raise errors.ApiError(531, text, errors.DENIED)
+        return domain
+
+    def _named(self, domain: Domain | None) -> Account | None:
+        """The account that a list call names, in that domain or the caller's own."""
+        name, home = self.text("account"), domain or self.caller.domain
+        if not name:
+            return None
+        if self.text("projectid"):
+            raise errors.invalid("Account and projectid can't be specified together")
+        account = self.zone.account_named(name, home)
+        if account is None:
+            raise errors.invalid(f"could not find account {name} in domain {home.name}")
+        if not self.may_touch(account):
+            raise errors.no_permission()
+        return account
+
+    def listing(self, name: str, rows: Sequence[Json]) -> Json:
+        """A list answer: the page asked for, else the first; no rows, no list, and without any not even a count."""
+        page, size = self.page()
+        shown = () if self.flag("retrieveonlyresourcecount") else rows[(page - 1) * size : page * size]
+        return ({"count": len(rows)} if rows else {}) | ({name: list(shown)} if shown else {})
+
+    def page(self) -> tuple[int, int]:
+        """Which page is wanted, from 1, and how many rows it has; -1 is as many as there are."""
+        size = self.number("pagesize") or MAX_PAGE_SIZE
+        return self.number("page") or 1, sys.maxsize if size == UNPAGED else size
+
+
+def nobody(account: Account) -> bool:
+    """The scope of a list call that shows no one's things."""
+    del account
+    return False
+
+
+def accepted(shape: CommandShape, params: Mapping[str, str]) -> dict[str, str]:
+    """The parameters that the command has; the server only writes the others to its log."""
+    return {name: value for name, value in params.items() if name.partition("[")[0] in shape.params}
+
+
+def check(call: Call) -> None:
+    """Refuse what the server refuses before it looks at a command's meaning."""
+    name = call.shape.name
+    _check_paging(call)
+    for param, kind in call.shape.params.items():
+        if kind.endswith("!") and not call.params.get(param) and not _has_entries(call, param):
+            raise errors.missing_parameter(name, param)
+    for param, value in call.params.items():
+        _check_value(call, param, value)
+
+
+def _has_entries(call: Call, param: str) -> bool:
+    return any(key.startswith(f"{param}[") for key in call.params)
+
+
+def _check_paging(call: Call) -> None:
+    page, size = call.number("page"), call.number("pagesize")
+    if size is not None and page is None:
+        raise errors.malformed('"page" parameter is required when "pagesize" is specified')
+    if page is not None and size is None:
+        raise errors.malformed('"pagesize" parameter is required when "page" is specified')
+    if size is not None and size > MAX_PAGE_SIZE:
+        raise errors.invalid(f"Page size can't exceed max allowed page size value: {MAX_PAGE_SIZE}")
+
+
+def _check_value(call: Call, param: str, value: str) -> None:
+    kind = call.shape.params.get(param, "")[:1]
+    if UNPRINTABLE.search(value):
+        problem = "is invalid, contains illegal ASCII non-printable characters"
+        raise errors.malformed(f"Received value {value!r} for parameter {param} {problem}")
+    if kind == "s" and param not in LONG_TEXTS and len(value) > MAX_TEXT:
+        raise errors.invalid_value(
+            call.shape.name, f"Value greater than max allowed length {MAX_TEXT} for param: {param}"
+        )
+    if kind in ("i", "l"):
+        call.number(param)
+    if kind == "u" and value and value != "-1" and not names_such(call.shape.name, param, call.zone.known(value)):
+        raise errors.unknown_entity(call.shape.name, param, value)

@@ -1,0 +1,1 @@
+"""Rules on public addresses: firewall, port forwarding, load balancing, static NAT."""

@@ -1,0 +1,1 @@
+"""The management server: HTTP, sign-in, dispatch and jobs."""

@@ -1,0 +1,130 @@
+"""From a request's parameters to its answer: who calls, may they, is it well-formed, what does the command say."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from datetime import UTC, datetime
+
+from vrbench.lab.api.accounts import events
+from vrbench.lab.api.request.call import Call, Task, accepted, check
+from vrbench.lab.api.request.responses import Reply, encode
+from vrbench.lab.api.server.commands import Handler, handlers
+from vrbench.lab.api.server.jobs import Jobs
+from vrbench.lab.api.server.post_only import check_post
+from vrbench.lab.api.server.sessions import COOKIE, Sessions
+from vrbench.lab.api.server.signature import is_valid
+from vrbench.lab.api.state import errors
+from vrbench.lab.api.state.entities import Account, Json
+from vrbench.lab.api.state.errors import ApiError
+from vrbench.lab.api.state.fixtures import CommandShape
+from vrbench.lab.api.state.zone import Stopping, Zone, new_id
+from vrbench.lab.ground.port import GroundError
+
+log = logging.getLogger(__name__)
+
+WRAPPERS = {"configuresimulator": "simulatormock"}
+
+
+class Dispatcher:
+    """Answers requests for one zone; safe to call from many threads."""
+
+    def __init__(self, zone: Zone, job_queue: Jobs) -> None:
+        self._zone = zone
+        self._jobs = job_queue
+        self._sessions = Sessions(zone)
+        self._handlers = handlers()
+        self._shapes = zone.version.shapes()
+        self._by_key = {account.apikey: account for account in zone.accounts}
+
+    def answer(self, method: str, sent: Sequence[tuple[str, str]], cookies: Mapping[str, str]) -> Reply:
+        """The reply to one request; ``sent`` holds its parameters with their names as sent."""
+        params = {name.lower(): value for name, value in sent}
+        as_json = params.get("response", "").lower() == "json"
+        command = params.get("command")
+        wrapper = self._wrapper(command)
+        try:
+            if (command or "").lower() in ("login", "logout"):
+                return self._session_command(method, params, cookies, as_json)
+            caller, in_session = self._authenticate(dict(sent), params, cookies)
+            body = self._perform(method, caller, in_session, command or "", params)
+        except ApiError as error:
+            return self._encode(error.code, error.wrapper or wrapper, error.body(), as_json)
+        return self._encode(200, wrapper, body, as_json)
+
+    def _encode(self, status: int, wrapper: str, body: Mapping[str, object], as_json: bool) -> Reply:
+        return encode(status, wrapper, body, as_json, self._zone.version.full)
+
+    def _wrapper(self, command: str | None) -> str:
+        if command is None:
+            return "null"
+        name = command.lower()
+        if name in WRAPPERS:
+            return WRAPPERS[name]
+        return f"{name}response" if name in self._shapes or name in ("login", "logout") else "errorresponse"
+
+    def _session_command(
+        self, method: str, params: Mapping[str, str], cookies: Mapping[str, str], as_json: bool
+    ) -> Reply:
+        if params["command"].lower() == "logout":
+            return self._encode(200, "logoutresponse", self._sessions.logout(cookies.get(COOKIE)), as_json)
+        if method != "POST":
+            return Reply(405, "text/plain", b"Please use HTTP POST to authenticate using this API")
+        body, cookie = self._sessions.login(params)
+        reply = self._encode(200, "loginresponse", body, as_json)
+        set_cookies = (
+            ("Set-Cookie", f"{COOKIE}={cookie}; Path=/client; HttpOnly; SameSite=Lax"),
+            ("Set-Cookie", f"sessionkey={body['sessionkey']}; Path=/client; HttpOnly; SameSite=Lax"),
+        )
+        return Reply(reply.status, reply.content_type, reply.body, set_cookies)
+
+    def _authenticate(
+        self, sent: Mapping[str, str], params: Mapping[str, str], cookies: Mapping[str, str]
+    ) -> tuple[Account, bool]:
+        """The caller and whether it came with a session; raises ApiError 401."""
+        account = self._by_key.get(params.get("apikey", ""))
+        if account is not None and is_valid(sent, account.secretkey, datetime.now(UTC)):
+            return account, False
+        if "apikey" not in params:
+            account = self._sessions.account(cookies.get(COOKIE), params.get("sessionkey"))
+            if account is not None:
+                return account, True
+        raise errors.unauthorized()
+
+    def _perform(self, method: str, caller: Account, in_session: bool, command: str, params: Mapping[str, str]) -> Json:
+        shape = self._shapes.get(command.lower())
+        handler = self._handlers.get(command.lower())
+        if shape is None or handler is None:
+            if in_session:
+                raise ApiError(432, f"Unknown API command: {command}", wrapper="errorresponse")
+            raise errors.unknown_command(self._zone.version)
+        if caller.role not in shape.roles:
+            raise errors.not_available(self._zone.version, shape.name, new_id())
+        if self._zone.enforces_post():
+            check_post(method, shape.name, params, in_session)
+        body = self._call(shape, handler, Call(self._zone, caller, shape, accepted(shape, params)))
+        return self._zone.version.narrow(shape.name, body)
+
+    def _call(self, shape: CommandShape, handler: Handler, call: Call) -> Json:
+        check(call)
+        # Whatever only looks sees the zone at one moment; everything else takes the lock for its own short steps.
+        looks = shape.name.startswith("list")
+        try:
+            with self._zone.lock if looks else nullcontext():
+                done = handler(call)
+        except GroundError as error:
+            raise errors.internal(str(error)) from error
+        except ApiError as error:
+            events.record_refusal(call, error)
+            raise
+        except Stopping:
+            raise
+        except Exception as error:  # a bug of ours is an answer, as on the server; the traceback is in the log
+            log.exception("%s failed unexpectedly", shape.name)
+            raise errors.internal(
+                "Internal error executing command, please contact your system administrator"
+            ) from error
+        if isinstance(done, Task):
+            return self._jobs.submit(call, done)
+        return done

@@ -1,0 +1,58 @@
+"""The lab's CloudStack API as a whole: one zone, its jobs, and the HTTP server in front."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from vrbench.lab.api.faults.api_faults import FaultyApi
+from vrbench.lab.api.machines.expunge import Expunger
+from vrbench.lab.api.routers.redundancy_watch import RedundancyWatch
+from vrbench.lab.api.server.dispatch import Dispatcher
+from vrbench.lab.api.server.jobs import Jobs
+from vrbench.lab.api.server.web import Web
+from vrbench.lab.api.state.settings import ZoneSettings
+from vrbench.lab.api.state.zone import Zone
+from vrbench.lab.faults import Faults
+from vrbench.lab.ground.port import Ground
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody who may sign requests."""
+
+    account: str
+    apikey: str = field(repr=False)
+    secretkey: str = field(repr=False)
+
+
+class ApiServer:
+    """A CloudStack management server for ``ground``; its state lives and dies with it."""
+
+    def __init__(self, ground: Ground, settings: ZoneSettings, faults: Faults | None = None) -> None:
+        self._zone = Zone(ground, settings, faults)
+        self._jobs = Jobs(self._zone)
+        self._expunger = Expunger(self._zone)
+        self._redundancy = RedundancyWatch(self._zone)
+        self._web = Web(FaultyApi(self._zone, Dispatcher(self._zone, self._jobs).answer))
+
+    def start(self, listeners: Sequence[socket.socket]) -> None:
+        """Serve /client/api on sockets that are bound and listening already."""
+        self._expunger.start()
+        self._redundancy.start()
+        self._web.start(listeners)
+
+    def stop(self) -> None:
+        """Stop serving, give up running jobs and close the listeners; the ground is left as it is."""
+        self._zone.stopping.set()
+        self._web.stop()
+        self._expunger.join()
+        self._redundancy.join()
+        self._jobs.close()
+
+    def callers(self) -> dict[str, Caller]:
+        """The keys of this lab: root, domadmin and user."""
+        return {
+            account.role: Caller(account.name, account.apikey, account.secretkey) for account in self._zone.accounts
+        }

@@ -1,0 +1,1 @@
+"""VPCs and their access lists."""

@@ -1,0 +1,100 @@
+"""The interface between the zone's state and the packets.
+
+The API (``lab/api``) decides what exists and in which state it is; the ground makes it so. The real ground is
+``lab/packets/namespace_ground.py`` (network namespaces, nftables, sshd); ``NoGround`` does nothing, for tests of the
+API alone. Every method blocks until it is done, may be called from several threads at once and raises GroundError. None
+waits for boot or programming times: those belong to ``lab/timing.py``, and the caller waits for them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from vrbench.lab.ground.specs import GuestLeg, PublicLeg, RouterSpec, RuleSet, VmSpec
+
+RedundancyState = Literal["PRIMARY", "BACKUP", "FAULT", "UNKNOWN"]
+RedundancyMode = Literal["normal", "deaf", "released"]
+
+
+class GroundError(RuntimeError):
+    """A namespace, an address, a rule or a process could not be made as asked; says which command failed and how."""
+
+
+class Ground(Protocol):
+    """Packets, namespaces and daemons of one zone. Removing what isn't there is not an error."""
+
+    def add_network(self, network: str) -> None:
+        """A guest bridge; two networks may use the same addresses and never meet."""
+
+    def remove_network(self, network: str) -> None: ...
+
+    def place_router(self, router: RouterSpec) -> None:
+        """The router exists and is plugged in, its links down: nothing of it is on the wire yet."""
+
+    def start_router(self, name: str) -> None:
+        """Links and addresses up (one gratuitous ARP per address, as CloudStack's VR sends), nothing programmed:
+        forwards nothing and answers for its own addresses only."""
+
+    def start_router_unplugged(self, name: str) -> None:
+        """As start_router, but unplugged at the switch on both sides: it can be programmed, and nobody hears of it."""
+
+    def hand_over(self, old: str, new: str) -> None:
+        """The switch takes the old router's ports down and the new one's up in one step, and the new is announced."""
+
+    def program_router(self, name: str, rules: RuleSet) -> None:
+        """Replace all rules by these, atomically; addresses new to the router are added and announced."""
+
+    def announce_router(self, name: str) -> None:
+        """One gratuitous ARP for every address the router has, guest side and public side."""
+
+    def restart_services(self, name: str) -> None:
+        """What serves DHCP and DNS ends and starts again; forwarding goes on."""
+
+    def redundancy_state(self, name: str) -> RedundancyState:
+        """What keepalived has made of a redundant router, its transition done; UNKNOWN of any other."""
+
+    def set_redundancy(self, name: str, mode: RedundancyMode) -> None:
+        """Deaf, it hears no peer, so that two become primary; released, it gives up being primary, in good order, and
+        stays BACKUP; normal is as programmed."""
+
+    def synchronise(self, name: str) -> None:
+        """The router asks its peer for all connections and has them when this returns."""
+
+    def diagnose(self, name: str, argv: tuple[str, ...]) -> tuple[int, str, str]:
+        """Run a command on the router; its exit code and what it printed, as output and as errors.
+
+        A command that there isn't, or that doesn't end within a minute, is an error in that sense: no GroundError.
+        """
+
+    def plug_tier(self, name: str, leg: GuestLeg) -> None:
+        """A running VPC router gets an interface in one more tier; its rules come with program_router."""
+
+    def unplug_tier(self, name: str, network: str) -> None: ...
+
+    def plug_public(self, name: str, leg: PublicLeg) -> None:
+        """A router gets an interface in one more public subnet; further addresses of it come with program_router."""
+
+    def unplug_public(self, name: str, gateway: str) -> None:
+        """The interface in that subnet is gone, and all addresses on it."""
+
+    def stop_router(self, name: str) -> None:
+        """Forced power-off: off the wire at once, connection tracking lost with it; can be started again."""
+
+    def remove_router(self, name: str) -> None: ...
+
+    def add_vm(self, vm: VmSpec) -> None:
+        """Create and boot: addresses, host key of its own, sshd (keys only) with the user data honoured."""
+
+    def stop_vm(self, name: str) -> None: ...
+
+    def start_vm(self, name: str) -> None: ...
+
+    def remove_vm(self, name: str) -> None: ...
+
+    def reset_vm_keys(self, name: str, authorized_keys: tuple[str, ...]) -> None: ...
+
+    def drop_lease(self, name: str) -> None:
+        """The guest loses its address, as if nobody had renewed its lease in time."""
+
+    def renew_lease(self, name: str) -> None:
+        """The guest asks for its address anew by DHCP; GroundError when nobody answers."""

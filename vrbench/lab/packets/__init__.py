@@ -1,0 +1,1 @@
+"""The ground that moves packets: bridges, routers and guests in network namespaces."""

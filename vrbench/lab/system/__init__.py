@@ -1,0 +1,1 @@
+"""The machine's own means: system calls, processes and namespaces."""
