@@ -19,7 +19,7 @@ from typing import Any
 
 from vrbench.lab.packets import dhcp
 from vrbench.lab.system import syscalls
-from vrbench.lab.system.processes import python_command
+from vrbench.lab.system.processes import SOURCE_ROOT, python_command
 from vrbench.lab.system.syscalls import MS_BIND, MS_MOVE, MS_NODEV, MS_NOSUID, MS_REC
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -75,7 +75,7 @@ def _mount_all(directory: Path, interpreter: Path) -> None:
     syscalls.mount(str(directory / "ssh"), "/etc/ssh", flags=MS_BIND)
     resolver = _build_resolver(directory)
     for place, hidden in (("tmp", Path("/tmp")), ("vartmp", Path("/var/tmp"))):
-        _build_tmp(directory / place, hidden, (interpreter, Path(__file__).resolve().parents[2]))
+        _build_tmp(directory / place, hidden, (interpreter, SOURCE_ROOT))
     _build_proc()
     for place, target in (("tmp", "/tmp"), ("vartmp", "/var/tmp"), ("dev", "/dev"), ("run", "/run")):
         syscalls.mount(str(directory / place), target, flags=MS_MOVE)

@@ -8,6 +8,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+SOURCE_ROOT = Path(__file__).resolve().parents[3]  # what this package is imported from
+
 # Isolated from the caller's directory and environment, which must not decide what the lab imports.
 _BOOTSTRAP = (
     "import runpy, sys; sys.path.append(sys.argv.pop(1)); name = sys.argv.pop(1); "
@@ -17,9 +19,8 @@ _BOOTSTRAP = (
 
 def python_command(module: str, *arguments: str, site: bool = False) -> list[str]:
     """The command that runs ``module`` of this very package in a fresh interpreter; ``site`` lets it import others'."""
-    root = str(Path(__file__).resolve().parents[2])
     flags = ["-I"] if site else ["-I", "-S"]
-    return [sys.executable, *flags, "-c", _BOOTSTRAP, root, module, *arguments]
+    return [sys.executable, *flags, "-c", _BOOTSTRAP, str(SOURCE_ROOT), module, *arguments]
 
 
 def _stat_fields(pid: int) -> list[str] | None:
