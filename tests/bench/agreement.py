@@ -35,7 +35,7 @@ from vrbench.core.figures.results import Run, TrialResult
 from vrbench.core.model import Direction, OutageWindow
 from vrbench.lab import lifecycle
 from vrbench.lab.status import LabOptions
-from vrbench.store import load_run
+from vrbench.store.loading import load_run
 
 INTERVAL_S = 0.010
 TOLERANCE_S = INTERVAL_S + 0.005

@@ -32,7 +32,7 @@ from vrbench.core.facts import Context, NodeClock, TrialFacts
 from vrbench.core.log.rawlog import RECORD, Header, Kind, StreamHeader, encode_header
 from vrbench.core.model import Direction, Stream
 from vrbench.core.plan.method import Method
-from vrbench.store import RunDir
+from vrbench.store.directory import RunDir
 
 TRIALS, GUESTS, ADDRESSES, PER_GUEST = 2, 10, 10, 3
 STREAMS = GUESTS * PER_GUEST + ADDRESSES

@@ -26,7 +26,8 @@ from vrbench.core.figures.sessions import SessionState, sessions
 from vrbench.core.figures.windows import Downtime
 from vrbench.core.model import Direction, Verdict
 from vrbench.core.plan.profile import STRATEGIES
-from vrbench.store import load_run, run_paths
+from vrbench.store.directory import run_paths
+from vrbench.store.loading import load_run
 
 COLUMNS = (
     ("egress, fresh", Direction.EGRESS, "fresh"),

@@ -38,7 +38,7 @@ from vrbench.lab import lifecycle
 from vrbench.lab.status import LabOptions, Outage
 from vrbench.probes.observation import Sensors
 from vrbench.remote import HostKeyPins
-from vrbench.store import RunDir
+from vrbench.store.directory import RunDir
 
 TARGET = "203.0.113.1"
 PROFILE = f"""

@@ -24,7 +24,7 @@ from pathlib import Path
 from tests.bench.interrupts import processes
 from tests.cli.zone import ROOT, VRBENCH
 from vrbench.core.values import duration
-from vrbench.store import load_run
+from vrbench.store.loading import load_run
 
 HELP_RUNS = 11
 

@@ -14,7 +14,7 @@ from vrbench.core.model import Cause
 from vrbench.lab import lifecycle
 from vrbench.lab.router_history import TruePhase
 from vrbench.lab.status import LabOptions
-from vrbench.store import load_run
+from vrbench.store.loading import load_run
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 

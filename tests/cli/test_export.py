@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from tests.report.runs import CONTEXT, METHOD, OUT, RESET, UP, beside, guest, harness, trial
 from vrbench.cli.main import cli
-from vrbench.store import RunDir
+from vrbench.store.directory import RunDir
 
 
 def exported(reports: Path, table: str) -> list[dict[str, str]]:

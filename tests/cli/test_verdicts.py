@@ -13,7 +13,8 @@ from vrbench.cli import verdicts
 from vrbench.core.facts import Context
 from vrbench.core.machine_verdict import NOT_CALIBRATED, MachineVerdict, calibrated_line
 from vrbench.core.plan.method import Method
-from vrbench.store import RunDir, load_run
+from vrbench.store.directory import RunDir
+from vrbench.store.loading import load_run
 
 VERDICT = MachineVerdict(
     calibrated_utc="2026-11-24T17:00:00Z",

@@ -19,7 +19,8 @@ def command(runs: tuple[str, ...], as_json: bool, reports: Path) -> int:
     The same samples under the same rules give the same tables; a run cut short shows the trials it completed.
     """
     from vrbench.cli.results import exit_code, over_limits, show_runs
-    from vrbench.store import find_run, load_run
+    from vrbench.store.directory import find_run
+    from vrbench.store.loading import load_run
 
     loaded = [load_run(find_run(reports, name)) for name in runs]
     show_runs(loaded, as_json)

@@ -19,8 +19,8 @@ FAMILIES = {
     "vrbench.remote.RemoteError": Exit.FAILED,
     "vrbench.lab.status.LabError": Exit.FAILED,
     "vrbench.probes.config.ProbeError": Exit.FAILED,
-    "vrbench.store.NoSuchRun": Exit.USAGE,
-    "vrbench.store.StoreError": Exit.NOT_VALID,
+    "vrbench.store.files.NoSuchRun": Exit.USAGE,
+    "vrbench.store.files.StoreError": Exit.NOT_VALID,
     "builtins.OSError": Exit.NOT_VALID,
     "vrbench.cloud.journal.JournalError": Exit.NOT_VALID,
 }

@@ -26,7 +26,7 @@ from vrbench.core.model import Verdict
 from vrbench.core.plan.plan import Plan, make_plan
 from vrbench.core.plan.profile import load_profile
 from vrbench.core.values import duration, show_duration
-from vrbench.store import RunDir, new_run_id
+from vrbench.store.directory import RunDir, new_run_id
 
 PROFILE = """
 name = "calibrate"

@@ -12,7 +12,8 @@ import click
 from vrbench.cli.blame import describe
 from vrbench.cli.exits import Exit, UsageProblem
 from vrbench.cli.options import reports_option
-from vrbench.store import RunDir, RunInUse, find_run, run_paths
+from vrbench.store.directory import RunDir, find_run, run_paths
+from vrbench.store.files import RunInUse
 
 if TYPE_CHECKING:
     from vrbench.cloud.journal import Journal

@@ -37,7 +37,7 @@ def command(trials: int, install_missing: bool, as_json: bool, plain: bool, repo
     from vrbench.cli.profiles import open_profile
     from vrbench.cli.run import boxed
     from vrbench.core.plan.plan import make_plan
-    from vrbench.store import new_run_id, state_of
+    from vrbench.store.directory import new_run_id, state_of
 
     make_ready(install_missing)
     begun, run_ids, worst = time.monotonic(), [], int(Exit.OK)
@@ -60,7 +60,7 @@ def command(trials: int, install_missing: bool, as_json: bool, plain: bool, repo
 def _conclude(reports: Path, run_ids: list[str], as_json: bool) -> None:
     """One table side by side, and where everything lies."""
     from vrbench.cli.results import show_comparison
-    from vrbench.store import load_run
+    from vrbench.store.loading import load_run
 
     runs = [load_run(reports / run_id) for run_id in run_ids]
     csv = reports / f"demo-{run_ids[0].partition('-')[0]}.csv"

@@ -86,7 +86,7 @@ def _plan(profile: str, settings: tuple[str, ...]) -> Plan | Check:
     from vrbench.cli.profiles import open_profile
     from vrbench.core.plan.plan import make_plan
     from vrbench.core.plan.profile import ProfileError
-    from vrbench.store import new_run_id
+    from vrbench.store.directory import new_run_id
 
     try:
         loaded = open_profile(profile, settings)

@@ -29,7 +29,8 @@ def command(runs: tuple[str, ...], table: str, format_: str, output: Path | None
     """
     from vrbench.report.frames import write_table
     from vrbench.report.rows import failure_rows, rows
-    from vrbench.store import find_run, load_failures, load_method, load_run
+    from vrbench.store.directory import find_run
+    from vrbench.store.loading import load_failures, load_method, load_run
 
     paths = [find_run(reports, name) for name in runs]
     if table == "failures":

@@ -21,7 +21,7 @@ from vrbench.lab import control
 from vrbench.lab.status import LabError, Moment, Outage
 from vrbench.probes.observation import Sensors
 from vrbench.run.trial import TrialLimits, run_trial
-from vrbench.store import replace_json
+from vrbench.store.files import replace_json
 
 ANSWER_S = 10.0  # beyond an outage's length, until the lab must have told of it
 LATER_S = 0.4  # beyond the threshold, for answers that must be late

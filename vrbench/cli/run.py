@@ -20,7 +20,7 @@ from vrbench.cli.options import json_option, reports_option
 from vrbench.cli.profiles import open_profile
 from vrbench.core.facts import Context
 from vrbench.core.plan.plan import Plan, make_plan
-from vrbench.store import RunDir, find_run, new_run_id
+from vrbench.store.directory import RunDir, find_run, new_run_id
 
 if TYPE_CHECKING:
     from vrbench.cli.session import Ended

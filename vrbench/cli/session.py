@@ -33,7 +33,9 @@ from vrbench.core.words import size, some
 from vrbench.probes.observation import Sensors
 from vrbench.remote import HostKeyPins, generate_key
 from vrbench.run.trial import TrialLimits, run_trial
-from vrbench.store import RunDir, StoreError, load_run
+from vrbench.store.directory import RunDir
+from vrbench.store.files import StoreError
+from vrbench.store.loading import load_run
 
 JOB_LOOK_S = 0.5
 

@@ -19,7 +19,7 @@ from vrbench.core.model import Cause, Direction
 from vrbench.lab import control, lifecycle
 from vrbench.lab.router_history import Deed, TruePhase
 from vrbench.lab.status import Outage
-from vrbench.store import load_run
+from vrbench.store.loading import load_run
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 

@@ -1,0 +1,1 @@
+"""Runs on disk: ``directory`` (paths and the lock), ``codec`` (values and their JSON), ``loading`` (read, analyse)."""

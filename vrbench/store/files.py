@@ -1,0 +1,58 @@
+"""Files that are replaced whole or not at all, and what is raised when that fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+
+class StoreError(RuntimeError):
+    """A run directory can't be written or read; says which, why and what to do."""
+
+
+class NoSuchRun(StoreError):
+    """There is no run of that name, or more than one."""
+
+
+class RunInUse(StoreError):
+    """Another process works on this run right now."""
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old one or the new one, never half of it. Raises StoreError.
+
+    The name it has meanwhile is its own: two processes may replace one file at a time.
+    """
+    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with unfinished.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError as error:
+        with suppress(OSError):  # the first error is the one to tell
+            unfinished.unlink(missing_ok=True)
+        raise StoreError(f"can't write {path}: {error.strerror}; free some space, then run again") from error
+
+
+def replace_json(path: Path, value: object) -> None:
+    """Write a value as JSON, whole or not at all. Raises StoreError."""
+    replace_text(path, json.dumps(value, indent=1))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a file that holds a JSON object. Raises StoreError."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StoreError(f"can't read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise StoreError(f"{path} is not JSON ({error}); the run it belongs to can't be read") from error
+    if not isinstance(stored, dict):
+        raise StoreError(f"{path} does not hold a JSON object; the run it belongs to can't be read")
+    return stored
