@@ -110,10 +110,10 @@ def command(
 ) -> int:
     """Inject outages of known length on the embedded lab, and show measured beside true.
 
-    In the data path of the lab's router packets are dropped, refused or answered late, its source NAT goes missing, or
-    it flaps: egress, ingress or both, of all VMs or of one, 20 ms to 30 s, at random moments. Shows how far off vrbench
-    is on this machine, whether its bounds held the truth, and what it missed or made up. Exit code 0 when all bounds
-    held, no error exceeded the interval (and 1 ms), and nothing was missed or made up, else 2.
+    In the lab's router packets are dropped, refused or answered late, its source NAT goes missing, or it flaps. Each
+    outage lasts 20 ms to 30 s, and hits egress, ingress or both, all VMs or one. Shows how far off vrbench is on this
+    machine, whether its bounds held the truth, and what it missed or made up. Exit code 0 when all bounds held, no
+    error exceeded the interval (and 1 ms), and nothing was missed or made up, else 2.
     """
     size = _size(quick, outages, clean)
     run_id = run_id or new_run_id(datetime.now(UTC), "calibrate")

@@ -30,8 +30,8 @@ def command(trials: int, install_missing: bool, as_json: bool, plain: bool, repo
     """Measure a router restart on the embedded lab, old way and new, and compare.
 
     Builds an isolated network with 10 VMs and 10 public addresses in a CloudStack zone in a box, restarts it with
-    cleanup, measures the outage, and removes all; first as CloudStack did up to 4.10 (serial), then as it does since
-    4.11.1 (parallel). Real packets, accelerated boot times. Nothing leaves this machine.
+    cleanup, measures the outage, and removes all. It does so as CloudStack did up to 4.10 (serial), then as it does
+    since 4.11.1 (parallel). Real packets, accelerated boot times. Nothing leaves this machine.
     """
     from vrbench.cli.machine import make_ready
     from vrbench.cli.profiles import open_profile

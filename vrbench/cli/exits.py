@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Self
 
 
 class Exit(IntEnum):
-    """0 measured, all valid; 1 measured, over a limit or worse than the baseline; 2 a trial is invalid or unknown;
-    3 the cloud or a guest failed (journal kept); 64 bad usage or profile; 70 a bug."""
+    """The exit codes, each with its meaning for people."""
 
-    OK = 0
-    OVER_LIMIT = 1
-    NOT_VALID = 2
-    FAILED = 3
-    USAGE = 64
-    BUG = 70
+    meaning: str
+
+    def __new__(cls, code: int, meaning: str) -> Self:
+        """Build a member whose value is its code."""
+        made = int.__new__(cls, code)
+        made._value_ = code
+        made.meaning = meaning
+        return made
+
+    OK = 0, "measured, every trial valid"
+    OVER_LIMIT = 1, "measured, over a limit of the profile"
+    NOT_VALID = 2, "a trial is invalid, unknown or missing (interrupted, or the samples could not be kept)"
+    FAILED = 3, "the cloud, a guest or the lab failed; the journal is kept"
+    USAGE = 64, "bad usage, profile or credentials"
+    BUG = 70, "a bug in vrbench"
 
 
 class UsageProblem(Exception):

@@ -1,0 +1,131 @@
+"""Every command that a document shows runs: the ones that need no cloud here, the others on a lab as their cloud."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+
+import pytest
+
+from tests.cli.zone import PROFILE, running_zone
+from tests.docs.markdown import ROOT, Document, document, documents
+from vrbench import bootstrap
+from vrbench.lab import lifecycle
+
+
+class Kind(Enum):
+    """What a command of a document needs, by how it begins; the first that fits counts."""
+
+    SET_UP = r"python3 -m vrbench\.bootstrap |\. \.venv/bin/activate"
+    LAB = r"vrbench lab |CLOUDSTACK_CONFIG=/tmp/zone/"
+    OFFLINE = r"vrbench (profiles|analyze|export)\b|vrbench run .*--plan"
+    CALIBRATE = r"vrbench calibrate"
+    CLOUD = r"vrbench (doctor|run|cleanup) "
+    BENCH = r"python -m tests\.bench\.|pytest|pre-commit|python3? -m pytest"
+
+
+LINES = [(d, line) for d in documents() for line in d.shell_lines]
+
+
+def kind_of(line: str) -> Kind | None:
+    """Return what a line needs; None where nobody knows."""
+    return next((kind for kind in Kind if re.match(kind.value, line)), None)
+
+
+def lines(found: Document, *kinds: Kind) -> list[str]:
+    """Return the lines of these kinds, in their order."""
+    return [line for line in found.shell_lines if kind_of(line) in kinds]
+
+
+@pytest.mark.parametrize(("found", "line"), LINES, ids=[line for _, line in LINES])
+def test_every_line_is_of_a_kind_that_is_run(found: Document, line: str) -> None:
+    """A command that no test knows how to run must not stand in a document."""
+    assert kind_of(line) is not None, found.path
+
+
+def test_the_two_commands_stand_word_for_word() -> None:
+    """The README's two commands, and what the bootstrap knows besides."""
+    shown = lines(document("README.md"), Kind.SET_UP)
+    assert [f"python3 -m vrbench.bootstrap --install-missing {what}" in shown for what in ("demo", "test")] == [
+        True
+    ] * 2
+    asked = {line.split()[-1] for found in documents() for line in lines(found, Kind.SET_UP) if "bootstrap" in line}
+    assert all(what == "setup" or bootstrap.commands(what, []) for what in asked)
+
+
+@contextmanager
+def shell(here: Path) -> Iterator[dict[str, str]]:
+    """The environment of a shell in which ``vrbench`` is this checkout's, and no cloud is known."""
+    programs = here / "bin"
+    programs.mkdir()
+    (programs / "vrbench").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m vrbench "$@"\n')
+    (programs / "vrbench").chmod(0o755)
+    path = ":".join((str(programs), str(Path(sys.executable).parent), os.environ["PATH"]))
+    ours = {k: v for k, v in os.environ.items() if not k.startswith("CLOUDSTACK_")}
+    yield {**ours, "PATH": path, "PYTHONPATH": str(ROOT), "HOME": str(here), "COLUMNS": "100"}
+
+
+def run(line: str, here: Path, environ: dict[str, str], timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+    """Run one line as a person's shell would."""
+    return subprocess.run(
+        ["bash", "-c", line], cwd=here, env=environ, capture_output=True, text=True, timeout=timeout_s, check=False
+    )
+
+
+STORED = ROOT / "tests/stored"
+OFFLINE = [d for d in documents() if lines(d, Kind.OFFLINE)]
+
+
+@pytest.mark.parametrize("found", OFFLINE, ids=lambda d: str(d.path.relative_to(ROOT)))
+def test_commands_that_need_no_cloud(found: Document, tmp_path: Path) -> None:
+    """They end well, in the order in which they stand, with one run stored under reports."""
+    if not STORED.is_dir():
+        pytest.skip("no runs are stored here yet")
+    stored = next(path for path in sorted(STORED.iterdir()) if (path / "run.json").is_file())
+    (tmp_path / "reports").symlink_to(STORED)
+    with shell(tmp_path) as environ:
+        for line in lines(found, Kind.OFFLINE):
+            done = run(line.replace("RUN", stored.name), tmp_path, environ)
+            assert done.returncode == 0, f"{line}: {done.stderr}"
+
+
+@pytest.mark.lab
+@pytest.mark.slow
+def test_the_quick_start_on_a_lab_as_the_cloud(tmp_path: Path) -> None:
+    """Its steps one after the other, as an operator takes them; only the profile is made small where it is edited."""
+    with running_zone(tmp_path) as zone, shell(tmp_path) as environ:
+        environ["CLOUDSTACK_CONFIG"] = str(zone.state / "cloudstack.ini")
+        for line in lines(document("README.md"), Kind.OFFLINE, Kind.CLOUD):
+            command = line.replace("doctor ", "doctor --no-calibrate ")
+            inside = lifecycle.enter(zone.state, "upstream", ["bash", "-c", command])
+            done = run(shlex.join(inside), tmp_path, environ, timeout_s=120)
+            assert done.returncode == 0, f"{line}: {done.stderr}{done.stdout}"
+            if line.endswith("> mine.toml"):
+                (tmp_path / "mine.toml").write_text(PROFILE)
+        assert zone.left() == []
+
+
+@pytest.mark.lab
+@pytest.mark.slow
+def test_the_lab_by_hand(tmp_path: Path) -> None:
+    """All lines of its document, with a network that stays, so that there is something to break; down comes last."""
+    (tmp_path / "mine.toml").write_text(PROFILE)
+    state, here = str(tmp_path / "zone"), document("vrbench/lab/README.md")
+    shown = [
+        line.replace("/tmp/zone", state).replace("run mine.toml", "run mine.toml --keep") for line in here.shell_lines
+    ]
+    shown.sort(key=lambda line: "lab down" in line)
+    with shell(tmp_path) as environ:
+        try:
+            for line in shown:
+                done = run(line, tmp_path, environ, timeout_s=120)
+                assert done.returncode == 0, f"{line}: {done.stderr}{done.stdout}"
+        finally:
+            lifecycle.down(Path(state))

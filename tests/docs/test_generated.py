@@ -1,0 +1,90 @@
+"""The generated parts of the documents are what the code says, and what exists has its own line or section in them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.docs.markdown import document
+from tests.docs.sections import SECTIONS, all_commands, visible_options
+from vrbench.cli.exits import Exit
+from vrbench.core.caveats import CaveatKind
+from vrbench.core.model import Cause
+from vrbench.core.plan.profile import TABLES, reference
+from vrbench.report.rows import COLUMNS
+
+
+@pytest.mark.parametrize(("name", "part"), SECTIONS, ids=lambda value: value)
+def test_generated_part(name: str, part: str, rewrite: bool) -> None:
+    """A generated part is up to date."""
+    body = SECTIONS[name, part]()
+    if rewrite:
+        found = document(name)
+        found.path.write_text(found.with_section(part, body), encoding="utf-8")
+    assert document(name).section(part) == body
+
+
+def first_cells(name: str, heading: str) -> set[str]:
+    """Return the code in the first cells of the tables below a heading whose text begins with ``heading``."""
+    rows = [row for row in document(name).rows if any(words.startswith(heading) for words in row.under)]
+    return {code for row in rows for code in re.findall(r"`([^`]+)`", row.cells[0])}
+
+
+@pytest.mark.parametrize("words", list(all_commands()))
+def test_every_command_has_its_section_and_every_option_its_line(words: str) -> None:
+    """An option must stand below the heading of its own command: another one's does not count."""
+    sections = {
+        re.sub(r"( [A-Z\[-].*)?`$", "", heading)[1:] for heading in document("vrbench/cli/README.md").headings[2:]
+    }
+    assert f"vrbench {words}" in sections
+    rows = [
+        r for r in document("vrbench/cli/README.md").rows if re.match(rf"`vrbench {words}( [A-Z\[-]|`)", r.under[-1])
+    ]
+    documented = {row.cells[0].strip("`").split()[0] for row in rows}
+    assert documented == {max(option.opts, key=len) for option in visible_options(all_commands()[words])}
+
+
+def test_every_command_is_listed_first_of_all() -> None:
+    """Whoever opens the README sees which commands there are."""
+    tops = {f"vrbench {words}" for words in all_commands() if " " not in words}
+    assert first_cells("README.md", "Commands") == tops
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_profile_key_has_its_line(table: str) -> None:
+    """The keys of a table stand below its heading, those and no others."""
+    assert first_cells("profiles/README.md", f"`[{table}]`") == {f"{t}.{k}" for t, k, _, _ in reference() if t == table}
+
+
+def test_every_table_of_a_profile_says_what_it_is_for() -> None:
+    """The words below a table's heading are those of its class."""
+    assert all((kind.__doc__ or "").startswith(f"[{name}]: ") for name, kind in TABLES.items())
+
+
+def test_every_caveat_has_its_line_with_meaning_and_cure() -> None:
+    """No caveat leaves a reader alone."""
+    rows = [r for r in document("reports/README.md").rows if r.under[-1] == "What a trial says about itself"]
+    assert {row.cells[0].strip("`") for row in rows} == {kind.value for kind in CaveatKind}
+    assert all(all(row.cells[1:4]) for row in rows)
+
+
+def test_every_cause_has_its_line() -> None:
+    """What a report may name as a cause is explained."""
+    assert first_cells("reports/README.md", "Causes") == {cause.value for cause in Cause}
+
+
+def test_every_exit_code_has_its_line() -> None:
+    """Scripts can rely on the table."""
+    rows = [r for r in document("reports/README.md").rows if r.under[-1] == "Exit codes"]
+    assert [(row.cells[0], row.cells[1]) for row in rows] == [(str(int(code)), code.meaning) for code in Exit]
+
+
+def test_every_export_column_is_explained() -> None:
+    """Each column of each table has a meaning; a name that begins with … stands for all that end so."""
+    named = first_cells("reports/README.md", "What the columns mean")
+    endings = tuple(name[1:] for name in named if name.startswith("…"))
+    columns = {column for columns in COLUMNS.values() for column in columns}
+    assert {c for c in columns if c not in named and not c.endswith(endings)} == set()
+    assert {n for n in named if not n.startswith("…")} <= columns
+    assert all(any(c.endswith(ending) for c in columns) for ending in endings)

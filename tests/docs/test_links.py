@@ -1,0 +1,49 @@
+"""Every link leads somewhere, and no document reaches outside the repository for a picture."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.docs.markdown import ROOT, Document, anchor, documents
+
+DOCUMENTS = documents()
+
+
+@pytest.mark.parametrize("found", DOCUMENTS, ids=lambda d: str(d.path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(found: Document) -> None:
+    """A relative link names a file or folder of the repository, and its anchor a heading there."""
+    broken = [link for link in found.links if "://" not in link and not leads_somewhere(found, link)]
+    assert broken == []
+
+
+def leads_somewhere(found: Document, link: str) -> bool:
+    """Say whether a relative link of a document names something that exists."""
+    name, _, fragment = link.partition("#")
+    target = (found.path.parent / name).resolve() if name else found.path
+    if not target.is_relative_to(ROOT.resolve()) or not target.exists():
+        return False
+    return not fragment or fragment in Document(target).anchors
+
+
+@pytest.mark.parametrize("found", DOCUMENTS, ids=lambda d: str(d.path.relative_to(ROOT)))
+def test_no_heading_stands_twice(found: Document) -> None:
+    """An anchor is one place."""
+    assert len(found.anchors) == len(found.headings)
+
+
+def test_a_folder_of_documents_is_reached_from_the_first_page() -> None:
+    """Whoever starts at the README finds every other document by following links."""
+    reached, coming = set(), [ROOT / "README.md"]
+    while coming:
+        path = coming.pop()
+        if path not in reached and path.suffix == ".md":
+            reached.add(path)
+            names = (link.partition("#")[0] for link in Document(path).links if "://" not in link)
+            coming += [(path.parent / name).resolve() for name in names if name]
+    assert {d.path.resolve() for d in DOCUMENTS if ".github" not in d.path.parts} <= {p.resolve() for p in reached}
+
+
+def test_anchors_are_made_as_on_github() -> None:
+    """Lower case, dashes for spaces, and no punctuation."""
+    assert anchor("How to add …") == "how-to-add-"
+    assert anchor("`vrbench lab up`") == "vrbench-lab-up"
