@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vrbench.cloud.credentials import Credentials
+from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.facade import Answer, Cloud
 from vrbench.cloud.journal import Head, Journal
 from vrbench.cloud.preflight import Resolved, preflight
 from vrbench.cloud.removal import Patience
-from vrbench.core.plan.plan import EnvironmentPlan
 from vrbench.lab.api.server.server import ApiServer
 from vrbench.lab.api.state.settings import ZoneSettings
 from vrbench.lab.ground.no_ground import NoGround

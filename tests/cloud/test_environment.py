@@ -15,12 +15,12 @@ from tests.cloud.lab import FAST, PATIENCE, PLAN, Lab, planned, running_lab, sil
 from vrbench.cloud.access import Forward, assign
 from vrbench.cloud.credentials import Credentials
 from vrbench.cloud.environment import TAG, await_source_nat, build
+from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.errors import CloudError, JobFailed, QuotaExceeded, UnsafeNetwork
 from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.teardown import teardown
 from vrbench.core.model import Environment
-from vrbench.core.plan.plan import EnvironmentPlan
 from vrbench.lab.api.state.settings import ZoneSettings
 from vrbench.lab.timing import Timing
 from vrbench.parallel import parallel

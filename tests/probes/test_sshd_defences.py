@@ -16,13 +16,13 @@ from tests.probes import openssh
 from tests.probes.box import Box, routed_box
 from tests.probes.rig import ROUTER, wait_for
 from tests.probes.trials import PROFILE, Trial, measured, reachable, tally, trial
+from vrbench.cloud.guest_setup import user_data
 from vrbench.core.analysis import analyze_trial
 from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.log.failures import count_failures
 from vrbench.core.log.rawlog import Kind, Refusal, decode_header, decode_records
 from vrbench.core.model import Direction, Outcome, Verdict
-from vrbench.core.plan.plan import user_data
 from vrbench.lab.packets.userdata import parse_user_data
 from vrbench.probes.observation import Sensors
 

@@ -17,8 +17,10 @@ from vrbench.cli.signals import Signals
 from vrbench.cli.verdicts import load_verdict
 from vrbench.cloud.credentials import Credentials
 from vrbench.cloud.environment import build
+from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.errors import CloudError
 from vrbench.cloud.facade import Cloud
+from vrbench.cloud.guest_setup import user_data
 from vrbench.cloud.journal import Head, Journal
 from vrbench.cloud.operations import RunningOperation, rivals, routers
 from vrbench.cloud.preflight import Resolved, preflight
@@ -28,7 +30,7 @@ from vrbench.core.caveats import Caveat
 from vrbench.core.facts import Context, TrialFacts
 from vrbench.core.figures.results import Run
 from vrbench.core.model import Environment
-from vrbench.core.plan.plan import EnvironmentPlan, Plan, expected_streams, guests_behind, short_name, user_data
+from vrbench.core.plan.plan import Plan, expected_streams, guests_behind, short_name
 from vrbench.core.words import size, some
 from vrbench.probes.observation import Sensors
 from vrbench.remote import HostKeyPins, generate_key

@@ -18,6 +18,7 @@ from functools import partial
 from vrbench.cloud import operations
 from vrbench.cloud.access import Forward, access_rules, assign
 from vrbench.cloud.calls import all_answers
+from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.errors import CloudError, UnsafeNetwork
 from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.journal import Journal
@@ -25,7 +26,6 @@ from vrbench.cloud.preflight import Resolved
 from vrbench.cloud.site import Address, Progress, Site, Vm, call_journaled, job_journaled, part
 from vrbench.cloud.source import allowed_source
 from vrbench.core.model import Endpoint, Environment, Guest
-from vrbench.core.plan.plan import EnvironmentPlan
 from vrbench.core.words import some
 
 TAG = "vrbench-run"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.facade import Answer
-from vrbench.core.plan.plan import EnvironmentPlan
 
 _GIB = 1 << 30
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 
 from vrbench.cloud import offerings
+from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.errors import CloudError, CloudRefused, CloudUnreachable, NotPermitted, PreflightError
 from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.limits import shortages
-from vrbench.core.plan.plan import EnvironmentPlan
 
 _OLDEST, _NEWEST = (4, 9), (4, 22)
 _MANY = 256  # addresses that may be let in without a word

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.errors import CloudError, CloudRefused
 from vrbench.cloud.facade import Answer, Cloud, Job, Param
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.preflight import Resolved
-from vrbench.core.plan.plan import EnvironmentPlan
 from vrbench.parallel import CancelToken
 
 Progress = Callable[[str], None]

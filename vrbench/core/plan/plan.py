@@ -16,46 +16,6 @@ HARNESS = "harness"  # the node name of the harness's own probers
 ProberKind = Literal["session", "syn", "banner", "auth", "icmp"]  # the harness's probers, a process each
 GATEWAY = "gateway"  # the target that stands for the default gateway, which only the guest knows
 RESOLVER = "resolver"  # the target that stands for the router's resolver, which only the guest knows
-# A banner probe leaves sshd before it logs in: with the defaults (MaxStartups 10:30:100, and PerSourcePenalties from
-# OpenSSH 9.8 on) sshd would refuse such probes and so fake the outage that they measure (measurement method, trap 3).
-GUEST_SSHD = "MaxStartups 1000:30:2000\nLoginGraceTime 20\nUseDNS no\n"
-READY_SSHD = """\
-PATH=$PATH:/usr/sbin
-cd /etc/ssh || exit 0
-echo 'PerSourcePenalties no' > vrbench.new
-sshd -G -f $PWD/vrbench.new >/dev/null 2>&1 && cp vrbench.new sshd_config.d/01-vrbench.conf
-found=$(sshd -T 2>/dev/null | grep -i -e '^maxstartups 1000:30:2000$' -e '^persourcepenalties [^n]')
-if [ "$found" != 'maxstartups 1000:30:2000' ]; then
-  cat sshd_config.d/0?-vrbench.conf > vrbench.new
-  sed -E '/^[[:space:]]*(maxstartups|persourcepenalties)[[:space:]]/Id' sshd_config >> vrbench.new
-  sshd -t -f $PWD/vrbench.new && cat vrbench.new > sshd_config
-fi
-rm -f vrbench.new
-for u in ssh sshd; do systemctl reload $u 2>/dev/null || service $u reload 2>/dev/null && exit 0; done
-pkill -HUP -o -x sshd || true
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class EnvironmentPlan:
-    """What will be built in the cloud. Names of zone, offerings and template may be names or ids."""
-
-    run_id: str  # stands in a tag on everything that takes tags
-    prefix: str  # every name we give begins with it, unique to the run: vrb-1a2b3c4d
-    zone: str
-    network_offering: str
-    service_offering: str
-    template: str
-    vms: int
-    public_ips: int
-    access: str  # port-forwarding | static-nat
-    source_cidr: str  # the only source the firewall lets in, "a.b.c.d/n"
-    ssh_user: str
-    public_key: str  # one line, of the run's own key pair
-    user_data: str  # cloud-config that readies the guest's sshd for probing; empty: none
-    boot_timeout_s: float  # until a VM answers on SSH
-    job_timeout_s: float  # one API job, the operation's included
-    poll_s: float = 0.5  # between looks at a job
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,30 +85,6 @@ def make_plan(profile: Profile, run_id: str) -> Plan:
         auth_interval_s=p.auth_interval if p.auth else 0.0,
     )
     return Plan(run_id, profile, method, costs(profile))
-
-
-def user_data() -> str:
-    """Cloud-config that keeps the guest's sshd from defending itself against the probes; it opens nothing.
-
-    PerSourcePenalties is known to OpenSSH 9.8 and later, and an older sshd does not start on a keyword that it doesn't
-    know: the line goes into place only where ``sshd -G`` (9.3 and later) accepts it. A template whose own configuration
-    reads no drop-in files, or sets one of the two itself (of these the last one wins), gets our lines at its head.
-    """
-    return (
-        "#cloud-config\n"
-        "write_files:\n"
-        "- path: /etc/ssh/sshd_config.d/00-vrbench.conf\n"
-        "  permissions: '0644'\n"
-        f"  content: |\n{_indented(GUEST_SSHD)}"
-        "runcmd:\n"
-        "- - sh\n"
-        "  - -c\n"
-        f"  - |\n{_indented(READY_SSHD)}"
-    )
-
-
-def _indented(text: str) -> str:
-    return "".join(f"    {line}\n" for line in text.splitlines())
 
 
 def guest_streams(plan: Plan, environment: Environment, guest: int) -> tuple[Stream, ...]:

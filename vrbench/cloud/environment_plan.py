@@ -1,0 +1,27 @@
+"""What is to be built in the cloud, as a value that ``environment`` builds and ``preflight`` checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentPlan:
+    """What will be built in the cloud. Names of zone, offerings and template may be names or ids."""
+
+    run_id: str  # stands in a tag on everything that takes tags
+    prefix: str  # every name we give begins with it, unique to the run: vrb-1a2b3c4d
+    zone: str
+    network_offering: str
+    service_offering: str
+    template: str
+    vms: int
+    public_ips: int
+    access: str  # port-forwarding | static-nat
+    source_cidr: str  # the only source the firewall lets in, "a.b.c.d/n"
+    ssh_user: str
+    public_key: str  # one line, of the run's own key pair
+    user_data: str  # cloud-config that readies the guest's sshd for probing; empty: none
+    boot_timeout_s: float  # until a VM answers on SSH
+    job_timeout_s: float  # one API job, the operation's included
+    poll_s: float = 0.5  # between looks at a job
