@@ -187,13 +187,13 @@ class Guest:
         (self.directory / "ssh" / "sshd_config").write_text(_SSHD_CONFIG.format(path=path), encoding="utf-8")
 
     def _write_boot(self, user_data: UserData) -> None:
-        """What the guest's init does, as JSON (see guest_init.py)."""
+        """Write down as JSON what the guest's init does (see guest_init.py)."""
         boot = {
             "hostname": self.spec.name,
             "rootless": self.rootless,
             "mac": self.spec.mac if self.spec.leased else "",
             "sshd": shutil.which("sshd"),
-            "interpreter": sys.base_prefix,
+            "interpreters": [sys.base_prefix, sys.prefix],  # a virtual environment may stand anywhere
             "files": [
                 {
                     "path": file.path,

@@ -14,6 +14,7 @@ import shlex
 import shutil
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def main() -> None:
     socket.sethostname(boot["hostname"])
     first_boot = not (directory / "booted").exists()
     (directory / "booted").touch()
-    _mount_all(directory, Path(boot["interpreter"]))
+    _mount_all(directory, [*map(Path, boot["interpreters"]), SOURCE_ROOT])
     if first_boot:
         _write_files(boot["files"])
     script = base64.b64decode(boot["script"]) if first_boot else b""
@@ -65,7 +66,7 @@ def _lease(mac: str, hostname: str) -> list[str]:
     return [f"{shlex.join(python_command('vrbench.lab.packets.dhcp', 'eth0', mac, hostname, str(_LATE_LEASE_S)))} &"]
 
 
-def _mount_all(directory: Path, interpreter: Path) -> None:
+def _mount_all(directory: Path, needed: Sequence[Path]) -> None:
     """Build each private tree aside, move it over the host's, then let nothing but these be written to."""
     _build_run(directory)
     _build_dev(directory / "dev")
@@ -75,7 +76,7 @@ def _mount_all(directory: Path, interpreter: Path) -> None:
     syscalls.mount(str(directory / "ssh"), "/etc/ssh", flags=MS_BIND)
     resolver = _build_resolver(directory)
     for place, hidden in (("tmp", Path("/tmp")), ("vartmp", Path("/var/tmp"))):
-        _build_tmp(directory / place, hidden, (interpreter, SOURCE_ROOT))
+        _build_tmp(directory / place, hidden, needed)
     _build_proc()
     for place, target in (("tmp", "/tmp"), ("vartmp", "/var/tmp"), ("dev", "/dev"), ("run", "/run")):
         syscalls.mount(str(directory / place), target, flags=MS_MOVE)
@@ -112,7 +113,7 @@ def _build_resolver(directory: Path) -> list[str]:
     return [str(place)]
 
 
-def _build_tmp(place: Path, hidden: Path, needed: tuple[Path, ...]) -> None:
+def _build_tmp(place: Path, hidden: Path, needed: Sequence[Path]) -> None:
     """A private directory in place of ``hidden``; what the guest needs of it (an interpreter) stays visible."""
     _tmpfs(place, "1777")
     for directory in needed:
