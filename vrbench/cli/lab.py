@@ -161,9 +161,9 @@ def phases(state: Path, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(told))
         return Exit.OK
-    for deed in told["deeds"]:
-        lasted_ms = (deed["after_ns"] - deed["before_ns"]) / 1e6
-        click.echo(f"{deed['before_ns'] / 1e9:16.6f} s  {deed['what']} {deed['router']}, {lasted_ms:.1f} ms")
+    for action in told["actions"]:
+        lasted_ms = (action["after_ns"] - action["before_ns"]) / 1e6
+        click.echo(f"{action['before_ns'] / 1e9:16.6f} s  {action['what']} {action['router']}, {lasted_ms:.1f} ms")
     for phase in told["phases"]:
         seconds = (phase["end_ns"] - phase["start_ns"]) / 1e9
         where = f"{phase['direction']} {phase['target']}".rstrip()

@@ -81,7 +81,7 @@ def faults(state: Path) -> dict[str, Any]:
 
 
 def phases(state: Path) -> dict[str, Any]:
-    """What was done to the lab's routers, and what did not work meanwhile, as ``phases.Notes`` tells it."""
+    """What was done to the lab's routers, and what did not work meanwhile, as ``router_history`` tells it."""
     _running(state)
     return control.ask(state, {"ask": "phases"}, _STATUS_TIMEOUT_S)
 

@@ -1,8 +1,8 @@
 """What the lab really did to its routers, and when: the truth that causes of downtime are held against.
 
-``noted`` stands between the API and the ground. It passes every call on and writes down those that change what a router
-does on the wire, with the clock before and after; faults of guests are written down as they go on and off.
-``true_phases`` turns both into times in which a direction could not work, and why:
+``RouterHistory`` is filled by ``packets/recording_ground.py`` with every call that changes what a router does on the
+wire, and by ``packets/faulty_ground.py`` with the faults of guests. ``true_phases`` turns both into times in which a
+direction could not work, and why:
 
 - *router gone*: no router is plugged in.
 - *NAT missing* (egress): the router that guests are sent to has no source NAT or no egress rule yet.
@@ -12,8 +12,8 @@ does on the wire, with the clock before and after; faults of guests are written 
   to its banner, or its port is closed. Of this the end that leads to it may be down for another cause as well.
 
 Guests are sent to the router that was plugged in last (its announcement wins), or to whom the switch was turned. Which
-of two redundant routers is in charge is keepalived's decision, and no deed of the ground's: for those only the deeds
-are the truth. A phase runs from before the deed that begins it until after the one that ends it.
+of two redundant routers is in charge is keepalived's decision, and no action of the ground's: of those only the actions
+are told. A phase runs from before the action that begins it until after the one that ends it.
 """
 
 from __future__ import annotations
@@ -21,23 +21,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any
 
-from vrbench.lab.ground.specs import FirewallRule, PortForward, RouterSpec, RuleSet, VmSpec
+from vrbench.lab.ground.specs import FirewallRule, PortForward, RuleSet
 
-NOTED = frozenset(
-    "place_router start_router start_router_unplugged hand_over program_router announce_router stop_router "
-    "remove_router restart_services set_redundancy synchronise".split()
-)
 PLUGS_IN = ("start_router", "hand_over")
 GONE, NO_NAT, NO_FIREWALL = "router gone", "NAT missing", "firewall missing"
 SERVICE_FAULTS = {"sshd-slow": "service slow", "sshd-gone": "service refuses"}
-AnyGround = TypeVar("AnyGround")
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class RouterAction:
     """One call to the ground: on which router, and CLOCK_MONOTONIC before and after.
 
     ``egress`` and ``ingress`` are what the router lets through once it is programmed so; ``ingress`` are public ends,
@@ -69,61 +65,31 @@ class TruePhase:
 
 
 @dataclass
-class Notes:
-    """The deeds so far, in the order in which they were done."""
+class RouterHistory:
+    """The actions so far, in the order in which they were done."""
 
-    _deeds: list[Deed] = field(default_factory=list)
+    _deeds: list[RouterAction] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, deed: Deed) -> None:
+    def add(self, action: RouterAction) -> None:
         with self._lock:
-            self._deeds.append(deed)
+            self._deeds.append(action)
 
-    def switched(self, fault: str, on: bool, vm: VmSpec, act: Callable[[], None]) -> None:
-        """Switch a guest's fault by ``act``, and note it; an ``act`` that raises was not done."""
-        before = time.monotonic_ns()
-        act()
-        times = (before, time.monotonic_ns())
-        self.add(Deed("on" if on else "off", "", *times, vm.network, fault=fault, guest=vm.ip))
+    @contextmanager
+    def recording(self, describe: Callable[[int, int], RouterAction]) -> Iterator[None]:
+        """Add the action that the block is; a block that raises did nothing, and is not added."""
+        before_ns = time.monotonic_ns()
+        yield
+        self.add(describe(before_ns, time.monotonic_ns()))
 
-    def deeds(self) -> tuple[Deed, ...]:
+    def actions(self) -> tuple[RouterAction, ...]:
         with self._lock:
             return tuple(self._deeds)
 
     def to_json(self) -> dict[str, Any]:
         """What ``vrbench lab phases --json`` prints."""
-        deeds = self.deeds()
-        return {"deeds": [asdict(d) for d in deeds], "phases": [asdict(p) for p in true_phases(deeds)]}
-
-
-def noted(ground: AnyGround, notes: Notes) -> AnyGround:
-    """The same ground, with what is done to its routers written down in ``notes``."""
-    return cast(AnyGround, _Noting(ground, notes))
-
-
-class _Noting:
-    def __init__(self, ground: object, notes: Notes) -> None:
-        self._ground, self._notes = ground, notes
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._ground, name)
-        return self._noting(name, method) if name in NOTED else method
-
-    def _noting(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
-            before = time.monotonic_ns()
-            result = method(*arguments)  # what fails was not done
-            self._notes.add(_deed(name, arguments, before, time.monotonic_ns()))
-            return result
-
-        return call
-
-
-def _deed(what: str, arguments: Sequence[Any], before_ns: int, after_ns: int) -> Deed:
-    subject = arguments[1] if what == "hand_over" else arguments[0]
-    name, network = (subject.name, subject.network) if isinstance(subject, RouterSpec) else (str(subject), "")
-    rules = next((a for a in arguments if isinstance(a, RuleSet)), RuleSet())
-    return Deed(what, name, before_ns, after_ns, network, lets_out(rules), lets_in(rules))
+        actions = self.actions()
+        return {"actions": [asdict(d) for d in actions], "phases": [asdict(p) for p in true_phases(actions)]}
 
 
 def lets_out(rules: RuleSet) -> bool:
@@ -155,60 +121,60 @@ def _opened(firewall: Sequence[FirewallRule], forward: PortForward) -> bool:
     )
 
 
-def true_phases(deeds: Sequence[Deed]) -> tuple[TruePhase, ...]:
+def true_phases(actions: Sequence[RouterAction]) -> tuple[TruePhase, ...]:
     """When each direction could not work, and why; see the module.
 
     Counted from when a direction has first worked; a phase that has not ended is left out.
     """
-    network_of = {deed.router: deed.network for deed in deeds if deed.router and deed.network}
+    network_of = {action.router: action.network for action in actions if action.router and action.network}
     found: list[TruePhase] = []
     for network in dict.fromkeys(network_of.values()):
-        here = [deed for deed in deeds if network_of.get(deed.router) == network]
+        here = [action for action in actions if network_of.get(action.router) == network]
         found += _phases(here, network, "egress", "")
-        for target in dict.fromkeys(end for deed in here for end in deed.ingress):
+        for target in dict.fromkeys(end for action in here for end in action.ingress):
             found += _phases(here, network, "ingress", target)
-        found += _service_phases(deeds, network, {end: vm for deed in here for end, vm in deed.ingress.items()})
+        found += _service_phases(actions, network, {end: vm for action in here for end, vm in action.ingress.items()})
     return tuple(found)
 
 
-def _service_phases(deeds: Sequence[Deed], network: str, behind: Mapping[str, str]) -> Iterator[TruePhase]:
+def _service_phases(actions: Sequence[RouterAction], network: str, behind: Mapping[str, str]) -> Iterator[TruePhase]:
     """When a guest's service was at fault, for every end of ``behind`` that leads to that guest."""
     since: dict[tuple[str, str], int] = {}
-    for deed in deeds:
-        if deed.fault not in SERVICE_FAULTS or deed.network != network:
+    for action in actions:
+        if action.fault not in SERVICE_FAULTS or action.network != network:
             continue
-        if deed.what == "on":
-            since[deed.fault, deed.guest] = deed.before_ns
+        if action.what == "on":
+            since[action.fault, action.guest] = action.before_ns
             continue
-        start_ns, cause = since.pop((deed.fault, deed.guest)), SERVICE_FAULTS[deed.fault]
-        for end in (end for end, vm in behind.items() if vm == deed.guest):
-            yield TruePhase(network, "ingress", end, cause, start_ns, deed.after_ns)
+        start_ns, cause = since.pop((action.fault, action.guest)), SERVICE_FAULTS[action.fault]
+        for end in (end for end, vm in behind.items() if vm == action.guest):
+            yield TruePhase(network, "ingress", end, cause, start_ns, action.after_ns)
 
 
-def _phases(deeds: Sequence[Deed], network: str, direction: str, target: str) -> Iterator[TruePhase]:
+def _phases(actions: Sequence[RouterAction], network: str, direction: str, target: str) -> Iterator[TruePhase]:
     began, since_ns, worked = "", 0, False
-    for deed, cause in _causes(deeds, target):
+    for action, cause in _causes(actions, target):
         worked = worked or not cause
         if cause == began or not worked:
             continue
         if began:
-            yield TruePhase(network, direction, target, began, since_ns, deed.after_ns)
-        began, since_ns = cause, deed.before_ns
+            yield TruePhase(network, direction, target, began, since_ns, action.after_ns)
+        began, since_ns = cause, action.before_ns
 
 
-def _causes(deeds: Sequence[Deed], target: str) -> Iterator[tuple[Deed, str]]:
-    """What is wrong after each deed with the way to ``target`` (empty: with the way out); empty when nothing is."""
+def _causes(actions: Sequence[RouterAction], target: str) -> Iterator[tuple[RouterAction, str]]:
+    """What is wrong after each action with the way to ``target`` (empty: with the way out); empty when nothing is."""
     plugged: list[str] = []  # the last one gets the traffic
     open_in: dict[str, bool] = {}
-    for deed in deeds:
-        if deed.what == "hand_over":
+    for action in actions:
+        if action.what == "hand_over":
             plugged.clear()
-        if deed.what in PLUGS_IN:
-            plugged = [*(r for r in plugged if r != deed.router), deed.router]
-        elif deed.what == "program_router":
-            open_in[deed.router] = target in deed.ingress if target else deed.egress
-        elif deed.what in ("stop_router", "remove_router"):
-            plugged = [router for router in plugged if router != deed.router]
-            open_in.pop(deed.router, None)
+        if action.what in PLUGS_IN:
+            plugged = [*(r for r in plugged if r != action.router), action.router]
+        elif action.what == "program_router":
+            open_in[action.router] = target in action.ingress if target else action.egress
+        elif action.what in ("stop_router", "remove_router"):
+            plugged = [router for router in plugged if router != action.router]
+            open_in.pop(action.router, None)
         missing = NO_FIREWALL if target else NO_NAT
-        yield deed, GONE if not plugged else "" if open_in.get(plugged[-1]) else missing
+        yield action, GONE if not plugged else "" if open_in.get(plugged[-1]) else missing

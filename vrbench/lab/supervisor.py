@@ -25,10 +25,10 @@ from vrbench.lab.api.server.server import ApiServer
 from vrbench.lab.api.state.settings import PUBLIC, ROUTER_CHECK_S, SECOND_RANGE, ZoneSettings
 from vrbench.lab.faults import KINDS, Faults, make
 from vrbench.lab.ground.port import GroundError
-from vrbench.lab.packets.faulty_ground import faulty
+from vrbench.lab.packets.faulty_ground import FaultyGround
 from vrbench.lab.packets.namespace_ground import CONTROL_TARGET, EGRESS_TARGET, UPSTREAM, NamespaceGround
 from vrbench.lab.packets.outage_injector import DIRECTIONS, FAULTS, MARKING_S, Order, OutageInjector, describe
-from vrbench.lab.router_history import Notes, noted
+from vrbench.lab.router_history import RouterHistory
 from vrbench.lab.status import Keys, LabOptions, LabStatus
 from vrbench.lab.system.namespaces import inside, prepare_box
 
@@ -85,11 +85,10 @@ class _Supervisor:
         self._host_api = socket.socket(fileno=order["api"])
         self._zone = NamespaceGround(self._rootless)
         self._truth = OutageInjector()
-        self._deeds = Notes()
+        self._history = RouterHistory()
         settings = _settings(self._options)
         self._faults = Faults()
-        ground = faulty(noted(self._zone, self._deeds), self._faults, self._deeds)  # what faults leave of each order
-        self._api = ApiServer(ground, settings, self._faults)
+        self._api = ApiServer(FaultyGround(self._zone, self._faults, self._history), settings, self._faults)
 
     def run(self) -> None:
         """Build, serve, say so, wait for the end."""
@@ -121,7 +120,7 @@ class _Supervisor:
         if question["ask"] == "status":
             return self._status().to_json()
         if question["ask"] == "phases":
-            return self._deeds.to_json()
+            return self._history.to_json()
         if question["ask"] == "fault":
             self._switch(question)
         if question["ask"] in ("fault", "faults"):

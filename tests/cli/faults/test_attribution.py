@@ -17,7 +17,7 @@ from tests.cli.zone import Done, Zone
 from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.model import Cause, Direction
 from vrbench.lab import control, lifecycle
-from vrbench.lab.router_history import Deed, TruePhase
+from vrbench.lab.router_history import RouterAction, TruePhase
 from vrbench.lab.status import Outage
 from vrbench.store.loading import load_run
 
@@ -123,9 +123,9 @@ def test_a_stale_entry(zone: Zone, record_property: Callable[[str, object], None
     lifecycle.fault(zone.state, "stale-arp")
     with watched(zone, first) as quick, watched(zone, last) as slow:
         trial = trial_of(zone, during(zone, FINE, "job ended", lambda: None))
-    deeds = [Deed(**deed) for deed in lifecycle.phases(zone.state)["deeds"]]
+    actions = [RouterAction(**action) for action in lifecycle.phases(zone.state)["actions"]]
     zero_ns = trial.facts.requested_ns
-    (stopped,) = [d for d in deeds if d.what == "stop_router" and d.before_ns > zero_ns]
+    (stopped,) = [d for d in actions if d.what == "stop_router" and d.before_ns > zero_ns]
     noticed = [(learnt_ns(seen, stopped.before_ns) - zero_ns) / 1e9 for seen in (quick, slow)]
     assert noticed[0] + 0.5 < noticed[1], noticed
     stale = {

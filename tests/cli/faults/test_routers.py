@@ -11,7 +11,7 @@ from tests.cli.faults.measured import KEPT, QUIET, SHORT, keep, measure, repair,
 from tests.cli.zone import Zone, running_zone
 from vrbench.cloud.errors import JobFailed
 from vrbench.lab import lifecycle
-from vrbench.lab.router_history import Deed
+from vrbench.lab.router_history import RouterAction
 from vrbench.lab.status import LabOptions
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
@@ -32,8 +32,8 @@ def test_source_nat_that_is_missing_after_the_restart(zone: Zone) -> None:
     seen = measure(zone, SHORT, "rules-missing", what="source-nat")
     assert seen.trial["verdict"] == "unknown"
     assert "NAT missing" in seen.causes("icmp-egress", "fresh")
-    deeds = [Deed(**deed) for deed in lifecycle.phases(zone.state)["deeds"]]
-    programmed = [deed for deed in deeds if deed.what == "program_router"][-1]
+    actions = [RouterAction(**action) for action in lifecycle.phases(zone.state)["actions"]]
+    programmed = [action for action in actions if action.what == "program_router"][-1]
     assert (programmed.egress, len(programmed.ingress)) == (False, 2), "the lab knows what the fault left of the order"
     assert seen.trial["ingress_at_most_s"] != ""
 

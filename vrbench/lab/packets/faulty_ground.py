@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from dataclasses import replace
+from functools import partial
+from typing import Protocol
 
 from vrbench.lab.faults import Fault, FaultError, Faults
-from vrbench.lab.ground.port import Ground
-from vrbench.lab.ground.specs import RouterSpec, RuleSet
-from vrbench.lab.packets.namespace_ground import NamespaceGround
+from vrbench.lab.ground.forwarding import ForwardingGround
+from vrbench.lab.ground.port import Ground, RedundancyMode
+from vrbench.lab.ground.specs import RouterSpec, RuleSet, VmSpec
 from vrbench.lab.packets.nftables import GUEST_IF
-from vrbench.lab.router_history import Notes
+from vrbench.lab.packets.recording_ground import RecordingGround
+from vrbench.lab.router_history import RouterAction, RouterHistory
+from vrbench.lab.status import Node
 from vrbench.lab.system.namespaces import ip_batch, run
 
 _TABLE = "faults"
@@ -27,62 +30,69 @@ _LEFT_OUT: Mapping[str, Callable[[RuleSet], RuleSet]] = {
 }
 
 
-def faulty(zone: NamespaceGround, faults: Faults, notes: Notes) -> Ground:
-    """The zone as a ground with faults; from now on it is told which go on and off, and notes when guests' do."""
-    ground = _Faulty(zone, faults, notes)
-    faults.act = ground.act
-    return cast(Ground, ground)
+class LiveGround(Ground, Protocol):
+    """A ground that also tells what lives on it."""
+
+    def nodes(self) -> tuple[Node, ...]:
+        """Return everything that has an address now."""
+
+    def running_routers(self, network: str | None = None) -> tuple[str, ...]:
+        """Return the names of the routers on the wire, of one network or of all."""
+
+    def vm(self, name: str) -> VmSpec:
+        """Return what a guest was made from; raises GroundError when there is none of that name."""
 
 
-@dataclass
-class _Faulty:
-    """Passes on what it does not spoil."""
+class FaultyGround(ForwardingGround):
+    """Does to ``zone`` what it is asked, less what the faults that are on take from it.
 
-    zone: NamespaceGround
-    faults: Faults
-    notes: Notes
-    _specs: dict[str, RouterSpec] = field(default_factory=dict)
-    _ghosts: list[str] = field(default_factory=list)  # gone for the server, and still on the wire
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    The history gets what was really done: a rule that a fault left out is not in it. ``faults`` tells this ground from
+    now on which of them go on and off.
+    """
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.zone, name)
+    def __init__(self, zone: LiveGround, faults: Faults, history: RouterHistory) -> None:
+        super().__init__(RecordingGround(zone, history))
+        self._zone, self._faults, self._history = zone, faults, history
+        self._specs: dict[str, RouterSpec] = {}
+        self._ghosts: list[str] = []  # gone for the server, and still on the wire
+        self._lock = threading.Lock()
+        faults.act = self.act
 
     # -- what routers are asked for
 
     def place_router(self, router: RouterSpec) -> None:
-        self.zone.place_router(router)
+        super().place_router(router)
         self._specs[router.name] = router
-        if self.faults.get("stale-arp"):
+        if self._faults.get("stale-arp"):
             for leg in router.legs:
                 _nft(None, _mute(leg.mac))
 
     def start_router(self, name: str) -> None:
-        self.zone.start_router(name)
+        super().start_router(name)
         self._spoil_packets([name])
 
     def start_router_unplugged(self, name: str) -> None:
-        self.zone.start_router_unplugged(name)
+        super().start_router_unplugged(name)
         self._spoil_packets([name])
 
     def program_router(self, name: str, rules: RuleSet) -> None:
-        missing = self.faults.get("rules-missing")
+        missing = self._faults.get("rules-missing")
         if missing:
             rules = _LEFT_OUT[missing.params["what"]](rules)
-        if self.faults.get("wrong-interface") is None:
-            self.zone.program_router(name, rules)
+        if self._faults.get("wrong-interface") is None:
+            super().program_router(name, rules)
             return
         own = self._specs[name].public_ip
-        self.zone.program_router(name, replace(rules, public_ips=(own,)))
+        super().program_router(name, replace(rules, public_ips=(own,)))
         ip_batch([f"address replace {ip}/32 dev {GUEST_IF}" for ip in rules.public_ips if ip != own], netns=name)
 
     def stop_router(self, name: str) -> None:
-        if self.faults.get("two-routers") is None:
-            self.zone.stop_router(name)
+        if self._faults.get("two-routers") is None:
+            super().stop_router(name)
 
     def remove_router(self, name: str) -> None:
-        if self.faults.get("two-routers") is None:
-            self.zone.remove_router(name)
+        if self._faults.get("two-routers") is None:
+            super().remove_router(name)
         else:
             with self._lock:
                 self._ghosts.append(name)
@@ -94,8 +104,7 @@ class _Faulty:
         if fault.name == "rules-missing" and fault.params["what"] not in _LEFT_OUT:
             raise FaultError(f"what must be one of: {', '.join(_LEFT_OUT)}")
         if "vm" in fault.params:
-            vm, switch = self._vm(fault), _MACHINES[fault.name]
-            self.notes.switched(fault.name, on, self.zone.vm(vm), lambda: switch(self.zone, vm, on))
+            self._switch_guest(fault.name, self._vm(fault), on)
         elif fault.name in ("split-brain", "both-backup"):
             self._unsettle("normal" if not on else "deaf" if fault.name == "split-brain" else "released")
         elif fault.name == "two-routers" and not on:
@@ -103,32 +112,38 @@ class _Faulty:
         elif fault.name == "stale-arp" and not on:
             _nft(None, _gone("bridge"))
         elif fault.name in _SPOILERS:
-            for router in self.zone.running_routers():
+            for router in self._zone.running_routers():
                 _nft(router, _SPOILERS[fault.name](fault) if on else _gone("ip", fault.name))
 
     def _vm(self, fault: Fault) -> str:
         """The VM that the fault names; the only one there is when it names none."""
-        vms = [node.name for node in self.zone.nodes() if node.kind == "vm"]
+        vms = [node.name for node in self._zone.nodes() if node.kind == "vm"]
         named = fault.params["vm"] or (vms[0] if len(vms) == 1 else "")
         if named not in vms:
             raise FaultError(f"{fault.name} needs vm=NAME of: {', '.join(vms) or 'none runs'}")
         return named
 
-    def _unsettle(self, mode: Any) -> None:
-        pairs = [name for name in self.zone.running_routers() if (spec := self._specs.get(name)) and spec.vrrp]
+    def _switch_guest(self, fault: str, name: str, on: bool) -> None:
+        vm = self._zone.vm(name)
+        action = partial(RouterAction, "on" if on else "off", "", network=vm.network, fault=fault, guest=vm.ip)
+        with self._history.recording(action):
+            _MACHINES[fault](self._zone, name, on)
+
+    def _unsettle(self, mode: RedundancyMode) -> None:
+        pairs = [name for name in self._zone.running_routers() if (spec := self._specs.get(name)) and spec.vrrp]
         if not pairs and mode != "normal":
             raise FaultError("no redundant routers are running")
         for name in pairs:
-            self.zone.set_redundancy(name, mode)
+            self.inner.set_redundancy(name, mode)
 
     def _lay_ghosts(self) -> None:
         with self._lock:
             ghosts, self._ghosts = self._ghosts, []
         for name in ghosts:
-            self.zone.remove_router(name)
+            self.inner.remove_router(name)
 
     def _spoil_packets(self, routers: Sequence[str]) -> None:
-        for fault in self.faults.now():
+        for fault in self._faults.now():
             for router in routers if fault.name in _SPOILERS else ():
                 _nft(router, _SPOILERS[fault.name](fault))
 
@@ -173,29 +188,29 @@ def _nft(node: str | None, script: str) -> None:
 # -- machines
 
 
-def _lease(zone: NamespaceGround, vm: str, on: bool) -> None:
+def _lease(zone: LiveGround, vm: str, on: bool) -> None:
     (zone.drop_lease if on else zone.renew_lease)(vm)
 
 
-def _reboot(zone: NamespaceGround, vm: str, on: bool) -> None:
+def _reboot(zone: LiveGround, vm: str, on: bool) -> None:
     if on:
         zone.stop_vm(vm)
         zone.start_vm(vm)
 
 
-def _close_ssh(_zone: NamespaceGround, vm: str, on: bool) -> None:
+def _close_ssh(_zone: LiveGround, vm: str, on: bool) -> None:
     closed = _filter("sshd-gone", "input", "tcp dport 22 ct state new reject with tcp reset")
     _nft(vm, closed if on else _gone("ip", "sshd-gone"))
 
 
-def _hold_ssh(_zone: NamespaceGround, vm: str, on: bool) -> None:
+def _hold_ssh(_zone: LiveGround, vm: str, on: bool) -> None:
     """The listening server stops; what is connected already goes on, and the kernel goes on accepting."""
     script = f"kill -{'STOP' if on else 'CONT'} $(cat /run/sshd.pid)"
     with open(f"/run/vrlab/vm/{vm}/pid", encoding="ascii") as file:
         run(["nsenter", f"--target={file.read()}", "--mount", "--pid", "--", "sh", "-c", script])
 
 
-_MACHINES: Mapping[str, Callable[[NamespaceGround, str, bool], None]] = {
+_MACHINES: Mapping[str, Callable[[LiveGround, str, bool], None]] = {
     "lease-lost": _lease,
     "guest-reboot": _reboot,
     "sshd-gone": _close_ssh,
