@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -11,9 +12,10 @@ from tests.golden import check
 from tests.report.runs import OUT, UP, fixed_run, guest, harness, trial
 from vrbench.cli.main import COMMANDS, cli
 from vrbench.cli.results import as_object
+from vrbench.report.caveats import caveat_lines
 from vrbench.report.frames import write_table
 from vrbench.report.rows import COLUMNS, TABLES, rows
-from vrbench.report.tables import caveat_lines, reduction_table, run_report, windows_table
+from vrbench.report.tables import reduction_table, run_report, windows_table
 
 
 def plain(what: RenderableType, width: int) -> str:
@@ -41,8 +43,9 @@ def test_one_outage_is_one_row_whatever_else_a_stream_saw() -> None:
 
 def test_reduction(rewrite: bool) -> None:
     """The table that operators know, with both runs' caveats."""
-    run = fixed_run()
-    text = plain(reduction_table(run, run, ("serial", "parallel")), 80) + plain(caveat_lines([run, run]), 80)
+    after = fixed_run()
+    before = replace(after, run_id="before", context=replace(after.context, environment="lab-serial"))
+    text = plain(reduction_table(before, after, ("serial", "parallel")), 80) + plain(caveat_lines([before, after]), 80)
     check("reduction.txt", text, rewrite)
 
 

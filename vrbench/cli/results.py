@@ -34,22 +34,25 @@ def show_comparison(before: Run, after: Run, words: tuple[str, str], as_json: bo
         click.echo(json.dumps(as_object([before, after]), indent=1, allow_nan=False))
         return
     from vrbench.cli.console import PatientConsole
-    from vrbench.report.tables import caveat_lines, flows_table, reduction_table
+    from vrbench.report.caveats import caveat_lines
+    from vrbench.report.tables import flows_table, quality_lines, reduction_table
 
     console = PatientConsole()
     for word, run in zip(words, (before, after), strict=True):
         console.print(f"\n[bold]{word}[/]")
         console.print(flows_table(run))
     console.print(reduction_table(before, after, words))
+    console.print(quality_lines([before, after]))
     console.print(caveat_lines([before, after]))
 
 
 def as_object(runs: Sequence[Run]) -> dict[str, object]:
-    """Runs as plain values for JSON: rows of the summary, trials, windows and sessions tables, and where they lie."""
+    """Return runs as plain values for JSON: where they lie, rows of four tables, and every caveat in full."""
+    from vrbench.report.caveats import caveat_rows
     from vrbench.report.rows import rows
 
     tables = {table: list(rows(table, runs)) for table in ("summary", "trials", "windows", "sessions")}
-    return {"runs": [_run_object(run) for run in runs], **tables}
+    return {"runs": [_run_object(run) for run in runs], **tables, "caveats": list(caveat_rows(runs))}
 
 
 def _run_object(run: Run) -> dict[str, object]:

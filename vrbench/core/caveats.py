@@ -45,7 +45,7 @@ class CaveatKind(StrEnum):
         Effect.INVALID,
         "a path that does not cross the router was down at the same time",
         "the outage may not be the router's",
-        "check the switches, the hosts and this machine's own connection, then measure again",
+        "check the switches, the hosts and the measuring machine's connection, then measure again",
     )
     GUEST_REBOOTED = (
         "guest-rebooted",
@@ -92,7 +92,7 @@ class CaveatKind(StrEnum):
     PROBER_FAILED = (
         "prober-failed",
         Effect.UNKNOWN,
-        "one of this machine's own probers ended early",
+        "one of the measuring machine's own probers ended early",
         "what happened after that was not seen",
         "run vrbench doctor, then measure again",
     )
@@ -108,7 +108,7 @@ class CaveatKind(StrEnum):
         Effect.UNKNOWN,
         "the probes were not running during an outage, or while there may have been one",
         "this trial is left out of averages",
-        "keep this machine and the guests from being paused or overloaded, then measure again",
+        "keep the measuring machine and the guests from being paused or overloaded, then measure again",
     )
     LOG_CUT = (
         "log-cut",
@@ -162,7 +162,7 @@ class CaveatKind(StrEnum):
     NO_CONTROL = (
         "no-control",
         Effect.NONE,
-        "this machine's own path to the cloud was not probed",
+        "the measuring machine's own path to the cloud was not probed",
         "a fault on it looks like an outage of the router",
         "set probes.control_target to an address near the public side that is not behind the router",
     )
@@ -176,7 +176,7 @@ class CaveatKind(StrEnum):
     CLOCKS_UNALIGNED = (
         "clocks-unaligned",
         Effect.NONE,
-        "a guest's clock could not be aligned with this machine's to better than 50 ms",
+        "a guest's clock could not be aligned with the measuring machine's to better than 50 ms",
         "durations are right, the moments of its windows may be off",
         "if the moments matter, measure over a connection to the guests with less delay",
     )
@@ -263,8 +263,9 @@ class CaveatKind(StrEnum):
 
     @property
     def advice(self) -> str:
-        """What it means and what to do, as two sentences."""
-        return f"{_sentence(self.meaning)} {_sentence(self.remedy)}"
+        """What it means, for the verdict too, and what to do: two sentences."""
+        prefix = f"it makes the trial {self.effect}: " if self.effect else ""
+        return f"{_sentence(prefix + self.meaning)} {_sentence(self.remedy)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,17 @@ from vrbench.core.figures.sessions import SessionState, answered, logins, sessio
 from vrbench.core.figures.stats import summarize
 from vrbench.core.figures.windows import Downtime
 from vrbench.core.machine_verdict import calibrated_line
-from vrbench.core.model import Cause, Direction, OutageWindow, Verdict
+from vrbench.core.model import Cause, Direction, Verdict
 from vrbench.core.values import show_duration
 from vrbench.core.words import some
+from vrbench.report.caveats import caveat_lines
 from vrbench.report.rows import FLOWS, SCOPES
+from vrbench.report.windows import longest, window_rows
 from vrbench.report.wording import bounded, decimals, percent, seconds, setting
 
 _VERDICT_STYLE = {Verdict.VALID: "green", Verdict.INVALID: "bold red", Verdict.UNKNOWN: "yellow"}
 MAX_WINDOW_ROWS = 12
+NEVER_BROKEN = ("trial", "direction", "verdict")
 FLOW_NAMES = {
     "fresh": "egress ping, new flows",
     "persistent": "egress ping, one old flow",
@@ -33,10 +36,17 @@ FLOW_NAMES = {
 
 
 def _table(title: str, *columns: str) -> Table:
-    """A plain table: first column left, the others right."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    """Make a plain table: first column left, the others right; words that don't fit are broken, never left out."""
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left")
+        table.add_column(column, justify="right" if i else "left", overflow="fold", no_wrap=column in NEVER_BROKEN)
     return table
 
 
@@ -47,69 +57,27 @@ def run_report(run: Run) -> RenderableType:
         return Group(*unreadable, Text(f"{run.run_id}: no complete trial ({run.state})"))
     parts: list[RenderableType] = [*unreadable, *(windows_table(t) for t in run.trials)]
     parts += [trials_table(run), causes_table(run), flows_table(run), sessions_table(run)]
-    parts += [headline_table(run), caveat_lines([run])]
+    parts += [headline_table(run), quality_lines([run]), caveat_lines([run])]
     return Group(*parts)
 
 
 def windows_table(trial: TrialResult) -> RenderableType:
-    """The outage windows of one trial; streams whose windows are alike stand in one row."""
+    """Show the outage windows of one trial; streams whose windows are alike stand in one row."""
     n = trial.facts.number
+    listed = list(window_rows(trial))
+    if not listed:
+        return Text(f"Trial {n}: no outage window in any stream\n")
+    shown = longest(listed, MAX_WINDOW_ROWS)
     table = _table(
         f"Trial {n}: outage windows after the request", "streams", "window", "from", "down for (bounds)", "kind"
     )
-    listed = list(_grouped(trial))
-    for count, name, index, window in listed[:MAX_WINDOW_ROWS]:
-        streams = f"{count} × {name}" if count > 1 else name
-        kind = _kind(window)
-        down = bounded(Downtime(window.at_least_s, window.estimate_s, window.at_most_s))
-        table.add_row(streams, str(index), f"{window.start_s:+.2f} s", down, kind)
-    if not listed:
-        return Text(f"Trial {n}: no outage window in any stream\n")
-    if len(listed) > MAX_WINDOW_ROWS:
-        more = f"… and {len(listed) - MAX_WINDOW_ROWS} more: vrbench export RUN --table windows"
+    for row in shown:
+        streams = f"{row.streams} × {row.name}" if row.streams > 1 else row.name
+        table.add_row(streams, row.window, f"{row.start_s:+.2f} s", bounded(row.down), row.kind)
+    if len(listed) > len(shown):
+        more = f"… and {len(listed) - len(shown)} shorter: vrbench export RUN --table windows"
         return Group(table, Text(more, style="dim"))
     return table
-
-
-def _kind(window: OutageWindow) -> str:
-    """What was seen in a window."""
-    if window.blind:
-        return "not seen"
-    return "silence" if not window.refused else "refusal" if not window.lost else "both"
-
-
-def _grouped(trial: TrialResult) -> Iterable[tuple[int, str, int, OutageWindow]]:
-    """(streams, what they are, number of the window, the middle one of those windows) per flow and time.
-
-    Sessions have a table of their own, since what cuts one is no outage window of the network; logins are too rare.
-    """
-    for direction, flow in (*FLOWS, (Direction.EGRESS, "resolver")):
-        streams = [s for s in trial.of(direction, flow) if s.windows and (s.stream.counts or s.seen_up)]
-        name = "router's DNS" if flow == "resolver" else f"{direction} {flow}"
-        for number, group in enumerate(_at_the_same_time(streams), 1):
-            here = sorted(group, key=lambda w: w.estimate_s)
-            yield len(here), name, number, here[len(here) // 2]
-
-
-def _at_the_same_time(streams: Sequence[StreamResult]) -> list[list[OutageWindow]]:
-    """The windows of several streams by when they were open, in order: at most one of each stream in a group."""
-    groups: list[dict[int, OutageWindow]] = []
-    for window, number in sorted(
-        ((w, n) for n, s in enumerate(streams) for w in s.windows), key=lambda e: e[0].start_s
-    ):
-        fitting = (g for g in groups if number not in g and any(_both_open(window, w) for w in g.values()))
-        group = next(fitting, None)
-        if group is None:
-            groups.append({number: window})
-        else:
-            group[number] = window
-    return [list(group.values()) for group in groups]
-
-
-def _both_open(one: OutageWindow, other: OutageWindow) -> bool:
-    """Whether two windows were open at the same time; what was not seen is none of what was."""
-    ends = [w.start_s + (w.at_most_s if w.blind else math.inf if w.censored else w.estimate_s) for w in (one, other)]
-    return one.blind is other.blind and one.start_s <= ends[1] and other.start_s <= ends[0]
 
 
 def trials_table(run: Run) -> Table:
@@ -143,7 +111,8 @@ def causes_table(run: Run) -> RenderableType:
     if not shown:
         return Text()
     shown = [*(cause for cause in shown if cause is not Cause.UNATTRIBUTED), Cause.UNATTRIBUTED]
-    table = _table("Causes, milliseconds, mean over streams", "trial", "direction", *shown)
+    heads = ("\n".join(cause.rsplit(" ", 1)) for cause in shown)
+    table = _table("Causes, milliseconds, mean over streams", "trial", "direction", *heads)
     for trial, direction, found in listed:
         number = str(trial.facts.number) if direction is Direction.EGRESS else ""
         table.add_row(number, direction.value, *(f"{found.get(cause, 0) * 1000:.0f}" for cause in shown))
@@ -160,7 +129,8 @@ def flows_table(run: Run) -> Table:
         figures = [t.figures(direction, flow) for t in usable]
         worst = max((f.worst_s for f in figures), default=None)
         mean = bounded(Downtime.mean([f.downtime for f in figures])) if figures else "–"
-        table.add_row(FLOW_NAMES[flow], mean, seconds(worst), str(sum(f.windows for f in figures)))
+        windows = str(sum(f.windows for f in figures)) if figures else "–"
+        table.add_row(FLOW_NAMES[flow], mean, seconds(worst), windows)
     for row in (*_names_row(usable), *_logins_row(usable, run.method.auth_interval_s)):
         table.add_row(*row)
     return table
@@ -209,14 +179,13 @@ def _span(moments: Sequence[float | None], of: int = 0) -> str:
         return "–"
     first, last = f"{known[0]:+.2f}", f"{known[-1]:+.2f}"
     span = f"{first} s" if first == last else f"{first} to {last} s"
-    return f"{span} ({len(known)})" if len(known) < of else span
+    return f"{len(known)} of {of}: {span}" if len(known) < of else span
 
 
 def headline_table(run: Run) -> RenderableType:
     """Over all trials that count in averages: average with bounds, lowest, median, highest."""
-    used = len(run.downtimes(None))
     table = _table(
-        f"Downtime over {some(used, 'trial')}",
+        f"Downtime over {_counted(len(run.downtimes(None)), len(run.trials))}",
         "direction",
         "average (bounds)",
         "lowest",
@@ -228,36 +197,39 @@ def headline_table(run: Run) -> RenderableType:
         s = summarize([d.settled_s for d in downtimes])
         average = bounded(Downtime.mean(downtimes)) if downtimes else "–"
         table.add_row(name, average, seconds(s.lowest_s), seconds(s.median_s), seconds(s.highest_s))
-    return Group(Text(setting(run), style="bold"), table, Text(_method_line(run), style="dim"))
+    return Group(Text(setting(run), style="bold"), table, _method_line(run))
 
 
-def _method_line(run: Run) -> str:
-    anew = f", computed anew (recorded under {run.recorded_under})" if run.recorded_under else ""
-    return f"method {run.method.id}{anew}"
+def _counted(used: int, trials: int) -> str:
+    """ "3 trials", "2 of 3 trials; the others are in no average"."""
+    if used == trials:
+        return some(used, "trial")
+    return f"{used or 'none'} of {some(trials, 'trial')}{'; the others are in no average' if used else ''}"
+
+
+def _method_line(run: Run) -> RenderableType:
+    """Show the method's id; it is one word, and longer than a line of 80."""
+    anew = f"\ncomputed anew, recorded under {run.recorded_under}" if run.recorded_under else ""
+    line = Table.grid(padding=(0, 1))
+    line.add_column()
+    line.add_column(overflow="fold")
+    line.add_row("method", f"{run.method.id}{anew}", style="dim")
+    return line
 
 
 def reduction_table(before: Run, after: Run, words: tuple[str, str]) -> Table:
-    """Two runs side by side in the form operators know from 2018: average, average (lowest), reduction."""
-    table = _table(
-        "How long the network is down: router restart with cleanup",
-        "environment",
-        f"{words[0]} average",
-        f"{words[1]} average (lowest)",
-        "reduction average (highest)",
-    )
+    """Show two runs side by side in the form operators know from 2018: averages, the lowest, and the reduction."""
+    heads = (f"{word} (bounds)" for word in words)
+    table = _table("How long the network is down: router restart with cleanup", "direction", "", *heads, "reduction")
     for name, direction in SCOPES:
         old, new = before.downtimes(direction), after.downtimes(direction)
         if not old or not new:
-            table.add_row(name, "–", "–", "–")
+            table.add_row(name, *"––––")
             continue
-        average, lowest = Downtime.mean(old).settled_s, min(d.settled_s for d in new)
-        new_average = Downtime.mean(new)
-        table.add_row(
-            name,
-            bounded(Downtime.mean(old)),
-            f"{bounded(new_average)}\n(lowest {seconds(lowest)})",
-            f"{percent(_reduction(average, new_average.settled_s))} ({percent(_reduction(average, lowest))})",
-        )
+        was, average, lowest = Downtime.mean(old), Downtime.mean(new), min(d.settled_s for d in new)
+        less, least = (percent(_reduction(was.settled_s, now)) for now in (average.settled_s, lowest))
+        table.add_row(name, "average", bounded(was), bounded(average), less)
+        table.add_row("", "lowest", "", seconds(lowest), least)
     return table
 
 
@@ -266,21 +238,11 @@ def _reduction(before: float, after: float) -> float | None:
     return 1 - after / before if before > 0 and math.isfinite(before) and math.isfinite(after) else None
 
 
-def caveat_lines(runs: Sequence[Run]) -> RenderableType:
-    """Every caveat once, with the trials that carry it, the instrument's own quality, and what it was calibrated to."""
-    seen: dict[str, list[str]] = {}
-    trials = [(run, trial) for run in runs for trial in run.trials]
-    for run, trial in trials:
-        place = f"{run.context.environment} {trial.facts.number}" if len(runs) > 1 else str(trial.facts.number)
-        for caveat in trial.caveats:
-            seen.setdefault(str(caveat), []).append(place)
-    lines = []
-    for words, places in seen.items():
-        where = "all trials" if len(places) == len(trials) > 1 else f"trial {', '.join(places)}"
-        lines.append(Text(f"! {words} [{where}]", style="yellow"))
-    quality = [_quality(run) for run in runs if run.trials]
-    calibrated = dict.fromkeys(calibrated_line(run.calibrated) for run in runs if run.trials)
-    return Group(*lines, *(Text(words, style="dim") for words in (*quality, *calibrated)))
+def quality_lines(runs: Sequence[Run]) -> RenderableType:
+    """Say how punctual the instrument was in each run, and what it was calibrated to."""
+    measured = [run for run in runs if run.trials]
+    calibrated = dict.fromkeys(calibrated_line(run.calibrated) for run in measured)
+    return Group(*(Text(words, style="dim") for words in (*map(_quality, measured), *calibrated)))
 
 
 def _quality(run: Run) -> str:
@@ -289,6 +251,6 @@ def _quality(run: Run) -> str:
     guests = min(t.punctual_guests for t in run.trials)
     slots = sum(len(s.samples) for s in streams)
     return (
-        f"instrument: {slots} slots; sent on time {harness:.2%} (harness, 2 ms) and {guests:.2%} (guests, 5 ms) "
-        "in the worst trial"
+        f"instrument: {slots} probes planned; in the worst trial {harness * 100:.2f} % of the harness's left within "
+        f"2 ms of their time, {guests * 100:.2f} % of the guests' within 5 ms"
     )

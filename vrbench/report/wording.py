@@ -27,7 +27,7 @@ def bounded(d: Downtime) -> str:
     if math.isnan(d.estimate_s):
         return "not measured"
     if math.isinf(d.at_most_s):
-        return f"≥ {d.at_least_s:.1f} s (open)"
+        return f"≥ {d.at_least_s:.1f} s, open"
     n = decimals(d.at_most_s - d.at_least_s)
     return f"{d.estimate_s:.{n}f} s ({d.at_least_s:.{n}f}–{d.at_most_s:.{n}f})"
 

@@ -42,7 +42,7 @@ def judge(
     if asleep:
         found.append(Caveat(CaveatKind.UNSEEN, _names(asleep)))
     shares = {s.stream.name: s.gap_share for s in streams if s.samples and not _beside(s)}
-    gappy = [f"{name} {share:.2%}" for name, share in shares.items() if share > SKIPPED_TOLERATED]
+    gappy = [f"{name} {share * 100:.2f} %" for name, share in shares.items() if share > SKIPPED_TOLERATED]
     if gappy:
         found.append(Caveat(CaveatKind.SLOTS_SKIPPED, _names(gappy)))
     effects = {c.kind.effect for c in found}
@@ -65,7 +65,7 @@ def _of_the_run(facts: TrialFacts, method: Method) -> Iterator[Caveat]:
     if not facts.job_finished:
         yield Caveat(CaveatKind.JOB_UNFINISHED)
     if not facts.recovered:
-        yield Caveat(CaveatKind.NO_RECOVERY_SEEN, "observation ended before every stream had been up long enough")
+        yield Caveat(CaveatKind.NO_RECOVERY_SEEN, "not up for the whole validation time")
     if facts.interrupted:
         yield Caveat(CaveatKind.INTERRUPTED)
     if facts.guests_rebooted:
