@@ -15,7 +15,7 @@ import pytest
 from tests.cli.zone import ROOT, VRBENCH, Done
 from vrbench.cli.injected import InjectedOutages
 from vrbench.core.calibrate.injections import Fault, Injection
-from vrbench.core.figures.windows import ESTIMATOR
+from vrbench.core.plan.method import ESTIMATOR
 from vrbench.lab.status import Moment, Outage
 
 pytestmark = pytest.mark.lab

@@ -18,8 +18,8 @@ from tests.report.runs import CONTEXT, METHOD, OUT, RELAPSE, REQUESTED, fixed_ru
 from vrbench.cli.main import cli
 from vrbench.core.caveats import CaveatKind
 from vrbench.core.facts import NodeClock, TrialFacts
-from vrbench.core.figures.windows import ESTIMATOR
 from vrbench.core.model import Verdict
+from vrbench.core.plan.method import ESTIMATOR
 from vrbench.report import frames
 from vrbench.report.frames import write_table
 from vrbench.report.rows import COLUMNS, TABLES, rows

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from vrbench import __version__
 from vrbench.core.calibrate.calibration import Calibration
-from vrbench.core.figures.windows import ESTIMATOR
 from vrbench.core.machine_verdict import MachineVerdict
+from vrbench.core.plan.method import ESTIMATOR
 
 MACHINE_ID = Path("/etc/machine-id")
 

@@ -11,9 +11,8 @@ from vrbench.core.figures.windows import Downtime, find_windows, unavailable_s
 from vrbench.core.judge.verdict import judge
 from vrbench.core.log.rawlog import PATIENCE_S, decode_header
 from vrbench.core.log.samples import NodeLog, StreamSamples, punctual_share, read_log
-from vrbench.core.model import Direction, Outcome, Stream
+from vrbench.core.model import HARNESS, Direction, Outcome, Stream
 from vrbench.core.plan.method import Method
-from vrbench.core.plan.plan import HARNESS
 
 CUT_SHORT_S = 1.0  # a stream whose last probe is this much (and three intervals) before the end was cut short
 

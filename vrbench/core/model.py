@@ -62,6 +62,7 @@ class Cause(StrEnum):
     UNATTRIBUTED = "unattributed"
 
 
+HARNESS = "harness"  # the node name of the harness's own probers
 BESIDE = ("tcp-ingress", "dns")  # probes whose streams are reported beside the headline figures
 
 

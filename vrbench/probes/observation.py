@@ -14,8 +14,8 @@ from vrbench.core.caveats import Caveat
 from vrbench.core.facts import NodeClock
 from vrbench.core.log.live import LiveLog, StreamState
 from vrbench.core.log.rawlog import RawLogError
-from vrbench.core.model import Direction, Environment, Guest, Stream
-from vrbench.core.plan.plan import HARNESS, Plan, ProberKind, guest_streams, harness_streams, short_name
+from vrbench.core.model import HARNESS, Direction, Environment, Guest, Stream
+from vrbench.core.plan.plan import Plan, ProberKind, guest_streams, harness_streams, short_name
 from vrbench.core.plan.schedule import phases
 from vrbench.core.ports import Collected
 from vrbench.core.words import some

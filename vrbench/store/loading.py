@@ -7,11 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from vrbench.core.figures.results import Run, TrialResult
-from vrbench.core.figures.windows import ESTIMATOR
 from vrbench.core.log.failures import Failure, count_failures
 from vrbench.core.log.rawlog import RawLogError
 from vrbench.core.model import Stream
-from vrbench.core.plan.method import Method
+from vrbench.core.plan.method import ESTIMATOR, Method
 from vrbench.store.codec import decode_facts, decode_header, decode_method
 from vrbench.store.files import StoreError, read_json
 

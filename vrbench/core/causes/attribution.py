@@ -16,8 +16,7 @@ from vrbench.core.causes.rules import RULES, Case
 from vrbench.core.facts import NodeClock, TrialFacts
 from vrbench.core.figures.results import StreamResult
 from vrbench.core.log.rawlog import decode_header
-from vrbench.core.model import Cause, CausePhase, Direction, OutageWindow
-from vrbench.core.plan.plan import HARNESS
+from vrbench.core.model import HARNESS, Cause, CausePhase, Direction, OutageWindow
 
 LEADS = ("fresh", "syn")  # the finest stream of a guest's way out, and of a public end
 SHORTEST_S = 0.001  # a phase shorter than this is two nodes' difference about one moment

@@ -45,7 +45,6 @@ from dataclasses import dataclass, field
 from vrbench.core.log.outcomes import CODES, Stage, codes_of, parts
 from vrbench.core.model import OutageWindow, Outcome, Sample
 
-ESTIMATOR = "w4"  # changes whenever the same samples would give other figures; part of every method id
 BLIND_GAPS = 2  # so many gaps in a row can hide an outage of two intervals
 SLOWING_S = 1.0  # how long before an outage answers tell how slow the path had become
 

@@ -19,9 +19,8 @@ from vrbench.core.judge.flapping import flapping
 from vrbench.core.log.outcomes import stretches
 from vrbench.core.log.rawlog import Refusal
 from vrbench.core.log.samples import NodeLog
-from vrbench.core.model import Cause, Direction, OutageWindow, Outcome, Verdict
+from vrbench.core.model import HARNESS, Cause, Direction, OutageWindow, Outcome, Verdict
 from vrbench.core.plan.method import Method
-from vrbench.core.plan.plan import HARNESS
 
 RFC6201_BASELINE_S = 15.0
 CLOCK_STEP_NS = 500_000_000

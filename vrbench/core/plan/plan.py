@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from vrbench.core.model import Direction, Environment, Stream
+from vrbench.core.model import HARNESS, Direction, Environment, Stream
 from vrbench.core.plan.costs import Cost, costs, gateway_interval_s, kinds, session_interval_s
 from vrbench.core.plan.method import Method
 from vrbench.core.plan.profile import LabTable, Profile
 from vrbench.core.values import show_duration
 from vrbench.core.words import size
 
-HARNESS = "harness"  # the node name of the harness's own probers
 ProberKind = Literal["session", "syn", "banner", "auth", "icmp"]  # the harness's probers, a process each
 GATEWAY = "gateway"  # the target that stands for the default gateway, which only the guest knows
 RESOLVER = "resolver"  # the target that stands for the router's resolver, which only the guest knows
