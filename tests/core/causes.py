@@ -95,7 +95,7 @@ def harness(syn: str, *, banner: str = "", other: str = "", control: str = UP) -
 def analysed(*logs: Log, behind: dict[str, str] | None = None) -> TrialResult:
     """The trial of those logs."""
     clocks = {log.node: NodeClock(round(log.clock_s * 1e9), 1000) for log in logs if log.node != "harness"}
-    facts = TrialFacts(1, "2026-11-24T12:00:00.000Z", REQUESTED, 1.0, clocks=clocks, behind=behind or {})
+    facts = TrialFacts(1, "2026-11-24T12:00:00.000Z", REQUESTED, 1.0, clocks=clocks, guest_of_endpoint=behind or {})
     return analyze_trial(facts, [log.encoded() for log in logs], METHOD)
 
 

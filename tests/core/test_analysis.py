@@ -65,11 +65,11 @@ def test_a_plain_trial_is_valid_without_caveat() -> None:
         ({"probers_failed": ("syn",)}, CaveatKind.PROBER_FAILED, Verdict.UNKNOWN),
         ({"interrupted": True}, CaveatKind.INTERRUPTED, Verdict.INVALID),
         ({"recovered": False}, CaveatKind.NO_RECOVERY_SEEN, Verdict.UNKNOWN),
-        ({"expected": (("vm2", stream("gone")),)}, CaveatKind.NO_SAMPLES, Verdict.UNKNOWN),
+        ({"expected_streams": (("vm2", stream("gone")),)}, CaveatKind.NO_SAMPLES, Verdict.UNKNOWN),
         ({"observed_ns": START + 9000 * MS}, CaveatKind.NO_RECOVERY_SEEN, Verdict.UNKNOWN),
         ({"clocks": {"vm1": NodeClock(0, 60 * MS)}}, CaveatKind.CLOCKS_UNALIGNED, Verdict.VALID),
         ({"gateways": {"vm1": ("02:00:00:00:00:01", "02:00:00:00:00:02")}}, CaveatKind.TWO_ROUTERS, Verdict.UNKNOWN),
-        ({"rivals": ("r-1-VM", "r-2-VM")}, CaveatKind.TWO_ROUTERS, Verdict.UNKNOWN),
+        ({"competing_routers": ("r-1-VM", "r-2-VM")}, CaveatKind.TWO_ROUTERS, Verdict.UNKNOWN),
     ],
 )
 def test_facts_become_caveats(change: dict[str, object], kind: CaveatKind, verdict: Verdict) -> None:

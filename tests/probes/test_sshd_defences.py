@@ -200,4 +200,4 @@ def test_doubts_of_before_the_trial_stand_on_it() -> None:
     """Preflight's findings are caveats of every trial."""
     doubt = Caveat(CaveatKind.SSHD_LIMITS, "vm1: MaxStartups 10:30:100")
     guest = log("vm1", ("e", Direction.EGRESS, "fresh", OUT))
-    assert doubt in analyze_trial(replace(FACTS, doubts=(doubt,)), [guest], METHOD).caveats
+    assert doubt in analyze_trial(replace(FACTS, pre_trial_caveats=(doubt,)), [guest], METHOD).caveats

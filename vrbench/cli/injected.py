@@ -58,7 +58,7 @@ class CalibrationSession(Session):
         truth = [{"guest": i.guest, "fault": i.fault, **outage.to_json()} for i, outage in self.known]
         replace_json(self.store.trial(number) / "truth.json", truth)
         expected, behind = expected_streams(self.plan, environment), guests_behind(environment)
-        self.store.write_facts(replace(facts, lab=True, expected=expected, behind=behind))
+        self.store.write_facts(replace(facts, lab=True, expected_streams=expected, guest_of_endpoint=behind))
         if facts.job_error or not facts.job_finished:
             raise OperationFailed(f"the outages could not all be injected: {facts.job_error or 'out of time'}")
 

@@ -205,11 +205,17 @@ class Session:
 
         def note(facts: TrialFacts) -> None:
             self.store.write_facts(
-                replace(facts, lab=self.in_lab, expected=expected, behind=behind, doubts=self._doubts)
+                replace(
+                    facts,
+                    lab=self.in_lab,
+                    expected_streams=expected,
+                    guest_of_endpoint=behind,
+                    pre_trial_caveats=self._doubts,
+                )
             )
 
         facts = run_trial(number, limits, observation, operation, self.screen, SystemClock(), note)
-        note(replace(facts, rivals=self._rivals(environment)))
+        note(replace(facts, competing_routers=self._rivals(environment)))
         for words in observation.notes():
             self.screen.note(words)
         if facts.job_error:

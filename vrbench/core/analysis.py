@@ -95,7 +95,7 @@ def _finite(at_most_s: float) -> float:
 def _unseen(facts: TrialFacts, seen: Iterable[tuple[str, str]]) -> Iterator[StreamResult]:
     """Results without samples for the streams that should have been there."""
     known = set(seen)
-    for node, stream in facts.expected:
+    for node, stream in facts.expected_streams:
         if (node, stream.name) not in known:
             yield _nothing(node, stream)
 

@@ -28,9 +28,9 @@ class TrialFacts:
 
     ``requested_ns`` is CLOCK_MONOTONIC of the harness just before the operation was sent, ``observed_ns`` when the
     probers were told to stop (0: not known); ``job_s`` seconds from the request to the first look that saw the job
-    ended. ``expected``: (node, stream) of everything that was to be probed. ``behind``: the
-    guest behind each public end. ``doubts``: what was found before the trials. ``gateways``: the MAC addresses that
-    answered for a guest's gateway when probing was over. ``rivals``: routers that the cloud then showed side by side
+    ended. ``expected_streams``: (node, stream) of everything that was to be probed. ``guest_of_endpoint``: the guest behind each public end.
+    ``pre_trial_caveats``: what was found before the trials. ``gateways``: the MAC addresses that answered for a guest\'s
+    gateway when probing was over. ``competing_routers``: routers that the cloud then showed side by side
     although only one of them may serve.
     """
 
@@ -49,11 +49,11 @@ class TrialFacts:
     guests_rebooted: tuple[str, ...] = ()
     probers_failed: tuple[str, ...] = ()
     observed_ns: int = 0
-    expected: tuple[tuple[str, Stream], ...] = ()
-    behind: dict[str, str] = field(default_factory=dict)
-    doubts: tuple[Caveat, ...] = ()
+    expected_streams: tuple[tuple[str, Stream], ...] = ()
+    guest_of_endpoint: dict[str, str] = field(default_factory=dict)
+    pre_trial_caveats: tuple[Caveat, ...] = ()
     gateways: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    rivals: tuple[str, ...] = ()
+    competing_routers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 
 FORMAT = "vrbench-run/1"
 # A field's name in code, and the key it is stored under where that is another one.
-WRITTEN_AS: Mapping[type, Mapping[str, str]] = {TrialFacts: {}}
+WRITTEN_AS: Mapping[type, Mapping[str, str]] = {
+    TrialFacts: {
+        "expected_streams": "expected",
+        "guest_of_endpoint": "behind",
+        "pre_trial_caveats": "doubts",
+        "competing_routers": "rivals",
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)

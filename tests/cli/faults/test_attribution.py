@@ -150,7 +150,7 @@ def test_a_stale_entry(zone: Zone, record_property: Callable[[str, object], None
 def guest_of(trial: TrialResult, result: StreamResult) -> str:
     """The short name of the guest whose path this is."""
     egress = result.stream.direction is Direction.EGRESS
-    return (result.node if egress else trial.facts.behind[result.stream.target]).rpartition("-")[2]
+    return (result.node if egress else trial.facts.guest_of_endpoint[result.stream.target]).rpartition("-")[2]
 
 
 @contextmanager

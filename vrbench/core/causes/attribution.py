@@ -25,7 +25,7 @@ SHORTEST_S = 0.001  # a phase shorter than this is two nodes' difference about o
 def with_causes(facts: TrialFacts, logs: Sequence[bytes], streams: Sequence[StreamResult]) -> tuple[StreamResult, ...]:
     """The streams with causes in the windows of the operation. Raises RawLogError for a log without a header."""
     evidence = [read_evidence(log, facts.requested_ns + _offset_ns(facts, log)) for log in logs]
-    scene = set_scene(streams, evidence, facts.behind, HARNESS)
+    scene = set_scene(streams, evidence, facts.guest_of_endpoint, HARNESS)
     led = [_explained(_Judge(scene, {}), s) if s.stream.flow in LEADS else s for s in streams]
     leads = {_path(s): tuple(p for w in s.windows for p in w.phases) for s in led if s.stream.flow in LEADS}
     return tuple(s if s.stream.flow in LEADS else _explained(_Judge(scene, leads), s) for s in led)

@@ -36,7 +36,12 @@ def judge(
 ) -> tuple[Verdict, tuple[Caveat, ...]]:
     """The trial's verdict and every caveat that applies, worst first."""
     found = [*_of_the_run(facts, method), *_of_the_clocks(facts, nodes), *_of_the_streams(streams, method)]
-    found += [*facts.doubts, *_of_the_probers(nodes), *_of_the_logs(facts, nodes), *_of_the_stalls(streams, facts)]
+    found += [
+        *facts.pre_trial_caveats,
+        *_of_the_probers(nodes),
+        *_of_the_logs(facts, nodes),
+        *_of_the_stalls(streams, facts),
+    ]
     asleep = list(unseen(streams))
     if asleep:
         found.append(Caveat(CaveatKind.UNSEEN, _names(asleep)))
@@ -74,8 +79,8 @@ def _of_the_run(facts: TrialFacts, method: Method) -> Iterator[Caveat]:
     if facts.probers_failed:
         yield Caveat(CaveatKind.PROBER_FAILED, _names(facts.probers_failed))
     claimed = [f"{node}: {' and '.join(macs)}" for node, macs in facts.gateways.items() if len(macs) > 1]
-    if claimed or facts.rivals:
-        shown = [f"the cloud shows {' and '.join(facts.rivals)}"] if facts.rivals else []
+    if claimed or facts.competing_routers:
+        shown = [f"the cloud shows {' and '.join(facts.competing_routers)}"] if facts.competing_routers else []
         yield Caveat(CaveatKind.TWO_ROUTERS, _names(shown + claimed))
     if facts.lab:
         yield Caveat(CaveatKind.LAB)
@@ -109,7 +114,7 @@ def _of_the_stalls(streams: Sequence[StreamResult], facts: TrialFacts) -> Iterat
         node
         for node, (begin, end) in stalls
         for s in ingress
-        if node in (s.node, facts.behind.get(s.stream.target, node))
+        if node in (s.node, facts.guest_of_endpoint.get(s.stream.target, node))
         if any(begin <= w.start_s + w.estimate_s and w.start_s <= end for w in s.outages)
     }
     if held:
