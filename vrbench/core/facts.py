@@ -26,12 +26,12 @@ class NodeClock:
 class TrialFacts:
     """All that analysis needs of a trial beside the raw logs. ``clocks`` are keyed by node (the harness has none).
 
-    ``requested_ns`` is CLOCK_MONOTONIC of the harness just before the operation was sent, ``observed_ns`` when the
-    probers were told to stop (0: not known); ``job_s`` seconds from the request to the first look that saw the job
-    ended. ``expected_streams``: (node, stream) of everything that was to be probed. ``guest_of_endpoint``: the guest behind each public end.
-    ``pre_trial_caveats``: what was found before the trials. ``gateways``: the MAC addresses that answered for a guest\'s
-    gateway when probing was over. ``competing_routers``: routers that the cloud then showed side by side
-    although only one of them may serve.
+    ``requested_ns`` is CLOCK_MONOTONIC of the harness just before the operation was sent; ``observed_ns`` when the
+    probers were told to stop (0: not known). ``job_s``: seconds from the request to the first look that saw the job
+    ended. ``expected_streams``: (node, stream) of everything that was to be probed. ``guest_of_endpoint``: the guest
+    behind each public end, by what probes call their target. ``pre_trial_caveats``: what was found before the trials.
+    ``gateways``: the MAC addresses that answered for a guest's gateway when probing was over. ``competing_routers``:
+    routers that the cloud then showed side by side although only one of them may serve.
     """
 
     number: int
