@@ -27,6 +27,7 @@ from vrbench.core.plan.plan import Plan, make_plan
 from vrbench.core.plan.profile import load_profile
 from vrbench.core.values import duration, show_duration
 from vrbench.store.directory import RunDir, new_run_id
+from vrbench.store.files import StoreError
 
 PROFILE = """
 name = "calibrate"
@@ -215,7 +216,7 @@ def _keep(measured: Calibration, trial: TrialResult, seed: int) -> None:
         return
     try:
         path = save_verdict(kept, os.environ)
-    except OSError as error:
+    except (OSError, StoreError) as error:
         click.echo(f"the verdict could not be kept for later runs: {error}", err=True)
     else:
         click.echo(f"kept for later runs on this machine: {path}", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
@@ -11,6 +10,7 @@ import click
 
 from vrbench import __version__
 from vrbench.cli.exits import Exit
+from vrbench.core.suggest import nearest
 
 COMMANDS = {
     "demo": ("vrbench.cli.demo", "The main job on the embedded lab, nothing to configure."),
@@ -34,9 +34,9 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+        close = nearest(args[0], COMMANDS)
         if args[0] not in COMMANDS and close:
-            ctx.fail(f"No such command {args[0]!r}. Did you mean {close[0]!r}?")
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {close[0]}?")
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib import resources
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import click
 from vrbench.cli.exits import UsageProblem
 from vrbench.cli.lists import entry
 from vrbench.core.plan.profile import Profile, load_profile, reference
+from vrbench.core.suggest import did_you_mean
 
 
 @click.command("profiles", epilog="Example: vrbench profiles lab-parallel > mine.toml")
@@ -53,6 +53,4 @@ def _known(name: str) -> str:
     names = list(shipped())
     if name in names:
         return name
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"shipped: {', '.join(names)}; or give a .toml file"
-    raise UsageProblem(f"no profile {name!r}; {hint}")
+    raise UsageProblem(f"no shipped profile {name!r} (a file's name ends in .toml); {did_you_mean(name, names)}")

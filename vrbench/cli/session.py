@@ -31,7 +31,7 @@ from vrbench.core.facts import Context, TrialFacts
 from vrbench.core.figures.results import Run
 from vrbench.core.model import Environment
 from vrbench.core.plan.plan import Plan, expected_streams, guests_behind, short_name
-from vrbench.core.words import size, some
+from vrbench.core.words import size, some, utc_text
 from vrbench.probes.observation import Sensors
 from vrbench.remote import HostKeyPins, generate_key
 from vrbench.run.trial import TrialLimits, run_trial
@@ -49,7 +49,7 @@ class SystemClock:
         return time.monotonic_ns()
 
     def utc(self) -> str:
-        return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return utc_text(datetime.now(UTC))
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -6,18 +6,20 @@ It counts for the same machine, kernel, vrbench and estimator only: another of t
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from vrbench import __version__
 from vrbench.core.calibrate.calibration import Calibration
 from vrbench.core.machine_verdict import MachineVerdict
 from vrbench.core.plan.method import ESTIMATOR
+from vrbench.core.words import utc_text
+from vrbench.store.codec import decode_verdict
+from vrbench.store.files import StoreError, read_json, replace_json
 
 MACHINE_ID = Path("/etc/machine-id")
 
@@ -43,7 +45,7 @@ def verdict_of(calibration: Calibration, seed: int, now: datetime) -> MachineVer
     """The figures to keep of a calibration made here."""
     total, steady = calibration.total, calibration.steady
     return MachineVerdict(
-        calibrated_utc=now.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        calibrated_utc=utc_text(now, "seconds"),
         machine=machine_key(),
         kernel=os.uname().release,
         vrbench_version=__version__,
@@ -64,21 +66,19 @@ def verdict_of(calibration: Calibration, seed: int, now: datetime) -> MachineVer
 
 
 def save_verdict(verdict: MachineVerdict, environ: Mapping[str, str]) -> Path:
-    """Keep it, for this user's eyes only; OSError when it can't be."""
+    """Keep it, for this user's eyes only. Raises OSError or StoreError when that can't be done."""
     path = _path(verdict.machine, environ)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    half = path.with_suffix(f".{os.getpid()}")
-    with open(half, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        json.dump(asdict(verdict), file, indent=1)
-    half.replace(path)
+    replace_json(path, asdict(verdict), mode=0o600)
     return path
 
 
 def load_verdict(environ: Mapping[str, str]) -> MachineVerdict | None:
     """The verdict that counts here; None when there is none, or none that can be read."""
     try:
-        return MachineVerdict(**json.loads(_path(machine_key(), environ).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        path = _path(machine_key(), environ)
+        return decode_verdict(read_json(path), path)
+    except StoreError:
         return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from vrbench.cloud.errors import CloudError, JobTimeout, NotPermitted, UnknownOp
 from vrbench.cloud.facade import Answer, Cloud, Job
 from vrbench.core.model import Environment
 from vrbench.core.ports import JobState
+from vrbench.core.suggest import did_you_mean
 
 _PRIMARY = ("MASTER", "PRIMARY")  # up to 4.15, and later
 
@@ -80,8 +80,7 @@ def find_operation(name: str) -> Operation:
     """The operation of this name. Raises UnknownOperation, with the nearest names."""
     if name in OPERATIONS:
         return OPERATIONS[name]
-    near = difflib.get_close_matches(name, OPERATIONS, n=3, cutoff=0.4) or list(OPERATIONS)
-    raise UnknownOperation(f"there is no operation {name!r}; did you mean {' or '.join(near)}?")
+    raise UnknownOperation(f"there is no operation {name!r}; {did_you_mean(name, OPERATIONS)}")
 
 
 def request(cloud: Cloud, operation: str, environment: Environment) -> Job:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
@@ -12,6 +11,7 @@ from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.errors import CloudError, CloudRefused, CloudUnreachable, NotPermitted, PreflightError
 from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.limits import shortages
+from vrbench.core.suggest import nearest
 
 _OLDEST, _NEWEST = (4, 9), (4, 22)
 _MANY = 256  # addresses that may be let in without a word
@@ -112,7 +112,7 @@ def choose(rows: Sequence[Answer], wanted: str, what: str) -> tuple[Answer, str]
         ids = ", ".join(str(row.get("id")) for row in hits)
         return {}, f"{what} {wanted!r} is the name of {len(hits)} things; give one of their ids: {ids}"
     names = [str(row.get("name")) for row in rows]
-    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.4) or sorted(names)[:5]
+    near = nearest(wanted, names, most=3) or sorted(names)[:5]
     there = f"nearest: {', '.join(near)}" if near else "there is none this account may use"
     return {}, f"{what} {wanted!r} not found; {there}"
 

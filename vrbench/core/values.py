@@ -3,10 +3,11 @@ with a sentence that says what is wrong and what to write instead."""
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
 from collections.abc import Callable
+
+from vrbench.core.suggest import did_you_mean
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Zµ]*)\s*")
@@ -56,9 +57,7 @@ def choice(*allowed: str) -> Callable[[object], str]:
     def read(value: object) -> str:
         if value in allowed:
             return str(value)
-        close = difflib.get_close_matches(str(value), allowed, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"one of: {', '.join(allowed)}"
-        raise ValueError(f"{value!r} is not known; {hint}")
+        raise ValueError(f"{value!r} is not known; {did_you_mean(str(value), allowed)}")
 
     return read
 

@@ -1,17 +1,18 @@
-"""How counts are worded."""
+"""How counts and times of day are worded."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 
 def some(count: int, one: str, many: str = "") -> str:
-    """ "1 VM", "10 VMs", "2 public addresses"."""
+    """Return a count with its noun: "1 VM", "10 VMs", "2 public addresses"."""
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def size(vms: int, public_ips: int) -> str:
-    """Of an environment: "10 VMs, 10 public addresses"."""
+    """Return the size of an environment: "10 VMs, 10 public addresses"."""
     return f"{some(vms, 'VM')}, {some(public_ips, 'public address', 'public addresses')}"
 
 
@@ -19,3 +20,8 @@ def listed(items: Sequence[object]) -> str:
     """ "1", "1 and 2", "1, 2 and 3"."""
     *first, last = map(str, items)
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def utc_text(moment: datetime, timespec: str = "milliseconds") -> str:
+    """Return a moment with a time zone as ISO 8601 in UTC: "2026-11-24T12:00:00.000Z"."""
+    return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")

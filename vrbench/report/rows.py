@@ -15,6 +15,7 @@ from vrbench.core.figures.sessions import SessionState, answered, logins, sessio
 from vrbench.core.figures.stats import summarize
 from vrbench.core.figures.windows import Downtime
 from vrbench.core.model import Direction, Stream
+from vrbench.core.words import utc_text
 
 Cell = str | int | float | bool | None
 Row = dict[str, Cell]
@@ -239,8 +240,3 @@ def _context(run: Run) -> Row:
 def finite(value: float) -> float | None:
     """The value, or None where there is no bound or nothing was measured."""
     return value if math.isfinite(value) else None
-
-
-def utc_text(moment: datetime) -> str:
-    """ISO 8601 UTC with milliseconds and Z."""
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -70,7 +70,7 @@ def decode_header(stored: Mapping[str, Any], path: Path) -> Header:
         method=decode_method(stored, path),
         planned=planned,
         limits=limits,
-        calibrated=_verdict(stored.get("calibrated"), path),
+        calibrated=decode_verdict(stored.get("calibrated"), path),
     )
 
 
@@ -96,6 +96,14 @@ def decode_environment(stored: Mapping[str, Any], path: Path) -> Environment:
     return _decode(Environment, stored, path)
 
 
+def decode_verdict(stored: object, path: Path) -> MachineVerdict | None:
+    """Return the machine's calibration; None in runs without one, and in those of a version that kept other figures."""
+    try:
+        return _decode(MachineVerdict, stored, path) if stored is not None else None
+    except StoreError:
+        return None
+
+
 def _asked(profile: object, path: Path) -> tuple[int, LimitsTable | None]:
     """Return how many trials a stored profile asked for, and its limits; 0 and None where it can't be read."""
     try:
@@ -103,14 +111,6 @@ def _asked(profile: object, path: Path) -> tuple[int, LimitsTable | None]:
         return int(asked["trials"]["count"]), _decode(LimitsTable, asked["limits"], path)
     except (KeyError, TypeError, ValueError, StoreError):
         return 0, None
-
-
-def _verdict(stored: object, path: Path) -> MachineVerdict | None:
-    """Return the machine's calibration; None in runs without one, and in those of a version that kept other figures."""
-    try:
-        return _decode(MachineVerdict, stored, path) if stored is not None else None
-    except StoreError:
-        return None
 
 
 def _decode(kind: type[T], stored: object, path: Path) -> T:

@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,14 @@ class RunInUse(StoreError):
     """Another process works on this run right now."""
 
 
-def replace_text(path: Path, text: str) -> None:
+def replace_text(path: Path, text: str, mode: int = 0o666) -> None:
     """Write a file so that a reader sees the old one or the new one, never half of it. Raises StoreError.
 
-    The name it has meanwhile is its own: two processes may replace one file at a time.
+    ``mode``: its permissions, less the umask. Meanwhile it has a name of its own: two processes may replace one file.
     """
     unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with unfinished.open("w", encoding="utf-8") as file:
+        with open(unfinished, "w", encoding="utf-8", opener=partial(os.open, mode=mode)) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -40,9 +41,9 @@ def replace_text(path: Path, text: str) -> None:
         raise StoreError(f"can't write {path}: {error.strerror}; free some space, then run again") from error
 
 
-def replace_json(path: Path, value: object) -> None:
+def replace_json(path: Path, value: object, mode: int = 0o666) -> None:
     """Write a value as JSON, whole or not at all. Raises StoreError."""
-    replace_text(path, json.dumps(value, indent=1))
+    replace_text(path, json.dumps(value, indent=1), mode)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -6,7 +6,6 @@ range and one line of help. ``reference()`` turns the same declarations into the
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from vrbench.core import values
+from vrbench.core.suggest import did_you_mean
 from vrbench.core.words import some
 
 OPERATIONS = ("restart-network-cleanup", "restart-network", "reboot-router")
@@ -253,7 +253,7 @@ def _lay_over(written: dict[str, Any], setting: str) -> str | None:
 def _unknown_tables(written: Mapping[str, Any], places: Places) -> list[str]:
     unknown = [t for t in written if t not in TABLES]
     words = {t: f"table [{t}]" if isinstance(written[t], dict) else f"key {t}" for t in unknown}
-    return [f"{places.at(None, t)}unknown {words[t]}{_nearest(t, {**TABLES, 'name': str})}" for t in unknown]
+    return [f"{places.at(None, t)}unknown {words[t]}; {did_you_mean(t, [*TABLES, 'name'])}" for t in unknown]
 
 
 def _read_table(table: str, given: object, places: Places, problems: list[str]) -> Any:
@@ -269,7 +269,7 @@ def _read_table(table: str, given: object, places: Places, problems: list[str]) 
     for key, value in given.items():
         place = places.at(table, key)
         if key not in known:
-            problems.append(f"{place}unknown key {table}.{key}{_nearest(key, known)}")
+            problems.append(f"{place}unknown key {table}.{key}; {did_you_mean(key, known)}")
             continue
         try:
             read[key] = known[key].metadata["read"](value)
@@ -332,8 +332,3 @@ def _unmeasured(probes: ProbesTable) -> list[str]:
     if not (probes.syn or probes.banner):
         found.append("probes.syn or probes.banner must be true: without both, ingress has no figure")
     return found
-
-
-def _nearest(word: str, known: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}"
