@@ -20,6 +20,7 @@ from typing import Any
 from tests.lab.replay.serving import Body, Client
 from vrbench.lab.api.machines.view import STATS
 
+RECORDED = Path(__file__).parents[1] / "recorded"
 UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 NUMBERED = re.compile(r"[a-z]-(\d+-)+VM")
 EXACT = (
