@@ -50,10 +50,12 @@ def ask(interface: str, mac: str, hostname: str, within_s: float) -> Lease | Non
         for attempt in range(1000):
             number = int.from_bytes(os.urandom(4), "big")
             patience = _RETRY_S[min(attempt, len(_RETRY_S) - 1)]
-            offer = _exchange(wire, message(_DISCOVER, number, mac, hostname), number, _OFFER, patience, deadline)
+            until = min(time.monotonic() + patience, deadline)
+            offer = _exchange(wire, message(_DISCOVER, number, mac, hostname), number, _OFFER, until)
             if offer is not None:
                 accepted = message(_REQUEST, number, mac, hostname, {_WANTED_IP: offer[0], _SERVER: offer[1][_SERVER]})
-                granted = _exchange(wire, accepted, number, _ACK, patience, deadline)
+                until = min(time.monotonic() + patience, deadline)
+                granted = _exchange(wire, accepted, number, _ACK, until)
                 if granted is not None:
                     return _lease(*granted)
             if time.monotonic() > deadline:
@@ -87,9 +89,9 @@ def parse(answer: bytes, number: int, kind: int) -> tuple[bytes, dict[int, bytes
 
 
 def _exchange(
-    wire: socket.socket, said: bytes, number: int, kind: int, patience: float, deadline: float
+    wire: socket.socket, said: bytes, number: int, kind: int, until: float
 ) -> tuple[bytes, dict[int, bytes]] | None:
-    until = min(time.monotonic() + patience, deadline)
+    """Send a message and return the answer of that kind to it; None when there was none ``until`` then."""
     try:
         wire.sendto(said, ("255.255.255.255", _SERVER_PORT))
         while (left := until - time.monotonic()) > 0:

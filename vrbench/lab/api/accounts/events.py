@@ -94,38 +94,41 @@ VOLUME_CREATE = EventKind("VOLUME.CREATE", "creating ROOT volume", "Volume")
 VOLUME_DESTROY = EventKind("VOLUME.DESTROY", "destroying a volume", "Volume")
 
 
-def record(
-    zone: Zone,
-    account: Account,
-    kind: EventKind,
-    state: str,
-    about: Entity | Resource | None = None,
-    parent: str | None = None,
-) -> str:
-    """Write one entry and return its id; ``state`` Error is a Completed of level ERROR, NotCreated a Created of it.
+@dataclass(frozen=True, slots=True)
+class EventLog:
+    """Where the zone writes down what ``account`` does."""
 
-    A state that the kind leaves out is not written, but has an id all the same, for later entries to refer to.
-    What is scheduled belongs to the owner of its object, what is done to who does it.
-    """
-    owner = about.account if state == "Scheduled" and isinstance(about, Owned) else account
-    named = about if kind.resource_type not in (None, "ResourceTag") and state not in kind.unnamed else None
-    event = Event(
-        uuid=new_id(),
-        account=owner,
-        username=account.user["username"],
-        type=kind.type,
-        state=FAILED.get(state, state),
-        level="ERROR" if state in FAILED else "INFO",
-        description=_description(kind, state),
-        resource_type=kind.resource_type,
-        resource=named.uuid if named else None,
-        resource_name=_resource_name(named),
-        parent=parent,
-    )
-    if state not in kind.left_out:
-        with zone.lock:
-            zone.add(event)
-    return event.uuid
+    zone: Zone
+    account: Account
+
+    def record(
+        self, kind: EventKind, state: str, about: Entity | Resource | None = None, parent: str | None = None
+    ) -> str:
+        """Write one entry and return its id.
+
+        ``state`` Error is a Completed of level ERROR, NotCreated a Created of it. A state that the kind leaves out is
+        not written, but has an id all the same, for later entries to refer to. What is scheduled belongs to the owner
+        of its object, what is done to who does it.
+        """
+        owner = about.account if state == "Scheduled" and isinstance(about, Owned) else self.account
+        named = about if kind.resource_type not in (None, "ResourceTag") and state not in kind.unnamed else None
+        event = Event(
+            uuid=new_id(),
+            account=owner,
+            username=self.account.user["username"],
+            type=kind.type,
+            state=FAILED.get(state, state),
+            level="ERROR" if state in FAILED else "INFO",
+            description=_description(kind, state),
+            resource_type=kind.resource_type,
+            resource=named.uuid if named else None,
+            resource_name=_resource_name(named),
+            parent=parent,
+        )
+        if state not in kind.left_out:
+            with self.zone.lock:
+                self.zone.add(event)
+        return event.uuid
 
 
 def record_refusal(call: Call, error: ApiError) -> None:
@@ -134,9 +137,9 @@ def record_refusal(call: Call, error: ApiError) -> None:
     if kind is None or error.text.startswith("Unable to execute API command"):
         return
     if not call.shape.is_async:
-        record(call.zone, call.caller, kind, "Error")
+        EventLog(call.zone, call.caller).record(kind, "Error")
     elif call.shape.name.startswith(CREATES) and error.cs_code != UNCLASSIFIED:
-        record(call.zone, call.caller, kind, "NotCreated")
+        EventLog(call.zone, call.caller).record(kind, "NotCreated")
 
 
 def _resource_name(named: Entity | Resource | None) -> str | None:

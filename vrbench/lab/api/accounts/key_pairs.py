@@ -34,9 +34,9 @@ def register_key_pair(call: Call) -> Json:
     kind = events.KINDS[call.shape.name]
     taken = f"A key pair with name '{name}' already exists for this account."
     _refuse_taken(call.zone, owner, name, taken)
-    events.record(call.zone, call.caller, kind, "Started")
+    events.EventLog(call.zone, call.caller).record(kind, "Started")
     pair = _store(call.zone, owner, name, call.required("publickey").strip(), taken)
-    events.record(call.zone, call.caller, kind, "Completed")
+    events.EventLog(call.zone, call.caller).record(kind, "Completed")
     return {"keypair": _view(pair)}
 
 

@@ -27,7 +27,7 @@ BAD_HOSTNAME = (
 def deploy(call: Call) -> Task:
     machine = _new_machine(call)
     volume = events.Resource(machine.volume, f"ROOT-{machine.number}")
-    events.record(call.zone, machine.account, events.VOLUME_CREATE, "Created", volume)
+    events.EventLog(call.zone, machine.account).record(events.VOLUME_CREATE, "Created", volume)
     starts = call.flag("startvm", default=True)
 
     def run() -> Json:

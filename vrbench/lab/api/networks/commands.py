@@ -63,7 +63,7 @@ def create_network(call: Call) -> Json:
             )
         )
         _take_source_nat(call, network)
-    events.record(zone, call.caller, events.KINDS[call.shape.name], "Completed", network)
+    events.EventLog(zone, call.caller).record(events.KINDS[call.shape.name], "Completed", network)
     return {"network": network_view(zone, network, call.caller.is_root)}
 
 

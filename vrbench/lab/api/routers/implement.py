@@ -33,8 +33,8 @@ def implement(zone: Zone, network: Network, caller: Account) -> None:
             check_source_nat(zone, network)
             take_source_nat(zone, network.home)
             network.state = "Implementing"
-        events.record(zone, caller, events.VLAN_ASSIGN, "Completed", network)
-        events.record(zone, caller, events.DEFAULT_FIREWALL, "Created")
+        events.EventLog(zone, caller).record(events.VLAN_ASSIGN, "Completed", network)
+        events.EventLog(zone, caller).record(events.DEFAULT_FIREWALL, "Created")
         try:
             zone.ground.add_network(network.uuid)
             _give_routers(zone, network, caller)

@@ -196,7 +196,7 @@ class NetworkRouters:
     def _diary(
         self, kind: events.EventKind, state: str, about: Served | events.Resource, parent: str | None = None
     ) -> str:
-        return events.record(self._zone, self._caller, kind, state, about, parent)
+        return events.EventLog(self._zone, self._caller).record(kind, state, about, parent)
 
     @staticmethod
     def _volume(router: Router) -> events.Resource:

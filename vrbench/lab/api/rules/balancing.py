@@ -44,7 +44,7 @@ def create(call: Call) -> Task:
         description=call.text("description") or "",
         algorithm=_algorithm(call),
     )
-    return creation(call, rule, "loadbalancer", view, opening(rule) if opens else None, settled="Add")
+    return creation(call, rule, "loadbalancer", view, opening(rule) if opens else None)
 
 
 def _port(call: Call, name: str) -> int:

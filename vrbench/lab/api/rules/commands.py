@@ -152,10 +152,8 @@ def opening(rule: Rule) -> Rule:
     )
 
 
-def creation(
-    call: Call, rule: Rule, name: str, view: View, companion: Rule | None = None, settled: str = "Active"
-) -> Task:
-    """Check for conflicts and store the rule now; the job brings it to the router and to the state ``settled``."""
+def creation(call: Call, rule: Rule, name: str, view: View, companion: Rule | None = None) -> Task:
+    """Check for conflicts and store the rule now; the job brings it to the router and into its final state."""
     zone = call.zone
     with zone.lock:
         refuse_conflict(zone, rule)
@@ -174,7 +172,7 @@ def creation(
                 _forget(zone, rule)
             raise
         with zone.lock:
-            rule.state = settled
+            rule.state = "Add" if rule.purpose == "LoadBalancing" else "Active"  # the server leaves it so
             if companion is not None:
                 companion.state = "Active"
             return {name: view(zone, rule, call.caller.is_root)}

@@ -26,7 +26,7 @@ def enable(call: Call) -> Json:
         _check_free(zone, address, machine)
         address.network, address.static_nat = network, machine
     reprogram(zone, network)
-    events.record(zone, call.caller, events.KINDS[call.shape.name], "Completed", machine)
+    events.EventLog(zone, call.caller).record(events.KINDS[call.shape.name], "Completed", machine)
     return {"success": True}
 
 

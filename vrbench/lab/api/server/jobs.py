@@ -58,14 +58,14 @@ class Jobs:
             return None
         parent = None
         if task.creates and "Created" not in kind.left_out:
-            parent = events.record(self._zone, call.caller, kind, "Created", task.entity)
-        scheduled = events.record(self._zone, call.caller, kind, "Scheduled", task.entity, parent)
+            parent = events.EventLog(self._zone, call.caller).record(kind, "Created", task.entity)
+        scheduled = events.EventLog(self._zone, call.caller).record(kind, "Scheduled", task.entity, parent)
         return parent or scheduled
 
     def _run(self, call: Call, task: Task, job: Job, parent: str | None) -> None:
         kind = events.KINDS.get(call.shape.name)
         if kind is not None:
-            events.record(self._zone, call.caller, kind, "Started", task.entity, parent)
+            events.EventLog(self._zone, call.caller).record(kind, "Started", task.entity, parent)
         try:
             done = self._with_job(api_faults.run(self._zone, call.shape.name, task.run), job)
             result, error = self._zone.version.narrow(call.shape.name, done), None
@@ -79,7 +79,9 @@ class Jobs:
             error = errors.internal("Command failed due to Internal Server Error")
             result = dict(error.job_result())
         if kind is not None:
-            events.record(self._zone, call.caller, kind, "Error" if error else "Completed", task.entity, parent)
+            events.EventLog(self._zone, call.caller).record(
+                kind, "Error" if error else "Completed", task.entity, parent
+            )
         with self._zone.lock:
             job.result, job.code, job.completed = result, error.code if error else 0, time.time()
             job.status = FAILED if error else DONE
