@@ -79,7 +79,7 @@ def measure(design: str, asked: argparse.Namespace, reports: Path) -> Run:
 
 
 def row(design: str, run: Run) -> Row:
-    """A design's figures over its valid trials."""
+    """Return a design's figures over its valid trials."""
     valid = [t for t in run.trials if t.verdict is not Verdict.INVALID]
     listed: Row = {"design": design, "trials": len(valid), "trials_not_valid": sum(_doubted(run))}
     for title, direction, flow in COLUMNS:
@@ -104,7 +104,7 @@ def _doubted(run: Run) -> list[bool]:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The table for people: average (at least to at most), lowest."""
+    """Return the table for people: average (at least to at most), lowest."""
     titles = ["design", *(title for title, _, _ in COLUMNS), "sessions that survived", "trials (not valid)"]
     lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
     for each in rows:

@@ -10,7 +10,7 @@ OPTIONS = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel
 
 
 def log_in(address: str, key: Path, within_s: float = 20.0) -> str:
-    """The hostname that the guest behind ``address`` gives; tried until the time is over, then CalledProcessError."""
+    """Return the hostname that the guest behind ``address`` gives. It is tried until the time is over."""
     options = [part for option in (*OPTIONS, "ConnectTimeout=2") for part in ("-o", option)]
     command = ["ssh", "-F", "none", "-i", str(key), *options, f"root@{address}", "hostname"]
     until = time.monotonic() + within_s

@@ -16,7 +16,7 @@ from tests.clients.login import log_in
 
 
 def main() -> None:
-    """One whole life of a network."""
+    """Play one whole life of a network."""
     key, env = Path(sys.argv[1]), os.environ
     driver = CloudStackNodeDriver(
         env["CLOUDSTACK_KEY"], env["CLOUDSTACK_SECRET"], secure=False, url=env["CLOUDSTACK_ENDPOINT"]

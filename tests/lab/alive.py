@@ -23,7 +23,7 @@ Body = dict[str, Any]
 
 @contextmanager
 def served_on(zone: NamespaceGround, **settings: Any) -> Iterator[Lab]:
-    """The API over this ground until the block ends; boot and programming times at a hundredth."""
+    """Serve the API over this ground until the block ends; boot and programming times at a hundredth."""
     server = ApiServer(zone, replace(ZoneSettings(timing=QUICK, api_step_s=0.01), **settings))
     listener = socket.create_server(("127.0.0.1", 0))
     server.start([listener])
@@ -52,7 +52,7 @@ class Site:
 
 
 def build_site(lab: Lab) -> Site:
-    """As root: network, VM, address, SSH let in and forwarded."""
+    """Build as root: network, VM, address, SSH let in and forwarded."""
     root = lab.root
     network, [vm] = lab.built(root)
     address = root.result("associateIpAddress", networkid=network)["ipaddress"]
@@ -86,7 +86,7 @@ class Prober:
         self._thread.join()
 
     def waits_for_up(self, within_s: float = 15.0) -> bool:
-        """Whether a connection is accepted that is opened from now on."""
+        """Return whether a connection is accepted that is opened from now on."""
         now = time.monotonic()
         while not (self._up and self._up[-1] > now + PATIENCE_S):
             if time.monotonic() > now + within_s:
@@ -95,7 +95,7 @@ class Prober:
         return True
 
     def longest_gap_s(self) -> float:
-        """The longest time between two connections that were accepted."""
+        """Return the longest time between two connections that were accepted."""
         return max(after - before for before, after in zip(self._up, self._up[1:], strict=False))
 
     def _probe(self) -> None:
@@ -109,7 +109,7 @@ class Prober:
 
 @contextmanager
 def outside_listener() -> Iterator[tuple[str, int]]:
-    """A server out on the internet that accepts and forgets."""
+    """Serve out on the internet: accept, and forget."""
     with inside("upstream", lambda: socket.create_server((EGRESS_TARGET, ECHO_PORT), backlog=4096)) as server:
         end = threading.Event()
         server.settimeout(0.1)
@@ -140,7 +140,7 @@ class Session:
         assert self.alive(2.0)
 
     def alive(self, within_s: float) -> bool:
-        """Whether something said by the guest now arrives in time."""
+        """Return whether something said by the guest now arrives in time."""
         self.far.settimeout(within_s)
         self.near.sendall(b"x")
         try:

@@ -28,7 +28,7 @@ _SCENE_TIMEOUT_S = 60
 
 
 def in_box(scene: Callable[[NamespaceGround], T]) -> T:
-    """What ``scene`` returns when it is played on a fresh zone; its failure is this test's failure."""
+    """Return what ``scene`` returns when it is played on a fresh zone; its failure is this test's failure."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -48,7 +48,7 @@ def in_box(scene: Callable[[NamespaceGround], T]) -> T:
 
 
 def _enclose(scene: Callable[[NamespaceGround], T], writer: int) -> NoReturn:
-    """New namespaces around a child, whose end this process shares."""
+    """Put new namespaces around a child, whose end this process shares."""
     flags = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWPID
     uid, gid = os.geteuid(), os.getegid()
     syscalls.unshare(flags if uid == 0 else flags | syscalls.CLONE_NEWUSER)
@@ -82,12 +82,12 @@ def _play(scene: Callable[[NamespaceGround], T], rootless: bool) -> tuple[bool, 
 
 
 def router(name: str = "r-1-VM", network: str = "net", mac: str = "02:00:00:00:01:01") -> RouterSpec:
-    """A router of the usual addresses; the public MAC is the same for all, as a restarted router's is."""
+    """Return a router of the usual addresses; the public MAC is the same for all, as a restarted router's is."""
     return RouterSpec(name, network, "10.1.1.1", 24, mac, SOURCE_NAT, 24, "198.51.100.1", "06:00:00:00:00:01")
 
 
 def vm(number: int, key: str = "", network: str = "net", user_data: bytes = b"") -> VmSpec:
-    """The VM ``vm-N-NET`` at 10.1.1.(10+N)."""
+    """Return the VM ``vm-N-NET`` at 10.1.1.(10+N)."""
     keys = (key,) if key else ()
     mac = f"02:00:00:00:02:{number:02x}"
     return VmSpec(f"vm-{number}-{network}", network, f"10.1.1.{10 + number}", 24, "10.1.1.1", mac, keys, user_data)
@@ -110,7 +110,7 @@ def open_rules() -> RuleSet:
 
 
 def build(zone: NamespaceGround, *vms: VmSpec, rules: RuleSet | None = None) -> None:
-    """A network with a running, programmed router and VMs."""
+    """Build a network with a running, programmed router and VMs."""
     zone.add_network("net")
     zone.place_router(router())
     zone.start_router("r-1-VM")
@@ -120,7 +120,7 @@ def build(zone: NamespaceGround, *vms: VmSpec, rules: RuleSet | None = None) -> 
 
 
 def answers(node: str, target: str, within_s: int = 1) -> bool:
-    """Whether one ping from ``node`` is answered in time."""
+    """Return whether one ping from ``node`` is answered in time."""
     return call(node, "ping", "-n", "-c1", f"-W{within_s}", target).returncode == 0
 
 
@@ -130,7 +130,7 @@ def call(node: str, *argv: str) -> subprocess.CompletedProcess[str]:
 
 
 def make_key(directory: Path) -> str:
-    """A fresh key pair at directory/key; the public half."""
+    """Make a fresh key pair at directory/key, and return the public half."""
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / "key")])
     return (directory / "key.pub").read_text().strip()
 
@@ -153,7 +153,7 @@ def _in_user_namespace() -> bool:
 
 
 def wait_until(condition: Callable[[], bool], within_s: float = 5.0) -> bool:
-    """Whether a condition comes true in time."""
+    """Wait until a condition comes true; return whether it did in time."""
     deadline = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > deadline:

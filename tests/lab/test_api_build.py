@@ -51,7 +51,7 @@ def test_ten_vms_at_once_share_one_router(lab: Lab) -> None:
 
 @pytest.fixture
 def slow_lab() -> Iterator[Lab]:
-    """A server that takes so long over each step that calls side by side meet in it, on a busy machine too."""
+    """Serve so slowly that calls side by side meet in each step, on a busy machine too."""
     with served(ZoneSettings(timing=QUICK, api_step_s=0.5)) as lab:
         yield lab
 

@@ -50,7 +50,7 @@ class Noting(Client):
 
 @contextmanager
 def noting(release: str) -> Iterator[tuple[Lab, list[Answer]]]:
-    """A lab of one release whose clients note all answers in one list."""
+    """Serve one release, with clients that note all answers in one list."""
     heard: list[Answer] = []
     settings = ZoneSettings(timing=QUICK, api_step_s=0.01, server_version=release, router_check_s=0.1)
     with served(settings) as lab:
@@ -61,7 +61,7 @@ def noting(release: str) -> Iterator[tuple[Lab, list[Answer]]]:
 
 
 def exercise(lab: Lab) -> None:
-    """An isolated network with all that vrbench builds, a VPC with a tier; restarted, and looked at by everybody."""
+    """Build an isolated network with all that vrbench builds and a VPC with a tier; restart and look at both."""
     for who in (lab.domadmin, lab.root):
         _isolated(lab, who)
     _vpc(lab, lab.root)

@@ -14,7 +14,7 @@ MALFORMED = (431, 9999)
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """The user has a network with two VMs, and another without any."""
+    """Serve a lab in which the user has a network with two VMs, and another without any."""
     with served() as lab:
         lab.built(lab.user, 2)
         lab.network(lab.user, "other")
@@ -23,7 +23,7 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def machine(lab: Lab) -> Body:
-    """The first VM as root sees it."""
+    """Return the first VM as root sees it."""
     return lab.root.listed("listVirtualMachines", "virtualmachine", listall="true")[0]
 
 

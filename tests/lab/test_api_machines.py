@@ -27,7 +27,7 @@ def failed(who: Client, command: str, machine: str, **more: str) -> tuple[int, s
 
 
 def after(who: Client, command: str, machine: str, **more: str) -> str:
-    """The state in a job's result."""
+    """Return the state in a job's result."""
     state: str = who.result(command, id=machine, **more)["virtualmachine"]["state"]
     return state
 

@@ -31,7 +31,7 @@ class SlowGround(NoGround):
 
 
 def vpc_on(ground: NoGround) -> tuple[Zone, Vpc]:
-    """A VPC with one running router."""
+    """Build a VPC with one running router."""
     zone = Zone(ground, ZoneSettings(api_step_s=0))
     account, offering = zone.accounts[0], zone.built_ins["vpcoffering"][0]
     vpc = Vpc(

@@ -28,7 +28,7 @@ def slow_lab() -> Iterator[Lab]:
 
 
 def watched_restart(lab: Lab, network: str) -> list[tuple[tuple[str, str], ...]]:
-    """The routers' names and states over time while the network is restarted with cleanup; equal ones once."""
+    """Return the routers' names and states over time while the network is restarted with cleanup; equal ones once."""
     job = lab.user("restartNetwork", id=network, cleanup="true")["jobid"]
     seen: list[tuple[tuple[str, str], ...]] = []
     while True:
@@ -42,7 +42,7 @@ def watched_restart(lab: Lab, network: str) -> list[tuple[tuple[str, str], ...]]
 
 
 def states_of(seen: list[tuple[tuple[str, str], ...]], name: str) -> list[str]:
-    """One router's states in order, "gone" where it is not listed."""
+    """Return one router's states in order, "gone" where it is not listed."""
     states = [dict(row).get(name, "gone") for row in seen]
     return [state for n, state in enumerate(states) if n == 0 or states[n - 1] != state]
 

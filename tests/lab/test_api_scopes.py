@@ -22,7 +22,7 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture
 def ids(lab: Lab) -> Body:
-    """The two domains' ids by name."""
+    """Return the two domains' ids by name."""
     return {row["name"]: row["id"] for row in lab.root.listed("listDomains", "domain")}
 
 

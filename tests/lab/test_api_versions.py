@@ -49,7 +49,7 @@ def test_older_servers_ignore_parameters_they_don_t_know() -> None:
 
 
 def tier(lab: Lab) -> str:
-    """An implemented tier of a new VPC."""
+    """Build an implemented tier of a new VPC."""
     ids, who = lab.built_in(), lab.user
     vpc_offering = who.listed("listVPCOfferings", "vpcoffering", name="Default VPC offering")[0]["id"]
     vpc = {"name": "v", "displaytext": "v", "cidr": "10.2.0.0/16", "zoneid": ids["zoneid"]}

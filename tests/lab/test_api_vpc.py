@@ -17,7 +17,7 @@ def lab() -> Iterator[Lab]:
 
 
 def made(lab: Lab) -> tuple[str, Body]:
-    """An implemented tier's id and its VPC as listed."""
+    """Build an implemented tier; return its id, and its VPC as listed."""
     network = tier(lab)
     return network, lab.user.listed("listVPCs", "vpc")[0]
 

@@ -25,7 +25,7 @@ def lab() -> Iterator[Lab]:
 
 
 def balanced(lab: Lab, who: Client, **more: object) -> tuple[Body, list[Body]]:
-    """A rule on an address of a network with two VMs, none of which it has yet."""
+    """Make a rule on an address of a network with two VMs, none of which it has yet."""
     network, machines = lab.built(who, 2)
     address = who.result("associateIpAddress", networkid=network)["ipaddress"]["id"]
     wanted = {"publicipid": address, "name": "web", "algorithm": "roundrobin", **PORTS, **more}

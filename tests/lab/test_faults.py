@@ -110,7 +110,7 @@ def test_every_fault_can_be_listed_switched_on_and_off(tmp_path: Path, lab_possi
 
 
 def fault(zone: Zone, *arguments: str) -> tuple[int, str]:
-    """The command as a person types it, outside the lab; exit code and output."""
+    """Run the command as a person types it, outside the lab; return its exit code and output."""
     command = [*VRBENCH, "lab", "fault", "--state", str(zone.state), *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout

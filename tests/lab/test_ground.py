@@ -35,7 +35,7 @@ pytestmark = pytest.mark.lab
 
 
 def seen_from(node: str) -> str:
-    """The address that the outside world sees when ``node`` sends a datagram to it."""
+    """Return the address that the outside world sees when ``node`` sends a datagram to it."""
     server = inside("upstream", lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
     with server:
         server.bind((EGRESS_TARGET, 7))
@@ -112,7 +112,7 @@ def test_the_firewall_looks_at_source_and_port() -> None:
 
 
 def connects(node: str, address: str, port: int) -> bool:
-    """Whether a TCP connection is accepted within half a second; a refusal is an error, silence is not."""
+    """Return whether a TCP connection is accepted within half a second; a refusal is an error, silence is not."""
 
     def connect() -> bool:
         try:
@@ -270,7 +270,7 @@ def test_what_does_not_exist_or_exists_already_is_named() -> None:
 
 
 def second_side(number: int) -> PublicLeg:
-    """A router's interface in the second public subnet, its MAC its own."""
+    """Return a router's interface in the second public subnet, its MAC its own."""
     return PublicLeg("192.0.2.9", 24, "192.0.2.1", f"06:00:00:00:02:0{number}")
 
 

@@ -20,7 +20,7 @@ ROUTERS = ("r-1-VM",)
 
 
 def ping(node: str, target: str, count: int, interval_s: float, wait_s: float) -> subprocess.Popen[str]:
-    """One flow: a single ICMP id."""
+    """Ping as one flow: with a single ICMP id."""
     command = ["ping", "-n", "-D", "-c", str(count), "-i", str(interval_s), "-W", str(wait_s), target]
     return inside(node, lambda: subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
 

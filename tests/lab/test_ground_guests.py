@@ -110,7 +110,7 @@ def test_each_guest_has_a_host_key_of_its_own() -> None:
 
 
 def host_key(address: str) -> str:
-    """The ed25519 host key that an address shows, without the address."""
+    """Return the ed25519 host key that an address shows, without the address."""
     return call("upstream", "ssh-keyscan", "-T", "2", "-t", "ed25519", address).stdout.split()[-1]
 
 

@@ -15,12 +15,12 @@ _IP = "198.51.100.20"
 
 
 def render(spec: RouterSpec, rules: RuleSet) -> str:
-    """The script for a router as it is placed."""
+    """Return the script for a router as it is placed."""
     return render_plugged(interfaces(spec), rules)
 
 
 def chain(script: str, name: str) -> list[str]:
-    """The rules of one chain, without its hook."""
+    """Return the rules of one chain, without its hook."""
     body = script.partition(f"chain {name} {{\n")[2].partition("\n  }")[0]
     return [line.strip() for line in body.splitlines() if line.strip() and not line.strip().startswith("type ")]
 

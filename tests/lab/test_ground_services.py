@@ -24,13 +24,13 @@ def leased(number: int) -> VmSpec:
 
 
 def served(*vms: VmSpec) -> RuleSet:
-    """The usual rules, and these VMs known to DHCP and DNS."""
+    """Return the usual rules, and these VMs known to DHCP and DNS."""
     hosts = tuple(Host(each.name, each.ip, each.mac) for each in vms)
     return replace(open_rules(), hosts=hosts, domain="cs2.example")
 
 
 def resolve(node: str, name: str, within_s: float = 1.0, server: str = "10.1.1.1") -> str | None:
-    """The address that the router gives for a name; an empty text when it says there is none, None in silence."""
+    """Return the address that the router gives for a name: empty when it says there is none, None in silence."""
     labels = b"".join(bytes((len(part),)) + part.encode() for part in name.split("."))
     query = struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!2H", 1, 1)
 

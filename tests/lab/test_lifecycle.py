@@ -32,31 +32,31 @@ _OPTIONS = LabOptions(time_scale=0.01)
 
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[Path]:
-    """A state directory whose lab, if any, is ended after the test."""
+    """Yield a state directory whose lab, if any, is ended after the test."""
     yield tmp_path / "state"
     lifecycle.down(tmp_path / "state")
 
 
 def host_view() -> tuple[list[str], list[str], list[str]]:
-    """What a lab must not change: the host's interfaces, names of namespaces and mounts."""
+    """Return what a lab must not change: the host's interfaces, names of namespaces and mounts."""
     links = os.listdir("/sys/class/net")
     names = os.listdir("/run/netns") if os.path.isdir("/run/netns") else []
     return sorted(links), sorted(names), Path("/proc/self/mounts").read_text().splitlines()
 
 
 def gone(box_namespace: str | None) -> bool:
-    """Whether no process lives in a process namespace any more."""
+    """Return whether no process lives in a process namespace any more."""
     alive = (pid for pid in process_ids() if start_time(pid) is not None)
     return all(namespace(pid, "pid") != box_namespace for pid in alive)
 
 
 def first_process(status: LabStatus) -> int:
-    """The lab's first process, as the host numbers it."""
+    """Return the lab's first process, as the host numbers it."""
     return children(status.pid)[0]
 
 
 def http_code(endpoint: str) -> int:
-    """What the API answers to an unsigned call: 401 when it is there."""
+    """Return what the API answers to an unsigned call: 401 when it is there."""
     try:
         with urllib.request.urlopen(f"{endpoint}?command=listZones&response=json", timeout=5) as answer:
             return int(answer.status)

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.lab
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The state directory of a lab that all tests here share."""
+    """Yield the state directory of a lab that all tests here share."""
     directory = tmp_path_factory.mktemp("lab")
     lifecycle.up(directory, LabOptions(time_scale=0.01), lifeline=True)
     yield directory
@@ -170,7 +170,7 @@ def test_what_runs_in_a_node_ends_with_the_lab(tmp_path: Path) -> None:
 
 
 def deploy(status: LabStatus) -> str:
-    """A network with one VM, made through the API; the VM's name."""
+    """Deploy a VM in a network of its own through the API, and return its name."""
     root = status.callers["root"]
     cloud = CloudStack(
         endpoint=status.endpoint, key=root.apikey, secret=root.secretkey, fetch_result=True, poll_interval=0.05
@@ -191,7 +191,7 @@ def deploy(status: LabStatus) -> str:
 
 @pytest.fixture(scope="module")
 def guest(state: Path) -> str:
-    """The name of a VM in the shared lab."""
+    """Return the name of a VM in the shared lab."""
     return deploy(lifecycle.status(state))
 
 

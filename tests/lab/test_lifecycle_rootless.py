@@ -22,7 +22,7 @@ _PYTHONS = (sys.executable, *(f"/usr/bin/python3.{minor}" for minor in (14, 13, 
 
 
 def as_ordinary_user(*argv: str) -> list[str]:
-    """The command as somebody without any privilege (it is enough not to be root already)."""
+    """Return the command as somebody without any privilege (it is enough not to be root already)."""
     if os.geteuid() != 0:
         return list(argv)
     return ["setpriv", f"--reuid={_STRANGER}", f"--regid={_STRANGER}", "--clear-groups", "--inh-caps=-all", *argv]
@@ -30,7 +30,7 @@ def as_ordinary_user(*argv: str) -> list[str]:
 
 @pytest.fixture
 def python() -> str:
-    """An interpreter that an ordinary user may run (root's own may lie in root's home)."""
+    """Return an interpreter that an ordinary user may run (root's own may lie in root's home)."""
     for candidate in _PYTHONS:
         try_it = as_ordinary_user(
             "env", candidate, "-c", ""
@@ -42,7 +42,7 @@ def python() -> str:
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """The user's own directory with a copy of the package and the scene (pytest's own keeps other users out)."""
+    """Return the user's own directory with a copy of the package and the scene (pytest's own keeps other users out)."""
     with TemporaryDirectory() as name:
         place = Path(name)
         shutil.copytree(_ROOT / "vrbench", place / "vrbench", ignore=shutil.ignore_patterns("__pycache__"))

@@ -20,7 +20,7 @@ FIRST_FAR = "192.0.2.10"
 
 
 def forwarded(lab: Lab, network: str, machine: str) -> Body:
-    """One more address with SSH forwarded to the VM and let in."""
+    """Add one more address with SSH forwarded to the VM and let in."""
     address: Body = lab.root.result("associateIpAddress", networkid=network)["ipaddress"]
     ports = {"protocol": "tcp", "publicport": 22, "privateport": 22}
     lab.root.result("createPortForwardingRule", ipaddressid=address["id"], virtualmachineid=machine, **ports)
@@ -28,7 +28,7 @@ def forwarded(lab: Lab, network: str, machine: str) -> Body:
 
 
 def public_nics(lab: Lab, network: str) -> list[list[str]]:
-    """The public addresses of each router's interfaces."""
+    """Return the public addresses of each router's interfaces."""
     return [
         [nic["ipaddress"] for nic in router["nic"] if nic["traffictype"] == "Public"] for router in lab.routers(network)
     ]
@@ -95,7 +95,7 @@ def test_connections_through_the_second_subnet(redundant: bool) -> None:
 
 
 def _answers(ip: str) -> bool:
-    """Whether anybody takes a connection there; no route and no neighbour count as no."""
+    """Return whether anybody takes a connection there; no route and no neighbour count as no."""
     try:
         return connects("upstream", ip, 22)
     except OSError:

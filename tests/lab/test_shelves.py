@@ -24,7 +24,7 @@ ROOMS = {  # of the lab: what each may import beside itself
 
 
 def imported(path: Path, prefix: str) -> set[str]:
-    """The first names after ``prefix`` in a file's imports."""
+    """Return the first names after ``prefix`` in a file's imports."""
     names = set[str]()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:

@@ -37,7 +37,7 @@ class Box:
     processes: str  # the identity of its process namespace
 
     def alive(self) -> bool:
-        """Whether its first process runs, and with it everything."""
+        """Return whether its first process runs, and with it everything."""
         return start_time(self.first) == self.first_start
 
 
@@ -71,7 +71,7 @@ def record(state: Path, holder: int) -> None:
 
 
 def read(state: Path) -> Box | None:
-    """The box written down in ``state``, running or not; None when there is none, LabError when it can't be read."""
+    """Return the box written down in ``state``, running or not, or None; raises LabError when it can't be read."""
     try:
         return Box(**json.loads((state / RECORD_NAME).read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -114,7 +114,7 @@ def _kill(pid: int, began: int) -> None:
 
 
 def _survivors(box: Box) -> list[int]:
-    """What still runs of a box: its holder, its first process, anything in its process namespace."""
+    """Return what still runs of a box: its holder, its first process, anything in its process namespace."""
     known = ((box.holder, box.holder_start), (box.first, box.first_start))
     found = [pid for pid, began in known if pid > 0 and start_time(pid) == began]
     if box.processes:
@@ -132,5 +132,5 @@ def write_private(path: Path, text: str) -> None:
 
 
 def private(path: str, flags: int) -> int:
-    """An opener for files that only their owner may read."""
+    """Return an opener for files that only their owner may read."""
     return os.open(path, flags, 0o600)

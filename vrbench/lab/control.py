@@ -19,7 +19,10 @@ Answer = Callable[[dict[str, Any], socket.socket], dict[str, Any]]
 
 
 def listen(state: Path) -> socket.socket:
-    """A socket in ``state`` that only its owner can reach (a path may be longer than a socket address: go by fd)."""
+    """Return a socket in ``state`` that only its owner can reach.
+
+    A path may be longer than a socket address: it is reached by an open directory.
+    """
     (state / SOCKET_NAME).unlink(missing_ok=True)
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     directory = os.open(state, os.O_PATH | os.O_DIRECTORY)
@@ -32,7 +35,7 @@ def listen(state: Path) -> socket.socket:
 
 
 def ask(state: Path, question: dict[str, Any], timeout_s: float) -> dict[str, Any]:
-    """The lab's answer; LabError with its words when it refuses, or when nobody answers in time."""
+    """Return the lab's answer; LabError with its words when it refuses, or when nobody answers in time."""
     directory = os.open(state, os.O_PATH | os.O_DIRECTORY)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:

@@ -84,7 +84,7 @@ def _join(directory: str, kinds: list[str]) -> None:
 
 
 def _foreground_terminal(group: int) -> int | None:
-    """The controlling terminal, if ``group`` is in its foreground."""
+    """Return the controlling terminal, if ``group`` is in its foreground."""
     try:
         fd = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
     except OSError:
@@ -142,7 +142,7 @@ def _stand_in(child: int) -> int:
 
 
 def _stop_along(child: int) -> None:
-    """The terminal stopped the command: stop its job here too, with whoever waits for it; when woken, wake it."""
+    """Stop our job as the terminal stopped the command's, with whoever waits for it; when woken, wake the command."""
     _take_terminal(child)
     os.killpg(os.getpgrp(), signal.SIGTSTP)
     terminal = _foreground_terminal(os.getpgrp())

@@ -61,7 +61,7 @@ class Fault:
     params: Mapping[str, str]
 
     def number(self, name: str) -> float:
-        """A parameter as a number. Raises FaultError."""
+        """Return a parameter as a number. Raises FaultError."""
         try:
             return float(self.params[name])
         except ValueError:
@@ -69,7 +69,7 @@ class Fault:
 
 
 def make(name: str, given: Mapping[str, str]) -> Fault:
-    """The fault of that name, its defaults filled in. Raises FaultError, with the nearest names."""
+    """Return the fault of that name with its defaults; raises FaultError with the nearest names."""
     if name not in KINDS:
         raise FaultError(f"there is no fault {name!r}; {_nearest(name, KINDS)}")
     defaults = KINDS[name].defaults
@@ -128,12 +128,12 @@ class Faults:
             return tuple(self._active.values())
 
     def get(self, name: str) -> Fault | None:
-        """The fault of that name, if it is on."""
+        """Return the fault of that name, if it is on."""
         with self._lock:
             return self._active.get(name)
 
     def take(self, name: str, command: str) -> Fault | None:
-        """The fault, if it is on for this API command; one more of its ``times`` is used up."""
+        """Return the fault, if it is on for this API command, and use up one of its ``times``."""
         with self._lock:
             fault = self._active.get(name)
             if fault is None or fault.params["command"].lower() not in ("", command.lower()):

@@ -52,7 +52,7 @@ def up(state: Path, options: LabOptions, lifeline: bool = False) -> LabStatus:
 
 
 def status(state: Path) -> LabStatus:
-    """What the lab in ``state`` is now; LabError when none runs there."""
+    """Return what the lab in ``state`` is now; LabError when none runs there."""
     holder = _running(state).holder
     answer = control.ask(state, {"ask": "status"}, _STATUS_TIMEOUT_S)
     return LabStatus.from_json({**answer, "pid": holder})
@@ -74,20 +74,20 @@ def fault(state: Path, name: str, params: Mapping[str, str] | None = None, on: b
 
 
 def faults(state: Path) -> dict[str, Any]:
-    """The faults that are on, by name, with their parameters."""
+    """Return the faults that are on, by name, with their parameters."""
     _running(state)
     answer: dict[str, Any] = control.ask(state, {"ask": "faults"}, _STATUS_TIMEOUT_S)["on"]
     return answer
 
 
 def phases(state: Path) -> dict[str, Any]:
-    """What was done to the lab's routers, and what did not work meanwhile, as ``router_history`` tells it."""
+    """Return what was done to the routers and what did not work meanwhile, as ``router_history`` tells it."""
     _running(state)
     return control.ask(state, {"ask": "phases"}, _STATUS_TIMEOUT_S)
 
 
 def enter(state: Path, node: str, argv: Sequence[str]) -> list[str]:
-    """The command that runs ``argv`` inside ``node``: same terminal, signals, exit code and working directory.
+    """Return the command that runs ``argv`` inside ``node``: same terminal, signals, exit code and working directory.
 
     The process lives in the box's process namespace, so it ends with the lab at the latest.
     """
@@ -190,7 +190,7 @@ def _clear(state: Path) -> None:
 
 @contextmanager
 def _usable(state: Path) -> Iterator[None]:
-    """The machine's objections (no permission, no space, not a directory) as the lab's own error."""
+    """Turn the machine's objections (no permission, no space, not a directory) into the lab's own error."""
     try:
         yield
     except OSError as error:
@@ -207,7 +207,7 @@ def _claim(state: Path) -> None:
 
 @contextmanager
 def _locked(state: Path) -> Iterator[None]:
-    """One up or down at a time in a state directory."""
+    """Allow one up or down at a time in a state directory."""
     with (state / _LOCK).open("w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -78,7 +78,7 @@ class Missing:
         return bool(self.commands)
 
     def message(self) -> str:
-        """What is missing and the exact line that installs it, in one paragraph each."""
+        """Return what is missing and the exact line that installs it, in one paragraph each."""
         text = f"The embedded lab needs commands that are not here: {', '.join(self.commands)}.\nInstall them with:\n"
         text += f"  {shell_line(self)}\n"
         units = _units(self)
@@ -91,13 +91,13 @@ class Missing:
 
 
 def find_missing(search_path: str = SEARCH_PATH) -> Missing:
-    """The commands of PACKAGES that are not on ``search_path``."""
+    """Return the commands of PACKAGES that are not on ``search_path``."""
     commands = tuple(command for command in PACKAGES if shutil.which(command, path=search_path) is None)
     return Missing(commands, tuple(dict.fromkeys(PACKAGES[command] for command in commands)))
 
 
 def shell_line(missing: Missing) -> str:
-    """The line a person types to install what is missing."""
+    """Return the line a person types to install what is missing."""
     sudo = "" if os.geteuid() == 0 else "sudo "
     install = f"{sudo}apt-get update && {sudo}apt-get install -y --no-install-recommends {' '.join(missing.packages)}"
     units = _units(missing)
@@ -107,7 +107,7 @@ def shell_line(missing: Missing) -> str:
 
 
 def _units(missing: Missing) -> tuple[str, ...]:
-    """The services that must not start when the packages are installed."""
+    """Return the services that must not start when the packages are installed."""
     return tuple(unit for package in missing.packages for unit in _UNITS.get(package, ()))
 
 
@@ -165,7 +165,7 @@ def _kernel_version() -> tuple[int, int]:
 
 
 def _namespace_cure() -> str:
-    """What to do, by what this machine looks like."""
+    """Return what to do, by what this machine looks like."""
     if os.geteuid() == 0:
         return (
             "this root lacks CAP_SYS_ADMIN, as in a container; start the container with "

@@ -87,19 +87,19 @@ class RouterHistory:
             return tuple(self._deeds)
 
     def to_json(self) -> dict[str, Any]:
-        """What ``vrbench lab phases --json`` prints."""
+        """Return what ``vrbench lab phases --json`` prints."""
         actions = self.actions()
         return {"actions": [asdict(d) for d in actions], "phases": [asdict(p) for p in true_phases(actions)]}
 
 
 def lets_out(rules: RuleSet) -> bool:
-    """Whether a guest's ping gets out, and translated."""
+    """Return whether a guest's ping gets out, and translated."""
     allowed = rules.egress_allowed_by_default or any(r.protocol in ("all", "icmp") for r in rules.egress)
     return rules.source_nat is not None and allowed
 
 
 def lets_in(rules: RuleSet) -> dict[str, str]:
-    """The public TCP ends that lead to a guest, with its address."""
+    """Return the public TCP ends that lead to a guest, with its address."""
     forwarded = [
         (f.public_ip, f.public_ports[0], f.guest_ip) for f in rules.port_forwards if _opened(rules.firewall, f)
     ]
@@ -122,7 +122,7 @@ def _opened(firewall: Sequence[FirewallRule], forward: PortForward) -> bool:
 
 
 def true_phases(actions: Sequence[RouterAction]) -> tuple[TruePhase, ...]:
-    """When each direction could not work, and why; see the module.
+    """Return when each direction could not work, and why; see the module.
 
     Counted from when a direction has first worked; a phase that has not ended is left out.
     """
@@ -138,7 +138,7 @@ def true_phases(actions: Sequence[RouterAction]) -> tuple[TruePhase, ...]:
 
 
 def _service_phases(actions: Sequence[RouterAction], network: str, behind: Mapping[str, str]) -> Iterator[TruePhase]:
-    """When a guest's service was at fault, for every end of ``behind`` that leads to that guest."""
+    """Yield when a guest's service was at fault, for every end of ``behind`` that leads to that guest."""
     since: dict[tuple[str, str], int] = {}
     for action in actions:
         if action.fault not in SERVICE_FAULTS or action.network != network:
@@ -163,7 +163,7 @@ def _phases(actions: Sequence[RouterAction], network: str, direction: str, targe
 
 
 def _causes(actions: Sequence[RouterAction], target: str) -> Iterator[tuple[RouterAction, str]]:
-    """What is wrong after each action with the way to ``target`` (empty: with the way out); empty when nothing is."""
+    """Yield after each action what is wrong with the way to ``target`` (empty: the way out); empty when nothing is."""
     plugged: list[str] = []  # the last one gets the traffic
     open_in: dict[str, bool] = {}
     for action in actions:

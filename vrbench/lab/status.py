@@ -65,7 +65,7 @@ class LabStatus:
     control_target: str
 
     def to_json(self) -> dict[str, Any]:
-        """As ``vrbench lab status --json`` prints it; the root caller's keys stand at the top too."""
+        """Return it as ``vrbench lab status --json`` prints it; the root caller's keys stand at the top too."""
         root = self.callers["root"]
         return {**asdict(self), "apikey": root.apikey, "secretkey": root.secretkey}
 

@@ -130,7 +130,7 @@ class _Supervisor:
         raise ValueError(f"unknown question {question['ask']!r}")
 
     def _switch(self, question: dict[str, Any]) -> None:
-        """A fault on or off; off without a name: all of them."""
+        """Switch a fault on or off; off without a name: all of them."""
         name = str(question["name"])
         if question["on"]:
             self._faults.start(make(name, question["params"]))

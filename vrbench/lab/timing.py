@@ -27,5 +27,5 @@ class Timing:
     vm_boot_s: float = 2.0
 
     def scaled(self, scale: float) -> Timing:
-        """The same with every time multiplied by ``scale`` (> 0)."""
+        """Return the same with every time multiplied by ``scale`` (> 0)."""
         return replace(self, **{f.name: getattr(self, f.name) * scale for f in fields(self)})

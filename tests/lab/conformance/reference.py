@@ -54,7 +54,7 @@ def always() -> dict[str, dict[str, set[str]]]:
 
 
 def rows_of(body: Any) -> list[dict[str, Any]]:
-    """Return the objects inside an answer: the rows of a list, or the one object; none of an error, a job or a success."""
+    """Return the objects inside an answer: the rows of a list, or the one object; none of an error or a job."""
     inner: Any = next(iter(body.values()), {}) if isinstance(body, dict) else {}
     if not isinstance(inner, dict) or "errorcode" in inner:
         return []

@@ -79,7 +79,7 @@ def inside(body: Any) -> Body:
 
 
 def load(path: Path) -> list[Exchange]:
-    """A recording in the order in which its calls were made, without polls of jobs that still ran."""
+    """Return a recording in the order in which its calls were made, without polls of jobs that still ran."""
     names = Exchange.__dataclass_fields__
     recorded = [{"trimmed": "", **row} for row in json.loads(path.read_text())]
     rows = [Exchange(**{name: row[name] for name in names}) for row in recorded]
@@ -88,7 +88,7 @@ def load(path: Path) -> list[Exchange]:
 
 
 def batches(exchanges: list[Exchange]) -> Iterator[list[Exchange]]:
-    """Calls that ran side by side together, every other one alone."""
+    """Yield calls that ran side by side together, every other one alone."""
     batch: list[Exchange] = []
     for row in exchanges:
         first = batch[0] if batch else None
@@ -128,7 +128,7 @@ class Replay:
         return begun
 
     def _watches(self, row: Exchange) -> bool:
-        """Whether the call only watched routers while a job ran: those are compared when it has ended."""
+        """Return whether the call only watched routers while a job ran: those are compared when it has ended."""
         if row.command != "listRouters" or not self._running:
             return False
         self._watched.append(row)
@@ -208,7 +208,7 @@ class Replay:
         return name in USAGE or bool(row.trimmed and name == "count")
 
     def _compare_order(self, row: Exchange, recorded: list[list[Body]], seen: list[list[Body]]) -> None:
-        """What was entered earlier there must not be entered later here; short states may have been missed."""
+        """Compare orders: what came earlier there must not come later here. Short states may have been missed."""
         wanted, found = entries(recorded, set(self.ids), self.ids), entries(seen, set(self.ids.values()), {})
         missed = {state for which, state in wanted.keys() - found.keys()}
         common = sorted(wanted.keys() & found.keys(), key=lambda entry: wanted[entry])
@@ -253,7 +253,7 @@ def pairs(want: Any, have: Any, ids: Mapping[str, str], path: str = "") -> Itera
 
 
 def _partner(item: Any, place: int, have: list[Any], ids: Mapping[str, str]) -> Any:
-    """The item of the same id; else the only one of the same name; else the one in the same place."""
+    """Return the item of the same id; else the only one of the same name; else the one in the same place."""
     if not have:
         return ...
     place = min(place, len(have) - 1)

@@ -73,7 +73,7 @@ class Client:
         return exchange(self.port, method, sent)
 
     def __call__(self, command: str, /, **params: object) -> Body:
-        """The object inside the wrapper; raises Refused."""
+        """Return the object inside the wrapper; raises Refused."""
         status, answer = self.raw(command, params)
         body: Body = next(iter(answer.values()))
         if status != 200:
@@ -116,7 +116,7 @@ def signature(params: dict[str, str], secret: str) -> str:
 
 
 def exchange(port: int, method: str, params: dict[str, str], headers: dict[str, str] | None = None) -> tuple[int, Body]:
-    """One request on a connection of its own."""
+    """Make one request on a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
     text = urlencode(params, quote_via=quote)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -132,7 +132,7 @@ def exchange(port: int, method: str, params: dict[str, str], headers: dict[str, 
 
 
 def eventually(look: Callable[[], Any]) -> Any:
-    """What ``look`` returns as soon as that is something; fails at the deadline."""
+    """Return what ``look`` returns as soon as that is something; fail at the deadline."""
     deadline = time.monotonic() + DEADLINE_S
     while not (found := look()):
         assert time.monotonic() < deadline, "nothing came of it in time"
@@ -161,7 +161,7 @@ class Lab:
         }
 
     def tenant(self) -> Body:
-        """The user's account as others name it."""
+        """Return the user's account as others name it."""
         ops = next(row["id"] for row in self.root.listed("listDomains", "domain") if row["name"] == "ops")
         return {"account": "tenant", "domainid": ops}
 
@@ -173,7 +173,7 @@ class Lab:
         return network
 
     def deploy(self, who: Client, network: str, name: str, **more: object) -> Body:
-        """The submit answer of a deployment."""
+        """Deploy a VM, and return the answer to its submission."""
         return who("deployVirtualMachine", **self.machine_params(network, name), **more)
 
     def machine_params(self, network: str, name: str) -> Body:
@@ -182,7 +182,7 @@ class Lab:
         return {**chosen, "networkids": network, "name": name}
 
     def built(self, who: Client, machines: int = 1, name: str = "net") -> tuple[str, list[Body]]:
-        """An implemented network and its VMs."""
+        """Build an implemented network and its VMs."""
         network = self.network(who, name)["id"]
         jobs = [self.deploy(who, network, f"{name}-vm{n}")["jobid"] for n in range(machines)]
         return network, [who.finished(job)["jobresult"]["virtualmachine"] for job in jobs]
@@ -193,7 +193,7 @@ class Lab:
 
 @contextmanager
 def served(settings: ZoneSettings | None = None) -> Iterator[Lab]:
-    """A lab API until the block ends."""
+    """Serve a lab's API until the block ends."""
     ground = RememberingGround()
     server = ApiServer(ground, settings or ZoneSettings(timing=QUICK, api_step_s=0.01))
     listener = socket.create_server(("127.0.0.1", 0))

@@ -24,41 +24,41 @@ class Ground(Protocol):
     """Packets, namespaces and daemons of one zone. Removing what isn't there is not an error."""
 
     def add_network(self, network: str) -> None:
-        """A guest bridge; two networks may use the same addresses and never meet."""
+        """Add a guest bridge. Two networks may use the same addresses and never meet."""
 
     def remove_network(self, network: str) -> None: ...
 
     def place_router(self, router: RouterSpec) -> None:
-        """The router exists and is plugged in, its links down: nothing of it is on the wire yet."""
+        """Make the router and plug it in, its links down: nothing of it is on the wire yet."""
 
     def start_router(self, name: str) -> None:
         """Links and addresses up (one gratuitous ARP per address, as CloudStack's VR sends), nothing programmed:
         forwards nothing and answers for its own addresses only."""
 
     def start_router_unplugged(self, name: str) -> None:
-        """As start_router, but unplugged at the switch on both sides: it can be programmed, and nobody hears of it."""
+        """Start it, but unplugged at the switch on both sides: it can be programmed, and nobody hears of it."""
 
     def hand_over(self, old: str, new: str) -> None:
-        """The switch takes the old router's ports down and the new one's up in one step, and the new is announced."""
+        """Take the old router's ports down at the switch and the new one's up in one step, and announce the new."""
 
     def program_router(self, name: str, rules: RuleSet) -> None:
         """Replace all rules by these, atomically; addresses new to the router are added and announced."""
 
     def announce_router(self, name: str) -> None:
-        """One gratuitous ARP for every address the router has, guest side and public side."""
+        """Send one gratuitous ARP for every address that the router has, guest side and public side."""
 
     def restart_services(self, name: str) -> None:
-        """What serves DHCP and DNS ends and starts again; forwarding goes on."""
+        """End what serves DHCP and DNS and start it again; forwarding goes on."""
 
     def redundancy_state(self, name: str) -> RedundancyState:
-        """What keepalived has made of a redundant router, its transition done; UNKNOWN of any other."""
+        """Return what keepalived has made of a redundant router, its transition done; UNKNOWN of any other."""
 
     def set_redundancy(self, name: str, mode: RedundancyMode) -> None:
         """Deaf, it hears no peer, so that two become primary; released, it gives up being primary, in good order, and
         stays BACKUP; normal is as programmed."""
 
     def synchronise(self, name: str) -> None:
-        """The router asks its peer for all connections and has them when this returns."""
+        """Ask the router's peer for all connections; it has them when this returns."""
 
     def diagnose(self, name: str, argv: tuple[str, ...]) -> tuple[int, str, str]:
         """Run a command on the router; its exit code and what it printed, as output and as errors.
@@ -67,18 +67,18 @@ class Ground(Protocol):
         """
 
     def plug_tier(self, name: str, leg: GuestLeg) -> None:
-        """A running VPC router gets an interface in one more tier; its rules come with program_router."""
+        """Give a running VPC router an interface in one more tier; its rules come with program_router."""
 
     def unplug_tier(self, name: str, network: str) -> None: ...
 
     def plug_public(self, name: str, leg: PublicLeg) -> None:
-        """A router gets an interface in one more public subnet; further addresses of it come with program_router."""
+        """Give a router an interface in one more public subnet; further addresses of it come with program_router."""
 
     def unplug_public(self, name: str, gateway: str) -> None:
-        """The interface in that subnet is gone, and all addresses on it."""
+        """Remove the interface in that subnet with all addresses on it."""
 
     def stop_router(self, name: str) -> None:
-        """Forced power-off: off the wire at once, connection tracking lost with it; can be started again."""
+        """Power off by force: off the wire at once, connection tracking lost with it. It can be started again."""
 
     def remove_router(self, name: str) -> None: ...
 
@@ -94,7 +94,7 @@ class Ground(Protocol):
     def reset_vm_keys(self, name: str, authorized_keys: tuple[str, ...]) -> None: ...
 
     def drop_lease(self, name: str) -> None:
-        """The guest loses its address, as if nobody had renewed its lease in time."""
+        """Take the guest's address away, as if nobody had renewed its lease in time."""
 
     def renew_lease(self, name: str) -> None:
-        """The guest asks for its address anew by DHCP; GroundError when nobody answers."""
+        """Let the guest ask for its address anew by DHCP; raises GroundError when nobody answers."""

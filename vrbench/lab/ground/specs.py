@@ -172,7 +172,7 @@ class RuleSet:
     balanced: tuple[LoadBalance, ...] = ()
 
     def __len__(self) -> int:
-        """How many rules there are to program: addresses, NAT, firewall, egress and access lists, one each.
+        """Return how many rules there are to program: addresses, NAT, firewall, egress and access lists, one each.
 
         Hosts don't count: they are programmed when a guest starts, and as one file when a router does.
         """

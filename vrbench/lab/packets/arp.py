@@ -22,7 +22,7 @@ Announcement = tuple[str, str, str]  # interface, MAC, address
 
 
 def gratuitous_arp(mac: str, ip: str) -> bytes:
-    """The Ethernet frame that tells every neighbour that ``ip`` is at ``mac`` (an ARP request for itself)."""
+    """Return the Ethernet frame that tells every neighbour that ``ip`` is at ``mac`` (an ARP request for itself)."""
     sender = bytes.fromhex(mac.replace(":", ""))
     address = socket.inet_aton(ip)
     header = struct.pack("!6s6sHHHBBH", _BROADCAST, sender, _ETH_P_ARP, 1, 0x0800, 6, 4, _ARP_REQUEST)
@@ -30,7 +30,7 @@ def gratuitous_arp(mac: str, ip: str) -> bytes:
 
 
 def send(announcements: Iterable[Announcement]) -> None:
-    """One frame each; nobody hears from an interface that is down."""
+    """Send one frame each; nobody hears from an interface that is down."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
         for interface, mac, ip in announcements:
             with suppress(OSError):
@@ -38,7 +38,7 @@ def send(announcements: Iterable[Announcement]) -> None:
 
 
 def text(announcements: Iterable[Announcement]) -> str:
-    """The file that ``main`` reads."""
+    """Return the file that ``main`` reads."""
     return "".join(" ".join(one) + "\n" for one in announcements)
 
 

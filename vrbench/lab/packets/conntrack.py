@@ -37,7 +37,7 @@ class ConnectionTable:
         self._socket.close()
 
     def marked(self, mark: int) -> list[bytes]:
-        """The connections with this mark, each by what ``forget`` knows it by; GroundError when the kernel refuses."""
+        """Return the connections with this mark, as ``forget`` wants them; raises GroundError when refused."""
         wanted = attribute(_MARK, struct.pack(">I", mark)) + attribute(_MARK_MASK, b"\xff" * 4)
         found = []
         for attributes in self._ask(_GET, _REQUEST | _DUMP, wanted):
@@ -52,7 +52,7 @@ class ConnectionTable:
             list(self._ask(_DELETE, _REQUEST | _ACK, attribute(_TUPLE_ORIG | _NESTED, connection)))
 
     def _ask(self, kind: int, flags: int, attributes: bytes) -> Iterator[bytes]:
-        """The attributes of every message of the answer, up to its end."""
+        """Return the attributes of every message of the answer, up to its end."""
         try:
             self._socket.send(message(kind, flags, attributes, family=socket.AF_INET))
             while True:
@@ -92,11 +92,11 @@ def each_attribute(attributes: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def message(kind: int, flags: int, attributes: bytes, group: int = 0, family: int = 0) -> bytes:
-    """A netfilter netlink message: both headers and the attributes."""
+    """Return a netfilter netlink message: both headers and the attributes."""
     headers = struct.pack("=IHHIIBBH", 20 + len(attributes), kind, flags, 1, 0, family, 0, socket.htons(group))
     return headers + attributes
 
 
 def attribute(kind: int, value: bytes) -> bytes:
-    """One netlink attribute, padded to four bytes."""
+    """Return one netlink attribute, padded to four bytes."""
     return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)

@@ -40,7 +40,7 @@ class Lease:
 
 
 def ask(interface: str, mac: str, hostname: str, within_s: float) -> Lease | None:
-    """A lease for ``interface``, or None when none was granted in time."""
+    """Return a lease for ``interface``, or None when none was granted in time."""
     deadline = time.monotonic() + within_s
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire:
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -64,7 +64,7 @@ def ask(interface: str, mac: str, hostname: str, within_s: float) -> Lease | Non
 
 
 def message(kind: int, number: int, mac: str, hostname: str, options: dict[int, bytes] | None = None) -> bytes:
-    """One message of the client's."""
+    """Return one message of the client."""
     hardware = bytes.fromhex(mac.replace(":", ""))
     none = bytes(4)
     head = _HEADER.pack(1, 1, 6, 0, number, 0, _BROADCAST_FLAG, none, none, none, none, hardware, b"", b"")
@@ -75,7 +75,7 @@ def message(kind: int, number: int, mac: str, hostname: str, options: dict[int, 
 
 
 def parse(answer: bytes, number: int, kind: int) -> tuple[bytes, dict[int, bytes]] | None:
-    """The address given and the options, when this is a server's answer of that kind to that number."""
+    """Return the address given and the options, when this is a server's answer of that kind to that number."""
     if len(answer) < _HEADER.size + 4 or answer[_HEADER.size : _HEADER.size + 4] != _COOKIE:
         return None
     head = _HEADER.unpack_from(answer)
@@ -130,7 +130,7 @@ def apply(interface: str, lease: Lease) -> None:
 
 
 def resolv_conf(resolver: str, domain: str = "") -> str:
-    """The text of resolv.conf: one server, two short tries, as a lab's guest should not hang on its router."""
+    """Return the text of resolv.conf: one server, two short tries, as a lab's guest should not hang on its router."""
     return (f"search {domain}\n" if domain else "") + f"nameserver {resolver}\n"
 
 

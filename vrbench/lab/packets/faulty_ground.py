@@ -116,7 +116,7 @@ class FaultyGround(ForwardingGround):
                 _nft(router, _SPOILERS[fault.name](fault) if on else _gone("ip", fault.name))
 
     def _vm(self, fault: Fault) -> str:
-        """The VM that the fault names; the only one there is when it names none."""
+        """Return the VM that the fault names; the only one there is when it names none."""
         vms = [node.name for node in self._zone.nodes() if node.kind == "vm"]
         named = fault.params["vm"] or (vms[0] if len(vms) == 1 else "")
         if named not in vms:
@@ -204,7 +204,7 @@ def _close_ssh(_zone: LiveGround, vm: str, on: bool) -> None:
 
 
 def _hold_ssh(_zone: LiveGround, vm: str, on: bool) -> None:
-    """The listening server stops; what is connected already goes on, and the kernel goes on accepting."""
+    """Stop the listening server. What is connected already goes on, and the kernel goes on accepting."""
     script = f"kill -{'STOP' if on else 'CONT'} $(cat /run/sshd.pid)"
     with open(f"/run/vrlab/vm/{vm}/pid", encoding="ascii") as file:
         run(["nsenter", f"--target={file.read()}", "--mount", "--pid", "--", "sh", "-c", script])

@@ -97,7 +97,7 @@ def _build_run(directory: Path) -> None:
 
 
 def _build_resolver(directory: Path) -> list[str]:
-    """The guest's own resolv.conf where this machine's is; the mounts that are to stay writable.
+    """Mount the guest's own resolv.conf where this machine's is, and return the mounts that are to stay writable.
 
     Where that is a link into /run, the file is in the guest's /run.
     """
@@ -114,7 +114,7 @@ def _build_resolver(directory: Path) -> list[str]:
 
 
 def _build_tmp(place: Path, hidden: Path, needed: Sequence[Path]) -> None:
-    """A private directory in place of ``hidden``; what the guest needs of it (an interpreter) stays visible."""
+    """Mount a private directory in place of ``hidden``. What the guest needs of it (an interpreter) stays visible."""
     _tmpfs(place, "1777")
     for directory in needed:
         if directory.is_relative_to(hidden):
@@ -139,7 +139,7 @@ def _build_dev(dev: Path) -> None:
 
 
 def _build_proc() -> None:
-    """The guest's own processes; the machine's settings and its emergency keys stay out of its reach."""
+    """Mount the guest's own /proc; the machine's settings and its emergency keys stay out of its reach."""
     syscalls.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV)
     for name in ("sys", "sysrq-trigger"):
         if os.path.exists(f"/proc/{name}"):

@@ -43,7 +43,7 @@ class NamespaceGround:
         self._guests: dict[str, Guest] = {}
 
     def build(self) -> None:
-        """The public subnets with the outside world, which knows every name there is, and a neighbour on the first."""
+        """Build the public subnets, the outside world with every name there is, and a neighbour on the first."""
         for bridge in (PUBLIC_BRIDGE, SECOND_PUBLIC_BRIDGE):
             add_bridge(bridge)
         for name in (UPSTREAM, NEIGHBOUR):
@@ -76,7 +76,7 @@ class NamespaceGround:
         return tuple(r.spec.name for r in routers if r.running and (network is None or r.serves(network)))
 
     def vm(self, name: str) -> VmSpec:
-        """What a guest was made from; GroundError when there is none of that name."""
+        """Return what a guest was made from; GroundError when there is none of that name."""
         return self._guest(name).spec
 
     def add_network(self, network: str) -> None:
@@ -225,7 +225,7 @@ class NamespaceGround:
         return self._bridges[network]
 
     def _claim(self, name: str) -> None:
-        """A node's name is a file name and unique in the box."""
+        """Check that a name is free in the box and can be a file name."""
         if not _NODE_NAME.fullmatch(name):
             raise GroundError(f"{name!r} can't be a node's name: letters, digits, '.', '_' and '-' only, at most 63")
         if name in self._routers or name in self._guests or name in (UPSTREAM, NEIGHBOUR):
@@ -258,7 +258,7 @@ def _lay_outside_cable(node: str, interface: str, bridge: str, address: str) -> 
 
 @contextmanager
 def _as_ground_error(doing: str) -> Iterator[None]:
-    """The port's one error for what the kernel refuses."""
+    """Raise what the kernel refuses as the port's one error."""
     try:
         yield
     except OSError as error:

@@ -99,7 +99,7 @@ class Interfaces:
     vpc: bool = False
 
     def public_of(self, ip: str) -> str:
-        """The public interface whose subnet holds an address; the first when none does."""
+        """Return the public interface whose subnet holds an address; the first when none does."""
         address = ipaddress.ip_address(ip)
         for name, leg in self.publics:
             if address in ipaddress.ip_interface(f"{leg.ip}/{leg.prefix}").network:
@@ -108,7 +108,7 @@ class Interfaces:
 
 
 def interfaces(router: RouterSpec) -> Interfaces:
-    """The interfaces a router is placed with: eth0 (or eth3 … for the tiers of a VPC), eth2, eth101 …"""
+    """Return the interfaces a router is placed with: eth0 (or eth3 … for the tiers of a VPC), eth2, eth101 …"""
     names = [GUEST_IF] if router.network else []
     names += [f"eth{FIRST_TIER + n}" for n in range(len(router.tiers))]
     first = PublicLeg(router.public_ip, router.public_prefix, router.public_gateway, router.public_mac)
@@ -117,7 +117,7 @@ def interfaces(router: RouterSpec) -> Interfaces:
 
 
 def render(plugged: Interfaces, rules: RuleSet) -> str:
-    """The script that replaces, in one commit, whatever the router was programmed with by ``rules``."""
+    """Return the script that replaces, in one commit, whatever the router was programmed with by ``rules``."""
     groups = {"public": PUBLIC_GROUP, "guest": GUEST_GROUP}
     if plugged.vpc:
         ingress: Iterable[str] = ()
@@ -141,7 +141,7 @@ def render(plugged: Interfaces, rules: RuleSet) -> str:
 
 
 def _marks(plugged: Interfaces, rules: RuleSet) -> Iterator[str]:
-    """A flow of a further public subnet is marked, so that it is routed by that subnet's own gateway."""
+    """Yield rules that mark the flows of a further public subnet, so that its own gateway routes them."""
     for name, _ in plugged.publics[1:]:
         mark = route_mark(name)
         yield f'iifname "{name}" ct state new ct mark set {mark}'
@@ -153,12 +153,12 @@ def _marks(plugged: Interfaces, rules: RuleSet) -> Iterator[str]:
 
 
 def route_mark(interface: str) -> int:
-    """The mark, and the number of the routing table, of a further public interface: the number in its name."""
+    """Return the mark, and routing table, of a further public interface: the number in its name."""
     return int(interface.removeprefix("eth"))
 
 
 def _acl_jumps(direction: str, plugged: Interfaces, acls: Sequence[Acl]) -> Iterator[str]:
-    """A tier's list is looked at by the tier's interface: what it denies is dropped; entering ends with a drop."""
+    """Yield rules that look at a tier's list by its interface: what it denies is dropped; entering ends with a drop."""
     by_network = {acl.network: acl.rules for acl in acls}
     where, allowed = ("iifname", "return") if direction == "egress" else ("oifname", "accept")
     for name, leg in plugged.guests:
@@ -223,7 +223,7 @@ def _translate_out(guests: Sequence[tuple[str, GuestLeg]], rules: RuleSet) -> It
 
 
 def _target(forward: PortForward) -> str:
-    """The translated address and port; a shifted range needs one pair per port (nftables knows no offset)."""
+    """Return the translated address and port; a shifted range needs one pair per port (nftables knows no offset)."""
     if forward.public_ports == forward.guest_ports:
         return forward.guest_ip
     (first, last), (start, _) = forward.public_ports, forward.guest_ports
@@ -259,7 +259,7 @@ def _ports(ports: tuple[int, int]) -> str:
 
 
 def _addresses(field: str, cidrs: tuple[str, ...]) -> str | None:
-    """The match on ``field``: empty text when every address fits, None when no IPv4 address does."""
+    """Return the match on ``field``: empty text when every address fits, None when no IPv4 address does."""
     networks = [ipaddress.ip_network(cidr, strict=False) for cidr in cidrs]
     ipv4 = list(ipaddress.collapse_addresses(n for n in networks if isinstance(n, ipaddress.IPv4Network)))
     if cidrs and not ipv4:

@@ -87,7 +87,7 @@ def load_library() -> ctypes.CDLL:
 
 
 def outage_rules(direction: str, address: str | None) -> list[str]:
-    """The matches that drop a direction, for all traffic or for the guest at ``address``."""
+    """Return the matches that drop a direction, for all traffic or for the guest at ``address``."""
     if address is None:
         if direction == "both":
             return [""]
@@ -103,7 +103,7 @@ def outage_rules(direction: str, address: str | None) -> list[str]:
 
 
 def outage_script(table: str, direction: str, address: str | None, refuse: bool) -> str:
-    """What starts an outage, as one transaction."""
+    """Return what starts an outage, as one transaction."""
     answers = ("meta l4proto tcp reject with tcp reset", "reject with icmp admin-prohibited") if refuse else ()
     verdicts = (*(f"ct direction original {answer}" for answer in answers), "drop")
     rules = [f"{match} {verdict}" for match in outage_rules(direction, address) for verdict in verdicts]
@@ -111,7 +111,7 @@ def outage_script(table: str, direction: str, address: str | None, refuse: bool)
 
 
 def late_script(table: str, direction: str, address: str | None) -> str:
-    """What starts holding back the answers of a direction's flows, as one transaction."""
+    """Return what starts holding back the answers of a direction's flows, as one transaction."""
     sides = {"egress": (GUEST_GROUP, "ct original ip saddr"), "ingress": (PUBLIC_GROUP, "ct reply ip saddr")}
     rules = [
         f"oifgroup {group} {f'{guest} {address} ' if address else ''}ct direction reply meta mark != {MARK}"
@@ -202,7 +202,7 @@ class OutageInjector:
 
     @contextmanager
     def _table(self, nodes: Sequence[_Node], name: str, hook: str) -> Iterator[str]:
-        """A table with an empty chain ``drops`` in every router, for as long as the block lasts."""
+        """Keep a table with an empty chain ``drops`` in every router for as long as the block lasts."""
         self._commit(nodes, f"add table ip {name}; add chain ip {name} drops {{ type filter hook {hook}; }}")
         try:
             yield name
@@ -308,7 +308,7 @@ def _urgently() -> Iterator[None]:
 
 
 def describe(order: Order, target: str, injected: Injected) -> Outage:
-    """The outage as it is told to whoever asked for it."""
+    """Return the outage as it is told to whoever asked for it."""
     return Outage(
         order.direction,
         target,

@@ -147,7 +147,7 @@ class Redundancy:
     directory: Path
 
     def write(self, texts: dict[str, str]) -> bool:
-        """The files by name; whether keepalived's own has changed."""
+        """Write the files, by name; return whether keepalived's own has changed."""
         self.directory.mkdir(parents=True, exist_ok=True)
         known = self.directory / "keepalived.conf"
         changed = known.exists() and known.read_text(encoding="ascii") != texts["keepalived.conf"]
@@ -158,7 +158,7 @@ class Redundancy:
         return changed
 
     def running(self) -> bool:
-        """Whether keepalived runs."""
+        """Return whether keepalived runs."""
         return self._keepalived() is not None
 
     def start(self) -> None:
@@ -191,14 +191,14 @@ class Redundancy:
         run(["nsenter", f"--net=/run/netns/{self.node}", "nft", "-f", "-"], script)
 
     def state(self) -> RedundancyState:
-        """As the notify script wrote it when its last transition was done."""
+        """Return the state as the notify script wrote it when its last transition was done."""
         with suppress(FileNotFoundError):
             said = (self.directory / "state").read_text(encoding="ascii").strip()
             return _STATES.get(said, "UNKNOWN")
         return "UNKNOWN"
 
     def connections(self, cache: str) -> int:
-        """How many connections conntrackd knows: its own ("internal"), or its peer's ("external")."""
+        """Return how many connections conntrackd knows: its own ("internal"), or its peer's ("external")."""
         said = run(["nsenter", f"--net=/run/netns/{self.node}", "conntrackd", "-C", str(self._conntrackd), "-s"])
         return int(dict(_ACTIVE.findall(said)).get(cache, "0"))
 

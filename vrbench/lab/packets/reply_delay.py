@@ -88,13 +88,13 @@ def _open_log() -> socket.socket:
 
 
 def logged(datagram: bytes) -> Iterator[bytes]:
-    """The IP packets in what the kernel sent."""
+    """Yield the IP packets in what the kernel sent."""
     for _, body in each_message(datagram):
         yield from (value for kind, value in each_attribute(body[4:]) if kind == _PAYLOAD)
 
 
 def whole(packet: bytes) -> bytes:
-    """The packet with its TCP checksum computed: between virtual cables the kernel leaves that to the hardware."""
+    """Return the packet with its TCP checksum, which the kernel leaves to hardware that virtual cables lack."""
     header = (packet[0] & 0xF) * 4
     if packet[9] != socket.IPPROTO_TCP:
         return packet

@@ -93,11 +93,11 @@ class Router:
         return self.running and (self.spec.vrrp is None or self.redundancy_state == "PRIMARY")
 
     def serves(self, network: str) -> bool:
-        """Whether it has a leg in that guest network."""
+        """Return whether it has a leg in that guest network."""
         return any(leg.network == network for _, leg in self.plugged.guests)
 
     def is_peer_of(self, other: Router) -> bool:
-        """Whether both are redundant routers of the same network or VPC."""
+        """Return whether both are redundant routers of the same network or VPC."""
         mine, theirs = ({leg.network for _, leg in router.plugged.guests} for router in (self, other))
         return self.spec.vrrp is not None and other.spec.vrrp is not None and bool(mine & theirs)
 
@@ -109,7 +109,7 @@ class Router:
         ip_batch(["link set lo up"], netns=self.spec.name)
 
     def start(self, plug: bool = True) -> None:
-        """A closed firewall, addresses; with ``plug`` both sides plugged in and the neighbours told."""
+        """Close the firewall and set the addresses; with ``plug`` plug in both sides and tell the neighbours."""
         if not self.exists:
             self.place()
         self._load(RuleSet())
@@ -124,11 +124,11 @@ class Router:
             self.announce()
 
     def plug_lines(self) -> list[str]:
-        """The ``ip`` commands that plug all its cables in."""
+        """Return the ``ip`` commands that plug all its cables in."""
         return [f"link set {port.cable} master {port.bridge}" for port in self._ports()]
 
     def unplug_lines(self) -> list[str]:
-        """The ``ip`` commands that take all its cables out of their switches; they stay up."""
+        """Return the ``ip`` commands that take all its cables out of their switches; they stay up."""
         return [f"link set {port.cable} nomaster" for port in self._ports()]
 
     def program(self, rules: RuleSet) -> None:
@@ -149,7 +149,7 @@ class Router:
         self._program_services(rules)
 
     def announce(self) -> None:
-        """One gratuitous ARP for every address, where it is the one to be sent to."""
+        """Send one gratuitous ARP for every address, where it is the one to be sent to."""
         if self.forwards:
             self._tell_neighbours(
                 [*self._guest_announcements(), *map(self._public_announcement, self.public_addresses)]
@@ -172,7 +172,7 @@ class Router:
             self.pair.start()
 
     def plug_tier(self, leg: GuestLeg) -> None:
-        """One more guest interface, on the wire."""
+        """Add one more guest interface, on the wire."""
         taken = {name for name, _ in self.plugged.guests}
         name = next(name for n in range(FIRST_TIER, 100) if (name := f"eth{n}") not in taken)
         self.plugged = replace(self.plugged, guests=(*self.plugged.guests, (name, leg)))
@@ -187,7 +187,7 @@ class Router:
             self._tell_neighbours([(name, leg.mac, leg.gateway)])
 
     def unplug_tier(self, network: str) -> None:
-        """The interface of that tier is gone, if there was one."""
+        """Remove the interface of that tier, if there is one."""
         gone = [self._guest_port(name, leg).cable for name, leg in self.plugged.guests if leg.network == network]
         self.plugged = replace(
             self.plugged, guests=tuple(pair for pair in self.plugged.guests if pair[1].network != network)
@@ -195,7 +195,7 @@ class Router:
         delete_links(gone)
 
     def plug_public(self, leg: PublicLeg) -> None:
-        """One more public interface; of a redundant router it is up while that is primary."""
+        """Add one more public interface; of a redundant router it is up while that is primary."""
         taken = {name for name, _ in self.plugged.publics}
         name = next(name for n in range(FIRST_MORE_PUBLIC, 200) if (name := f"eth{n}") not in taken)
         first = self.plugged.publics[0][0]
@@ -217,7 +217,7 @@ class Router:
             self._tell_neighbours([self._public_announcement(leg.ip)])
 
     def unplug_public(self, gateway: str) -> None:
-        """The interface of that further public subnet is gone, if there was one, with its addresses."""
+        """Remove the interface of that further public subnet with its addresses, if there is one."""
         for name, leg in [pair for pair in self.plugged.publics[1:] if pair[1].gateway == gateway]:
             self.addresses = [ip for ip in self.addresses if self.plugged.public_of(ip) != name]
             left = tuple(pair for pair in self.plugged.publics if pair[0] != name)
@@ -276,7 +276,7 @@ class Router:
 
     @staticmethod
     def _policy(name: str, leg: PublicLeg) -> Iterator[str]:
-        """What belongs to a further public subnet is routed by a table of its own."""
+        """Yield what routes a further public subnet by a table of its own."""
         table = route_mark(name)
         yield f"rule add fwmark {table} table {table}"
         yield f"rule add iif lo from {leg.ip}/{leg.prefix} table {table}"  # what the router itself answers

@@ -57,7 +57,7 @@ class Dnsmasq:
         return True
 
     def write_hosts(self, hosts: Iterable[Host]) -> bool:
-        """The guests it knows; whether these are others than before."""
+        """Write down the guests it knows; return whether these are others than before."""
         self.directory.mkdir(parents=True, exist_ok=True)
         known = tuple(hosts)
         texts = {
@@ -73,7 +73,7 @@ class Dnsmasq:
         return changed
 
     def running(self) -> bool:
-        """Whether it has been started and not ended."""
+        """Return whether it has been started and not ended."""
         return (self.directory / "dnsmasq.pid").exists()
 
     def start(self) -> None:

@@ -34,7 +34,7 @@ class UserData:
 
 
 def parse_user_data(raw: bytes) -> UserData:
-    """A ``#!`` script or a ``#cloud-config`` (YAML or JSON); anything else is ignored, as cloud-init does.
+    """Read a ``#!`` script or a ``#cloud-config`` (YAML or JSON); ignore anything else, as cloud-init does.
 
     Raises GroundError when a cloud-config can't be read.
     """

@@ -29,12 +29,12 @@ class Preset:
 
 
 def names() -> tuple[str, ...]:
-    """The presets there are."""
+    """Return the presets there are."""
     return tuple(sorted(file.stem for file in _DIRECTORY.glob("*.toml")))
 
 
 def load(name: str) -> Preset:
-    """A preset by its name; KeyError when there is none of that name."""
+    """Return a preset by its name; KeyError when there is none of that name."""
     if name not in names():
         raise KeyError(f"there is no preset {name!r}; there are: {', '.join(names())}")
     with (_DIRECTORY / f"{name}.toml").open("rb") as file:

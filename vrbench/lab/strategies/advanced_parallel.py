@@ -21,7 +21,7 @@ from vrbench.lab.strategies.ports import RouterOps, Strategy
 
 
 def replace(ops: RouterOps) -> None:
-    """A second router, ready but unplugged; then the ports change hands."""
+    """Ready a second router, but unplugged; then let the ports change hands."""
     clear(ops)
     old = ops.routers()
     if not old:

@@ -21,14 +21,14 @@ from vrbench.lab.strategies.ports import RouterOps, Strategy
 
 
 def bring_up(ops: RouterOps) -> str:
-    """One router, which finds itself alone and becomes primary."""
+    """Bring up one router, which finds itself alone and becomes primary."""
     router = parallel.bring_up(ops)
     ops.await_primary()
     return router
 
 
 def replace(ops: RouterOps) -> None:
-    """A second router as backup, told of all connections; the old one releases, and goes."""
+    """Bring up a second router as backup and tell it all connections; the old one releases, and goes."""
     clear(ops)
     old = ops.routers()
     new = parallel.bring_up(ops)

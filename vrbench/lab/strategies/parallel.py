@@ -60,7 +60,7 @@ def remove(ops: RouterOps, router: str) -> None:
 
 
 def reapply(ops: RouterOps, router: str) -> None:
-    """The same rules once more, as the server does when the routers have changed."""
+    """Apply the same rules once more, as the server does when the routers have changed."""
     rules = ops.rules()
     ops.program(router, rules, len(rules) * ops.timing.router_aggregate_s)
 

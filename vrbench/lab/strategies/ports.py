@@ -25,7 +25,7 @@ class RouterOps(Protocol):
     def timing(self) -> Timing: ...
 
     def routers(self) -> tuple[str, ...]:
-        """The network's routers, oldest first."""
+        """Return the network's routers, oldest first."""
 
     def expendable(self) -> tuple[str, ...]:
         """Those among them that don't run: left over from an earlier failure."""
@@ -34,7 +34,7 @@ class RouterOps(Protocol):
         """All that the network's router must know now."""
 
     def create(self, seconds: float) -> str:
-        """A new router, Stopped, plugged in with its links down."""
+        """Create a new router, Stopped, plugged in with its links down."""
 
     def backup(self) -> str:
         """Of several routers, the one that the server last saw as backup; else the youngest."""
@@ -43,28 +43,28 @@ class RouterOps(Protocol):
         """Nothing happens for so long."""
 
     def boot(self, router: str, seconds: float, plug: bool = True) -> None:
-        """Starting; at the end of the time its links and addresses come up, unprogrammed; raises StartFailed.
+        """Start it. At the end of the time its links and addresses come up, unprogrammed. Raises StartFailed.
 
         Without ``plug`` the switch keeps its ports closed on both sides.
         """
 
     def program(self, router: str, rules: RuleSet, seconds: float) -> None:
-        """After the time, the router follows exactly these rules."""
+        """Make the router follow exactly these rules, after the time."""
 
     def mark_running(self, router: str) -> None:
-        """The server counts the router as Running."""
+        """Let the server count the router as Running."""
 
     def announce(self, router: str) -> None:
         """Neighbours on both sides hear the router's addresses and MACs."""
 
     def hand_over(self, old: str, new: str) -> None:
-        """The switch closes the old router's ports and opens the new one's, in one step; the new is announced."""
+        """Close the old router's ports and open the new one's at the switch in one step, and announce the new."""
 
     def synchronise(self, router: str) -> None:
-        """The router learns all connections that its peer tracks."""
+        """Let the router learn all connections that its peer tracks."""
 
     def release(self, router: str) -> None:
-        """A primary gives up being one, in good order."""
+        """Make a primary give up being one, in good order."""
 
     def await_primary(self) -> None:
         """Until one of the routers is primary; gives up in silence after the longest time that VRRP may take."""
@@ -73,10 +73,10 @@ class RouterOps(Protocol):
         """After the time, what the router serves beside forwarding is ended and started again."""
 
     def stop(self, router: str, seconds: float, forced: bool) -> None:
-        """Stopping, then Stopped and off the wire: at once when forced, else when the time is over."""
+        """Make it Stopping, then Stopped and off the wire: at once when forced, else when the time is over."""
 
     def destroy(self, router: str, seconds: float) -> None:
-        """The router is gone."""
+        """Remove the router."""
 
 
 @dataclass(frozen=True, slots=True)

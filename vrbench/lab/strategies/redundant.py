@@ -39,7 +39,7 @@ def bring_up(ops: RouterOps) -> str:
 
 
 def replace(ops: RouterOps) -> None:
-    """The backup, then, after a pause, the primary."""
+    """Replace the backup, then, after a pause, the primary."""
     for router in _left_over(ops):
         remove(ops, router)
     old = ops.routers()

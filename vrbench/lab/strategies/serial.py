@@ -44,9 +44,10 @@ def replace(ops: RouterOps) -> None:
 
 
 def one_by_one(rules: RuleSet) -> Iterator[RuleSet]:
-    """The rule set as it grows, in the server's order: egress, addresses, static NAT, ingress, forwarding, lists.
+    """Yield the rule set as it grows, in the server's order.
 
-    Hosts are known from the start: the server sends them before anything else.
+    The order is egress, addresses, static NAT, ingress, forwarding, lists. Hosts are known from the start: the server
+    sends them before anything else.
     """
     grown = changed(rules, egress=(), public_ips=(), static_nat=(), firewall=(), port_forwards=(), acls=())
     for n in range(1, len(rules.egress) + 1):

@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 
 def prepare_box() -> None:
-    """A /run of its own for the names of namespaces; a plain, quiet network."""
+    """Mount a /run of its own for the names of namespaces, and quieten the network."""
     syscalls.mount("tmpfs", "/run", "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755")
     NETNS_DIR.mkdir()
     syscalls.mount(str(NETNS_DIR), str(NETNS_DIR), flags=syscalls.MS_BIND)
@@ -92,7 +92,7 @@ def ip_batch(lines: Iterable[str], netns: str | None = None) -> None:
 
 
 def inside(netns: str, act: Callable[[], T]) -> T:
-    """What ``act`` returns when called in a thread that lives in ``netns``: sockets it makes belong there for ever."""
+    """Return what ``act`` returns in a thread that lives in ``netns``. Sockets it makes belong there for ever."""
 
     def enter() -> T:
         try:
@@ -159,7 +159,7 @@ def wait_running(interface: str, timeout_s: float = 5.0) -> None:
 
 
 def add_bridge(name: str) -> None:
-    """A bridge that forwards at once: no spanning tree, no delay, no multicast snooping."""
+    """Add a bridge that forwards at once: no spanning tree, no delay, no multicast snooping."""
     ip_batch(
         [
             f"link add {name} type bridge stp_state 0 forward_delay 0 mcast_snooping 0",

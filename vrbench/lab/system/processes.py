@@ -18,13 +18,16 @@ _BOOTSTRAP = (
 
 
 def python_command(module: str, *arguments: str, site: bool = False) -> list[str]:
-    """The command that runs ``module`` of this very package in a fresh interpreter; ``site`` lets it import others'."""
+    """Return the command that runs ``module`` of this package in a fresh interpreter.
+
+    ``site`` lets it import other packages.
+    """
     flags = ["-I"] if site else ["-I", "-S"]
     return [sys.executable, *flags, "-c", _BOOTSTRAP, str(SOURCE_ROOT), module, *arguments]
 
 
 def _stat_fields(pid: int) -> list[str] | None:
-    """The fields of /proc/PID/stat from the state on, or None when there is no such process."""
+    """Return the fields of /proc/PID/stat from the state on, or None when there is no such process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
@@ -33,7 +36,7 @@ def _stat_fields(pid: int) -> list[str] | None:
 
 
 def start_time(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; None when there is none or it is only a zombie."""
+    """Return when a process started, in clock ticks since boot; None when there is none or it is only a zombie."""
     fields = _stat_fields(pid)
     return None if fields is None or fields[0] in "ZX" else int(fields[19])
 
@@ -52,7 +55,7 @@ def process_ids() -> list[int]:
 
 
 def children(pid: int) -> list[int]:
-    """The process ids of a process's living children."""
+    """Return the process ids of a process's living children."""
     found = []
     for candidate in process_ids():
         fields = _stat_fields(candidate)
@@ -62,7 +65,7 @@ def children(pid: int) -> list[int]:
 
 
 def namespace(pid: int, kind: str) -> str | None:
-    """The identity of a process's namespace ("pid:[4026531836]"), or None when it can't be seen."""
+    """Return the identity of a process's namespace ("pid:[4026531836]"), or None when it can't be seen."""
     try:
         return os.readlink(f"/proc/{pid}/ns/{kind}")
     except OSError:

@@ -77,7 +77,7 @@ def _store(zone: Zone, owner: Account, name: str, public: str, taken: str) -> Ke
 
 
 def _generate() -> tuple[str, str]:
-    """A new key: the private half as PEM, the public half as one line."""
+    """Make a new key: the private half as PEM, the public half as one line."""
     with tempfile.TemporaryDirectory(prefix="lab-key-") as directory:
         path = Path(directory, "key")
         command = ["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-m", "PEM", "-N", "", "-C", "", "-f", str(path)]

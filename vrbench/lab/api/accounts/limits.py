@@ -14,7 +14,7 @@ ROOT_DISK_GIB = 2
 
 
 def used(zone: Zone, account: Account) -> dict[str, int]:
-    """How much of each limited resource an account uses; call with the lock held."""
+    """Return how much of each limited resource an account uses; call with the lock held."""
     machines = [machine for machine in zone.machines if machine.account is account]
     counted = [machine for machine in machines if machine.state not in ("Destroyed", "Expunging", "Error")]
     return {
@@ -88,7 +88,7 @@ def list_resource_limits(call: Call) -> Json:
 
 
 def _kind(call: Call, names: list[str]) -> str:
-    """The resource type asked for; types are numbered in the order of ``names``."""
+    """Return the resource type asked for; types are numbered in the order of ``names``."""
     kind = call.number("resourcetype")
     if kind is None or not 0 <= kind < len(names):
         raise errors.invalid("Please specify a valid resource type.")

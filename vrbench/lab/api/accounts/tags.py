@@ -116,12 +116,12 @@ def drop_all(zone: Zone, resource: str) -> None:
 
 
 def shown(zone: Zone, resource: str) -> list[Json]:
-    """The tags inside another object's answer."""
+    """Return the tags inside another object's answer."""
     return [{"key": tag.key, "value": tag.value} for tag in _tags(zone, resource)]
 
 
 def carries(call: Call, resource: str) -> bool:
-    """Whether a resource has the tags that a list call asks for."""
+    """Return whether a resource has the tags that a list call asks for."""
     return all(
         any(
             tag.key == entry.get("key") and entry.get("value") in (None, tag.value)

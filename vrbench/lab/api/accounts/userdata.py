@@ -26,7 +26,7 @@ ONE_ONLY = "Both userdata and userdata ID inputs are not allowed, please provide
 
 
 def decoded(text: str) -> bytes:
-    """What base64 text says; raises ApiError 431. Padding at its end may be missing, as on the server."""
+    """Return what base64 text says; raises ApiError 431. Padding at its end may be missing, as on the server."""
     if len(text) > LONGEST:
         raise errors.invalid(f"User data has exceeded configurable max length : {LONGEST}")
     try:
@@ -111,7 +111,7 @@ def link(call: Call) -> Json:
 
 
 def chosen(call: Call, template: BuiltIn) -> tuple[bytes, UserData | None]:
-    """What a VM of this template gets: the content, and the registered one that its caller named; raises ApiError."""
+    """Return what a VM of this template gets: its content, and the registered one if named; raises ApiError."""
     kept, text = call.entity("userdataid", UserData), call.text("userdata")
     if kept is not None and text:
         raise errors.invalid(ONE_ONLY)
@@ -130,7 +130,7 @@ def chosen(call: Call, template: BuiltIn) -> tuple[bytes, UserData | None]:
 
 
 def details(call: Call) -> str | None:
-    """The values for a registered one's parameters, as a VM shows them; None without any."""
+    """Return the values for a registered one's parameters, as a VM shows them; None without any."""
     pairs = {key: value for entry in call.entries("userdatadetails") for key, value in entry.items()}
     return "{" + ", ".join(f"{key}={value}" for key, value in pairs.items()) + "}" if pairs else None
 

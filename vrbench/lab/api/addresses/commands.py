@@ -48,7 +48,7 @@ def associate(call: Call) -> Task:
 
 
 def _home(call: Call) -> tuple[Network | Vpc, Account]:
-    """Where the address leads and whose it will be; of a zone alone, to the owner's only isolated network there."""
+    """Return where the address leads and whose it will be; without a network, the owner's only isolated one."""
     home: Network | Vpc | None = None
     if call.text("vpcid"):
         home = call.target("vpcid", Vpc, "Can't find enabled VPC by ID specified")
@@ -72,7 +72,7 @@ def _home(call: Call) -> tuple[Network | Vpc, Account]:
 
 
 def _give_to_vpc(zone: Zone, address: Address, vpc: Vpc) -> None:
-    """The router hears of the address only when a rule uses it."""
+    """Give the address to a VPC. Its router hears of it only when a rule uses it."""
     zone.pause(zone.settings.api_step_s)
     with zone.lock:
         if vpc.removed:
@@ -114,7 +114,7 @@ def _assign(zone: Zone, address: Address, network: Network) -> None:
 
 
 def _racing(zone: Zone, network: Network) -> int:
-    """How many source-NAT addresses the race gives, by how much the server has to do for the network at once.
+    """Return how many source-NAT addresses the race gives, by how much the server has to do for the network at once.
 
     Seen on a real one: 2 or 4 addresses at once gave one, 10 gave two, 10 beside 10 deploys gave three.
     """
@@ -136,7 +136,7 @@ def _describe_network(network: Network | Vpc) -> str:
 
 
 def own_address(call: Call, name: str) -> Address:
-    """The address that a parameter names; it must be allocated and the caller's to touch."""
+    """Return the address that a parameter names; it must be allocated and the caller's to touch."""
     address = call.entity(name, Address)
     if address is None:
         raise errors.missing_parameter(call.shape.name, name)
@@ -148,7 +148,7 @@ def own_address(call: Call, name: str) -> Address:
 
 
 def network_of(address: Address, tier: Network | None = None) -> Network:
-    """Where the address leads; one of a VPC goes where its first rule says, to ``tier``."""
+    """Return where the address leads; one of a VPC goes where its first rule says, to ``tier``."""
     if address.network is not None:
         return address.network
     if tier is None or address.vpc is None:
@@ -187,7 +187,7 @@ def disassociate(call: Call) -> Task:
 
 
 def _to_release(call: Call) -> Address:
-    """The address named by its id or, since 4.19, as such."""
+    """Return the address named by its id or, since 4.19, as such."""
     if call.text("id") and call.text("ipaddress"):
         raise errors.invalid("id parameter is mutually exclusive with ipaddress parameter")
     address = call.entity("id", Address)
@@ -214,7 +214,7 @@ def _drop(zone: Zone, address: Address, network: Network | None) -> None:
 
 
 def free_unused(zone: Zone, address: Address) -> None:
-    """An address of a VPC that nothing uses any more belongs to no tier; call with the lock held."""
+    """Take an address of a VPC that nothing uses any more from its tier; call with the lock held."""
     used = address.static_nat is not None or zone.rules_where(lambda rule: rule.address is address)
     if address.vpc is not None and not used:
         address.network = None
@@ -237,7 +237,7 @@ def list_addresses(call: Call) -> Json:
 
 
 def _with_free(call: Call) -> bool:
-    """Whether free addresses are asked for, too: by allocatedonly, or by their state."""
+    """Return whether free addresses are asked for, too: by allocatedonly, or by their state."""
     free = (call.text("state") or "").lower() == "free"
     if free and call.flag("allocatedonly"):
         raise errors.invalid("Conflict: allocatedOnly is true but state is Free")
@@ -245,7 +245,7 @@ def _with_free(call: Call) -> bool:
 
 
 def _could_be(call: Call) -> bool:
-    """Whether there can be such addresses: all are for virtual networks, nothing is hidden or set aside."""
+    """Return whether there can be such addresses: all are for virtual networks, nothing is hidden or set aside."""
     wanted = {"forvirtualnetwork": True, "fordisplay": True, "forsystemvms": False, "forloadbalancing": False}
     return all(call.text(name) is None or call.flag(name) == value for name, value in wanted.items())
 

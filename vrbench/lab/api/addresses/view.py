@@ -10,7 +10,7 @@ from vrbench.lab.api.state.zone import Zone
 
 
 def address_view(zone: Zone, address: Address, as_root: bool) -> Json:
-    """The body of one address, owner and time only of an allocated one; call with the lock held."""
+    """Return the body of one address, owner and time only of an allocated one; call with the lock held."""
     site, network, machine = zone.built_ins["zone"][0].body, address.network, address.static_nat
     body: Json = {
         "id": address.uuid,
@@ -40,7 +40,7 @@ def address_view(zone: Zone, address: Address, as_root: bool) -> Json:
 
 
 def _root_fields(zone: Zone, address: Address) -> Json:
-    """What only the root administrator sees: the address range."""
+    """Return what only the root administrator sees: the address range."""
     pool = zone.public_ranges[address.subnet]
     return {"vlanid": pool.uuid, "vlanname": pool.body["vlan"], "fordisplay": True}
 

@@ -123,7 +123,7 @@ def delete_zone(call: Call) -> Json:
 
 
 def _fixed(kind: str, **same: str) -> Callable[[Call], Json]:
-    """A list command whose rows never change."""
+    """Return a list command whose rows never change."""
     return lambda call: call.listing(kind, select(call, (dict(row) for row in load("zone.json")[kind]), **same))
 
 

@@ -18,7 +18,7 @@ KINDS = (
 
 
 def nothing(call: Call) -> Json:
-    """An empty list, but for who must not look into what is named."""
+    """Return an empty list; refuse who must not look into what is named."""
     call.scope()
     return {}
 

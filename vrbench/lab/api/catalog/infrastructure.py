@@ -14,7 +14,7 @@ VNETS = "100-200"
 
 
 def pool_of(cluster: Json) -> Json:
-    """A cluster's primary storage: id and name."""
+    """Return a cluster's primary storage: id and name."""
     cluster_name = str(cluster["clustername"])
     return {"id": stable_id("storage-pool", cluster_name), "name": f"PS{cluster_name.removeprefix('C')}"}
 

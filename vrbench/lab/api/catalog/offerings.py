@@ -70,7 +70,7 @@ def list_network_offerings(call: Call) -> Json:
 
 
 def _services_of(row: Json) -> set[str]:
-    """An offering's services in lower case."""
+    """Return an offering's services in lower case."""
     return {service["name"].lower() for service in row["service"]}
 
 

@@ -50,7 +50,7 @@ def list_all(call: Call) -> Json:
 
 
 def _shown_by(call: Call, chosen: str) -> Callable[[BuiltIn], bool]:
-    """The filter as a test of one template."""
+    """Return the filter as a test of one template."""
     in_scope = call.scope()
 
     def mine(row: BuiltIn) -> bool:
@@ -78,7 +78,7 @@ def is_ready(zone: Zone, template: BuiltIn) -> bool:
 
 
 def _view(call: Call, template: BuiltIn) -> Json:
-    """One template as the caller may see it; what is still downloaded has no size."""
+    """Return one template as the caller may see it; what is still downloaded has no size."""
     body = dict(template.body)
     if template.account is not None:
         body |= _progress(call.zone, template)
@@ -90,7 +90,7 @@ def _view(call: Call, template: BuiltIn) -> Json:
 
 
 def _progress(zone: Zone, template: BuiltIn) -> Json:
-    """How far a registered one has come, in fifths, as the server's storage reports it."""
+    """Return how far a registered one has come, in fifths, as the server's storage reports it."""
     passed = time.time() - template.created
     fifths = min(5, int(5 * passed / max(zone.settings.template_download_s, 0.001)))
     done = fifths == 5
@@ -117,7 +117,7 @@ def register(call: Call) -> Json:
 
 
 def _zones(call: Call) -> tuple[str, ...] | None:
-    """The zones asked for; None stands for all of them. Raises ApiError 431."""
+    """Return the zones asked for; None stands for all of them. Raises ApiError 431."""
     one, several = call.text("zoneid"), call.items("zoneids")
     if one and several:
         raise errors.malformed("Both zoneid and zoneids cannot be specified at the same time")
@@ -190,7 +190,7 @@ def _is_local(host: str) -> bool:
 
 
 def _body(call: Call, owner: Account, everywhere: bool) -> Json:
-    """The template as the root administrator sees it, but for its progress."""
+    """Return the template as the root administrator sees it, but for its progress."""
     site, system = call.zone.built_ins["zone"][0].body, call.entity("ostypeid", BuiltIn)
     detail = {key: value for entry in call.entries("details") for key, value in entry.items()}
     tag = call.text("templatetag")

@@ -50,12 +50,12 @@ class FaultyApi:
 
 
 def page(status: int) -> Reply:
-    """What a proxy before the server says of it."""
+    """Return what a proxy before the server says of it."""
     return Reply(status, "text/html; charset=UTF-8", PAGE % status)
 
 
 def refusal(status: int, command: str, as_json: bool) -> Reply:
-    """An error as the server words it; 503 comes from what stands before it."""
+    """Return an error as the server words it; 503 comes from what stands before it."""
     if status == 503:
         return page(status)
     error = ApiError(status, TEXTS.get(status, "Internal error executing command"), None if status == 401 else 9999)
@@ -63,7 +63,7 @@ def refusal(status: int, command: str, as_json: bool) -> Reply:
 
 
 def run(zone: Zone, command: str, task: Callable[[], Json]) -> Json:
-    """A job's work, but for the faults that are on. Raises ApiError."""
+    """Do a job's work, and what the faults that are on do to it. Raises ApiError."""
     if hanging := zone.faults.take("job-hangs", command):
         zone.pause(hanging.number("seconds"))
     result = task()

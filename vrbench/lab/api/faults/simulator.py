@@ -46,7 +46,7 @@ def fails(zone: Zone, command: str) -> bool:
 
 
 def extra_s(zone: Zone, command: str) -> float:
-    """How much longer the command takes than it would."""
+    """Return how much longer the command takes than it would."""
     kind, _, value = zone.mocks.get(command, "").partition(":")
     stuck = zone.faults.get("router-stuck-starting") if command == START else None
     waited = int(value) / 1000 if kind == "wait" and value.isdigit() else 0.0

@@ -105,7 +105,7 @@ def migrate(call: Call) -> Task:
 
 
 def _destination(call: Call, machine: Machine) -> BuiltIn:
-    """The host named, or another one of the cluster; raises ApiError. Call with the lock held."""
+    """Return the host named, or another one of the cluster; raises ApiError. Call with the lock held."""
     wanted, now = call.entity("hostid", BuiltIn), machine.host
     if wanted is None and not call.flag("autoselect"):
         raise errors.malformed("Either hostId or storageId must be specified")

@@ -28,7 +28,7 @@ def list_nics(call: Call) -> Json:
 
 
 def _job(step: Callable[[Call, Machine], None]) -> Callable[[Call], Task]:
-    """A command whose job does ``step`` and answers with the VM as it is then."""
+    """Return a command whose job does ``step`` and answers with the VM as it is then."""
 
     def handler(call: Call) -> Task:
         machine = call.target("id", Machine, GONE)
@@ -93,7 +93,7 @@ def _expunge(call: Call, machine: Machine) -> None:
 
 
 def _forget_rules(call: Call, machine: Machine) -> None:
-    """The router lets go of the VM's forwarding, where there is a router."""
+    """Make the router let go of the VM's forwarding, where there is a router."""
     if machine.network.state != "Allocated":
         reprogram(call.zone, machine.network)
 

@@ -40,7 +40,7 @@ def deploy(call: Call) -> Task:
 
 
 def wanted_host(call: Call) -> BuiltIn | None:
-    """The host that the root administrator names; raises ApiError 530 for others, whose job notices."""
+    """Return the host that the root administrator names; raises ApiError 530 for others, whose job notices."""
     host = call.entity("hostid", BuiltIn)
     if host is not None and not call.caller.is_root:
         raise errors.internal("Parameter hostid can only be specified by a Root Admin, permission denied")
@@ -108,7 +108,7 @@ def key_pairs(call: Call, owner: Account) -> list[KeyPair]:
 
 
 def _network(call: Call, owner: Account) -> Network:
-    """The network asked for; without one, the account's only network."""
+    """Return the network asked for; without one, the account's only network."""
     ids = call.items("networkids")
     if ids:
         network = call.zone.known(ids[0])
@@ -135,7 +135,7 @@ def refuse_taken_name(zone: Zone, network: Network, name: str | None) -> None:
 
 
 def _guest_ip(call: Call, network: Network) -> str:
-    """The address asked for, or any free one of the network, at random as the server picks it."""
+    """Return the address asked for, or any free one of the network, at random as the server picks it."""
     wanted = call.text("ipaddress") or call.zone.free_guest_ip(network)
     if wanted is None or wanted in call.zone.taken_guest_ips(network):
         raise ApiError(533, f"Unable to acquire Guest IP address for network {network.name}")

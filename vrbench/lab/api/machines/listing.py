@@ -59,7 +59,7 @@ def may_expunge(call: Call) -> bool:
 
 
 def _groups(call: Call) -> set[str]:
-    """The groups of details asked for; all of them without being asked."""
+    """Return the groups of details asked for; all of them without being asked."""
     wanted = {name.lower() for name in call.items("details")} or {"all"}
     for name in wanted - {"all", *DETAILS}:
         allowed = ", ".join(("all", *DETAILS))

@@ -26,7 +26,7 @@ STATS: Json = {
 
 
 def machine_view(zone: Zone, machine: Machine, as_root: bool, listed: bool = True) -> Json:
-    """The body of one VM, of its results without usage figures; call with the lock held."""
+    """Return the body of one VM, of its results without usage figures; call with the lock held."""
     body = _identity(machine) | _placement(zone, machine, as_root) | _image(machine)
     body |= _usage(zone, machine) if listed else {}
     return body | _wiring(zone, machine) | _details(zone, machine, as_root)
@@ -103,7 +103,7 @@ def _wiring(zone: Zone, machine: Machine) -> Json:
 
 
 def nic_view(machine: Machine) -> Json:
-    """The VM's only interface; its VLAN shows while the VM is up."""
+    """Return the VM's only interface; its VLAN shows while the VM is up."""
     network, nic = machine.network, machine.nic
     uris = {"isolationuri": f"vlan://{network.vlan}", "broadcasturi": f"vlan://{network.vlan}"}
     return {
@@ -125,7 +125,7 @@ def nic_view(machine: Machine) -> Json:
 
 
 def _key_details(machine: Machine) -> Json:
-    """The server shows a VM's key details, or else how it boots; a mark until it was first deployed."""
+    """Return the VM's key details, or else how it boots; a mark until it was first deployed."""
     pending = {} if machine.on_ground else {"deployvm": "true"}
     if not machine.keypairs:
         return {"details": pending, **({} if pending else {"boottype": "Bios", "bootmode": "legacy"})}

@@ -62,7 +62,7 @@ def _view(zone: Zone, machine: Machine, as_root: bool) -> Json:
 
 
 def _place(zone: Zone, machine: Machine) -> Json:
-    """Where it lies: in the storage of the cluster that its VM runs in, or of the first."""
+    """Return where it lies: in the storage of the cluster that its VM runs in, or of the first."""
     fixed: Json = {"storagetype": "shared", "hypervisor": "Simulator", "displayvolume": True}
     if not machine.on_ground:
         return fixed | {"storage": "none"}

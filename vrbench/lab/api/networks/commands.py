@@ -68,7 +68,7 @@ def create_network(call: Call) -> Json:
 
 
 def _take_source_nat(call: Call, network: Network) -> None:
-    """The address asked for as source NAT; when it can't be had, the network stays without. Call with the lock held."""
+    """Take the address asked for as source NAT; when it can't be had, the network stays without. Lock held."""
     wanted = call.text("sourcenatipaddress")
     if not wanted:
         return
@@ -114,7 +114,7 @@ def _is_redundant(offering: BuiltIn) -> bool:
 
 
 def _addresses(call: Call, vpc: Vpc | None) -> tuple[IPv4Network, IPv4Address]:
-    """The network's CIDR and gateway: as asked, or the zone's guest CIDR with its first address."""
+    """Return the network's CIDR and gateway: as asked, or the zone's guest CIDR with its first address."""
     asked = subnet(call)
     if asked is None and vpc is not None:
         raise errors.invalid("Gateway/netmask are required when create network for VPC")
@@ -157,7 +157,7 @@ def update_network(call: Call) -> Task:
 
 
 def _new_offering(call: Call, network: Network) -> BuiltIn:
-    """The offering that the network is to have from now on; redundancy comes and goes with it. Lock held."""
+    """Return the offering that the network is to have from now on; redundancy comes and goes with it. Lock held."""
     wanted = call.entity("networkofferingid", BuiltIn)
     if wanted is None or wanted is network.offering:
         return network.offering

@@ -77,7 +77,7 @@ def _matches(call: Call, network: Network) -> bool:
 
 
 def _system_networks(call: Call) -> list[Json]:
-    """The zone's own networks, one for each kind of traffic."""
+    """Return the zone's own networks, one for each kind of traffic."""
     if call.text("account") or call.text("domainid"):
         raise errors.invalid("System network belongs to system, account and domainId parameters can't be specified")
     wanted = call.text("traffictype") or ""

@@ -77,7 +77,7 @@ def _gateway(call: Call) -> IPv4Address | None:
 
 
 def _check_range(call: Call) -> None:
-    """A range of addresses means nothing to a network with source NAT, but it must be one."""
+    """Check a range of addresses: it means nothing to a network with source NAT, but it must be one."""
     for name, shown in (("startip", "startIp"), ("endip", "endIp")):
         text = call.text(name)
         if text and not is_address(text):
@@ -100,7 +100,7 @@ def check_private(cidr: IPv4Network) -> None:
 
 
 def resolvers(call: Call) -> tuple[str, ...]:
-    """The resolvers asked for; none for the zone's own."""
+    """Return the resolvers asked for; none for the zone's own."""
     if call.text("ip6dns1") or call.text("ip6dns2"):
         raise errors.invalid("IPv6 DNS cannot be specified for IPv4 only network")
     first, second = call.text("dns1") or "", call.text("dns2") or ""
@@ -113,7 +113,7 @@ def resolvers(call: Call) -> tuple[str, ...]:
 
 
 def domain_name(call: Call) -> str | None:
-    """The network domain asked for."""
+    """Return the network domain asked for."""
     name = call.text("networkdomain")
     if name and (len(name) > MAX_DOMAIN or not all(LABEL.fullmatch(label) for label in name.split("."))):
         raise errors.invalid(BAD_DOMAIN)

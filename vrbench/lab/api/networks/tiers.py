@@ -25,7 +25,7 @@ def check_tier(call: Call, vpc: Vpc, cidr: IPv4Network, domain_name: str | None)
 
 
 def tier_acl(call: Call, vpc: Vpc) -> AclList:
-    """The ACL asked for, or the one that lets nothing in."""
+    """Return the ACL asked for, or the one that lets nothing in."""
     acl = call.entity("aclid", AclList)
     if acl is None:
         return next(acl for acl in call.zone.acl_lists if acl.name == DEFAULT_ACL and acl.vpc is None)

@@ -32,7 +32,11 @@ def use_source_nat(zone: Zone, served: Served, ip: str | None) -> bool:
 def updating(
     call: Call, served: Served, change: Callable[[], bool], renew: Callable[[], None], shown: Callable[[], Json]
 ) -> Task:
-    """The job: ``change`` the record under the lock, ``renew`` the routers if that says so, answer with ``shown``."""
+    """Return the job that changes ``served``.
+
+    It does ``change`` to the record under the lock, then ``renew`` to the routers if that says so, and answers with
+    ``shown``.
+    """
 
     def run() -> Json:
         with call.zone.lock:

@@ -10,12 +10,12 @@ from vrbench.lab.api.state.zone import Zone
 
 
 def network_view(zone: Zone, network: Network, as_root: bool) -> Json:
-    """The body of one network; call with the lock held."""
+    """Return the body of one network; call with the lock held."""
     return _fields(zone, network) | (_root_fields(network) if as_root else {}) | _said(network)
 
 
 def _root_fields(network: Network) -> Json:
-    """What only the root administrator sees: the VLAN of a network that has one."""
+    """Return what only the root administrator sees: the VLAN of a network that has one."""
     body: Json = {"displaynetwork": network.displayed, "details": {}}
     if network.state != "Allocated":
         body |= {"vlan": str(network.vlan), "broadcasturi": f"vlan://{network.vlan}"}
@@ -72,7 +72,7 @@ def _fields(zone: Zone, network: Network) -> Json:
 
 
 def _said(network: Network) -> Json:
-    """What only a network has of which it was said."""
+    """Return what only a network has of which it was said."""
     shown = {f"dns{n}": address for n, address in enumerate(network.dns, 1)}
     return shown | ({"externalid": network.external_id} if network.external_id else {})
 
@@ -86,13 +86,13 @@ def _acl(network: Network) -> Json:
 
 
 def _services(offering: BuiltIn) -> list[Json]:
-    """The offering's services with what the virtual router can do for each."""
+    """Return the offering's services with what the virtual router can do for each."""
     details = load("zone.json")["vpcnetworkservice" if offering.body["forvpc"] else "networkservice"]
     return [_service(details, service) for service in offering.body["service"]]
 
 
 def _service(details: Json, service: Json) -> Json:
-    """One service in full; of source NAT, redundancy is as the offering has it."""
+    """Return one service in full; of source NAT, redundancy is as the offering has it."""
     full: Json = details.get(service["name"], service)
     if service["name"] != "SourceNat":
         return full

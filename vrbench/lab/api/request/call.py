@@ -49,7 +49,7 @@ class Call:
         return self.params.get(name)
 
     def required(self, name: str) -> str:
-        """A parameter whose presence ``check`` has seen to."""
+        """Return a parameter whose presence ``check`` has seen to."""
         return self.params[name]
 
     def flag(self, name: str, default: bool = False) -> bool:
@@ -68,7 +68,7 @@ class Call:
             raise errors.invalid_value(self.shape.name, detail) from None
 
     def moment(self, name: str, whole_day: bool = False) -> float | None:
-        """A time, in seconds since the epoch and UTC; a date alone is its first second, or its last."""
+        """Return a time, in seconds since the epoch and UTC; a date alone is its first second, or its last."""
         text = self.params.get(name)
         if not text:
             return None
@@ -86,11 +86,11 @@ class Call:
         raise errors.malformed(f"Unable to parse date {text} for command {self.shape.name.lower()}, {detail}")
 
     def items(self, name: str) -> tuple[str, ...]:
-        """A comma-separated list."""
+        """Return a comma-separated list."""
         return tuple(part.strip() for part in (self.params.get(name) or "").split(",") if part.strip())
 
     def entries(self, name: str) -> list[dict[str, str]]:
-        """A list of maps, sent as name[0].key=…"""
+        """Return a list of maps, sent as name[0].key=…"""
         rows: dict[int, dict[str, str]] = {}
         for key, value in self.params.items():
             found = MAP_ITEM.fullmatch(key)
@@ -99,7 +99,7 @@ class Call:
         return [rows[index] for index in sorted(rows)]
 
     def entity(self, name: str, kind: type[E]) -> E | None:
-        """The entity that a parameter names, removed ones too; None without the parameter, 431 for another kind."""
+        """Return the entity that a parameter names, removed or not; None without one, 431 of another kind."""
         value = self.params.get(name)
         if value is None or value == "":
             return None
@@ -109,7 +109,7 @@ class Call:
         return found
 
     def target(self, name: str, kind: type[E], gone: str = "Unable to find {name} by id {id}") -> E:
-        """The live entity to act on; ``gone`` words the refusal for a removed one, 531 for another account's."""
+        """Return the live entity to act on; ``gone`` words the refusal for a removed one, 531 for another account's."""
         found = self.entity(name, kind)
         if found is None:
             raise errors.missing_parameter(self.shape.name, name)
@@ -146,7 +146,7 @@ class Call:
         return account
 
     def scope(self) -> Callable[[Account], bool]:
-        """Which accounts' things a list call shows (AccountManagerImpl.buildACLSearchParameters).
+        """Return which accounts' things a list call shows (AccountManagerImpl.buildACLSearchParameters).
 
         The caller's; those of an account or a domain that is named; of an administrator that asks for all, or by id,
         whatever it may touch.
@@ -165,7 +165,7 @@ class Call:
         return lambda account: domain is account.domain or (self.flag("isrecursive") and domain.holds(account.domain))
 
     def domain(self) -> Domain | None:
-        """The domain that a list call names; raises ApiError 531 where the caller must not look into it."""
+        """Return the domain that a list call names; raises ApiError 531 where the caller must not look into it."""
         domain = self.entity("domainid", Domain)
         mine = self.caller.domain
         if domain is not None and domain is not mine and (self.caller.role == "user" or not mine.holds(domain)):
@@ -174,7 +174,7 @@ class Call:
         return domain
 
     def _named(self, domain: Domain | None) -> Account | None:
-        """The account that a list call names, in that domain or the caller's own."""
+        """Return the account that a list call names, in that domain or the caller's own."""
         name, home = self.text("account"), domain or self.caller.domain
         if not name:
             return None
@@ -188,25 +188,25 @@ class Call:
         return account
 
     def listing(self, name: str, rows: Sequence[Json]) -> Json:
-        """A list answer: the page asked for, else the first; no rows, no list, and without any not even a count."""
+        """Return a list answer: the page asked for, else the first. A page without rows has no list."""
         page, size = self.page()
         shown = () if self.flag("retrieveonlyresourcecount") else rows[(page - 1) * size : page * size]
         return ({"count": len(rows)} if rows else {}) | ({name: list(shown)} if shown else {})
 
     def page(self) -> tuple[int, int]:
-        """Which page is wanted, from 1, and how many rows it has; -1 is as many as there are."""
+        """Return which page is wanted, from 1, and how many rows it has; -1 is as many as there are."""
         size = self.number("pagesize") or MAX_PAGE_SIZE
         return self.number("page") or 1, sys.maxsize if size == UNPAGED else size
 
 
 def nobody(account: Account) -> bool:
-    """The scope of a list call that shows no one's things."""
+    """Return the scope of a list call that shows no one's things."""
     del account
     return False
 
 
 def accepted(shape: CommandShape, params: Mapping[str, str]) -> dict[str, str]:
-    """The parameters that the command has; the server only writes the others to its log."""
+    """Return the parameters that the command has; the server only writes the others to its log."""
     return {name: value for name, value in params.items() if name.partition("[")[0] in shape.params}
 
 

@@ -16,7 +16,7 @@ def fits(
     parts: Mapping[str, str] = NOTHING,
     flags: Mapping[str, bool] = NO_FLAGS,
 ) -> bool:
-    """Whether a row with these values is asked for; of ``parts`` the call names a piece, None equals nothing."""
+    """Return whether a row with these values is asked for; of ``parts`` the call names a piece, None equals nothing."""
     return (
         all(_same(call.text(name), value) for name, value in exactly.items())
         and all((call.text(name) or "").lower() in value.lower() for name, value in parts.items())

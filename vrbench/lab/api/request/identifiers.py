@@ -34,7 +34,7 @@ def _built_in(kind: str) -> Test:
 
 
 def _network(entity: Entity) -> bool:
-    """A guest network, or one of the zone's own."""
+    """Return whether it is a guest network, or one of the zone's own."""
     return isinstance(entity, Network) or _built_in("network")(entity)
 
 
@@ -99,7 +99,7 @@ IDS: dict[str, Test] = {
 
 
 def names_such(command: str, param: str, found: Entity | None) -> bool:
-    """Whether what a parameter names exists, or once did, and is of the kind that the parameter is for."""
+    """Return whether what a parameter names exists, or once did, and is of the kind that the parameter is for."""
     if found is None:
         return False
     test = IDS.get(command) if param == "id" else PARAMS.get(param)

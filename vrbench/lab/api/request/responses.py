@@ -23,7 +23,7 @@ class Reply:
 
 
 def stamp(seconds: float) -> str:
-    """A time as the API shows it: whole seconds, UTC."""
+    """Return a time as the API shows it: whole seconds, UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%S+0000", time.gmtime(seconds))
 
 
@@ -37,7 +37,7 @@ def owner_fields(account: Account) -> Json:
 
 
 def encode(status: int, wrapper: str, body: Mapping[str, Any], as_json: bool, version: str = "4.20.2.0") -> Reply:
-    """The answer's bytes in the format the caller asked for; XML, the server's default, names its ``version``."""
+    """Return the answer's bytes in the format asked for. XML, the server's default, names its ``version``."""
     if as_json:
         text = json.dumps({wrapper: body}, separators=(",", ":"), ensure_ascii=False)
         return Reply(status, "application/json; charset=UTF-8", text.encode())

@@ -11,7 +11,7 @@ MAX_PORT = 65535
 
 
 def protocol(call: Call, allowed: tuple[str, ...]) -> str:
-    """The protocol asked for, lower-cased."""
+    """Return the protocol asked for, lower-cased."""
     wanted = call.required("protocol").lower()
     if wanted not in allowed:
         raise errors.invalid(f"Protocol {call.required('protocol')} is not supported in zone 1")
@@ -59,7 +59,7 @@ def icmp(call: Call) -> tuple[int, int] | None:
 
 
 def cidrs(call: Call, name: str) -> tuple[str, ...]:
-    """A list of CIDRs; the server wants the prefix spelled out."""
+    """Return a list of CIDRs; the server wants the prefix spelled out."""
     for cidr in call.items(name):
         if not is_cidr(cidr):
             raise errors.malformed(f"Source CIDRs formatting error {cidr}")
@@ -67,7 +67,7 @@ def cidrs(call: Call, name: str) -> tuple[str, ...]:
 
 
 def is_cidr(text: str) -> bool:
-    """Whether it is an IPv4 network with its prefix; bits of a host in it are no matter."""
+    """Return whether it is an IPv4 network with its prefix; bits of a host in it are no matter."""
     try:
         IPv4Network(text, strict=False)
     except ValueError:

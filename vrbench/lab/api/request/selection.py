@@ -15,12 +15,12 @@ SERVICES = {
 
 
 def bodies(call: Call, kind: str) -> list[Json]:
-    """Copies of the built-in objects of one kind."""
+    """Return copies of the built-in objects of one kind."""
     return [dict(row.body) for row in call.zone.built_ins[kind]]
 
 
 def select(call: Call, rows: Iterable[Json], **same: str) -> list[Json]:
-    """The rows that a list call's filters leave; ``same`` maps a parameter to the field it must equal."""
+    """Return the rows that a list call's filters leave; ``same`` maps a parameter to the field it must equal."""
     fields = {"id": "id", "name": "name", **same}
     kept = [row for row in rows if all(_equals(call, param, row.get(name)) for param, name in fields.items())]
     keyword, ids = (call.text("keyword") or "").lower(), call.items("ids")
@@ -43,7 +43,7 @@ def without(row: Json, names: Iterable[str]) -> Json:
 
 
 def wanted_services(call: Call) -> set[str]:
-    """The services that the networks, or VPCs, must have; lower case."""
+    """Return the services that the networks, or VPCs, must have; lower case."""
     wanted = {name.lower() for name in call.items("supportedservices")}
     for name in wanted - SERVICES:
         raise errors.invalid(f"Invalid service specified {name}")

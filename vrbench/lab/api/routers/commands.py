@@ -54,7 +54,7 @@ def _matches(call: Call, router: Router) -> bool:
 
 
 def _operation(step: Step) -> Callable[[Call], Task]:
-    """A router command whose job answers with the router as it is afterwards."""
+    """Return a router command whose job answers with the router as it is afterwards."""
 
     def handler(call: Call) -> Task:
         router = call.target("id", Router, GONE)

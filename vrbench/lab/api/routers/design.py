@@ -23,7 +23,7 @@ def strategy(zone: Zone, home: Served) -> Strategy:
 
 
 def new_guest_nic(zone: Zone, network: Network) -> GuestNic:
-    """A router's leg in a network: with the gateway's address, or one of its own where that floats; lock held."""
+    """Return a router's new leg in a network, with the gateway's address or, where that floats, its own; lock held."""
     floats = strategy(zone, network.home).vrrp is not None
     ip = zone.free_guest_ip(network) if floats else network.gateway
     if ip is None:
@@ -32,7 +32,7 @@ def new_guest_nic(zone: Zone, network: Network) -> GuestNic:
 
 
 def router_spec(zone: Zone, router: Router) -> RouterSpec:
-    """The router as the ground plugs it in: of a network with its leg there, of a VPC with one in every tier."""
+    """Return the router as the ground plugs it in: of a network with its leg there, of a VPC with one in every tier."""
     public, home = zone.settings.public_ranges[router.subnet], router.home
     legs = tuple(guest_leg(nic) for nic in router.guests)
     first = legs[0] if isinstance(home, Network) else GuestLeg("", "", 0, "")
@@ -54,7 +54,7 @@ def router_spec(zone: Zone, router: Router) -> RouterSpec:
 
 
 def public_leg(zone: Zone, nic: PublicNic) -> PublicLeg:
-    """One leg in a further public subnet as the ground plugs it in."""
+    """Return one leg in a further public subnet as the ground plugs it in."""
     public = zone.settings.public_ranges[nic.subnet]
     return PublicLeg(nic.ip, public.cidr.prefixlen, str(public.gateway), nic.mac)
 
@@ -77,7 +77,7 @@ def fit_public_nics(zone: Zone, router: Router) -> tuple[list[PublicNic], list[P
 
 
 def guest_leg(nic: GuestNic) -> GuestLeg:
-    """One leg of a router as the ground plugs it in."""
+    """Return one leg of a router as the ground plugs it in."""
     network = nic.network
     own_ip = "" if nic.ip == network.gateway else nic.ip
     return GuestLeg(network.uuid, network.gateway, network.prefix, nic.mac, own_ip)

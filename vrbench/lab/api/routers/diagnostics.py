@@ -32,7 +32,7 @@ def _is_machine(target: Entity | None) -> bool:
 
 
 def _command(call: Call) -> tuple[str, ...]:
-    """The command line; raises ApiError 530, as every mistake in it is noticed by the job."""
+    """Return the command line; raises ApiError 530, as every mistake in it is noticed by the job."""
     kind, options = call.required("type"), call.text("params") or ""
     if kind.lower() not in BOUNDS:
         raise errors.internal(f"{kind} Is not a valid diagnostics command type. ")

@@ -72,7 +72,7 @@ class NetworkRouters:
         return router.name
 
     def _new_record(self) -> Router:
-        """A router with its addresses; a second one beside a first takes over its public MAC."""
+        """Return a router with its addresses; a second one beside a first takes over its public MAC."""
         zone, home = self._zone, self._home
         source_nat = zone.source_nats(home)[0]
         peers = zone.routers_of(home)
@@ -108,7 +108,7 @@ class NetworkRouters:
             self._zone.ground.start_router_unplugged(router)
 
     def _refuse_stuck_peers(self) -> None:
-        """A peer that hangs in Stopping makes the server give up: it would start that one as well."""
+        """Refuse when a peer hangs in Stopping. The server gives up then: it would start that one as well."""
         with self._zone.lock:
             stuck = [peer for peer in self._zone.routers_of(self._home) if peer.state == "Stopping"]
         if stuck:
@@ -156,7 +156,7 @@ class NetworkRouters:
             self._zone.pause(LOOK_S)
 
     def _elects(self) -> bool:
-        """Whether there are routers that could be primary, and none is."""
+        """Return whether there are routers that could be primary, and none is."""
         if strategy(self._zone, self._home).vrrp is None:
             return False
         with self._zone.lock:
@@ -211,7 +211,7 @@ class NetworkRouters:
 
 
 def _describe(router: Router) -> str:
-    """A router as error texts show it."""
+    """Return a router as error texts show it."""
     row = {
         "id": router.number,
         "instanceName": router.name,

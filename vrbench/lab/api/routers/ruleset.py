@@ -17,7 +17,7 @@ FORGOTTEN = ("Destroyed", "Expunging", "Error")
 
 
 def build(zone: Zone, home: Served) -> RuleSet:
-    """The rule set of the routers of one network or VPC; call with the lock held."""
+    """Return the rule set of the routers of one network or VPC; call with the lock held."""
     addresses = sorted(zone.addresses_of(home), key=lambda address: (not address.source_nat, address.number))
     applied = zone.rules_where(lambda rule: rule.network.home is home and rule.state in APPLIED)
     return RuleSet(
@@ -36,7 +36,7 @@ def build(zone: Zone, home: Served) -> RuleSet:
 
 
 def _hosts(zone: Zone, home: Served) -> Iterator[Host]:
-    """The VMs that DHCP and DNS know: all that have not been destroyed."""
+    """Return the VMs that DHCP and DNS know: all that have not been destroyed."""
     for network in zone.networks_of(home):
         for machine in zone.machines_in(network):
             if machine.state not in FORGOTTEN:

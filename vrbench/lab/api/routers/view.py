@@ -14,7 +14,7 @@ LINK_LOCAL_NETMASK = "255.255.0.0"
 
 
 def router_view(zone: Zone, router: Router, as_root: bool) -> Json:
-    """The body of one router; call with the lock held."""
+    """Return the body of one router; call with the lock held."""
     body = _placed(zone, router, as_root) | _control(router)
     if not router.removed:
         body |= _public(zone, router)
@@ -107,7 +107,7 @@ def _software(zone: Zone, router: Router) -> Json:
 
 
 def _worded(zone: Zone, redundant_state: str) -> str:
-    """A primary was called master up to 4.15."""
+    """Return the redundancy state as the version words it: up to 4.15 a primary was called master."""
     return "MASTER" if redundant_state == "PRIMARY" and not zone.version.since(4, 16) else redundant_state
 
 
@@ -172,6 +172,6 @@ def _public_nic(zone: Zone, nic: Nic, subnet: int) -> Json:
 
 
 def link_local(zone: Zone) -> tuple[str, str]:
-    """A control address and its MAC, new with every start."""
+    """Return a control address and its MAC, new with every start."""
     ip = IPv4Address(0xA9FE0000 + zone.random.randrange(2, 0xFFFE))
     return str(ip), (b"\x0e\x00" + ip.packed).hex(":")

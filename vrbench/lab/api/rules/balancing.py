@@ -62,7 +62,7 @@ def _algorithm(call: Call) -> str:
 
 
 def view(zone: Zone, rule: Rule, as_root: bool) -> Json:
-    """The body of one rule; call with the lock held."""
+    """Return the body of one rule; call with the lock held."""
     site, address = zone.built_ins["zone"][0].body, rule.address
     described = {"description": rule.description} if rule.description else {}
     placed = {"publicipid": address.uuid, "publicip": address.ip} if address is not None else {}
@@ -114,7 +114,7 @@ def list_instances(call: Call) -> Json:
 
 
 def _membership(step: Callable[[Rule, list[Machine]], None]) -> Callable[[Call], Task]:
-    """A command whose job changes which VMs a rule has; the answer names no object."""
+    """Return a command whose job changes which VMs a rule has; the answer names no object."""
 
     def handler(call: Call) -> Task:
         rule = _rule(call)

@@ -14,7 +14,7 @@ from vrbench.lab.api.state.entities import Json, Machine, Rule
 
 
 def _change(purpose: str, name: str, view: View, step: Callable[[Call, Rule], None]) -> Callable[[Call], Task]:
-    """A command whose job does ``step`` and answers with the rule as it is then."""
+    """Return a command whose job does ``step`` and answers with the rule as it is then."""
 
     def handler(call: Call) -> Task:
         rule = call.target("id", Rule, GONE)
@@ -52,7 +52,7 @@ def _redirect(call: Call, rule: Rule) -> None:
 
 
 def _destination(call: Call, rule: Rule) -> _Destination:
-    """Where the rule is to lead; raises ApiError 431."""
+    """Return where the rule is to lead; raises ApiError 431."""
     port, machine = call.number("privateport"), call.entity("virtualmachineid", Machine)
     public = rule.ports or (0, 0)
     if port is not None and public[0] != public[1]:

@@ -75,7 +75,7 @@ def create_egress_rule(call: Call) -> Task:
 
 
 def _sources(call: Call, network: Network) -> tuple[str, ...]:
-    """Where egress may come from: parts of the network, or everywhere."""
+    """Return where egress may come from: parts of the network, or everywhere."""
     sources = cidrs(call, "cidrlist")
     for cidr in sources:
         if cidr not in ANYWHERE and not IPv4Network(cidr, strict=False).subnet_of(IPv4Network(network.cidr)):
@@ -131,14 +131,14 @@ def _forwarded_ports(call: Call) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 def _opens(call: Call, address: Address) -> bool:
-    """Whether a firewall rule comes with the forwarding rule: unless openfirewall=false, or in a VPC."""
+    """Return whether a firewall rule comes with the forwarding rule: unless openfirewall=false, or in a VPC."""
     if address.vpc is not None and call.flag("openfirewall"):
         raise errors.invalid("Can't have openFirewall=true when IP address belongs to VPC")
     return address.vpc is None and call.flag("openfirewall", default=True)
 
 
 def opening(rule: Rule) -> Rule:
-    """The firewall rule that lets in what a forwarding or load-balancer rule passes on."""
+    """Return the firewall rule that lets in what a forwarding or load-balancer rule passes on."""
     return Rule(
         uuid=new_id(),
         account=rule.account,
@@ -190,7 +190,7 @@ def _forget(zone: Zone, rule: Rule) -> None:
 
 
 def deletion(purpose: str) -> Callable[[Call], Task]:
-    """The command that deletes rules of one purpose."""
+    """Return the command that deletes rules of one purpose."""
 
     def handler(call: Call) -> Task:
         rule = call.target("id", Rule, GONE)

@@ -47,7 +47,7 @@ def _neighbours(zone: Zone, rule: Rule) -> list[Rule]:
 
 
 def _shared(some: tuple[str, ...], others: tuple[str, ...]) -> bool:
-    """Whether two lists of CIDRs have one in common, or are both empty."""
+    """Return whether two lists of CIDRs have one in common, or are both empty."""
     return bool(set(some) & set(others)) or not (some or others)
 
 

@@ -38,7 +38,7 @@ def _address(call: Call) -> Address:
 
 
 def _check_pair(call: Call, address: Address, machine: Machine, network: Network) -> None:
-    """The VM has an interface where the address leads; both are one owner's, the caller may touch it."""
+    """Check that the address leads to the VM's network, that one account owns both, and that the caller may."""
     if machine.network is not network or machine.removed:
         raise errors.invalid("Vm doesn't belong to the network with specified id")
     if machine.state in DEAD:

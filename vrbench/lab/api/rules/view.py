@@ -8,7 +8,7 @@ from vrbench.lab.api.state.zone import Zone
 
 
 def firewall_view(zone: Zone, rule: Rule, as_root: bool) -> Json:
-    """The body of a firewall or egress rule; call with the lock held."""
+    """Return the body of a firewall or egress rule; call with the lock held."""
     body: Json = {"id": rule.uuid, "protocol": rule.protocol}
     if rule.ports is not None:
         body |= {"startport": rule.ports[0], "endport": rule.ports[1]}
@@ -29,7 +29,7 @@ def firewall_view(zone: Zone, rule: Rule, as_root: bool) -> Json:
 
 
 def forwarding_view(zone: Zone, rule: Rule, as_root: bool) -> Json:
-    """The body of a port-forwarding rule; call with the lock held."""
+    """Return the body of a port-forwarding rule; call with the lock held."""
     public, private = rule.ports or (0, 0), rule.private_ports or (0, 0)
     body: Json = {
         "id": rule.uuid,

@@ -39,7 +39,7 @@ class Dispatcher:
         self._by_key = {account.apikey: account for account in zone.accounts}
 
     def answer(self, method: str, sent: Sequence[tuple[str, str]], cookies: Mapping[str, str]) -> Reply:
-        """The reply to one request; ``sent`` holds its parameters with their names as sent."""
+        """Return the reply to one request; ``sent`` holds its parameters with their names as sent."""
         params = {name.lower(): value for name, value in sent}
         as_json = params.get("response", "").lower() == "json"
         command = params.get("command")
@@ -82,7 +82,7 @@ class Dispatcher:
     def _authenticate(
         self, sent: Mapping[str, str], params: Mapping[str, str], cookies: Mapping[str, str]
     ) -> tuple[Account, bool]:
-        """The caller and whether it came with a session; raises ApiError 401."""
+        """Return the caller, and whether it came with a session; raises ApiError 401."""
         account = self._by_key.get(params.get("apikey", ""))
         if account is not None and is_valid(sent, account.secretkey, datetime.now(UTC)):
             return account, False

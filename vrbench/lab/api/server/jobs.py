@@ -88,7 +88,7 @@ class Jobs:
 
     @staticmethod
     def _with_job(result: Json, job: Job) -> Json:
-        """A machine or router in a result names the job, which counts as running until it is stored."""
+        """Name the job in a machine or router of its result, which counts as running until it is stored."""
         for name in ("virtualmachine", "router"):
             if "id" in result.get(name, ()):
                 result[name] |= {"jobid": job.uuid, "jobstatus": PENDING}

@@ -52,7 +52,7 @@ class ApiServer:
         self._jobs.close()
 
     def callers(self) -> dict[str, Caller]:
-        """The keys of this lab: root, domadmin and user."""
+        """Return the keys of this lab: root, domadmin and user."""
         return {
             account.role: Caller(account.name, account.apikey, account.secretkey) for account in self._zone.accounts
         }

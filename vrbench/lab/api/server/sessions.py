@@ -33,7 +33,7 @@ class Sessions:
         self._open: dict[str, _Session] = {}
 
     def login(self, params: Mapping[str, str]) -> tuple[Json, str]:
-        """The answer's body and the cookie's value; raises ApiError 531 for a wrong name or password."""
+        """Return the answer's body and the cookie's value; raises ApiError 531 for a wrong name or password."""
         account = self._zone.account_named(params.get("username", ""), None)
         password = params.get("password", "")
         if account is None or not hmac.compare_digest(password.encode(), account.secretkey.encode()):

@@ -13,7 +13,7 @@ EXPIRY_FORMATS = ("%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z")
 
 
 def sign(params: Iterable[tuple[str, str]], secret: str) -> str:
-    """The signature of ``params`` as sent (without a signature among them)."""
+    """Return the signature of ``params`` as sent (without a signature among them)."""
     parts = sorted((name, _quoted(value)) for name, value in params if name.lower() != "signature")
     text = "&".join(f"{name}={value}" for name, value in parts).lower()
     digest = hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()
@@ -21,12 +21,12 @@ def sign(params: Iterable[tuple[str, str]], secret: str) -> str:
 
 
 def _quoted(value: str) -> str:
-    """As Java's URLEncoder, with %20 for a space: it leaves the star alone and escapes the tilde."""
+    """Quote as Java's URLEncoder does, with %20 for a space: it leaves the star alone and escapes the tilde."""
     return quote(value, safe="*").replace("~", "%7E")
 
 
 def is_valid(params: Mapping[str, str], secret: str, now: datetime) -> bool:
-    """Whether the request is signed with ``secret`` and has not expired; ``params`` by name as sent."""
+    """Return whether the request is signed with ``secret`` and has not expired; ``params`` by name as sent."""
     by_lower = {name.lower(): value for name, value in params.items()}
     if by_lower.get("signatureversion") == "3" and not _in_time(by_lower.get("expires"), now):
         return False
@@ -41,7 +41,7 @@ def _in_time(expires: str | None, now: datetime) -> bool:
 
 
 def expiry(text: str | None) -> datetime | None:
-    """The moment that an ``expires`` names; None for none or nonsense."""
+    """Return the moment that an ``expires`` names; None for none or nonsense."""
     for pattern in EXPIRY_FORMATS:
         try:
             return datetime.strptime(text or "", pattern).astimezone(UTC)

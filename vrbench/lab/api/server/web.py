@@ -107,7 +107,7 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A caller that goes away is its own business; the rest is a bug and goes to the log."""
+        """Log a bug of ours; a caller that goes away is its own business."""
         del request
         log.debug("connection from %s ended early", client_address, exc_info=True)
 

@@ -48,7 +48,7 @@ class Domain(Entity):
         return "/" if self.body["level"] == 0 else f"/{self.name}/"
 
     def holds(self, other: Domain) -> bool:
-        """Whether the other is this one or lies below it."""
+        """Return whether the other is this one or lies below it."""
         return f"{other.body['path']}/".startswith(f"{self.body['path']}/")
 
 

@@ -39,13 +39,13 @@ class ApiError(Exception):
         self.proxies = proxies  # (id, what it is) of entities that the text speaks of
 
     def body(self) -> Mapping[str, object]:
-        """The object inside the wrapper of a refused call."""
+        """Return the object inside the wrapper of a refused call."""
         cs_code = {} if self.cs_code is None else {"cserrorcode": self.cs_code}
         named = [{"serialVersionUID": SERIAL, "uuid": entity, "description": what} for entity, what in self.proxies]
         return {"uuidList": named, "errorcode": self.code, **cs_code, "errortext": self.text}
 
     def job_result(self) -> Mapping[str, object]:
-        """The result of a job that ended in this error."""
+        """Return the result of a job that ended in this error."""
         return {"errorcode": self.code, "errortext": self.text}
 
 
@@ -54,7 +54,7 @@ def unauthorized(wrapper: str | None = None) -> ApiError:
 
 
 def not_available(version: ServerVersion, command: str, call_id: str) -> ApiError:
-    """A command that the caller may not use; each generation of servers words it its own way."""
+    """Refuse a command that the caller may not use; each generation of servers words it its own way."""
     if not version.since(4, 11):
         return _neither_allowed_nor_known()
     text = f"The API [{command}] does not exist or is not available for the account for user id [{call_id}]."
@@ -64,7 +64,7 @@ def not_available(version: ServerVersion, command: str, call_id: str) -> ApiErro
 
 
 def unknown_command(version: ServerVersion) -> ApiError:
-    """A command that does not exist, signed with a key."""
+    """Refuse a command that does not exist, signed with a key."""
     return unauthorized("errorresponse") if version.since(4, 11) else _neither_allowed_nor_known()
 
 
@@ -90,7 +90,7 @@ def unknown_entity(command: str, name: str, value: str) -> ApiError:
 
 
 def invalid(text: str, *proxies: tuple[str, str]) -> ApiError:
-    """A parameter that is well-formed but can't be (CloudStack's InvalidParameterValueException)."""
+    """Refuse a parameter that is well-formed but can't be (CloudStack's InvalidParameterValueException)."""
     return ApiError(431, text, 4350, proxies=proxies)
 
 
@@ -103,7 +103,7 @@ def no_permission() -> ApiError:
 
 
 def no_permission_in_job() -> ApiError:
-    """The same, noticed by a job: of its errors only bad parameters have a code of their own."""
+    """Refuse the same in a job: of its errors only bad parameters have a code of their own."""
     return internal(no_permission().text)
 
 
@@ -112,7 +112,7 @@ def internal(text: str) -> ApiError:
 
 
 def unexpected(text: str, as_root: bool) -> ApiError:
-    """What goes wrong inside a call that is no job; only the root administrator learns what (CloudRuntimeException)."""
+    """Refuse for what went wrong in a call that is no job. Only root learns what it was (CloudRuntimeException)."""
     return ApiError(530, text if as_root else HIDDEN, 4250)
 
 

@@ -16,7 +16,7 @@ class FifoLock:
         self._served = 0
 
     def draw(self) -> int:
-        """The next ticket."""
+        """Return the next ticket."""
         with self._changed:
             self._drawn += 1
             return self._drawn - 1

@@ -22,7 +22,7 @@ UNLIMITED = -1
 
 @cache
 def load(name: str) -> dict[str, Any]:
-    """One data file, parsed; callers must not change it."""
+    """Return one data file, parsed; callers must not change it."""
     text = resources.files("vrbench.lab.api.state").joinpath("data", name).read_text(encoding="utf-8")
     data: dict[str, Any] = json.loads(text)
     return data
@@ -40,7 +40,7 @@ class CommandShape:
     job_classes: tuple[str, ...]  # Java classes: for everybody, and the root administrator's when it differs
 
     def job_class(self, is_root: bool) -> str:
-        """The class name that jobs of this command show."""
+        """Return the class name that jobs of this command show."""
         chosen = self.job_classes[-1] if is_root else self.job_classes[0]
         return f"org.apache.cloudstack.api.command.{chosen}"
 
@@ -75,12 +75,12 @@ def router_constants() -> dict[str, Any]:
 
 
 def stable_id(kind: str, name: str) -> str:
-    """An id that is the same in every lab, for what was not recorded."""
+    """Return an id that is the same in every lab, for what was not recorded."""
     return str(uuid5(NAMESPACE_DNS, f"{kind}-{name}"))
 
 
 def bystanders() -> list[BuiltIn]:
-    """What has an id in the zone, but no list that could change: pods, clusters, system networks and the like."""
+    """Return what has an id but no list that could change: pods, clusters, system networks and the like."""
     data, hosts = load("zone.json"), load("zone.json")["host"]
     ids = {
         "physicalnetwork": [data["physicalnetworkid"]],
@@ -104,7 +104,7 @@ def domains() -> list[Domain]:
 
 
 def acl_lists() -> list[AclList]:
-    """The two lists that every VPC may use."""
+    """Return the two lists that every VPC may use."""
     return [
         AclList(
             uuid=str(uuid4()), number=1, name="default_deny", description="Default Network ACL Deny All", default=True
@@ -116,7 +116,7 @@ def acl_lists() -> list[AclList]:
 
 
 def acl_rules(lists: list[AclList]) -> list[AclRule]:
-    """The rules in them: everything, both ways."""
+    """Return the rules in them: everything, both ways."""
     return [
         AclRule(
             uuid=str(uuid4()),
@@ -134,7 +134,7 @@ def acl_rules(lists: list[AclList]) -> list[AclRule]:
 
 
 def accounts(settings: ZoneSettings, known: list[Domain]) -> list[Account]:
-    """One account per role, with keys of its own."""
+    """Return one account per role, with keys of its own."""
     by_id = {domain.uuid: domain for domain in known}
     return [_account(row, by_id[row["domainid"]], settings) for row in load("zone.json")["account"]]
 

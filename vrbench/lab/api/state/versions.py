@@ -29,7 +29,7 @@ class ServerVersion:
         return f"{self.name}.0"
 
     def since(self, *release: int) -> bool:
-        """Whether what came with ``release`` is there."""
+        """Return whether what came with ``release`` is there."""
         return tuple(int(part) for part in self.name.split(".")) >= release
 
     def shapes(self) -> dict[str, CommandShape]:
@@ -37,7 +37,7 @@ class ServerVersion:
         return _shapes(self.name)
 
     def narrow(self, command: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """An answer without the fields that this release doesn't have; errors, and the model's answers, as they are."""
+        """Take out of an answer the fields that this release doesn't have; leave errors as they are."""
         shape = self.shapes().get(command.lower())
         if self.name == MODEL or shape is None or "errorcode" in body:
             return dict(body)

@@ -103,7 +103,7 @@ class Zone:
         return (entity for kind in self.built_ins.values() for entity in kind)
 
     def _ranges(self) -> list[BuiltIn]:
-        """The public ranges as root lists them."""
+        """Return the public ranges as root lists them."""
         model = fixtures.load("zone.json")["vlaniprange"][0]
         return [
             BuiltIn(
@@ -123,7 +123,7 @@ class Zone:
         ]
 
     def _address_pool(self) -> list[Address]:
-        """One record per public address, for ever; the first two serve the system VMs."""
+        """Return one record per public address, for ever; the first two serve the system VMs."""
         ips = [
             (subnet, str(IPv4Address(ip)))
             for subnet, block in enumerate(self.settings.public_ranges)
@@ -140,7 +140,7 @@ class Zone:
             raise Stopping
 
     def rolling(self) -> bool:
-        """Whether restarts put the new router beside the old one, by the global setting of the real server."""
+        """Return whether restarts put the new router beside the old one, by the global setting of the real server."""
         return str(self.configurations["network.rolling.restart"]["value"]).lower() == "true"
 
     def enforces_post(self) -> bool:
@@ -149,7 +149,7 @@ class Zone:
     # -- ids and numbers
 
     def add(self, entity: E) -> E:
-        """Number the entity, remember its id for ever and put it into its list; call with the lock held."""
+        """Give the entity a number, remember its id for ever and put it into its list; call with the lock held."""
         if isinstance(entity, Machine | Router):
             entity.number = next(self._instances)
         elif type(entity) in self._numbers:
@@ -207,11 +207,11 @@ class Zone:
         return [router for router in self.routers if router.home is home]
 
     def networks_of(self, home: Served) -> list[Network]:
-        """The tiers of a VPC, or the network itself."""
+        """Return the tiers of a VPC, or the network itself."""
         return [network for network in self.networks if network.home is home]
 
     def addresses_of(self, home: Served) -> list[Address]:
-        """An isolated network's addresses, or a VPC's, in use for a tier or not."""
+        """Return an isolated network's addresses, or a VPC's, in use for a tier or not."""
         return [address for address in self.addresses if home in (address.network, address.vpc)]
 
     def source_nats(self, home: Served) -> list[Address]:
@@ -223,7 +223,7 @@ class Zone:
     # -- handing out
 
     def take_address(self, account: Account, wanted: str | None = None, cs_code: int = errors.UNCLASSIFIED) -> Address:
-        """The lowest free public address or the one wanted, now Allocating; raises ApiError 533 when it isn't free."""
+        """Take the lowest free public address or the one wanted, now Allocating; raises ApiError 533 when taken."""
         candidates = (address for address in self.addresses if address.state == "Free")
         free = next((address for address in candidates if wanted in (None, "", address.ip)), None)
         if free is None:
@@ -249,12 +249,12 @@ class Zone:
         return self.random.choice(free) if free else None
 
     def new_mac(self, network: Network) -> str:
-        """The next guest MAC of the network, as the server counts them."""
+        """Return the next guest MAC of the network, as the server counts them."""
         network.macs += 1
         return _colons(0x0201 << 32 | (network.number & 0xFFFF) << 16 | network.macs & 0xFFFF)
 
     def new_public_mac(self, address: Address) -> str:
-        """A public MAC: the address's own number behind a random byte."""
+        """Return a public MAC: the address's own number behind a random byte."""
         return _colons(0x1E00 << 32 | self.random.randrange(256) << 24 | (0xC7 + address.number) & 0xFFFFFF)
 
     def new_nic(self, ip: str, mac: str) -> Nic:

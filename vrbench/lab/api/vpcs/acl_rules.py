@@ -17,7 +17,7 @@ EVERYWHERE = ("0.0.0.0/0", "::/0")
 
 
 def new_rule(call: Call, acl: AclList, places: Sequence[int]) -> AclRule:
-    """The rule asked for, in the place asked for or after all others; ``places`` are taken."""
+    """Return the rule asked for, in the place asked for or after all others; ``places`` are taken."""
     direction = DIRECTIONS.get((call.text("traffictype") or "ingress").lower())
     if direction is None:
         raise errors.invalid(f"Invalid traffic type {call.text('traffictype')}")

@@ -52,7 +52,7 @@ def list_lists(call: Call) -> Json:
 
 
 def _seen(call: Call) -> list[AclList]:
-    """The lists of the VPC named, or of all whose VPCs are shown; and those without a VPC."""
+    """Return the lists of the VPC named, or of all whose VPCs are shown, and those without a VPC."""
     mine, vpc = call.scope(), call.entity("vpcid", Vpc)
     if vpc is not None:
         if vpc.removed:
@@ -143,7 +143,7 @@ def create_rule(call: Call) -> Task:
 
 
 def _list_for_rule(call: Call) -> AclList:
-    """The list named, or that of the tier named; one that the caller may change."""
+    """Return the list named, or that of the tier named; one that the caller may change."""
     acl = call.entity("aclid", AclList)
     network = call.entity("networkid", Network)
     if acl is None:

@@ -64,7 +64,7 @@ def create_vpc(call: Call) -> Task:
 
 
 def _take_wanted_source_nat(call: Call, vpc: Vpc) -> None:
-    """The address asked for as source NAT; where it can't be had, the VPC does not stay. Call with the lock held."""
+    """Take the address asked for as source NAT; when it can't be had, the VPC does not stay. Lock held."""
     wanted = call.text("sourcenatipaddress")
     if not wanted:
         return
@@ -187,7 +187,7 @@ def restart_vpc(call: Call) -> Task:
 
 
 def _make_redundant(zone: Zone, vpc: Vpc) -> None:
-    """The offering changes with it, whatever it was."""
+    """Make the VPC redundant. Its offering changes with it, whatever it was."""
     with zone.lock:
         vpc.redundant = True
         offerings = zone.built_ins["vpcoffering"]

@@ -12,7 +12,7 @@ from vrbench.lab.api.state.zone import Zone
 
 
 def vpc_view(zone: Zone, vpc: Vpc, as_root: bool) -> Json:
-    """The body of one VPC; call with the lock held."""
+    """Return the body of one VPC; call with the lock held."""
     offering, site = vpc.offering.body, zone.built_ins["zone"][0].body
     body: Json = {
         "id": vpc.uuid,
@@ -42,6 +42,6 @@ def vpc_view(zone: Zone, vpc: Vpc, as_root: bool) -> Json:
 
 
 def describe_vpc(vpc: Vpc) -> str:
-    """A VPC as error texts show it."""
+    """Return a VPC as error texts show it."""
     row = {"id": vpc.number, "name": vpc.name, "uuid": vpc.uuid}
     return f"VPC {json.dumps(row, separators=(',', ':'))}"
