@@ -44,7 +44,7 @@ def main() -> int:
     if problem:
         print(problem, file=sys.stderr)
         return USAGE
-    make_venv("" if asked.what == "demo" else "[test,clients]")
+    make_venv("[test,clients]" if asked.what in ("test", "check") else "")
     for command in commands(asked.what, asked.arguments):
         code = subprocess.call(command, cwd=ROOT)
         if code:

@@ -14,8 +14,10 @@ from xml.sax.saxutils import escape, quoteattr
 from rich.console import Console, RenderableType
 from rich.segment import Segment
 
+from tests.docs.stored import stored_run
 from vrbench.core.figures.windows import find_windows
 from vrbench.core.model import OutageWindow, Outcome, Sample
+from vrbench.report.tables import reduction_table
 
 SANS = "ui-sans-serif, system-ui, 'Segoe UI', Helvetica, Arial, sans-serif"
 MONO = "ui-monospace, 'Cascadia Mono', 'DejaVu Sans Mono', Menlo, Consolas, monospace"
@@ -54,6 +56,13 @@ def terminal(command: str, shown: RenderableType, columns: int, title: str) -> s
     for number, line in enumerate(lines):
         parts += _line(line, MARGIN + 18 + (number + 1) * CELL_H - 4)
     return picture(width, height, title, (*parts, "</g>"))
+
+
+def demo_picture() -> str:
+    """Draw the table that the demo ends with, here of two stored runs of the lab with 2 VMs."""
+    ways = ("serial", "parallel")
+    table = reduction_table(stored_run(ways[0]), stored_run(ways[1]), ways)
+    return terminal("vrbench demo", table, 76, "The demo's result: down times before and after")
 
 
 def _line(segments: Sequence[Segment], y: float) -> Iterable[str]:

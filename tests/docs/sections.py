@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 
 import click
+from rich.console import Console
 
+from tests.docs.stored import stored_run
 from vrbench.cli.exits import Exit
 from vrbench.cli.main import COMMANDS, cli
 from vrbench.cli.profiles import shipped
 from vrbench.core.caveats import CaveatKind
 from vrbench.core.plan.profile import TABLES, reference
 from vrbench.report.rows import COLUMNS
+from vrbench.report.tables import headline_table
+
+
+def run_output_part() -> str:
+    """Return the table that a run ends with, of a stored one."""
+    out = io.StringIO()
+    Console(file=out, width=80).print(headline_table(stored_run("parallel")))
+    shown = (line.rstrip() for line in out.getvalue().partition("method")[0].splitlines())
+    return "\n".join(("```text", *(line for line in shown if line), "```"))
 
 
 def commands_part() -> str:
@@ -127,7 +139,8 @@ def exit_codes_part() -> str:
 
 
 SECTIONS: dict[tuple[str, str], Callable[[], str]] = {
-    ("README.md", "commands"): commands_part,
+    ("README.md", "run-output"): run_output_part,
+    ("vrbench/cli/README.md", "commands"): commands_part,
     ("vrbench/cli/README.md", "command-reference"): command_reference_part,
     ("profiles/README.md", "shipped-profiles"): shipped_profiles_part,
     ("profiles/README.md", "profile-keys"): profile_keys_part,

@@ -16,6 +16,7 @@ import pytest
 
 from tests.cli.zone import PROFILE, running_zone
 from tests.docs.markdown import ROOT, Document, document, documents
+from tests.test_stored import STORED, unpack
 from vrbench import bootstrap
 from vrbench.lab import lifecycle
 
@@ -79,17 +80,14 @@ def run(line: str, here: Path, environ: dict[str, str], timeout_s: float = 60) -
     )
 
 
-STORED = ROOT / "tests/stored"
 OFFLINE = [d for d in documents() if lines(d, Kind.OFFLINE)]
 
 
 @pytest.mark.parametrize("found", OFFLINE, ids=lambda d: str(d.path.relative_to(ROOT)))
 def test_commands_that_need_no_cloud(found: Document, tmp_path: Path) -> None:
-    """They end well, in the order in which they stand, with one run stored under reports."""
-    if not STORED.is_dir():
-        pytest.skip("no runs are stored here yet")
-    stored = next(path for path in sorted(STORED.iterdir()) if (path / "run.json").is_file())
-    (tmp_path / "reports").symlink_to(STORED)
+    """They end well, in the order in which they stand, with one stored run under reports."""
+    (tmp_path / "reports").mkdir()
+    stored = unpack(STORED / "parallel", tmp_path / "reports")
     with shell(tmp_path) as environ:
         for line in lines(found, Kind.OFFLINE):
             done = run(line.replace("RUN", stored.name), tmp_path, environ)

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from tests.docs.markdown import ROOT
-from tests.docs.pictures import DOWN_S, example, window_picture
+from tests.docs.pictures import DOWN_S, demo_picture, example, window_picture
 
 FOLDER = ROOT / "reports/reference"
-PICTURES: dict[str, Callable[[], str]] = {"window.svg": window_picture}
+PICTURES: dict[str, Callable[[], str]] = {"demo.svg": demo_picture, "window.svg": window_picture}
 
 
 @pytest.mark.parametrize("name", PICTURES)
