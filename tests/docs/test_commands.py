@@ -63,7 +63,7 @@ def test_the_two_commands_stand_word_for_word() -> None:
 
 @contextmanager
 def shell(here: Path) -> Iterator[dict[str, str]]:
-    """The environment of a shell in which ``vrbench`` is this checkout's, and no cloud is known."""
+    """Provide the environment of a shell in which ``vrbench`` is this checkout's, and no cloud is known."""
     programs = here / "bin"
     programs.mkdir()
     (programs / "vrbench").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m vrbench "$@"\n')
