@@ -9,13 +9,22 @@ from click.testing import CliRunner
 from rich.console import Console, RenderableType
 
 from tests.golden import check
-from tests.report.runs import OUT, UP, fixed_run, guest, harness, trial
+from tests.report.runs import METHOD, OUT, UP, fixed_run, guest, harness, trial
+from vrbench.cli.lab import command as lab
 from vrbench.cli.main import COMMANDS, cli
 from vrbench.cli.results import as_object
+from vrbench.core.log.failures import Failure
+from vrbench.core.model import Direction, Stream
 from vrbench.report.caveats import caveat_lines
 from vrbench.report.frames import write_table
-from vrbench.report.rows import COLUMNS, TABLES, rows
+from vrbench.report.rows import COLUMNS, TABLES, failure_rows, rows
 from vrbench.report.tables import reduction_table, run_report, windows_table
+
+BANNER = (Direction.INGRESS, "ssh-ingress", "banner")
+COUNTED = [
+    (1, Stream("ssh-ingress/198.51.100.11:22/banner", *BANNER, "198.51.100.11:22", 0.25), Failure.BANNER_LATE, 3),
+    (2, Stream("ssh-ingress/198.51.100.12:22/banner", *BANNER, "=1+1", 0.25), Failure.RESET, 1),
+]
 
 
 def plain(what: RenderableType, width: int) -> str:
@@ -59,14 +68,25 @@ def test_csv(table: str, rewrite: bool) -> None:
     check(f"{table}.csv", text if table != "samples" else "\n".join(text.splitlines()[:40]) + "\n", rewrite)
 
 
+def test_failures_csv(rewrite: bool) -> None:
+    """The table that no run carries: how often each reason was seen, by stream."""
+    out = io.StringIO()
+    write_table("failures", failure_rows("golden", METHOD.id, COUNTED), "csv", out)
+    assert out.getvalue().splitlines()[0].split(",") == list(COLUMNS["failures"])
+    check("failures.csv", out.getvalue(), rewrite)
+
+
+def test_every_table_has_a_golden_file() -> None:
+    """None is forgotten."""
+    assert {*TABLES, "failures"} == set(COLUMNS)
+
+
 def test_json(rewrite: bool) -> None:
     """What --json prints."""
     check("run.json", json.dumps(as_object([fixed_run()]), indent=1) + "\n", rewrite)
 
 
-@pytest.mark.parametrize(
-    "command", ["", *COMMANDS, *(f"lab {c}" for c in ("up", "status", "exec", "outage", "phases", "down"))]
-)
+@pytest.mark.parametrize("command", ["", *COMMANDS, *(f"lab {name}" for name in lab.commands)])
 def test_help(command: str, rewrite: bool) -> None:
     """Every --help fits a screen of 80 by 40 and shows an example."""
     done = CliRunner().invoke(cli, [*command.split(), "--help"], prog_name="vrbench", terminal_width=80)
