@@ -73,14 +73,14 @@ def test_trials_of_two_runs_are_told_apart() -> None:
 
 def test_the_worst_stands_first_and_says_what_it_does() -> None:
     """An invalid trial is why one reads on."""
-    run = run_with((Caveat(LAB), Caveat(CaveatKind.GUEST_REBOOTED, "vm1")))
+    run = run_with((Caveat(CaveatKind.FLAPPING), Caveat(CaveatKind.INTERRUPTED, "vm1")))
     out = io.StringIO()
     Console(file=out, width=200).print(caveat_lines([run]))
     told = [line.strip() for line in out.getvalue().splitlines() if line.strip()]
     assert told[0] == "Caveats"
-    assert told[1].startswith("! a guest rebooted during the trial (vm1)")
+    assert told[1].startswith("! the trial was interrupted (vm1)")
     assert told[2].startswith("It makes the trial invalid: ")
-    assert told[3] == f"! {LAB.happened}"
+    assert told[3] == f"! {CaveatKind.FLAPPING.happened}"
 
 
 def test_nothing_to_say_is_nothing() -> None:
