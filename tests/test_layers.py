@@ -17,8 +17,10 @@ MAY_IMPORT = {
     "lab": {"lab"},
     "store": {"core", "store", ""},
     "report": {"core", "report"},
-    "run": {"core", "run"},
-    "cli": {"core", "remote", "cloud", "probes", "lab", "store", "report", "run", "cli", ""},
+    # A run knows the cloud and its guests, and neither the command line nor the lab.
+    "run": {"core", "remote", "cloud", "probes", "store", "run", ""},
+    "embedded": {"core", "lab", "store", "run", "embedded"},
+    "cli": {"core", "remote", "cloud", "probes", "lab", "store", "report", "run", "embedded", "cli", ""},
     "bootstrap": {"lab", "bootstrap"},
     "__main__": {"cli"},
     "": {""},

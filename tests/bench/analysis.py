@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from tests.cli.zone import ROOT, VRBENCH
 from vrbench.core.facts import Context, NodeClock, TrialFacts
+from vrbench.core.figures.results import RunState
 from vrbench.core.log.rawlog import RECORD, Header, Kind, StreamHeader, encode_header
 from vrbench.core.model import Direction, Stream
 from vrbench.core.plan.method import Method
@@ -111,7 +112,7 @@ def make_run(reports: Path, samples: int, seed: int) -> Path:
     draw = np.random.default_rng(seed)
     run = RunDir.create(reports, "20261124T120000Z-0badcafe-bench", samples * 40)
     context = Context("bench", "4.20.2.0", "KVM", "restart-network-cleanup", lab=False)
-    run.write_run("done", context, Method(0.01, 0.25, 0.8, 1, 15.0, 10.0), {})
+    run.write_run(RunState.DONE, context, Method(0.01, 0.25, 0.8, 1, 15.0, 10.0), {})
     slots = samples // (TRIALS * STREAMS)
     for number in range(1, TRIALS + 1):
         requested = slots // 3 * INTERVAL_NS + 1_000_000_000

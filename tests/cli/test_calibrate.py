@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.zone import ROOT, VRBENCH, Done
-from vrbench.cli.injected import InjectedOutages
 from vrbench.core.calibrate.injections import Fault, Injection
 from vrbench.core.plan.method import ESTIMATOR
+from vrbench.embedded.outages import InjectedOutages
 from vrbench.lab.status import Moment, Outage
 
 pytestmark = pytest.mark.lab
@@ -86,7 +86,7 @@ def test_one_target_of_ten(tmp_path: Path) -> None:
     assert {(r["run_id"], r["seed"], r["method"][:3]) for r in rows} == {
         (next(tmp_path.glob("r/*")).name, "3", f"{ESTIMATOR}/")
     }
-    assert "fewer than 20 outages" in done.err
+    assert "it needs a valid trial and 20 outages" in done.err
     assert not (tmp_path / "state").exists(), "a verdict that others carry along needs more of them"
     alone = [r for r in rows if r["guest"]]
     assert len({r["outage"] for r in alone}) >= 3
@@ -157,7 +157,9 @@ def test_bad_options_are_refused(tmp_path: Path, arguments: tuple[str, ...], wor
     [("vm1", 0.0, 0.39, 1.0), ("vm1", 0.25, 0.1, 0.38), ("vm1", 0.5, 0.0, 0.35), ("vm2", 0.0, 0.0, 0.35)],
     ids=["recovery", "partly waited for", "long since recovered", "other streams"],
 )
-def test_streams_recover_between_outages(second: str, told_later_s: float, at_least_s: float, below_s: float) -> None:
+def test_streams_recover_between_outages(
+    tmp_path: Path, second: str, told_later_s: float, at_least_s: float, below_s: float
+) -> None:
     """The pause counts from the true end of the last outage that a stream of the next one saw."""
     begun, told = [], []
 
@@ -169,7 +171,7 @@ def test_streams_recover_between_outages(second: str, told_later_s: float, at_le
         return Outage(injection.direction, injection.guest, ("r",), now, now, ((now, now),))
 
     series = [Injection("egress", guest, Fault.SILENCE, (0.1,), 0.4) for guest in ("vm1", second)]
-    with InjectedOutages(series, inject, lambda _words: None) as operation:
+    with InjectedOutages(series, inject, lambda _words: None, tmp_path / "truth.json") as operation:
         operation.request()
         while not operation.poll().done:
             time.sleep(0.01)

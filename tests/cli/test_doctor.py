@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_verdicts import VERDICT
 from tests.cli.zone import ROOT, VRBENCH, Done, Zone, running_zone
-from vrbench.cli import doctor, doctor_cloud, doctor_machine, verdicts
+from tests.run.test_machine_verdicts import VERDICT
+from vrbench.cli import doctor, doctor_cloud, doctor_machine
 from vrbench.cloud.credentials import Credentials
 from vrbench.core.checks import Check, State, exit_code
+from vrbench.run import machine_verdicts as verdicts
 
 
 def run(here: Path, *arguments: str, **environ: str) -> Done:

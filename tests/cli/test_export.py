@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from tests.report.runs import CONTEXT, METHOD, OUT, RESET, UP, beside, guest, harness, trial
 from vrbench.cli.main import cli
+from vrbench.core.figures.results import RunState
 from vrbench.store.directory import RunDir
 
 
@@ -21,7 +22,7 @@ def exported(reports: Path, table: str) -> list[dict[str, str]]:
 def a_run(reports: Path) -> None:
     """One trial with a reset session, an outage of DNS and logins that failed."""
     store = RunDir.create(reports, "run-1", 0)
-    store.write_run("done", CONTEXT, METHOD, {})
+    store.write_run(RunState.DONE, CONTEXT, METHOD, {})
     logs = [guest("vm1", OUT, OUT), harness(OUT, "R" * 20 + "F" * 3 + UP[23:]), *beside(UP, RESET, OUT, OUT)]
     store.write_facts(trial(1, logs).facts)
     for number, log in enumerate(logs):

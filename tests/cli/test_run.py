@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.zone import PROFILE, Zone, wait_for
-from vrbench.cli.signals import ONE_PRESS_S
 from vrbench.core.log.rawlog import decode_header
+from vrbench.run.interrupts import ONE_PRESS_S
 
 pytestmark = pytest.mark.lab
 

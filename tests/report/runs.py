@@ -3,7 +3,7 @@
 from tests.core.logs import END_MS, MS, START, end, header, line, stream
 from vrbench.core.analysis import analyze_trial
 from vrbench.core.facts import Context, NodeClock, TrialFacts
-from vrbench.core.figures.results import Run, TrialResult
+from vrbench.core.figures.results import Run, RunState, TrialResult
 from vrbench.core.model import Direction, Stream
 from vrbench.core.plan.method import Method
 
@@ -80,7 +80,7 @@ def fixed_run() -> Run:
         "reports/20261124T120000Z-1a2b3c4d-golden",
         CONTEXT,
         METHOD,
-        "done",
+        RunState.DONE,
         (
             trial(
                 1, [guest("vm1", OUT, OUT), guest("vm2", OUT, RELAPSE), harness(OUT, OUT), *beside(UP, RESET, OUT, OUT)]

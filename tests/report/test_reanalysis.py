@@ -18,6 +18,7 @@ from tests.report.runs import CONTEXT, METHOD, OUT, RELAPSE, REQUESTED, fixed_ru
 from vrbench.cli.main import cli
 from vrbench.core.caveats import CaveatKind
 from vrbench.core.facts import NodeClock, TrialFacts
+from vrbench.core.figures.results import RunState
 from vrbench.core.model import Verdict
 from vrbench.core.plan.method import ESTIMATOR
 from vrbench.report import frames
@@ -47,7 +48,7 @@ for line in sys.stdin.read().splitlines():
 def stored(reports: Path) -> Path:
     """A run directory of two trials, as a run leaves it."""
     run = RunDir.create(reports, "20261124T120000Z-1a2b3c4d-golden", 0)
-    run.write_run("done", CONTEXT, METHOD, {})
+    run.write_run(RunState.DONE, CONTEXT, METHOD, {})
     for number, second in ((1, OUT), (2, RELAPSE)):
         clocks = {"vm1": NodeClock(0, 1000), "vm2": NodeClock(0, 1000)}
         run.write_facts(TrialFacts(number, "2026-11-24T12:00:00.000Z", REQUESTED, 15.0, job_s=2.5, clocks=clocks))

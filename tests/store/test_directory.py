@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from tests.report.runs import CONTEXT, METHOD
-from vrbench.store.directory import RunDir, find_run, new_run_id, state_of
+from vrbench.core.figures.results import RunState
+from vrbench.store.directory import RunDir, find_run, new_run_id
 from vrbench.store.files import NoSuchRun, RunInUse, StoreError, read_json, replace_text
 
 HOLD = """
 import sys
 from pathlib import Path
+from vrbench.core.figures.results import RunState
 from vrbench.store.directory import RunDir
 with RunDir(Path(sys.argv[1])).owned():
     print("held", flush=True)
@@ -28,7 +30,7 @@ with RunDir(Path(sys.argv[1])).owned():
 def made(reports: Path, name: str = "20261124T120000Z-1a2b3c4d-x") -> RunDir:
     """A run that is done."""
     run = RunDir.create(reports, name, 0)
-    run.write_run("done", CONTEXT, METHOD, {"cloud": {"endpoint": "https://cloud.example/client/api"}})
+    run.write_run(RunState.DONE, CONTEXT, METHOD, {"cloud": {"endpoint": "https://cloud.example/client/api"}})
     return run
 
 
@@ -117,18 +119,13 @@ def test_a_journal_alone_makes_a_run(tmp_path: Path) -> None:
     broken = RunDir.create(tmp_path, "broken", 0)
     broken.journal.write_text("")
     assert find_run(tmp_path, "broken") == broken.path
-    assert (state_of(broken.path), broken.endpoint(), broken.in_lab(), broken.has_environment()) == (
-        "",
-        "",
-        False,
-        False,
-    )
+    assert (broken.endpoint(), broken.in_lab(), broken.has_environment()) == ("", False, False)
 
 
 def test_a_run_says_where_it_was_measured(tmp_path: Path) -> None:
     """The address from its profile; the lab from its directory, or from its notes when that is gone."""
     run = made(tmp_path)
-    assert (state_of(run.path), run.endpoint()) == ("done", "https://cloud.example/client/api")
+    assert run.endpoint() == "https://cloud.example/client/api"
     assert run.in_lab() is CONTEXT.lab
     run.lab.mkdir()
     assert run.in_lab()

@@ -9,7 +9,8 @@ from vrbench.cli.exits import Exit
 # By name, since importing the classes would load every heavy library on the way to a message; a test holds the names.
 FAMILIES = {
     "vrbench.cli.exits.UsageProblem": Exit.USAGE,
-    "vrbench.cli.exits.OperationFailed": Exit.FAILED,
+    "vrbench.run.errors.CannotReuse": Exit.USAGE,
+    "vrbench.run.errors.OperationFailed": Exit.FAILED,
     "vrbench.core.plan.profile.ProfileError": Exit.USAGE,
     "vrbench.cloud.errors.ConfigurationError": Exit.USAGE,
     "vrbench.cloud.errors.UnknownOperation": Exit.USAGE,

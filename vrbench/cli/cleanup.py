@@ -88,13 +88,14 @@ def _remove(store: RunDir, journal: Journal) -> tuple[str, ...]:
     """What is pending goes; returns what could not."""
     if not journal.pending():
         return ()
-    from vrbench.cli.session import remove
     from vrbench.cloud.credentials import default_files, load_credentials
     from vrbench.cloud.facade import Cloud
+    from vrbench.run.cloudstack import CloudStack
+    from vrbench.run.removal import remove_pending
 
     files = default_files(os.environ, Path.home(), Path.cwd())
     cloud = Cloud(load_credentials(store.endpoint() or None, os.environ, files))
-    report = remove(cloud, journal, lambda text: click.echo(f"  {text}", err=True))
+    report = remove_pending(CloudStack(cloud), journal, lambda text: click.echo(f"  {text}", err=True))
     for problem in report.problems:
         click.echo(f"{store.path.name}: {problem}", err=True)
     return report.left

@@ -14,6 +14,7 @@ from vrbench.cli.options import json_option, reports_option
 from vrbench.core.words import some
 
 if TYPE_CHECKING:
+    from vrbench.cli.measure import Finished
     from vrbench.core.figures.results import Run
 
 PROFILES = ("lab-serial", "lab-parallel")
@@ -34,41 +35,43 @@ def command(trials: int, install_missing: bool, as_json: bool, plain: bool, repo
     since 4.11.1 (parallel). Real packets, accelerated boot times. Nothing leaves this machine.
     """
     from vrbench.cli.machine import make_ready
-    from vrbench.cli.profiles import open_profile
-    from vrbench.cli.run import boxed
-    from vrbench.core.plan.plan import make_plan
-    from vrbench.store.directory import new_run_id, state_of
 
     make_ready(install_missing)
-    begun, run_ids, worst = time.monotonic(), [], int(Exit.OK)
+    begun, finished = time.monotonic(), []
     for number, name in enumerate(PROFILES, 1):
-        settings = (f"trials.count={trials}",)
-        run_id = new_run_id(datetime.now(UTC), name)
         click.echo(f"[{number}/{len(PROFILES)}] {name}: {some(trials, 'trial')} on a lab of its own", err=True)
-        plan = make_plan(open_profile(name, settings), run_id)
-        arguments = ["run", name, "--set", settings[0], "--reports", str(reports), "--run-id", run_id, "--no-tables"]
-        code = boxed(plan, reports, [*arguments, "--plain"] if plain or as_json else arguments)
-        worst = max(worst, code)
-        if code >= Exit.FAILED or state_of(reports / run_id) == "interrupted":
+        done, code = _measure(name, trials, plain or as_json, reports)
+        if code >= Exit.FAILED or done.ending.interrupted:
             return code
-        run_ids.append(run_id)
-    _conclude(reports, run_ids, as_json)
+        finished.append(done)
+    _conclude(finished, reports, as_json)
     click.echo(f"demo took {time.monotonic() - begun:.0f} s", err=True)
-    return worst
+    return max(done.code for done in finished)
 
 
-def _conclude(reports: Path, run_ids: list[str], as_json: bool) -> None:
-    """One table side by side, and where everything lies."""
+def _measure(name: str, trials: int, plain: bool, reports: Path) -> tuple[Finished, int]:
+    """Carry out one of the shipped profiles; return what came of it, and its exit code."""
+    from vrbench.cli.measure import conclude, measure_in_lab
+    from vrbench.cli.profiles import open_profile
+    from vrbench.core.plan.plan import make_plan
+    from vrbench.store.directory import new_run_id
+
+    plan = make_plan(open_profile(name, (f"trials.count={trials}",)), new_run_id(datetime.now(UTC), name))
+    done = measure_in_lab(plan, reports, plain)
+    return done, conclude(done)
+
+
+def _conclude(finished: list[Finished], reports: Path, as_json: bool) -> None:
+    """Show both side by side in one table, and say where everything lies."""
     from vrbench.cli.results import show_comparison
-    from vrbench.store.loading import load_run
 
-    runs = [load_run(reports / run_id) for run_id in run_ids]
-    csv = reports / f"demo-{run_ids[0].partition('-')[0]}.csv"
+    runs = [done.run for done in finished]
+    csv = reports / f"demo-{runs[0].run_id.partition('-')[0]}.csv"
     _write_csv(runs, csv)
     show_comparison(runs[0], runs[1], WORDS, as_json)
     click.echo(f"CSV              {csv}", err=True)
-    for run_id in run_ids:
-        click.echo(f"run directory    {reports / run_id}   (vrbench analyze {reports / run_id})", err=True)
+    for done in finished:
+        click.echo(f"run directory    {done.store.path}   (vrbench analyze {done.store.path})", err=True)
 
 
 def _write_csv(runs: list[Run], path: Path) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -60,7 +58,7 @@ def command(profile: str | None, settings: tuple[str, ...], no_calibrate: bool, 
 def examine(profile: str | None, settings: tuple[str, ...], may_calibrate: bool, reports: Path) -> Iterator[Check]:
     """Every check, as soon as it is made; what the profile itself is wrong in ends it."""
     from vrbench.cli.doctor_machine import check_lab, check_machine
-    from vrbench.cli.run import bytes_needed
+    from vrbench.run.disk import bytes_needed
 
     plan = _plan(profile, settings) if profile else None
     if isinstance(plan, Check):
@@ -103,16 +101,16 @@ def _cloud(plan: Plan) -> Iterator[Check]:
 
 
 def check_calibration(may_calibrate: bool) -> Check:
-    """How wrong the instrument is here: by a recent calibration, or by one that is made now."""
-    from vrbench.cli.verdicts import load_verdict
+    """Say how wrong the instrument is here: by a recent calibration, or by one that is made now."""
+    from vrbench.run.machine_verdicts import load_verdict
 
     verdict = load_verdict(os.environ)
     if may_calibrate and not (verdict and is_fresh(verdict, datetime.now(UTC))):
         click.echo("calibrating on the embedded lab, a minute (--no-calibrate leaves it out)", err=True)
-        problem = calibrate_now()
-        if problem:
-            return Check("calibration", State.BAD, problem, "vrbench calibrate --quick shows why", Exit.NOT_VALID)
-        verdict = load_verdict(os.environ)
+        made = calibrate_now()
+        if isinstance(made, str):
+            return Check("calibration", State.BAD, made, "vrbench calibrate --quick shows why", Exit.NOT_VALID)
+        verdict = made
     if verdict is None:
         return Check("calibration", State.WARN, NOT_CALIBRATED)
     if not verdict.good:
@@ -122,30 +120,20 @@ def check_calibration(may_calibrate: bool) -> Check:
 
 
 def is_fresh(verdict: MachineVerdict, now: datetime) -> bool:
-    """Whether a calibration is recent enough not to be made again."""
+    """Return whether a calibration is recent enough not to be made again."""
     return timedelta(0) <= now - datetime.fromisoformat(verdict.calibrated_utc) <= FRESH
 
 
-def calibrate_now() -> str:
-    """Make a quick calibration, which keeps its verdict; '' when it did, else what went wrong."""
+def calibrate_now() -> MachineVerdict | str:
+    """Make a quick calibration, which keeps its verdict; return that, or what went wrong."""
+    from vrbench.cli.blame import describe
+    from vrbench.cli.calibrate import calibrate_quietly
+
     with tempfile.TemporaryDirectory() as here:
-        asked = [sys.executable, "-m", "vrbench", "calibrate", "--quick", "--json", "--reports", here]
         try:
-            done = subprocess.run(
-                asked,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-                timeout=CALIBRATE_TIMEOUT_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return f"it was not over after {CALIBRATE_TIMEOUT_S:.0f} s"
-    if done.returncode in (Exit.OK, Exit.NOT_VALID) and "kept for later runs" in done.stderr:
-        return ""
-    said = [line for line in done.stderr.splitlines() if line.startswith("vrbench:")]
-    return said[-1].removeprefix("vrbench: ") if said else f"it failed with exit code {done.returncode}"
+            return calibrate_quietly(Path(here), CALIBRATE_TIMEOUT_S)
+        except Exception as error:  # noqa: BLE001  a check that fails is a finding; it keeps no other from being shown
+            return describe(error)[1]
 
 
 def line(check: Check, width: int) -> str:

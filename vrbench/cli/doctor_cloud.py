@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vrbench.cli.exits import Exit
-from vrbench.cli.session import environment_plan
 from vrbench.cloud.clock import clock_offset_s
 from vrbench.cloud.credentials import Credentials, default_files, load_credentials
 from vrbench.cloud.errors import CloudError, CloudRefused, CloudUnreachable, ConfigurationError, PreflightError
@@ -19,6 +18,7 @@ from vrbench.core.plan.plan import Plan
 from vrbench.core.plan.profile import ProbesTable
 from vrbench.probes.config import ProbeError
 from vrbench.probes.ping_check import reach
+from vrbench.run.ground import environment_plan
 
 EXPIRY_S, NOTICED_S = 300.0, 30.0  # half of what a signed request may be old; what a person should know of
 CALL_TIMEOUT_S = 15.0

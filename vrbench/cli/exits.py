@@ -28,11 +28,3 @@ class Exit(IntEnum):
 
 class UsageProblem(Exception):
     """The command can't be carried out as asked; the text says what is wrong and what to do."""
-
-
-class Interrupted(BaseException):
-    """Ctrl-C or SIGTERM arrived; like KeyboardInterrupt it passes every ``except Exception``."""
-
-
-class OperationFailed(Exception):
-    """The cloud reported that the measured operation failed: more trials on that network would say nothing."""

@@ -55,8 +55,8 @@ def up(
     as_json: bool,
 ) -> int:
     """Start a lab and return when its API answers."""
-    from vrbench.cli.box import lab_options
     from vrbench.cli.machine import make_ready
+    from vrbench.embedded.process import lab_options
     from vrbench.lab import lifecycle
 
     make_ready(install_missing)

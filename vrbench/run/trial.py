@@ -39,6 +39,22 @@ class TrialLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """One trial to carry out: its number, its times, and what it works on."""
+
+    number: int
+    limits: TrialLimits
+    observation: Observation
+    operation: Operation
+    screen: Screen
+    clock: Clock
+
+    def phase(self, name: str, following: str) -> None:
+        """Show that a phase begins, and what comes next."""
+        self.screen.phase(f"trial {self.number}: {name}", following)
+
+
+@dataclass(frozen=True, slots=True)
 class _Requested:
     """When the operation was sent, and which streams were up until then: only those can be seen to recover."""
 
@@ -47,41 +63,42 @@ class _Requested:
     answering: frozenset[str]
 
 
-def run_trial(
-    number: int,
-    limits: TrialLimits,
-    observation: Observation,
-    operation: Operation,
-    screen: Screen,
-    clock: Clock,
-    requested: Callable[[TrialFacts], None] = lambda _: None,
-) -> TrialFacts:
+@dataclass(frozen=True, slots=True)
+class _Observed:
+    """The job when observation ended, how long it took, and whether everything had recovered."""
+
+    job: JobState
+    job_s: float | None
+    recovered: bool
+
+
+def run_trial(trial: Trial, requested: Callable[[TrialFacts], None] = lambda _: None) -> TrialFacts:
     """Run one trial; its samples are in the raw logs that the observation writes.
 
     ``requested`` is told as soon as the operation was asked for, with facts that call the trial interrupted: if it is,
     they are what its samples can be read with. Raises what the ports raise; the probers are stopped in any case, and
     what they saw stays on disk.
     """
-    screen.phase(f"trial {number}: starting probers", "baseline")
-    observation.start()
+    trial.phase("starting probers", "baseline")
+    trial.observation.start()
     try:
-        _baseline(number, limits, observation, screen, clock)
-        asked = _request(number, observation, operation, screen, clock, lambda r: requested(_so_far(number, limits, r)))
-        job, job_s, recovered = _observe(number, limits, asked, observation, operation, screen, clock)
+        _baseline(trial)
+        asked = _request(trial, lambda r: requested(_so_far(trial, r)))
+        seen = _observe(trial, asked)
     except BaseException:
-        observation.stop()
+        trial.observation.stop()
         raise
-    screen.phase(f"trial {number}: collecting samples", "analysis")
-    observed_ns = clock.monotonic_ns()
-    collected = observation.stop()
+    trial.phase("collecting samples", "analysis")
+    observed_ns = trial.clock.monotonic_ns()
+    collected = trial.observation.stop()
     return replace(
-        _so_far(number, limits, asked),
+        _so_far(trial, asked),
         interrupted=False,
         observed_ns=observed_ns,
-        job_s=job_s,
-        job_error=job.error,
-        job_finished=job.done,
-        recovered=recovered,
+        job_s=seen.job_s,
+        job_error=seen.job.error,
+        job_finished=seen.job.done,
+        recovered=seen.recovered,
         clocks=dict(collected.clocks),
         gateways=dict(collected.gateways),
         agents_lost=collected.agents_lost,
@@ -90,42 +107,53 @@ def run_trial(
     )
 
 
-def _so_far(number: int, limits: TrialLimits, asked: _Requested) -> TrialFacts:
-    """The facts of a trial that has got no further than its request."""
+def _so_far(trial: Trial, asked: _Requested) -> TrialFacts:
+    """Return the facts of a trial that has got no further than its request."""
     return TrialFacts(
-        number=number,
+        number=trial.number,
         requested_utc=asked.utc,
         requested_ns=asked.at_ns,
-        baseline_s=limits.baseline_s,
+        baseline_s=trial.limits.baseline_s,
         interrupted=True,
     )
 
 
-def _baseline(number: int, limits: TrialLimits, observation: Observation, screen: Screen, clock: Clock) -> None:
+def _baseline(trial: Trial) -> None:
     """Probe the untouched network: from the first answers of every stream on, for the baseline's time."""
-    screen.phase(f"trial {number}: baseline", "the operation")
-    begun = clock.monotonic_ns()
-    answered: int | None = None
-    while True:
-        now, states = clock.monotonic_ns(), observation.states()
-        screen.watch(states, now, "not requested")
-        # What is reported beside the figures may have no one to answer it, such as a router without DNS.
-        needed = [s for s in states if s.stream.counts or s.stream.direction is Direction.CONTROL]
-        all_up = bool(needed) and all(s.up for s in needed)
-        if answered is None and all_up:
-            answered = now
-        waited_s = (now - begun) / 1e9
-        if all_up and answered is not None and (now - answered) / 1e9 >= limits.baseline_s:
-            break
-        if waited_s >= limits.first_answers_s + limits.baseline_s:
-            _check_answers(number, states)
-            screen.note("some streams do not answer although nothing was restarted yet: the trial will say so")
-            break
-        clock.sleep(STEP_S)
+    trial.phase("baseline", "the operation")
+    states = _await_baseline(trial)
     unmeasured = [s.stream.name for s in states if not s.up and s.stream.direction in ADVICE and not s.stream.counts]
     if unmeasured:
         more = f" and {len(unmeasured) - 1} more" if len(unmeasured) > 1 else ""
-        screen.note(f"not measured, since nothing answers before the operation: {unmeasured[0]}{more}")
+        trial.screen.note(f"not measured, since nothing answers before the operation: {unmeasured[0]}{more}")
+
+
+def _await_baseline(trial: Trial) -> Sequence[StreamState]:
+    """Return the streams when all that is needed has answered for the baseline's time, or did not in its time."""
+    limits, begun = trial.limits, trial.clock.monotonic_ns()
+    answered: int | None = None
+    while True:
+        now, states = trial.clock.monotonic_ns(), trial.observation.states()
+        trial.screen.watch(states, now, "not requested")
+        all_up = _all_up(states)
+        if answered is None and all_up:
+            answered = now
+        if all_up and answered is not None and (now - answered) / 1e9 >= limits.baseline_s:
+            return states
+        if (now - begun) / 1e9 >= limits.first_answers_s + limits.baseline_s:
+            _check_answers(trial.number, states)
+            trial.screen.note("some streams do not answer although nothing was restarted yet: the trial will say so")
+            return states
+        trial.clock.sleep(STEP_S)
+
+
+def _all_up(states: Sequence[StreamState]) -> bool:
+    """Return whether every stream that is needed answers.
+
+    What is reported beside the figures may have no one to answer it, such as a router without DNS.
+    """
+    needed = [s for s in states if s.stream.counts or s.stream.direction is Direction.CONTROL]
+    return bool(needed) and all(s.up for s in needed)
 
 
 ADVICE = {
@@ -135,65 +163,50 @@ ADVICE = {
 
 
 def _check_answers(number: int, states: Sequence[StreamState]) -> None:
-    """Restarting a router is no use when one direction can't be measured at all. Raises NothingAnswers."""
+    """Raise NothingAnswers when one direction can't be measured at all: restarting a router is no use then."""
     for direction, advice in ADVICE.items():
         if not any(s.up for s in states if s.stream.direction is direction and s.stream.counts):
             raise NothingAnswers(f"trial {number}: no {direction} probe is answered; nothing was restarted. {advice}")
 
 
-def _request(
-    number: int,
-    observation: Observation,
-    operation: Operation,
-    screen: Screen,
-    clock: Clock,
-    note: Callable[[_Requested], None],
-) -> _Requested:
+def _request(trial: Trial, note: Callable[[_Requested], None]) -> _Requested:
     """Ask for the operation; it is noted even when the answer never comes, since it may have begun."""
-    screen.phase(f"trial {number}: operating", "recovery of every stream")
-    observation.mark()
-    answering = frozenset(s.stream.name for s in observation.states() if s.up)
-    requested = _Requested(clock.monotonic_ns(), clock.utc(), answering)
+    trial.phase("operating", "recovery of every stream")
+    trial.observation.mark()
+    answering = frozenset(s.stream.name for s in trial.observation.states() if s.up)
+    requested = _Requested(trial.clock.monotonic_ns(), trial.clock.utc(), answering)
     try:
-        operation.request()
+        trial.operation.request()
     finally:
         note(requested)
     return requested
 
 
-def _observe(
-    number: int,
-    limits: TrialLimits,
-    requested: _Requested,
-    observation: Observation,
-    operation: Operation,
-    screen: Screen,
-    clock: Clock,
-) -> tuple[JobState, float | None, bool]:
+def _observe(trial: Trial, requested: _Requested) -> _Observed:
     """Watch until the job has ended and everything has recovered, or time is up."""
-    job, job_s = JobState(done=False), None
+    job, job_s, limits = JobState(done=False), None, trial.limits
     while True:
-        now = clock.monotonic_ns()
+        now = trial.clock.monotonic_ns()
         elapsed_s = (now - requested.at_ns) / 1e9
         if not job.done and elapsed_s < limits.job_timeout_s:
-            job = operation.poll()
+            job = trial.operation.poll()
             if job.done:
-                job_s = (clock.monotonic_ns() - requested.at_ns) / 1e9
-                screen.phase(f"trial {number}: job ended, validating", "collecting samples")
-        states = observation.states()
-        screen.watch(states, now, _job_words(job, job_s, elapsed_s))
+                job_s = (trial.clock.monotonic_ns() - requested.at_ns) / 1e9
+                trial.phase("job ended, validating", "collecting samples")
+        states = trial.observation.states()
+        trial.screen.watch(states, now, _job_words(job, job_s, elapsed_s))
         over_s = job_s if job_s is not None else limits.job_timeout_s
         watched = [s for s in states if s.stream.name in requested.answering and s.stream.awaited]
         # Late effects of the job (rules applied again) may still come: validation counts from its end at the earliest.
         if elapsed_s >= over_s + limits.validation_s and recovered(watched, now, limits.validation_s):
-            return job, job_s, True
-        if elapsed_s >= limits.observe_at_most_s or observation.failed():
-            return job, job_s, False
-        clock.sleep(STEP_S)
+            return _Observed(job, job_s, recovered=True)
+        if elapsed_s >= limits.observe_at_most_s or trial.observation.failed():
+            return _Observed(job, job_s, recovered=False)
+        trial.clock.sleep(STEP_S)
 
 
 def recovered(states: Sequence[StreamState], now_ns: int, validation_s: float) -> bool:
-    """Whether every stream is up, was seen so lately, and has been up for the validation time and five probes.
+    """Return whether every stream is up, was seen so lately, and has been up for the validation time and five probes.
 
     One beside the figures that probes too rarely for that is up when its last probe was answered.
     """

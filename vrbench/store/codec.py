@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vrbench.core.facts import Context, TrialFacts
+from vrbench.core.figures.results import RunState
 from vrbench.core.machine_verdict import MachineVerdict
 from vrbench.core.model import Environment
 from vrbench.core.plan.method import Method
@@ -44,7 +45,7 @@ class Header:
     """
 
     run_id: str
-    state: str
+    state: RunState
     context: Context
     method: Method
     planned: int
@@ -65,13 +66,20 @@ def decode_header(stored: Mapping[str, Any], path: Path) -> Header:
     planned, limits = _asked(stored.get("profile"), path)
     return Header(
         run_id=str(stored.get("run_id", path.parent.name)),
-        state=str(stored.get("state", "")),
+        state=_state(stored.get("state"), path),
         context=_decode(Context, stored.get("context"), path),
         method=decode_method(stored, path),
         planned=planned,
         limits=limits,
         calibrated=decode_verdict(stored.get("calibrated"), path),
     )
+
+
+def _state(stored: object, path: Path) -> RunState:
+    try:
+        return RunState(str(stored))
+    except ValueError:
+        raise _not_whole(path, f"state is {stored!r}") from None
 
 
 def decode_method(stored: Mapping[str, Any], path: Path) -> Method:

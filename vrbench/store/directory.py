@@ -1,7 +1,7 @@
 """Run directories: written as the run goes, readable after a crash, re-analysable.
 
     <reports>/<run_id>/
-        run.json            profile, context, method, state (building, measuring, done, failed), versions
+        run.json            profile, context, method, state (``RunState``), versions
         run.lock            held by the process that works on the run
         journal.jsonl       what was created in the cloud and what of it is gone (room ``cloud``)
         key, known_hosts    the run's SSH key (0600, deleted at the end) and the host keys pinned
@@ -26,6 +26,7 @@ from pathlib import Path
 
 from vrbench import __version__
 from vrbench.core.facts import Context, TrialFacts
+from vrbench.core.figures.results import RunState
 from vrbench.core.machine_verdict import MachineVerdict
 from vrbench.core.model import Environment
 from vrbench.core.plan.method import Method
@@ -102,7 +103,7 @@ class RunDir:
 
     def write_run(
         self,
-        state: str,
+        state: RunState,
         context: Context,
         method: Method,
         profile: object,
@@ -185,11 +186,3 @@ def run_paths(reports: Path) -> list[Path]:
 def is_run(path: Path) -> bool:
     """Return whether that is a run's directory; its journal alone makes it one."""
     return any((path / name).is_file() for name in ("run.json", "journal.jsonl"))
-
-
-def state_of(path: Path) -> str:
-    """Return how far a run came, '' where that can't be read."""
-    try:
-        return str(read_json(path / "run.json").get("state", ""))
-    except StoreError:
-        return ""

@@ -13,7 +13,6 @@ from vrbench.lab import lifecycle
 
 SHORT = PROFILE.replace('"40s"', '"12s"').replace('job_timeout = "30s"', 'job_timeout = "10s"')
 QUIET = SHORT.replace("[operation]", '[operation]\nkind = "restart-network"')  # no outage of its own
-KEPT = "20261124T000000Z-00000000-kept"
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,13 @@ class Measured:
 
 
 def keep(zone: Zone) -> None:
-    done = zone.vrbench("run", zone.profile(SHORT), "--keep", "--run-id", KEPT)
+    done = zone.vrbench("run", zone.profile(SHORT), "--keep")
     assert done.code == 0, done.err
+
+
+def kept(zone: Zone) -> str:
+    """The run that keep() made: the oldest."""
+    return min(path.name for path in (zone.here / "reports").glob("*/"))
 
 
 def repair(zone: Zone) -> None:
@@ -54,7 +58,7 @@ def vms(zone: Zone) -> list[str]:
 def measure(zone: Zone, profile: str, fault: str, **params: str) -> Measured:
     """A trial with the fault on from before its beginning."""
     lifecycle.fault(zone.state, fault, params)
-    return read(zone, zone.vrbench("run", zone.profile(profile), "--reuse", KEPT, "--json"))
+    return read(zone, zone.vrbench("run", zone.profile(profile), "--reuse", kept(zone), "--json"))
 
 
 def measure_during(zone: Zone, profile: str, fault: str, **params: str) -> Measured:
@@ -64,7 +68,7 @@ def measure_during(zone: Zone, profile: str, fault: str, **params: str) -> Measu
 
 def during(zone: Zone, profile: str, phase: str, act: Callable[[], object]) -> Done:
     """A trial on the kept network, with ``act`` called when it says that it enters a phase."""
-    process = zone.start("run", zone.profile(profile), "--reuse", KEPT, "--json", "--plain")
+    process = zone.start("run", zone.profile(profile), "--reuse", kept(zone), "--json", "--plain")
     assert process.stderr is not None
     said = []
     for line in process.stderr:

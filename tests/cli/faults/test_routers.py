@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.faults.measured import KEPT, QUIET, SHORT, keep, measure, repair, vms
+from tests.cli.faults.measured import QUIET, SHORT, keep, kept, measure, repair, vms
 from tests.cli.zone import Zone, running_zone
 from vrbench.cloud.errors import JobFailed
 from vrbench.lab import lifecycle
@@ -63,7 +63,7 @@ def test_addresses_on_the_wrong_side(zone: Zone) -> None:
     repair(zone)
     flush = lifecycle.enter(zone.state, "upstream", ["ip", "neigh", "flush", "dev", "eth0"])
     subprocess.run(flush, check=True)
-    done = zone.vrbench("run", zone.profile(QUIET), "--reuse", KEPT)
+    done = zone.vrbench("run", zone.profile(QUIET), "--reuse", kept(zone))
     assert done.code == 3
     assert "SSH" in done.err
 

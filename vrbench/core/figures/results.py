@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.facts import Context, TrialFacts
@@ -15,6 +16,22 @@ from vrbench.core.plan.method import Method
 from vrbench.core.plan.profile import LimitsTable
 
 MEASURED = (Direction.EGRESS, Direction.INGRESS)
+
+
+class RunState(StrEnum):
+    """How far a run came; stored under these words.
+
+    STARTING: its lab is being started. PREFLIGHT: the cloud is being checked. FAILED and INTERRUPTED are noted once
+    the removal is over; a run whose process was killed stays in the state that it had.
+    """
+
+    STARTING = "starting"
+    PREFLIGHT = "preflight"
+    BUILDING = "building"
+    MEASURING = "measuring"
+    DONE = "done"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +109,7 @@ class TrialResult:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run, analysed: what it was, how far it came (building, measuring, done, failed), and its trials.
+    """A run, analysed: what it was, how far it came, and its trials.
 
     ``unreadable``: a sentence for each trial whose samples can't be analysed. ``calibrated``: how wrong the instrument
     was on the machine that measured, if that had been looked at. ``planned``: how many trials were asked for, 0 where
@@ -104,7 +121,7 @@ class Run:
     path: str
     context: Context
     method: Method
-    state: str
+    state: RunState
     trials: tuple[TrialResult, ...]
     unreadable: tuple[str, ...] = ()
     calibrated: MachineVerdict | None = None

@@ -25,14 +25,14 @@ MACHINE_ID = Path("/etc/machine-id")
 
 
 def state_directory(environ: Mapping[str, str]) -> Path:
-    """Where vrbench keeps what it knows of this machine (XDG base directories)."""
+    """Return where vrbench keeps what it knows of this machine (XDG base directories)."""
     given = environ.get("XDG_STATE_HOME", "")
     base = Path(given) if given.startswith("/") else Path.home() / ".local" / "state"
     return base / "vrbench"
 
 
 def machine_key() -> str:
-    """A digest of this machine's id (its name where it has none), kernel, vrbench and estimator."""
+    """Return a digest of this machine's id (its name where it has none), kernel, vrbench and estimator."""
     try:
         machine = MACHINE_ID.read_text(encoding="ascii").strip()
     except OSError:
@@ -42,7 +42,7 @@ def machine_key() -> str:
 
 
 def verdict_of(calibration: Calibration, seed: int, now: datetime) -> MachineVerdict:
-    """The figures to keep of a calibration made here."""
+    """Return the figures to keep of a calibration made here."""
     total, steady = calibration.total, calibration.steady
     return MachineVerdict(
         calibrated_utc=utc_text(now, "seconds"),
@@ -74,7 +74,7 @@ def save_verdict(verdict: MachineVerdict, environ: Mapping[str, str]) -> Path:
 
 
 def load_verdict(environ: Mapping[str, str]) -> MachineVerdict | None:
-    """The verdict that counts here; None when there is none, or none that can be read."""
+    """Return the verdict that counts here; None when there is none, or none that can be read."""
     try:
         path = _path(machine_key(), environ)
         return decode_verdict(read_json(path), path)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from vrbench.cli import verdicts
 from vrbench.core.facts import Context
+from vrbench.core.figures.results import RunState
 from vrbench.core.machine_verdict import NOT_CALIBRATED, MachineVerdict, calibrated_line
 from vrbench.core.plan.method import Method
+from vrbench.run import machine_verdicts as verdicts
 from vrbench.store.directory import RunDir
 from vrbench.store.loading import load_run
 
@@ -84,7 +85,7 @@ def test_a_run_carries_it(tmp_path: Path) -> None:
     """A stored run has its machine's verdict; one from before there were any, or from another version, has none."""
     store = RunDir.create(tmp_path, "20261124T170000Z-1a2b3c4d-x", 0)
     method = Method(0.1, 0.25, 0.8, 1, 15.0, 10.0)
-    store.write_run("done", Context("x", "4.20", "KVM", "restart-network", lab=False), method, {}, VERDICT)
+    store.write_run(RunState.DONE, Context("x", "4.20", "KVM", "restart-network", lab=False), method, {}, VERDICT)
     assert load_run(store.path).calibrated == VERDICT
     header = json.loads((store.path / "run.json").read_text())
     for other in (None, {**asdict(VERDICT), "more": 1}):

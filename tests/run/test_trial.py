@@ -10,7 +10,7 @@ from vrbench.core.facts import NodeClock, TrialFacts
 from vrbench.core.log.live import StreamState
 from vrbench.core.model import Direction, Stream
 from vrbench.core.ports import Collected, JobState
-from vrbench.run.trial import NothingAnswers, TrialLimits, recovered, run_trial
+from vrbench.run.trial import NothingAnswers, Trial, TrialLimits, recovered, run_trial
 
 LIMITS = TrialLimits(baseline_s=5, validation_s=3, observe_at_most_s=60, job_timeout_s=30)
 SECOND = 1000 * MS
@@ -95,7 +95,7 @@ class World:
 
 def run(world: World, requested: Callable[[TrialFacts], None] = lambda _: None) -> TrialFacts:
     """One trial in that world."""
-    return run_trial(1, LIMITS, world, world, world, world, requested)
+    return run_trial(Trial(1, LIMITS, world, world, world, world), requested)
 
 
 def test_phases_come_in_order() -> None:

@@ -1,0 +1,61 @@
+"""The process inside an embedded lab: ``python -m vrbench.cli.inside RUN_DIR``, started by ``vrbench.cli.measure``.
+
+It carries out the run whose plan lies in that directory, writes down how it ended, and exits with that code. What there
+is to show of it the process outside reads from the directory.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from vrbench.cli.blame import describe
+from vrbench.cli.ending import Ending, ending_of, write_ending
+from vrbench.cli.screen import RunScreen, make_screen
+from vrbench.cloud.credentials import load_credentials
+from vrbench.embedded.outages import known_outages
+from vrbench.run.cloudstack import connect
+from vrbench.run.execute import execute_run
+from vrbench.run.interrupts import Interrupts
+from vrbench.run.order import RunOrder
+from vrbench.run.plan_file import BoxedRun, View, read_plan
+from vrbench.run.silent import SilentScreen
+from vrbench.store.directory import RunDir
+from vrbench.store.files import StoreError
+
+
+def main() -> int:
+    """Carry the run out, and leave its ending behind; return the exit code."""
+    store = RunDir(Path(sys.argv[1]))
+    try:
+        ending = carry_out(store, read_plan(store))
+    except Exception as error:  # noqa: BLE001  the last door: known errors get their words and code, others are bugs
+        ending = Ending(*describe(error))
+    try:
+        write_ending(store, ending)
+    except StoreError as error:
+        print(f"vrbench: {ending.error or error}", file=sys.stderr)
+        return ending.code or describe(error)[0]
+    return ending.code
+
+
+def carry_out(store: RunDir, run: BoxedRun) -> Ending:
+    """Carry out what was planned, against the lab around this process."""
+    plan, lab = run.plan, store.lab
+    credentials = load_credentials(None, {}, [lab / "cloudstack.ini"])
+    screen = screen_for(run.view)
+    with Interrupts(screen.note) as interrupts, screen:
+        outages = run.outages
+        operation = None if outages is None else known_outages(lab, outages, plan.profile.probes, screen.doing)
+        adapters = connect(plan, credentials, screen, interrupts, operation)
+        outcome = execute_run(RunOrder(plan, store, in_lab=True, calibrated=run.calibrated), adapters)
+    return ending_of(outcome)
+
+
+def screen_for(view: View) -> RunScreen:
+    """Return the screen that shows a run in this way."""
+    return SilentScreen() if view is View.NONE else make_screen(view is View.PLAIN)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

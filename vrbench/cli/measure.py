@@ -1,0 +1,156 @@
+"""A run from its plan to its stored figures: on a cloud in this process, or inside a lab in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vrbench.cli.ending import Ending, ending_of, read_ending, tell
+from vrbench.cli.exits import Exit
+from vrbench.core.facts import Context
+from vrbench.core.figures.results import Run, RunState
+from vrbench.core.plan.plan import Plan
+from vrbench.run.disk import bytes_needed, calibration_bytes
+from vrbench.run.machine_verdicts import load_verdict
+from vrbench.run.order import RunOrder
+from vrbench.run.plan_file import BoxedRun, View, write_plan
+from vrbench.store.directory import RunDir, find_run
+from vrbench.store.files import StoreError
+from vrbench.store.loading import load_run
+
+if TYPE_CHECKING:
+    from vrbench.lab.status import LabStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run that is over: where it lies, what was measured, and how it ended."""
+
+    plan: Plan
+    store: RunDir
+    run: Run
+    ending: Ending
+
+    @property
+    def code(self) -> int:
+        """The exit code: that of what went wrong, else that of the figures."""
+        from vrbench.cli.results import exit_code
+
+        return self.ending.code or exit_code(self.run, self.plan.profile.limits, self.plan.profile.trials.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the operator asked for beside the profile."""
+
+    plain: bool = False
+    keep: bool = False
+    reuse: str | None = None
+
+
+def measure_on_cloud(plan: Plan, reports: Path, choices: Choices) -> Finished:
+    """Carry the plan out in this process."""
+    from vrbench.cli.screen import make_screen
+    from vrbench.cloud.credentials import default_files, load_credentials
+    from vrbench.run.cloudstack import connect
+    from vrbench.run.execute import execute_run
+    from vrbench.run.interrupts import Interrupts
+
+    files = default_files(os.environ, Path.home(), Path.cwd())
+    credentials = load_credentials(plan.profile.cloud.endpoint or None, os.environ, files)
+    kept = RunDir(find_run(reports, choices.reuse)) if choices.reuse else None
+    store = RunDir.create(reports, plan.run_id, bytes_needed(plan))
+    order = RunOrder(plan, store, keep=choices.keep, reuse=kept, calibrated=load_verdict(os.environ))
+    screen = make_screen(choices.plain)
+    for what, how in plan.lines:
+        screen.note(f"{what:10} {_otherwise(what, choices) or how}")
+    screen.note(f"{'endpoint':10} {credentials.endpoint} ({credentials.source})")
+    with ExitStack() as held:
+        for owned in (store, kept):
+            if owned:
+                held.enter_context(owned.owned())
+        interrupts = held.enter_context(Interrupts(screen.note))
+        held.enter_context(screen)
+        outcome = execute_run(order, connect(plan, credentials, screen, interrupts))
+    return _read_back(plan, store, ending_of(outcome))
+
+
+def _otherwise(what: str, choices: Choices) -> str:
+    """Say how a line of the plan reads with --keep or --reuse; '' as ever."""
+    if choices.reuse and what in ("builds", "opens"):
+        return f"nothing: measures what {choices.reuse} kept"
+    if what == "removes" and (choices.keep or choices.reuse):
+        return "nothing" if choices.reuse else "nothing, unless the build fails"
+    return ""
+
+
+def measure_in_lab(plan: Plan, reports: Path, plain: bool) -> Finished:
+    """Carry the plan out on an embedded lab of its own."""
+    from vrbench.cli.screen import make_screen
+
+    screen = make_screen(plain)
+    for what, how in plan.lines:
+        screen.note(f"{what:10} {how}")
+    return run_boxed(BoxedRun(plan, View.PLAIN if plain else View.LIVE), reports, plan.profile.operation.kind)
+
+
+def run_boxed(run: BoxedRun, reports: Path, operation: str, timeout_s: float | None = None) -> Finished:
+    """Carry a run out in a process inside a lab, which both end with this one."""
+    from vrbench.embedded.process import NotStarted, run_in_lab
+
+    plan, profile = run.plan, run.plan.profile
+    assert profile.lab is not None
+    run = replace(run, calibrated=load_verdict(os.environ))
+    store = RunDir.create(reports, plan.run_id, bytes_needed(plan) if run.outages is None else calibration_bytes(plan))
+
+    def command(status: LabStatus) -> Sequence[str]:
+        cloud = replace(profile.cloud, ssh_user=status.ssh_user)
+        write_plan(store, replace(run, plan=replace(plan, profile=replace(profile, cloud=cloud))))
+        return [sys.executable, "-m", "vrbench.cli.inside", str(store.path)]
+
+    with store.owned():
+        context = Context(profile.name, "unknown", "unknown", operation, lab=True)
+        store.write_run(RunState.STARTING, context, plan.method, asdict(profile), run.calibrated)
+        try:
+            ending = read_ending(store, run_in_lab(profile.lab, store.lab, command, timeout_s))
+        except NotStarted:
+            ending = Ending(Exit.NOT_VALID, interrupted=True)
+        finally:
+            shutil.rmtree(store.lab, ignore_errors=True)
+            store.forget_secrets()
+    return _read_back(plan, store, ending)
+
+
+def _read_back(plan: Plan, store: RunDir, ending: Ending) -> Finished:
+    """Read the run as it lies on disk; where even that can't be read, a run without trials."""
+    try:
+        return Finished(plan, store, load_run(store.path), ending)
+    except StoreError as error:
+        told = replace(ending, problems=(*ending.problems, str(error)))
+        p = plan.profile
+        context = Context(p.name, "unknown", "unknown", p.operation.kind, p.lab is not None)
+        nothing = Run(plan.run_id, str(store.path), context, plan.method, RunState.FAILED, ())
+        return Finished(plan, store, nothing, told)
+
+
+def conclude(finished: Finished) -> int:
+    """Say what went wrong and where things lie; return the exit code."""
+    from vrbench.cli.results import over_limits
+
+    path, run = finished.store.path, finished.run
+    for sentence in over_limits(run, finished.plan.profile.limits):
+        click.echo(f"over the limit: {sentence}", err=True)
+    tell(finished.ending, finished.store, in_lab=finished.plan.profile.lab is not None)
+    if run.trials:
+        click.echo(f"figures: vrbench export {path} --table trials", err=True)
+    else:
+        click.echo(f"run directory: {path}", err=True)
+    return finished.code

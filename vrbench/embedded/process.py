@@ -1,0 +1,89 @@
+"""The embedded lab around a process: start it, run a command inside its outside world, take it down."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from vrbench.core.plan.profile import LabTable
+from vrbench.lab import lifecycle, presets
+from vrbench.lab.status import LabOptions, LabStatus
+from vrbench.lab.timing import Timing
+from vrbench.run.interrupts import HANDLED
+
+NODE = "upstream"
+LOOK_S = 0.2
+
+
+class NotStarted(Exception):
+    """A signal came before the command inside the lab was started."""
+
+
+def run_in_lab(
+    lab: LabTable, state: Path, command: Callable[[LabStatus], Sequence[str]], timeout_s: float | None = None
+) -> int:
+    """Start a lab in ``state``, run a command inside it, end the lab; return the command's exit code.
+
+    After ``timeout_s`` the command gets SIGTERM, so that it ends in good order. The lab ends with this process, however
+    that ends. Raises LabError when the lab does not come up, NotStarted when a signal came first.
+    """
+    options = lab_options(lab)
+    with _kept_signals() as pass_on:
+        status = lifecycle.up(state, options, lifeline=True)
+        try:
+            argv = lifecycle.enter(state, NODE, command(status))
+            if pass_on:
+                raise NotStarted
+            return _wait(argv, pass_on, timeout_s)
+        finally:
+            lifecycle.down(state)
+
+
+def lab_options(lab: LabTable) -> LabOptions:
+    """Return how a lab starts; an empty preset is the lab's own times."""
+    return LabOptions(
+        strategy=lab.design,
+        server_version=lab.server_version,
+        time_scale=lab.time_scale,
+        timing=presets.load(lab.preset).timing if lab.preset else Timing(),
+    )
+
+
+def _wait(argv: Sequence[str], pass_on: list[int], timeout_s: float | None) -> int:
+    """Run a command to its end, and pass on the signals that arrive meanwhile."""
+    until = None if timeout_s is None else time.monotonic() + timeout_s
+    child = subprocess.Popen(argv, env=_environment())
+    while True:
+        try:
+            return child.wait(LOOK_S)
+        except subprocess.TimeoutExpired:
+            if until is not None and time.monotonic() >= until:
+                until = None
+                pass_on.append(signal.SIGTERM)
+            while pass_on:
+                child.send_signal(pass_on.pop(0))
+
+
+def _environment() -> dict[str, str]:
+    """Return our environment without the operator's own cloud: a lab run must not reach it."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("CLOUDSTACK_")}
+
+
+@contextmanager
+def _kept_signals() -> Iterator[list[int]]:
+    """Collect signals: they neither end this process nor are lost, for the command inside tears down.
+
+    Ctrl-C on the terminal does not come here: the command inside is the terminal's foreground.
+    """
+    received: list[int] = []
+    before = {n: signal.signal(n, lambda number, _: received.append(number)) for n in HANDLED}
+    try:
+        yield received
+    finally:
+        for n, handler in before.items():
+            signal.signal(n, handler)

@@ -1,0 +1,90 @@
+"""What a run works with, as narrow ports. The command line passes the real ones in, tests pass their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from vrbench.cloud.environment_plan import EnvironmentPlan
+from vrbench.cloud.journal import Journal
+from vrbench.cloud.preflight import Resolved
+from vrbench.cloud.removal import TeardownReport
+from vrbench.core.caveats import Caveat
+from vrbench.core.model import Environment
+from vrbench.core.ports import Clock, Observation, Operation, Screen
+from vrbench.run.interrupts import Interrupts
+from vrbench.store.directory import RunDir
+
+Progress = Callable[[str], None]
+
+
+class CloudPort(Protocol):
+    """Where the network is built. Every method raises CloudError when the cloud refuses or fails."""
+
+    @property
+    def endpoint(self) -> str:
+        """The API address, for the journal."""
+
+    def preflight(self, plan: EnvironmentPlan, accept_slow_removal: bool) -> tuple[Resolved, tuple[str, ...]]:
+        """Check that the plan can be carried out; return its names resolved, and notes for the operator."""
+
+    def build(self, plan: EnvironmentPlan, resolved: Resolved, journal: Journal, say: Progress) -> Environment:
+        """Build the plan's environment, each creating call journaled before it is made."""
+
+    def remove(self, journal: Journal, say: Progress) -> TeardownReport:
+        """Remove what the journal has pending; never raise because of one thing that stays."""
+
+    def competing_routers(self, environment: Environment) -> tuple[str, ...]:
+        """Name the routers that serve the network side by side although only one may."""
+
+
+class TrialObservation(Observation, Protocol):
+    """The probers of one trial, and what people should know of how they probe."""
+
+    def notes(self) -> tuple[str, ...]: ...
+
+
+class Guests(Protocol):
+    """The VMs of the environment, as probes reach them."""
+
+    def await_guests(self, deadline_s: float) -> tuple[Caveat, ...]:
+        """Wait until every VM lets us in; return what may spoil figures. Raise ProbeError past the deadline."""
+
+    def silent_addresses(self) -> tuple[str, ...]:
+        """Name the public addresses that don't answer a ping."""
+
+    def observation(self, folder: Path) -> TrialObservation:
+        """Prepare the probers of one trial, whose raw logs go to ``folder``."""
+
+
+class RunScreen(Screen, Protocol):
+    """What a run shows while it goes on: ``label`` tells rows of public ends, ``doing`` what a long phase is at."""
+
+    def label(self, rows: Mapping[str, str]) -> None: ...
+    def doing(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OperationSource:
+    """What is done to the network in every trial. ``prepare`` gets the environment and the trial's directory.
+
+    The operation may go on until its block is left; what should be known of it later it writes to the directory.
+    """
+
+    name: str
+    prepare: Callable[[Environment, Path], AbstractContextManager[Operation]]
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """Everything outside a run that it touches. ``guests`` reaches the VMs with the keys in a run's directory."""
+
+    cloud: CloudPort
+    guests: Callable[[Environment, RunDir], Guests]
+    operation: OperationSource
+    screen: RunScreen
+    clock: Clock
+    interrupts: Interrupts

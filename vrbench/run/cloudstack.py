@@ -1,0 +1,92 @@
+"""The real adapters of a run: a CloudStack API, SSH to its guests, the probers, this machine's clocks."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from vrbench.cloud.credentials import Credentials
+from vrbench.cloud.environment import build
+from vrbench.cloud.environment_plan import EnvironmentPlan
+from vrbench.cloud.facade import Cloud
+from vrbench.cloud.journal import Journal
+from vrbench.cloud.operations import RunningOperation, rivals, routers
+from vrbench.cloud.preflight import Resolved, preflight
+from vrbench.cloud.removal import TeardownReport
+from vrbench.cloud.teardown import teardown
+from vrbench.core.model import Environment
+from vrbench.core.plan.plan import Plan
+from vrbench.core.ports import Operation
+from vrbench.core.words import utc_text
+from vrbench.probes.observation import Sensors
+from vrbench.remote import HostKeyPins
+from vrbench.run.adapters import Adapters, OperationSource, Progress, RunScreen
+from vrbench.run.interrupts import Interrupts
+from vrbench.store.directory import RunDir
+
+
+class SystemClock:
+    """This machine's clocks (port ``core.ports.Clock``)."""
+
+    def monotonic_ns(self) -> int:
+        return time.monotonic_ns()
+
+    def utc(self) -> str:
+        return utc_text(datetime.now(UTC))
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class CloudStack:
+    """A CloudStack API (port ``CloudPort``)."""
+
+    cloud: Cloud
+
+    @property
+    def endpoint(self) -> str:
+        return self.cloud.endpoint
+
+    def preflight(self, plan: EnvironmentPlan, accept_slow_removal: bool) -> tuple[Resolved, tuple[str, ...]]:
+        return preflight(self.cloud, plan, accept_unexpunged=accept_slow_removal)
+
+    def build(self, plan: EnvironmentPlan, resolved: Resolved, journal: Journal, say: Progress) -> Environment:
+        return build(self.cloud, plan, resolved, journal, say)
+
+    def remove(self, journal: Journal, say: Progress) -> TeardownReport:
+        return teardown(self.cloud, journal, say)
+
+    def competing_routers(self, environment: Environment) -> tuple[str, ...]:
+        return rivals(routers(self.cloud, environment.network_id))
+
+
+def restart(cloud: Cloud, plan: Plan) -> OperationSource:
+    """Return the operation that the plan's profile names, asked of the cloud."""
+    operation = plan.profile.operation
+
+    def prepare(environment: Environment, _folder: Path) -> AbstractContextManager[Operation]:
+        # Watched for longer than the trial does: what comes next has to wait for it.
+        return nullcontext(RunningOperation(cloud, operation.kind, environment, 2 * operation.job_timeout))
+
+    return OperationSource(operation.kind, prepare)
+
+
+def connect(
+    plan: Plan,
+    credentials: Credentials,
+    screen: RunScreen,
+    interrupts: Interrupts,
+    operation: OperationSource | None = None,
+) -> Adapters:
+    """Return the real adapters; ``operation`` takes the place of what the profile names."""
+    cloud = Cloud(credentials)
+
+    def guests(environment: Environment, keys: RunDir) -> Sensors:
+        return Sensors(plan, environment, keys.key, HostKeyPins(keys.known_hosts))
+
+    source = operation or restart(cloud, plan)
+    return Adapters(CloudStack(cloud), guests, source, screen, SystemClock(), interrupts)

@@ -1,0 +1,93 @@
+"""What a run measures on: a new environment that it builds, or the one that an earlier run kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from vrbench.cloud.environment_plan import EnvironmentPlan
+from vrbench.cloud.guest_setup import user_data
+from vrbench.cloud.journal import Head, Journal
+from vrbench.cloud.preflight import Resolved
+from vrbench.core.facts import Context
+from vrbench.core.model import Environment
+from vrbench.core.plan.plan import Plan
+from vrbench.core.words import size
+from vrbench.remote import generate_key
+from vrbench.run.adapters import Adapters
+from vrbench.run.errors import CannotReuse
+from vrbench.run.order import RunOrder
+from vrbench.store.directory import RunDir
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where a run measures, and how it gets its environment; the removal goes by ``journal`` (None: builds nothing)."""
+
+    context: Context
+    journal: Journal | None
+    build: Callable[[], Environment]
+
+
+def new_ground(order: RunOrder, adapters: Adapters, context: Context) -> Ground:
+    """Check that the plan can be built, and start the journal of it. Raises CloudError or JournalError."""
+    screen, accept = adapters.screen, order.plan.profile.environment.accept_slow_removal
+    screen.phase("checking the cloud", "building")
+    plan = environment_plan(order.plan, generate_key(order.store.key))
+    resolved, notes = adapters.cloud.preflight(plan, accept)
+    for note in notes:
+        screen.note(note)
+    head = Head(order.plan.run_id, adapters.cloud.endpoint, resolved.account, resolved.domain_id)
+    journal = Journal.create(order.store.journal, head)
+    known = replace(context, cloud_version=resolved.version, hypervisor=resolved.hypervisor)
+    return Ground(known, journal, partial(_build, order.store, adapters, plan, resolved, journal))
+
+
+def _build(
+    store: RunDir, adapters: Adapters, plan: EnvironmentPlan, resolved: Resolved, journal: Journal
+) -> Environment:
+    adapters.screen.phase("building", "SSH on every VM, then trial 1")
+    environment = adapters.cloud.build(plan, resolved, journal, adapters.screen.doing)
+    store.write_environment(environment)
+    return environment
+
+
+def kept_ground(order: RunOrder, context: Context) -> Ground:
+    """Take the environment of a run that ended with --keep. Raises CannotReuse, StoreError or JournalError."""
+    assert order.reuse is not None
+    environment, wanted = order.reuse.read_environment(), order.plan.profile.environment
+    found = (len(environment.guests), len({e.public_ip for e in environment.endpoints}))
+    if (wanted.vms, wanted.public_ips) != found:
+        raise CannotReuse(
+            f"{order.reuse.path.name} kept {size(*found)}, but the profile asks for "
+            f"{size(wanted.vms, wanted.public_ips)}. Make the profile's environment.vms and environment.public_ips "
+            "equal to what was kept"
+        )
+    with Journal.open(order.reuse.journal) as journal:
+        if not journal.pending():
+            raise CannotReuse(f"the environment of {order.reuse.path.name} has been removed. Run without --reuse")
+    known = replace(context, cloud_version=environment.cloud_version, hypervisor=environment.hypervisor)
+    return Ground(known, None, lambda: environment)
+
+
+def environment_plan(plan: Plan, public_key: str) -> EnvironmentPlan:
+    """Return what the plan builds in the cloud, for guests that ``public_key`` opens."""
+    p = plan.profile
+    return EnvironmentPlan(
+        run_id=plan.run_id,
+        prefix=f"vrb-{plan.run_id.split('-')[1]}",
+        zone=p.cloud.zone,
+        network_offering=p.cloud.network_offering,
+        service_offering=p.cloud.service_offering,
+        template=p.cloud.template,
+        vms=p.environment.vms,
+        public_ips=p.environment.public_ips,
+        access=p.environment.access,
+        source_cidr=p.environment.source_cidr,
+        ssh_user=p.cloud.ssh_user,
+        public_key=public_key,
+        user_data=user_data(),
+        boot_timeout_s=p.environment.boot_timeout,
+        job_timeout_s=p.operation.job_timeout,
+    )

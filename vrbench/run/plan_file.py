@@ -1,0 +1,77 @@
+"""plan.json in a run's directory: all that the process inside an embedded lab needs to carry the run out.
+
+It holds no credentials; those the lab keeps. Only its owner can read it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from vrbench.core.calibrate.injections import Injection
+from vrbench.core.machine_verdict import MachineVerdict
+from vrbench.core.plan.plan import Plan, make_plan
+from vrbench.core.plan.profile import Profile
+from vrbench.store.directory import RunDir
+from vrbench.store.files import StoreError, read_json, replace_json
+
+FORMAT = "vrbench-plan/1"
+
+
+class View(StrEnum):
+    """How progress is shown: as on this terminal, as lines, or not at all."""
+
+    LIVE = "live"
+    PLAIN = "plain"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class BoxedRun:
+    """A run to be carried out inside a lab. With ``outages``, these take the place of the profile's operation."""
+
+    plan: Plan
+    view: View
+    outages: tuple[Injection, ...] | None = None
+    calibrated: MachineVerdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What the file holds: the plan is made anew from the profile, and must be of the same method."""
+
+    format: str
+    run_id: str
+    method_id: str
+    profile: Profile
+    view: View
+    outages: tuple[Injection, ...] | None
+    calibrated: MachineVerdict | None
+
+
+def plan_path(store: RunDir) -> Path:
+    """Return where a run's plan lies."""
+    return store.path / "plan.json"
+
+
+def write_plan(store: RunDir, run: BoxedRun) -> None:
+    """Write the plan for the process inside. Raises StoreError."""
+    plan = run.plan
+    stored = _Stored(FORMAT, plan.run_id, plan.method.id, plan.profile, run.view, run.outages, run.calibrated)
+    replace_json(plan_path(store), asdict(stored), mode=0o600)
+
+
+def read_plan(store: RunDir) -> BoxedRun:
+    """Read what ``write_plan`` wrote. Raises StoreError."""
+    import msgspec
+
+    path = plan_path(store)
+    try:
+        stored = msgspec.convert(read_json(path), _Stored)
+    except msgspec.ValidationError as error:
+        raise StoreError(f"{path} is not whole ({error}); run the same command again") from error
+    plan = make_plan(stored.profile, stored.run_id)
+    if (stored.format, stored.method_id) != (FORMAT, plan.method.id):
+        raise StoreError(f"{path} was written by another version of vrbench; run the same command again")
+    return BoxedRun(plan, stored.view, stored.outages, stored.calibrated)

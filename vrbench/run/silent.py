@@ -1,0 +1,31 @@
+"""The screen of a run that nobody watches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+
+from vrbench.core.log.live import StreamState
+
+
+class SilentScreen(AbstractContextManager["SilentScreen"]):
+    """Shows nothing (port ``run.adapters.RunScreen``)."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        return None
+
+    def label(self, rows: Mapping[str, str]) -> None:
+        return None
+
+    def phase(self, name: str, following: str) -> None:
+        return None
+
+    def watch(self, states: Sequence[StreamState], now_ns: int, job: str) -> None:
+        return None
+
+    def doing(self, text: str) -> None:
+        return None
+
+    def note(self, text: str) -> None:
+        return None

@@ -1,0 +1,127 @@
+"""All trials of a run, one after the other on one environment, each noted on disk as soon as it is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from vrbench.cloud.errors import CloudError
+from vrbench.core.caveats import Caveat
+from vrbench.core.facts import TrialFacts
+from vrbench.core.model import Environment
+from vrbench.core.plan.plan import expected_streams, guests_behind, short_name
+from vrbench.core.plan.profile import Profile
+from vrbench.core.ports import Operation
+from vrbench.core.words import some
+from vrbench.run.adapters import Adapters, Guests
+from vrbench.run.errors import OperationFailed
+from vrbench.run.order import RunOrder
+from vrbench.run.trial import Trial, TrialLimits, run_trial
+
+JOB_LOOK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """What all trials of a run share; ``caveats`` were found before the first."""
+
+    order: RunOrder
+    adapters: Adapters
+    environment: Environment
+    guests: Guests
+    caveats: tuple[Caveat, ...]
+
+    @property
+    def limits(self) -> TrialLimits:
+        return trial_limits(self.order.plan.profile)
+
+    def write(self, facts: TrialFacts) -> None:
+        """Note a trial's facts on disk, with those that all trials share."""
+        plan, environment = self.order.plan, self.environment
+        expected, behind = expected_streams(plan, environment), guests_behind(environment)
+        shared = replace(
+            facts,
+            lab=self.order.in_lab,
+            expected_streams=expected,
+            guest_of_endpoint=behind,
+            pre_trial_caveats=self.caveats,
+        )
+        self.order.store.write_facts(shared)
+
+
+def run_trials(order: RunOrder, adapters: Adapters, environment: Environment) -> None:
+    """Wait for the VMs, then carry out every trial. Raises what ports raise, and OperationFailed."""
+    series = _await_guests(order, adapters, environment)
+    count, settle_s = order.plan.profile.trials.count, order.plan.profile.trials.settle
+    for number in range(1, count + 1):
+        _run_one(series, number)
+        if number < count:
+            adapters.screen.phase("settling", f"trial {number + 1} of {count}")
+            adapters.clock.sleep(settle_s)
+
+
+def _await_guests(order: RunOrder, adapters: Adapters, environment: Environment) -> _Series:
+    """Return when every VM lets us in, and tell what may spoil figures."""
+    screen, guests = adapters.screen, adapters.guests(environment, order.keys)
+    screen.label(row_labels(environment))
+    screen.phase(f"waiting for SSH on {some(len(environment.guests), 'VM')}", "trial 1")
+    caveats = guests.await_guests(order.plan.profile.environment.boot_timeout)
+    for caveat in caveats:
+        screen.note(str(caveat))
+    silent = guests.silent_addresses()
+    if silent:
+        screen.note(f"no answer to ping from {', '.join(silent)}. SSH works, and the figures don't need the ping")
+    return _Series(order, adapters, environment, guests, caveats)
+
+
+def _run_one(series: _Series, number: int) -> None:
+    adapters, folder = series.adapters, series.order.store.trial(number)
+    observation = series.guests.observation(folder)
+    with adapters.operation.prepare(series.environment, folder) as operation:
+        trial = Trial(number, series.limits, observation, operation, adapters.screen, adapters.clock)
+        facts = run_trial(trial, series.write)
+    series.write(replace(facts, competing_routers=_competing_routers(series)))
+    for words in observation.notes():
+        adapters.screen.note(words)
+    error = facts.job_error if facts.job_finished else _await_job(series, number, operation)
+    if error:
+        raise OperationFailed(f"trial {number}: {error}")
+
+
+def _competing_routers(series: _Series) -> tuple[str, ...]:
+    """Name routers that the cloud shows side by side though one alone may serve; none where it does not say."""
+    try:
+        return series.adapters.cloud.competing_routers(series.environment)
+    except CloudError as error:
+        series.adapters.screen.note(f"could not look for a second router: {error}")
+        return ()
+
+
+def _await_job(series: _Series, number: int, operation: Operation) -> str:
+    """Wait for a job that outlasted its trial; return what was wrong with its end, '' for nothing.
+
+    No further trial may begin, nor anything be removed, while the cloud still works on this one.
+    """
+    clock, timeout_s = series.adapters.clock, series.limits.job_timeout_s
+    series.adapters.screen.phase(f"trial {number}: waiting for the operation's job", "the next trial, or removal")
+    until = clock.monotonic_ns() + round(timeout_s * 1e9)
+    while not (job := operation.poll()).done:
+        if clock.monotonic_ns() >= until:
+            return f"its job has not ended in {timeout_s:.0f} s more"
+        clock.sleep(JOB_LOOK_S)
+    return job.error
+
+
+def trial_limits(profile: Profile) -> TrialLimits:
+    """Return the times of a trial that a profile asks for."""
+    t = profile.trials
+    return TrialLimits(t.baseline, t.validation, t.observe_at_most, profile.operation.job_timeout)
+
+
+def row_labels(environment: Environment) -> dict[str, str]:
+    """Return which VM's row a public end is shown in: its VM's, where that has only this one."""
+    guests = [e.guest for e in environment.endpoints]
+    return {
+        f"{e.public_ip}:{e.port}": short_name(environment, e.guest)
+        for e in environment.endpoints
+        if guests.count(e.guest) == 1
+    }
