@@ -7,12 +7,12 @@ import json
 import pytest
 
 from vrbench.lab.ground.port import GroundError
-from vrbench.lab.packets.userdata import GuestFile, UserData, parse_user_data
+from vrbench.lab.packets.userdata import GuestFile, ParsedUserData, parse_user_data
 
 
 def test_a_script_is_taken_whole() -> None:
     """Whatever follows the #! is run as it came."""
-    assert parse_user_data(b"#!/bin/sh\necho \xff\n") == UserData(script=b"#!/bin/sh\necho \xff\n")
+    assert parse_user_data(b"#!/bin/sh\necho \xff\n") == ParsedUserData(script=b"#!/bin/sh\necho \xff\n")
 
 
 def test_a_cloud_config_is_read_as_json_or_yaml() -> None:
@@ -26,7 +26,7 @@ def test_a_cloud_config_is_read_as_json_or_yaml() -> None:
         "runcmd": ["echo $HOME", ["touch", "a file", 3]],
         "users": [],
     }
-    expected = UserData(
+    expected = ParsedUserData(
         authorized_keys=("ssh-ed25519 AAAA me",),
         files=(GuestFile("/a", b"text"), GuestFile("/b", b"\x00\x01", 0o600, append=True)),
         script=b"#!/bin/sh\necho $HOME\ntouch 'a file' 3\n",
@@ -39,7 +39,7 @@ def test_a_cloud_config_is_read_as_json_or_yaml() -> None:
 
 def test_nothing_and_the_unknown_change_nothing() -> None:
     """Empty user data is empty; unknown user data is named as ignored."""
-    assert parse_user_data(b"") == parse_user_data(b"#cloud-config\n{}") == UserData()
+    assert parse_user_data(b"") == parse_user_data(b"#cloud-config\n{}") == ParsedUserData()
     assert parse_user_data(b"hello").ignored == ("user data that is neither a script nor a cloud-config",)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from vrbench.core.plan.profile import STRATEGIES as NAMES
-from vrbench.lab.ground.specs import Acl, AclRule, FirewallRule, PortForward, RuleSet
+from vrbench.lab.ground.specs import Acl, AclLine, FirewallRule, PortForward, RuleSet
 from vrbench.lab.strategies import REDUNDANT, STRATEGIES, StartFailed
 from vrbench.lab.strategies.serial import one_by_one
 from vrbench.lab.timing import Timing
@@ -235,7 +235,7 @@ def test_live_patch_replaces_nothing() -> None:
 
 def test_access_lists_grow_rule_by_rule() -> None:
     """Serial: a tier's list is programmed one line at a time, tier after tier; hosts are there from the start."""
-    line = AclRule("ingress", True, "all")
+    line = AclLine("ingress", True, "all")
     rules = replace(RULES, acls=(Acl("a", (line, line)), Acl("b", (line,))))
     steps = list(one_by_one(rules))
     assert [len(step) for step in steps] == list(range(1, len(rules) + 1))

@@ -2,7 +2,7 @@
 
 A fault is switched on and off by ``vrbench lab fault`` or, as on CloudStack's own simulator, by the API's
 configureSimulator (``name`` the fault's, ``value`` its parameters as "key=value;key=value"). Those of the API and of
-jobs are acted out by ``lab/api/api_faults.py``, those of packets by ``lab/fault_ground.py``.
+jobs are acted out by ``lab/api/faults/api_faults.py``, those of packets by ``lab/packets/faulty_ground.py``.
 """
 
 from __future__ import annotations

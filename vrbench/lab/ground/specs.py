@@ -135,7 +135,7 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
-class AclRule:
+class AclLine:
     """One line of a tier's access list."""
 
     direction: Literal["ingress", "egress"]  # as the tier sees it
@@ -152,7 +152,7 @@ class Acl:
     """A tier's access list, first match wins; what no line names may leave the tier and may not enter it."""
 
     network: str
-    rules: tuple[AclRule, ...] = ()
+    rules: tuple[AclLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from vrbench.lab.ground.port import GroundError
 from vrbench.lab.ground.specs import VmSpec
 from vrbench.lab.packets.dhcp import resolv_conf
-from vrbench.lab.packets.userdata import UserData, parse_user_data
+from vrbench.lab.packets.userdata import ParsedUserData, parse_user_data
 from vrbench.lab.system.namespaces import add_netns, delete_links, inside, ip_batch, remove_netns, run
 from vrbench.lab.system.processes import children, python_command
 
@@ -186,7 +186,7 @@ class Guest:
         path = f"{interpreter}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         (self.directory / "ssh" / "sshd_config").write_text(_SSHD_CONFIG.format(path=path), encoding="utf-8")
 
-    def _write_boot(self, user_data: UserData) -> None:
+    def _write_boot(self, user_data: ParsedUserData) -> None:
         """Write down as JSON what the guest's init does (see guest_init.py)."""
         boot = {
             "hostname": self.spec.name,

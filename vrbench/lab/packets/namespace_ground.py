@@ -11,7 +11,7 @@ from itertools import count
 from vrbench.lab.ground.port import GroundError, RedundancyMode, RedundancyState
 from vrbench.lab.ground.specs import GuestLeg, PublicLeg, RouterSpec, RuleSet, VmSpec
 from vrbench.lab.packets.guest import Guest
-from vrbench.lab.packets.router import Router
+from vrbench.lab.packets.router import RouterNode
 from vrbench.lab.packets.services import ROUTER_DIR, Dnsmasq, outside_configuration
 from vrbench.lab.status import Node
 from vrbench.lab.system.namespaces import add_bridge, add_netns, attempt, delete_links, inside, ip_batch
@@ -39,7 +39,7 @@ class NamespaceGround:
         self._numbers = count(1)
         # By guest network, or by the gateway of a public subnet.
         self._bridges = {PUBLIC_GATEWAY: PUBLIC_BRIDGE, SECOND_PUBLIC_GATEWAY: SECOND_PUBLIC_BRIDGE}
-        self._routers: dict[str, Router] = {}
+        self._routers: dict[str, RouterNode] = {}
         self._guests: dict[str, Guest] = {}
 
     def build(self) -> None:
@@ -98,7 +98,7 @@ class NamespaceGround:
             self._claim(router.name)
             for leg in router.legs:
                 self._bridge(leg.network)
-            placed = Router(router, str(next(self._numbers)), self._bridges)
+            placed = RouterNode(router, str(next(self._numbers)), self._bridges)
             self._routers[router.name] = placed
         with _as_ground_error(f"place router {router.name}"):
             placed.place()
@@ -231,7 +231,7 @@ class NamespaceGround:
         if name in self._routers or name in self._guests or name in (UPSTREAM, NEIGHBOUR):
             raise GroundError(f"a node named {name} exists already")
 
-    def _router(self, name: str) -> Router:
+    def _router(self, name: str) -> RouterNode:
         with self._lock:
             if name not in self._routers:
                 raise GroundError(f"there is no router {name}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from vrbench.lab.ground.specs import (
     Acl,
-    AclRule,
+    AclLine,
     FirewallRule,
     GuestLeg,
     LoadBalance,
@@ -169,7 +169,7 @@ def _acl_jumps(direction: str, plugged: Interfaces, acls: Sequence[Acl]) -> Iter
         yield "drop"
 
 
-def _acl_match(rule: AclRule) -> str | None:
+def _acl_match(rule: AclLine) -> str | None:
     """None when no IPv4 address fits."""
     other = _addresses("saddr" if rule.direction == "ingress" else "daddr", rule.cidrs)
     if other is None:

@@ -41,7 +41,7 @@ class Port:
 
 
 @dataclass
-class Router:
+class RouterNode:
     """A router between bridges. ``tag`` is unique in the box and begins the names of its cables.
 
     ``bridges`` says which switch a leg is for, by guest network or by public gateway. Placed, the interfaces are up
@@ -96,7 +96,7 @@ class Router:
         """Return whether it has a leg in that guest network."""
         return any(leg.network == network for _, leg in self.plugged.guests)
 
-    def is_peer_of(self, other: Router) -> bool:
+    def is_peer_of(self, other: RouterNode) -> bool:
         """Return whether both are redundant routers of the same network or VPC."""
         mine, theirs = ({leg.network for _, leg in router.plugged.guests} for router in (self, other))
         return self.spec.vrrp is not None and other.spec.vrrp is not None and bool(mine & theirs)

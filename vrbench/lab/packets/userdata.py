@@ -24,7 +24,7 @@ class GuestFile:
 
 
 @dataclass(frozen=True, slots=True)
-class UserData:
+class ParsedUserData:
     """User data, understood. ``script`` is run by root at the first boot; ``ignored`` names what is not honoured."""
 
     authorized_keys: tuple[str, ...] = ()
@@ -33,18 +33,18 @@ class UserData:
     ignored: tuple[str, ...] = ()
 
 
-def parse_user_data(raw: bytes) -> UserData:
+def parse_user_data(raw: bytes) -> ParsedUserData:
     """Read a ``#!`` script or a ``#cloud-config`` (YAML or JSON); ignore anything else, as cloud-init does.
 
     Raises GroundError when a cloud-config can't be read.
     """
     if raw.startswith(b"#!"):
-        return UserData(script=raw)
+        return ParsedUserData(script=raw)
     if not raw.startswith(b"#cloud-config"):
-        return UserData(ignored=("user data that is neither a script nor a cloud-config",) if raw.strip() else ())
+        return ParsedUserData(ignored=("user data that is neither a script nor a cloud-config",) if raw.strip() else ())
     config = _read(raw.decode("utf-8"))
     try:
-        return UserData(
+        return ParsedUserData(
             authorized_keys=tuple(map(str, config.get("ssh_authorized_keys") or ())),
             files=tuple(_file(entry) for entry in config.get("write_files") or ()),
             script=_script(config.get("runcmd") or ()),

@@ -1,4 +1,4 @@
-"""The server's diary: what was scheduled, started and completed, to the second."""
+"""The server's log of events: what was scheduled, started and completed, to the second."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from vrbench.lab.api.state.zone import Zone, new_id
 
 @dataclass(frozen=True, slots=True)
 class EventKind:
-    """How one command shows in the diary; ``deed`` reads on after "Successfully completed "."""
+    """How one command shows among the events; ``doing`` reads on after "Successfully completed "."""
 
     type: str
-    deed: str
+    doing: str
     resource_type: str | None = None
-    left_out: tuple[str, ...] = ()  # states that this command's diary skips
+    left_out: tuple[str, ...] = ()  # states that this command skips
     unnamed: tuple[str, ...] = ()  # states whose entry does not name the resource
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """Something that shows in the diary only, such as a root volume."""
+    """Something that shows in events only, such as a root volume."""
 
     uuid: str
     name: str
@@ -155,14 +155,14 @@ def _resource_name(named: Entity | Resource | None) -> str | None:
 def _description(kind: EventKind, state: str) -> str:
     match state:
         case "Completed":
-            return f"Successfully completed {kind.deed}"
+            return f"Successfully completed {kind.doing}"
         case "Created":
-            return f"Successfully created entity for {kind.deed}"
+            return f"Successfully created entity for {kind.doing}"
         case "Error":
-            return f"Error while {kind.deed}"
+            return f"Error while {kind.doing}"
         case "NotCreated":
-            return f"Error while creating entity for {kind.deed}"
-    return kind.deed[:1].upper() + kind.deed[1:]
+            return f"Error while creating entity for {kind.doing}"
+    return kind.doing[:1].upper() + kind.doing[1:]
 
 
 def list_events(call: Call) -> Json:
@@ -222,7 +222,7 @@ def event_view(event: Event) -> Json:
 
 
 def list_event_types(call: Call) -> Json:
-    """listEventTypes: those that this diary can have."""
+    """listEventTypes: those that there can be."""
     fixed = (ROUTER_STOP, VLAN_ASSIGN, DEFAULT_FIREWALL, VOLUME_CREATE, VOLUME_DESTROY)
     names = sorted({kind.type for kind in (*KINDS.values(), *fixed)})
     return call.listing("eventtype", [{"name": name} for name in names])

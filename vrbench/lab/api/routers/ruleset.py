@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vrbench.lab.api.routers.design import fit_public_nics, public_leg
-from vrbench.lab.api.state import entities as records
-from vrbench.lab.api.state.entities import Address, Network, Router, Rule, Served
+from vrbench.lab.api.state.entities import AclRule, Address, Network, Router, Rule, Served
 from vrbench.lab.api.state.errors import internal
 from vrbench.lab.api.state.zone import Zone
-from vrbench.lab.ground.specs import Acl, AclRule, FirewallRule, Host, LoadBalance, PortForward, RuleSet
+from vrbench.lab.ground.specs import Acl, AclLine, FirewallRule, Host, LoadBalance, PortForward, RuleSet
 
 APPLIED = ("Add", "Active")
 ANYWHERE = ("0.0.0.0/0",)
@@ -45,12 +44,12 @@ def _hosts(zone: Zone, home: Served) -> Iterator[Host]:
 
 def _acl(zone: Zone, network: Network) -> Acl:
     rules = sorted((rule for rule in zone.acl_rules if rule.acl is network.acl), key=lambda rule: rule.place)
-    return Acl(network.uuid, tuple(_acl_rule(rule) for rule in rules))
+    return Acl(network.uuid, tuple(_acl_line(rule) for rule in rules))
 
 
-def _acl_rule(rule: records.AclRule) -> AclRule:
+def _acl_line(rule: AclRule) -> AclLine:
     icmp_type, icmp_code = rule.icmp or (-1, -1)
-    return AclRule(
+    return AclLine(
         direction="ingress" if rule.traffic == "Ingress" else "egress",
         allow=rule.action == "Allow",
         protocol=rule.protocol,

@@ -1,4 +1,4 @@
-"""VPCs: create, list, rename, restart, delete. Their tiers are networks (networks.py), their rules lists (acls.py)."""
+"""VPCs: create, list, rename, restart, delete. Tiers are networks (``networks/``), their rules lists (``acls.py``)."""
 
 from __future__ import annotations
 
