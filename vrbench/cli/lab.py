@@ -33,7 +33,7 @@ def command() -> None:
 
 @command.command(epilog="Example: vrbench lab up --strategy serial --time-scale 0.1 --state /tmp/zone")
 @click.option("--strategy", type=click.Choice(["auto", *STRATEGIES]), default="auto", help="How a router is renewed.")
-@click.option("--preset", type=click.Choice(PRESETS), default=None, help="Times, and strategy, of a real cloud.")
+@click.option("--preset", type=click.Choice(list(PRESETS)), default=None, help="Times, and strategy, of a real cloud.")
 @click.option(
     "--server-version", type=click.Choice(SERVER_VERSIONS), default=SERVER_VERSIONS[-1], help="Whose API it speaks."
 )

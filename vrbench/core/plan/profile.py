@@ -20,7 +20,14 @@ OPERATIONS = ("restart-network-cleanup", "restart-network", "reboot-router")
 ACCESS = ("port-forwarding", "static-nat")
 STRATEGIES = ("serial", "parallel", "redundant", "advanced-parallel", "negotiated", "live-patch")
 SERVER_VERSIONS = ("4.9.3", "4.11.2", "4.15.1", "4.18.0", "4.20.2")
-PRESETS = ("vmware-4.9.3", "vmware-4.11.1", "kvm-4.9.3", "kvm-4.11.1", "xenserver-4.9.3", "xenserver-4.11.1")
+PRESETS = {  # of the lab, with the strategy that each preset's own file names
+    "vmware-4.9.3": "serial",
+    "vmware-4.11.1": "parallel",
+    "kvm-4.9.3": "serial",
+    "kvm-4.11.1": "parallel",
+    "xenserver-4.9.3": "serial",
+    "xenserver-4.11.1": "parallel",
+}
 
 
 def _key(read: Callable[[Any], Any], default: Any, help_text: str) -> Any:
@@ -46,10 +53,8 @@ class LabTable:
 
     @property
     def design(self) -> str:
-        """The strategy in force: CloudStack replaced routers serially up to 4.9."""
-        if self.strategy != "auto":
-            return self.strategy
-        return "serial" if self.preset.endswith("-4.9.3") else "parallel"
+        """The strategy in force: the one named, else the preset's, else that of servers since 4.11."""
+        return PRESETS.get(self.preset, "parallel") if self.strategy == "auto" else self.strategy
 
 
 @dataclass(frozen=True, slots=True)
