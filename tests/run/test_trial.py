@@ -1,96 +1,17 @@
 """The main path on ports that do nothing but play a script: phases, recovery, and what is noted."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
 
 import pytest
 
-from tests.core.logs import MS, stream
-from vrbench.core.facts import NodeClock, TrialFacts
+from tests.core.logs import stream
+from tests.run.world import SECOND, World
+from vrbench.core.facts import TrialFacts
 from vrbench.core.log.live import StreamState
 from vrbench.core.model import Direction, Stream
-from vrbench.core.ports import Collected, JobState
 from vrbench.run.trial import NothingAnswers, Trial, TrialLimits, recovered, run_trial
 
 LIMITS = TrialLimits(baseline_s=5, validation_s=3, observe_at_most_s=60, job_timeout_s=30)
-SECOND = 1000 * MS
-
-
-@dataclass
-class World:
-    """Clock, observation, operation and screen of a network that is down between two moments (s after the request)."""
-
-    down_from: float = 2.0
-    down_to: float = 6.0
-    job_ends: float = 8.0
-    job_error: str = ""
-    dies_at: float = 1e9
-    dead_stream: bool = False
-    dead_direction: bool = False
-    beside: Stream | None = None  # goes down with the rest, and stays so; before that it answers or not
-    answers: bool = True
-    now_ns: int = 0
-    requested_ns: int | None = None
-    started: bool = False
-    stopped: int = 0
-    phases: list[str] = field(default_factory=list)
-    on_request: Callable[[], None] = lambda: None
-
-    def monotonic_ns(self) -> int:
-        return self.now_ns
-
-    def utc(self) -> str:
-        return "2026-11-24T12:00:00.000Z"
-
-    def sleep(self, seconds: float) -> None:
-        self.now_ns += round(seconds * SECOND)
-
-    def start(self) -> None:
-        self.started = True
-
-    def mark(self) -> None:
-        assert self.requested_ns is None
-
-    def request(self) -> None:
-        self.requested_ns = self.now_ns
-        self.on_request()
-
-    def poll(self) -> JobState:
-        done = self._elapsed() >= self.job_ends
-        return JobState(done, self.job_error if done else "")
-
-    def _elapsed(self) -> float:
-        return -1.0 if self.requested_ns is None else (self.now_ns - self.requested_ns) / SECOND
-
-    def states(self) -> Sequence[StreamState]:
-        t = self._elapsed()
-        up = not self.down_from <= t < self.down_to
-        since_s = self.down_to if t >= self.down_to else self.down_from if not up else -100.0
-        since = self.now_ns - round((t - since_s) * SECOND)
-        alive = StreamState("vm1", stream("a"), up, since, self.now_ns, 99, 0, 0)
-        dead = StreamState("vm1", stream("dead"), False, 0, self.now_ns, 99, 1, 0)
-        inward = replace(alive, stream=stream("i", Direction.INGRESS, "syn"), up=up and not self.dead_direction)
-        listed = (alive, inward, dead) if self.dead_stream else (alive, inward)
-        if self.beside is None:
-            return listed
-        still_up = self.answers and t < self.down_from
-        return (*listed, replace(alive, stream=self.beside, up=still_up if self.answers else None))
-
-    def failed(self) -> Sequence[str]:
-        return ("syn",) if self._elapsed() >= self.dies_at else ()
-
-    def stop(self) -> Collected:
-        self.stopped += 1
-        return Collected({"vm1": NodeClock(1, 2)}, (), (), tuple(self.failed()))
-
-    def phase(self, name: str, following: str) -> None:
-        self.phases.append(name)
-
-    def watch(self, states: Sequence[StreamState], now_ns: int, job: str) -> None:
-        assert self.started
-
-    def note(self, text: str) -> None:
-        self.phases.append(text)
 
 
 def run(world: World, requested: Callable[[TrialFacts], None] = lambda _: None) -> TrialFacts:

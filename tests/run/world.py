@@ -1,0 +1,328 @@
+"""A run's adapters that do nothing but play a script: nothing is built, nothing is probed, no time passes."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tests.core.logs import MS, stream
+from vrbench.cloud.environment_plan import EnvironmentPlan
+from vrbench.cloud.journal import Journal
+from vrbench.cloud.preflight import Resolved
+from vrbench.cloud.removal import TeardownReport
+from vrbench.core.caveats import Caveat
+from vrbench.core.facts import NodeClock
+from vrbench.core.log.live import StreamState
+from vrbench.core.model import Direction, Endpoint, Environment, Guest, Stream
+from vrbench.core.plan.plan import make_plan
+from vrbench.core.plan.profile import load_profile
+from vrbench.core.ports import Collected, JobState, Operation
+from vrbench.run.adapters import Adapters, OperationSource, Progress
+from vrbench.run.execute import execute_run
+from vrbench.run.interrupts import Interrupts
+from vrbench.run.order import RunOrder, RunOutcome
+from vrbench.store.directory import RunDir
+
+SECOND = 1000 * MS
+RUN_ID = "20261124T120000Z-1a2b3c4d-small"
+PROFILE = """
+name = "small"
+[environment]
+vms = 2
+public_ips = 2
+source_cidr = "203.0.113.7/32"
+[operation]
+job_timeout = "30s"
+[trials]
+count = 1
+baseline = "2s"
+validation = "2s"
+settle = "7s"
+observe_at_most = "40s"
+[probes]
+egress_target = "203.0.113.1"
+"""
+ENVIRONMENT = Environment(
+    network_id="n-1",
+    network_name="vrb-1a2b3c4d-net",
+    zone="z",
+    hypervisor="KVM",
+    cloud_version="4.20",
+    offering="o",
+    source_nat_ip="198.51.100.10",
+    guests=tuple(Guest(f"vrb-1a2b3c4d-vm{n}", f"v-{n}", f"10.1.1.{n}", f"198.51.100.{n}", 22) for n in (1, 2)),
+    endpoints=tuple(Endpoint(f"198.51.100.{n}", 22, f"vrb-1a2b3c4d-vm{n}") for n in (1, 2)),
+)
+RESOLVED = Resolved(
+    zone_id="z-1",
+    zone="z",
+    network_offering_id="o-1",
+    network_offering="o",
+    egress_allowed=True,
+    service_offering_id="s-1",
+    service_offering="small",
+    template_id="t-1",
+    template="linux",
+    hypervisor="KVM",
+    version="4.20",
+    account="admin",
+    domain_id="d-1",
+    role="Admin",
+    may_expunge=True,
+    may_list_routers=True,
+)
+
+
+@dataclass
+class World:
+    """Clock, observation, operation and screen of a network that is down between two moments (s after the request)."""
+
+    down_from: float = 2.0
+    down_to: float = 6.0
+    job_ends: float = 8.0
+    job_error: str = ""
+    dies_at: float = 1e9
+    dead_stream: bool = False
+    dead_direction: bool = False
+    beside: Stream | None = None  # goes down with the rest, and stays so; before that it answers or not
+    answers: bool = True
+    now_ns: int = 0
+    requested_ns: int | None = None
+    started: bool = False
+    stopped: int = 0
+    phases: list[str] = field(default_factory=list)
+    on_request: Callable[[], None] = lambda: None
+    rows: Mapping[str, str] = field(default_factory=dict)
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+    def utc(self) -> str:
+        return "2026-11-24T12:00:00.000Z"
+
+    def sleep(self, seconds: float) -> None:
+        self.now_ns += round(seconds * SECOND)
+
+    def start(self) -> None:
+        self.started = True
+
+    def mark(self) -> None:
+        assert self.requested_ns is None
+
+    def request(self) -> None:
+        self.requested_ns = self.now_ns
+        self.on_request()
+
+    def poll(self) -> JobState:
+        done = self._elapsed() >= self.job_ends
+        return JobState(done, self.job_error if done else "")
+
+    def _elapsed(self) -> float:
+        return -1.0 if self.requested_ns is None else (self.now_ns - self.requested_ns) / SECOND
+
+    def states(self) -> Sequence[StreamState]:
+        t = self._elapsed()
+        up = not self.down_from <= t < self.down_to
+        since_s = self.down_to if t >= self.down_to else self.down_from if not up else -100.0
+        since = self.now_ns - round((t - since_s) * SECOND)
+        alive = StreamState("vm1", stream("a"), up, since, self.now_ns, 99, 0, 0)
+        dead = StreamState("vm1", stream("dead"), False, 0, self.now_ns, 99, 1, 0)
+        inward = replace(alive, stream=stream("i", Direction.INGRESS, "syn"), up=up and not self.dead_direction)
+        listed = (alive, inward, dead) if self.dead_stream else (alive, inward)
+        if self.beside is None:
+            return listed
+        still_up = self.answers and t < self.down_from
+        return (*listed, replace(alive, stream=self.beside, up=still_up if self.answers else None))
+
+    def failed(self) -> Sequence[str]:
+        return ("syn",) if self._elapsed() >= self.dies_at else ()
+
+    def stop(self) -> Collected:
+        self.stopped += 1
+        return Collected({"vm1": NodeClock(1, 2)}, (), (), tuple(self.failed()))
+
+    def phase(self, name: str, following: str) -> None:
+        self.phases.append(name)
+
+    def watch(self, states: Sequence[StreamState], now_ns: int, job: str) -> None:
+        assert self.started
+
+    def note(self, text: str) -> None:
+        self.phases.append(text)
+
+    def doing(self, text: str) -> None:
+        return None
+
+    def label(self, rows: Mapping[str, str]) -> None:
+        self.rows = rows
+
+
+@dataclass
+class Script:
+    """The steps of a run as they are taken, and what else happens at one of them."""
+
+    steps: list[str] = field(default_factory=list)
+    acts: dict[str, Callable[[], None]] = field(default_factory=dict)
+
+    def at(self, step: str) -> None:
+        self.steps.append(step)
+        self.acts.get(step, lambda: None)()
+
+
+@dataclass
+class FakeCloud:
+    """A cloud of two objects (port ``CloudPort``). ``stays``: the keys of what can't be removed."""
+
+    script: Script
+    stays: tuple[str, ...] = ()
+    awaited: tuple[str, ...] = ()
+    endpoint: str = "https://cloud.example/client/api"
+    competing: tuple[str, ...] = ()
+
+    def preflight(self, plan: EnvironmentPlan, accept_slow_removal: bool) -> tuple[Resolved, tuple[str, ...]]:
+        self.script.at("preflight")
+        return RESOLVED, ("worth knowing",)
+
+    def build(self, plan: EnvironmentPlan, resolved: Resolved, journal: Journal, say: Progress) -> Environment:
+        journal.intend("network", "net", {})
+        self.script.at("build")
+        journal.created("net", "n-1")
+        journal.intend("vm", "vm1", {})
+        journal.created("vm1", "v-1")
+        return ENVIRONMENT
+
+    def remove(self, journal: Journal, say: Progress) -> TeardownReport:
+        self.script.at("remove")
+        left = []
+        for entry in journal.pending():
+            if entry.key in self.stays:
+                left.append(entry.key)
+            else:
+                journal.destroyed(entry.key)
+        return TeardownReport((), tuple(left), (), self.awaited)
+
+    def competing_routers(self, environment: Environment) -> tuple[str, ...]:
+        self.script.at("look at routers")
+        return self.competing
+
+
+@dataclass
+class FakeProbers:
+    """Probers of one trial that see the world (port ``TrialObservation``)."""
+
+    script: Script
+    world: World
+
+    def start(self) -> None:
+        self.script.at("start probers")
+        self.world.start()
+
+    def mark(self) -> None:
+        self.world.mark()
+
+    def states(self) -> Sequence[StreamState]:
+        return self.world.states()
+
+    def failed(self) -> Sequence[str]:
+        return self.world.failed()
+
+    def stop(self) -> Collected:
+        self.script.at("stop probers")
+        return self.world.stop()
+
+    def notes(self) -> tuple[str, ...]:
+        return ("how it was probed",)
+
+
+@dataclass
+class FakeGuests:
+    """VMs that are there at once (port ``Guests``)."""
+
+    script: Script
+    world: World
+    keys: RunDir
+    caveats: tuple[Caveat, ...] = ()
+    silent: tuple[str, ...] = ()
+
+    def await_guests(self, deadline_s: float) -> tuple[Caveat, ...]:
+        self.script.at("await guests")
+        return self.caveats
+
+    def silent_addresses(self) -> tuple[str, ...]:
+        return self.silent
+
+    def observation(self, folder: Path) -> FakeProbers:
+        self.world.requested_ns = None
+        return FakeProbers(self.script, self.world)
+
+
+class Rig:
+    """A run with scripted adapters: set it up, run it, look at what it did."""
+
+    def __init__(self, reports: Path, *settings: str) -> None:
+        self.script = Script()
+        self.world = World(on_request=lambda: self.script.at("request"))
+        self.cloud = FakeCloud(self.script)
+        self.plan = make_plan(load_profile(PROFILE, "small", settings), RUN_ID)
+        self.store = RunDir.create(reports, RUN_ID, 0)
+        self.order = RunOrder(self.plan, self.store)
+        self.caveats: tuple[Caveat, ...] = ()
+        self.silent: tuple[str, ...] = ()
+        self.guests: list[FakeGuests] = []
+        self._now_s = 0.0
+
+    @property
+    def steps(self) -> list[str]:
+        return self.script.steps
+
+    @property
+    def said(self) -> list[str]:
+        """Phases and notes, in order."""
+        return self.world.phases
+
+    def when(self, step: str, act: Callable[[], None]) -> None:
+        self.script.acts[step] = act
+
+    def press(self) -> None:
+        """Press Ctrl-C, a second after the last time."""
+        self._now_s += 1.0
+        signal.raise_signal(signal.SIGINT)
+
+    def run(self) -> RunOutcome:
+        """Carry the order out."""
+        with Interrupts(self.world.note, lambda: self._now_s) as interrupts:
+            source = OperationSource("restart-network-cleanup", self._operation)
+            adapters = Adapters(self.cloud, self._reach, source, self.world, self.world, interrupts)
+            return execute_run(self.order, adapters)
+
+    def _reach(self, environment: Environment, keys: RunDir) -> FakeGuests:
+        self.guests.append(FakeGuests(self.script, self.world, keys, self.caveats, self.silent))
+        return self.guests[-1]
+
+    @contextmanager
+    def _operating(self, folder: Path) -> Iterator[Operation]:
+        assert folder.is_dir()
+        try:
+            yield self.world
+        finally:
+            self.script.at("leave operation")
+
+    def _operation(self, environment: Environment, folder: Path) -> AbstractContextManager[Operation]:
+        return self._operating(folder)
+
+    def pending(self, store: RunDir | None = None) -> list[str]:
+        """What the journal has not seen go."""
+        with Journal.open((store or self.store).journal) as journal:
+            return [entry.key for entry in journal.pending()]
+
+
+def failing(error: BaseException) -> Callable[[], None]:
+    """An act that raises."""
+
+    def act() -> None:
+        raise error
+
+    return act
