@@ -9,7 +9,7 @@ from vrbench.core.model import Endpoint, Environment, Guest
 from vrbench.core.plan.method import Method
 from vrbench.core.plan.plan import Plan, expected_streams, make_plan, session_streams
 from vrbench.core.plan.profile import load_profile
-from vrbench.core.words import size, some
+from vrbench.core.words import about, listed, size, some
 
 KINDS = {
     "icmp_fresh": ("icmp.fresh", "fresh"),
@@ -129,3 +129,21 @@ def test_one_of_a_thing_is_worded_as_one() -> None:
     """Counts read as a person would write them."""
     assert [some(1, "VM"), some(2, "VM"), some(0, "address", "addresses")] == ["1 VM", "2 VMs", "0 addresses"]
     assert size(1, 1) == "1 VM, 1 public address"
+    assert [listed([1]), listed([1, 2]), listed("abc")] == ["1", "1 and 2", "a, b and c"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(44.6, "45 s"), (60, "1 min"), (209, "3 min"), (3599, "1 h 0 min"), (4200, "1 h 10 min")]
+)
+def test_a_time_to_plan_by(seconds: float, words: str) -> None:
+    """No finer than anybody plans."""
+    assert about(seconds) == words
+
+
+def test_what_an_operator_must_know_is_a_part_of_the_plan() -> None:
+    """Where, what, how often, how long and that it goes again; what probes cost and the method's id are for --plan."""
+    plan = plan_of("trials.count=3", "trials.baseline=20s", "trials.validation=10s", "trials.settle=5s")
+    known = dict(plan.summary)
+    assert list(known) == ["where", "builds", "opens", "operation", "trials", "takes", "removes"]
+    assert known.items() <= dict(plan.lines).items()
+    assert known["takes"].startswith("2 min of probing, plus building and 3 restarts")  # 3 x 35 s and 2 x 5 s

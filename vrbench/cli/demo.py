@@ -51,13 +51,13 @@ def command(trials: int, install_missing: bool, as_json: bool, plain: bool, repo
 
 def _measure(name: str, trials: int, plain: bool, reports: Path) -> tuple[Finished, int]:
     """Carry out one of the shipped profiles; return what came of it, and its exit code."""
-    from vrbench.cli.measure import conclude, measure_in_lab
+    from vrbench.cli.measure import Choices, conclude, measure_in_lab
     from vrbench.cli.profiles import open_profile
     from vrbench.core.plan.plan import make_plan
     from vrbench.store.directory import new_run_id
 
     plan = make_plan(open_profile(name, (f"trials.count={trials}",)), new_run_id(datetime.now(UTC), name))
-    done = measure_in_lab(plan, reports, plain)
+    done = measure_in_lab(plan, reports, Choices(plain))
     return done, conclude(done)
 
 

@@ -27,6 +27,7 @@ from vrbench.store.files import StoreError
 from vrbench.store.loading import load_run
 
 if TYPE_CHECKING:
+    from vrbench.cli.screen import RunScreen
     from vrbench.lab.status import LabStatus
 
 
@@ -52,6 +53,7 @@ class Choices:
     """What the operator asked for beside the profile."""
 
     plain: bool = False
+    verbose: bool = False
     keep: bool = False
     reuse: str | None = None
 
@@ -70,8 +72,7 @@ def measure_on_cloud(plan: Plan, reports: Path, choices: Choices) -> Finished:
     store = RunDir.create(reports, plan.run_id, bytes_needed(plan))
     order = RunOrder(plan, store, keep=choices.keep, reuse=kept, calibrated=load_verdict(os.environ))
     screen = make_screen(choices.plain)
-    for what, how in plan.lines:
-        screen.note(f"{what:10} {_otherwise(what, choices) or how}")
+    _tell_plan(plan, choices, screen)
     screen.note(f"{'endpoint':10} {credentials.endpoint} ({credentials.source})")
     with ExitStack() as held:
         for owned in (store, kept):
@@ -83,6 +84,12 @@ def measure_on_cloud(plan: Plan, reports: Path, choices: Choices) -> Finished:
     return _read_back(plan, store, ending_of(outcome))
 
 
+def _tell_plan(plan: Plan, choices: Choices, screen: RunScreen) -> None:
+    """Say what will happen: what one must know, or all of it."""
+    for what, how in plan.lines if choices.verbose else plan.summary:
+        screen.note(f"{what:10} {_otherwise(what, choices) or how}")
+
+
 def _otherwise(what: str, choices: Choices) -> str:
     """Say how a line of the plan reads with --keep or --reuse; '' as ever."""
     if choices.reuse and what in ("builds", "opens"):
@@ -92,14 +99,13 @@ def _otherwise(what: str, choices: Choices) -> str:
     return ""
 
 
-def measure_in_lab(plan: Plan, reports: Path, plain: bool) -> Finished:
+def measure_in_lab(plan: Plan, reports: Path, choices: Choices) -> Finished:
     """Carry the plan out on an embedded lab of its own."""
     from vrbench.cli.screen import make_screen
 
-    screen = make_screen(plain)
-    for what, how in plan.lines:
-        screen.note(f"{what:10} {how}")
-    return run_boxed(BoxedRun(plan, View.PLAIN if plain else View.LIVE), reports, plan.profile.operation.kind)
+    _tell_plan(plan, choices, make_screen(choices.plain))
+    view = View.PLAIN if choices.plain else View.LIVE
+    return run_boxed(BoxedRun(plan, view), reports, plan.profile.operation.kind)
 
 
 def run_boxed(run: BoxedRun, reports: Path, operation: str, timeout_s: float | None = None) -> Finished:

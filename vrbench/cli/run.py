@@ -24,6 +24,7 @@ from vrbench.store.directory import new_run_id
 @click.option("--keep", is_flag=True, help="Leave the environment standing (vrbench cleanup removes it).")
 @click.option("--reuse", metavar="RUN", help="Measure the environment that RUN kept, build none.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would happen, and stop.")
+@click.option("--verbose", is_flag=True, help="Say all that the plan says before it begins.")
 @json_option
 @click.option("--plain", is_flag=True, help="Lines instead of the live view.")
 @reports_option
@@ -34,6 +35,7 @@ def command(
     keep: bool,
     reuse: str | None,
     plan_only: bool,
+    verbose: bool,
     as_json: bool,
     plain: bool,
     reports: Path,
@@ -57,9 +59,9 @@ def command(
 
     if loaded.lab:
         make_ready(install_missing=False)
-        finished = measure_in_lab(plan, reports, plain or as_json)
+        finished = measure_in_lab(plan, reports, Choices(plain or as_json, verbose))
     else:
-        finished = measure_on_cloud(plan, reports, Choices(plain or as_json, keep, reuse))
+        finished = measure_on_cloud(plan, reports, Choices(plain or as_json, verbose, keep, reuse))
     show_runs([finished.run], as_json)
     return conclude(finished)
 

@@ -25,3 +25,11 @@ def listed(items: Sequence[object]) -> str:
 def utc_text(moment: datetime, timespec: str = "milliseconds") -> str:
     """Return a moment with a time zone as ISO 8601 in UTC: "2026-11-24T12:00:00.000Z"."""
     return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
+
+
+def about(seconds: float) -> str:
+    """ "45 s", "3 min", "1 h 10 min": as exact as one plans by."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -10,11 +10,14 @@ from vrbench.core.plan.costs import Cost, costs, gateway_interval_s, kinds, sess
 from vrbench.core.plan.method import Method
 from vrbench.core.plan.profile import LabTable, Profile
 from vrbench.core.values import show_duration
-from vrbench.core.words import size
+from vrbench.core.words import about, size, some
 
 ProberKind = Literal["session", "syn", "banner", "auth", "icmp"]  # the harness's probers, a process each
 GATEWAY = "gateway"  # the target that stands for the default gateway, which only the guest knows
 RESOLVER = "resolver"  # the target that stands for the router's resolver, which only the guest knows
+
+MUST_KNOW = ("where", "builds", "opens", "operation", "trials", "takes", "removes")
+STARTING_S = 5.0  # to start the probers of a trial and to collect their samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +43,28 @@ class Plan:
             ("run", self.run_id),
             ("where", _lab(p.lab) if p.lab else _cloud(p)),
             ("builds", f"1 isolated network, {size(p.environment.vms, p.environment.public_ips)}"),
-            ("opens", f"SSH and ICMP from {_source(p)} only; egress"),
+            ("opens", f"SSH and ping from {_source(p)} only; everything outward"),
             ("operation", p.operation.kind),
             ("trials", f"{t.count}: baseline {show_duration(t.baseline)}, operation, then {observe}"),
+            ("takes", _takes(p)),
             ("probes", _probes(self.probes_per_s, self.costs)),
             *(("", f"{cost.kind}: {cost}") for cost in self.costs),
             ("method", self.method.id),
             ("removes", "all of it at the end, after a failure and after Ctrl-C"),
         )
+
+    @property
+    def summary(self) -> tuple[tuple[str, str], ...]:
+        """The lines that an operator must know before a run; the rest is for those who ask."""
+        return tuple(line for line in self.lines if line[0] in MUST_KNOW)
+
+
+def _takes(profile: Profile) -> str:
+    """Say how long it takes at least: what probing takes is known, what the cloud takes is not."""
+    t = profile.trials
+    probing_s = t.count * (t.baseline + t.validation + STARTING_S) + (t.count - 1) * t.settle
+    each = "" if profile.lab else "; on a cloud a restart often takes 1 to 5 min"
+    return f"{about(probing_s)} of probing, plus building and {some(t.count, 'restart')}{each}"
 
 
 def _probes(per_s: float, listed: tuple[Cost, ...]) -> str:
