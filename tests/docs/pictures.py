@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 from rich.console import Console, RenderableType
 from rich.segment import Segment
 
-from tests.docs.stored import stored_run
+from tests.docs.stored import demo_run
 from vrbench.core.figures.windows import find_windows
 from vrbench.core.model import OutageWindow, Outcome, Sample
 from vrbench.report.tables import reduction_table
@@ -59,9 +59,9 @@ def terminal(command: str, shown: RenderableType, columns: int, title: str) -> s
 
 
 def demo_picture() -> str:
-    """Draw the table that the demo ends with, here of two stored runs of the lab with 2 VMs."""
-    ways = ("serial", "parallel")
-    table = reduction_table(stored_run(ways[0]), stored_run(ways[1]), ways)
+    """Draw the table that a demo ended with."""
+    before, after = "serial", "parallel"
+    table = reduction_table(demo_run(before), demo_run(after), (before, after))
     return terminal("vrbench demo", table, 76, "The demo's result: down times before and after")
 
 
