@@ -8,10 +8,16 @@ from collections.abc import Callable
 import pytest
 
 from tests.docs.markdown import ROOT
-from tests.docs.pictures import DOWN_S, demo_picture, example, window_picture
+from tests.docs.pictures.demo import demo_picture
+from tests.docs.pictures.timeline import timeline_picture
+from tests.docs.pictures.window import DOWN_S, example, window_picture
 
 FOLDER = ROOT / "reports/reference"
-PICTURES: dict[str, Callable[[], str]] = {"demo.svg": demo_picture, "window.svg": window_picture}
+PICTURES: dict[str, Callable[[], str]] = {
+    "demo.svg": demo_picture,
+    "timeline.svg": timeline_picture,
+    "window.svg": window_picture,
+}
 
 
 @pytest.mark.parametrize("name", PICTURES)
