@@ -30,13 +30,13 @@ class CancelToken:
     def is_set(self) -> bool:
         return self._event.is_set()
 
-    def check(self, _news: object = None) -> None:
-        """Raise Stopped once the flag is set; takes and ignores news, so that it can stand where news are told."""
+    def check(self) -> None:
+        """Raise Stopped once the flag is set."""
         if self._event.is_set():
             raise Stopped
 
     def sleep(self, seconds: float) -> None:
-        """Sleep; raises Stopped as soon as the flag is set."""
+        """Sleep, and raise Stopped as soon as the flag is set."""
         if self._event.wait(seconds):
             raise Stopped
 

@@ -140,7 +140,7 @@ def build(order: dict[str, str], vms: int) -> None:
 
 
 def job(cloud: Cloud, command: str, **params: str | bool) -> dict[str, Any]:
-    return dict(cloud.wait(cloud.submit(command, **params), 120, 0.05, lambda _: None))
+    return dict(cloud.wait(cloud.submit(command, **params), 120, 0.05))
 
 
 def at_once(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:

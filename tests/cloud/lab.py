@@ -13,14 +13,14 @@ from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.facade import Answer, Cloud
 from vrbench.cloud.journal import Head, Journal
 from vrbench.cloud.preflight import Resolved, preflight
-from vrbench.cloud.removal import Patience
+from vrbench.cloud.removal import Deadlines, TeardownReport
 from vrbench.lab.api.server.server import ApiServer
 from vrbench.lab.api.state.settings import ZoneSettings
 from vrbench.lab.ground.no_ground import NoGround
 from vrbench.lab.timing import Timing
 
 FAST = ZoneSettings(timing=Timing().scaled(0.005), api_step_s=0.005, expunge_delay_s=0.3)
-PATIENCE = Patience(job_s=20, network_s=10, settle_s=0.4, poll_s=0.02)
+DEADLINES = Deadlines(job_s=20, network_s=10, settle_s=0.4, poll_s=0.02)
 PLAN = EnvironmentPlan(
     run_id="20261124T120000Z-ab12",
     prefix="vrb-1a2b3c4d",
@@ -32,13 +32,16 @@ PLAN = EnvironmentPlan(
     public_ips=2,
     access="port-forwarding",
     source_cidr="203.0.113.7/32",
-    ssh_user="root",
     public_key="ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ9o2w0m1l9Jm1bUqg8nQe0w7bq4yqgJ7m8r9m2oVq1P vrbench",
     user_data="#cloud-config\n",
-    boot_timeout_s=20,
     job_timeout_s=20,
     poll_s=0.02,
 )
+
+
+def is_clean(report: TeardownReport) -> bool:
+    """Return whether a removal left nothing, and nothing went wrong on its way."""
+    return not report.left and not report.problems
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.cloud.lab import FAST, PATIENCE, PLAN, Lab, planned, running_lab, silent
-from vrbench.cloud.access import Forward, assign
+from tests.cloud.lab import DEADLINES, FAST, PLAN, Lab, is_clean, planned, running_lab, silent
+from vrbench.cloud.access import assign_forwards
 from vrbench.cloud.credentials import Credentials
 from vrbench.cloud.environment import TAG, await_source_nat, build
 from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.errors import CloudError, JobFailed, QuotaExceeded, UnsafeNetwork
 from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.journal import Journal
+from vrbench.cloud.site import Forward
 from vrbench.cloud.teardown import teardown
 from vrbench.core.model import Environment
 from vrbench.lab.api.state.settings import ZoneSettings
@@ -125,7 +126,7 @@ def test_the_order_of_building(lab: Lab, tmp_path: Path) -> None:
 )
 def test_assignment_of_addresses_and_ports(vms: int, public_ips: int, forwards: list[tuple[int, int, int]]) -> None:
     """Address j leads to VM j; VMs beyond the addresses share them on port 2200 + i."""
-    assert assign(vms, public_ips) == tuple(Forward(*forward) for forward in forwards)
+    assert assign_forwards(vms, public_ips) == tuple(Forward(*forward) for forward in forwards)
 
 
 def test_static_nat_gives_each_vm_its_address(lab: Lab, tmp_path: Path) -> None:
@@ -222,8 +223,8 @@ def test_a_limit_met_half_way_stops_the_build_and_all_of_it_goes(lab: Lab, tmp_p
     with lab.journal(tmp_path / "j") as journal:
         with pytest.raises((QuotaExceeded, JobFailed)):
             build(lab.cloud(), plan, lab.resolve(PLAN), journal, silent)
-        report = teardown(lab.cloud(), journal, silent, PATIENCE)
-    assert report.clean, report
+        report = teardown(lab.cloud(), journal, silent, DEADLINES)
+    assert is_clean(report), report
     assert lab.objects() == []
 
 
@@ -235,8 +236,8 @@ def test_a_vm_whose_deployment_fails_is_destroyed_too(lab: Lab, tmp_path: Path) 
             build(lab.cloud(), PLAN, lab.resolve(PLAN), journal, silent)
         assert "Error" in {row["state"] for row in lab.rows("listVirtualMachines", "virtualmachine")}
         assert all(address["issourcenat"] for address in lab.addresses()), "none was acquired"
-        report = teardown(lab.cloud(), journal, silent, PATIENCE)
-    assert report.clean, report
+        report = teardown(lab.cloud(), journal, silent, DEADLINES)
+    assert is_clean(report), report
     assert lab.objects() == []
 
 
@@ -251,8 +252,8 @@ def test_ctrl_c_leaves_a_true_journal(tmp_path: Path, kind: str) -> None:
         made = journal.pending()
         assert any(entry.kind == kind for entry in made)
         assert all(entry.id for entry in made if entry.kind not in ("keypair", "network"))
-        report = teardown(lab.cloud(), journal, silent, PATIENCE)
-        assert report.clean, report
+        report = teardown(lab.cloud(), journal, silent, DEADLINES)
+        assert is_clean(report), report
         assert lab.objects() == []
 
 

@@ -19,7 +19,7 @@ from tests.cloud import server
 from tests.cloud.server import KEY, SECRET, fake_cloud, job, page, refuses, says
 from vrbench.cloud import errors, facade
 from vrbench.cloud.credentials import Credentials
-from vrbench.cloud.facade import Cloud, Job, Poll
+from vrbench.cloud.facade import Cloud, Job
 
 
 def failure_of(cloud: Cloud, command: str = "listZones") -> errors.CloudError:
@@ -207,7 +207,7 @@ def test_an_empty_list_has_no_count_and_a_wrong_count_ends() -> None:
 
 def test_a_job_is_polled_through_all_that_passes() -> None:
     """A 503 page, a reset, a 530, a rejected signature and an answer without status are looked past."""
-    polls: list[Poll] = []
+    looks: list[int] = []
     behaviours = [
         page(503),
         server.reset,
@@ -218,10 +218,10 @@ def test_a_job_is_polled_through_all_that_passes() -> None:
         job(1, jobresult={"success": True}),
     ]
     with fake_cloud(*behaviours) as fake:
-        result = Cloud(fake.credentials()).wait(Job("restartNetwork", "j"), 20, poll_s=0.01, on_poll=polls.append)
+        waiting = Cloud(fake.credentials())
+        result = waiting.wait(Job("restartNetwork", "j"), 20, 0.01, lambda: looks.append(len(fake.requests)))
     assert result == {"success": True}
-    assert [poll.state for poll in polls] == ["unknown"] * 5 + ["pending", "succeeded"]
-    assert all(poll.asked_s <= poll.answered_s for poll in polls)
+    assert looks == list(range(1, 8))
 
 
 def test_a_failed_job_carries_the_servers_code_and_words() -> None:

@@ -65,10 +65,10 @@ def test_a_torn_last_line_is_dropped_and_the_file_goes_on(tmp_path: Path, cut: i
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no head"),
-        (b"{}\n", "no head"),
+        (b"", "does not say whose journal"),
+        (b"{}\n", "does not say whose journal"),
         (b'{"format": "vrbench-journal/9"}\n', "this version reads"),
-        (b"not json\n", "no head"),
+        (b"not json\n", "does not say whose journal"),
     ],
 )
 def test_what_is_no_journal_is_said_to_be_none(tmp_path: Path, content: bytes, message: str) -> None:
@@ -99,7 +99,7 @@ def test_keys_are_used_once(tmp_path: Path) -> None:
     """Two objects under one key would hide one of them."""
     with Journal.create(tmp_path / "j", HEAD) as journal:
         journal.intend("vm", "vm1", {})
-        with pytest.raises(JournalError, match="already in"):
+        with pytest.raises(JournalError, match="in the journal already"):
             journal.intend("vm", "vm1", {})
 
 
@@ -130,7 +130,7 @@ def test_a_full_disk_is_an_error_and_leaves_no_half_line(tmp_path: Path) -> None
         ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, hard))
         try:
-            with pytest.raises(JournalError, match="make room"):
+            with pytest.raises(JournalError, match="free some space"):
                 journal.intend("vm", "vm2", {"name": "does not fit"})
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -15,10 +15,9 @@ from vrbench.cloud.operations import (
     OPERATIONS,
     Router,
     RunningOperation,
+    competing_routers,
     find_operation,
-    request,
-    rivals,
-    routers,
+    list_routers,
 )
 from vrbench.core.model import Environment
 from vrbench.core.plan.profile import OPERATIONS as PROFILE_OPERATIONS
@@ -45,40 +44,43 @@ def test_an_unknown_operation_names_the_nearest() -> None:
 def test_restart_with_cleanup_replaces_the_router(lab: Lab, environment: Environment) -> None:
     """The job ends well and another router is there."""
     cloud = lab.cloud("root")
-    (before,) = routers(cloud, environment.network_id)
-    cloud.wait(request(cloud, "restart-network-cleanup", environment), 20, 0.02)
-    (after,) = routers(cloud, environment.network_id)
+    (before,) = list_routers(cloud, environment.network_id)
+    cloud.wait(find_operation("restart-network-cleanup").prepare(cloud, environment)(), 20, 0.02)
+    (after,) = list_routers(cloud, environment.network_id)
     assert (before.state, after.state) == ("Running", "Running")
     assert before.id != after.id
-    assert before.public_ip == after.public_ip == environment.source_nat_ip
+    (row,) = lab.rows("listRouters", "router", networkid=environment.network_id)
+    assert (row["id"], row["publicip"]) == (after.id, environment.source_nat_ip)
 
 
-def test_two_routers_that_serve_one_network_are_rivals() -> None:
+def test_two_routers_that_serve_one_network_compete() -> None:
     """Two that run alone, or two primaries of a pair; not a pair in order, nor one that is on its way out."""
 
     def router(name: str, state: str = "Running", redundant_state: str = "") -> Router:
-        return Router(name, name, state, "", "", "", "", "", bool(redundant_state), redundant_state, "")
+        return Router(name, name, state, bool(redundant_state), redundant_state)
 
-    assert rivals([router("r-1-VM"), router("r-2-VM")]) == ("r-1-VM", "r-2-VM")
-    assert rivals([router("r-1-VM", redundant_state="MASTER"), router("r-2-VM", redundant_state="PRIMARY")])
-    assert not rivals([router("r-1-VM", redundant_state="PRIMARY"), router("r-2-VM", redundant_state="BACKUP")])
-    assert not rivals([router("r-1-VM"), router("r-2-VM", "Stopping")])
+    assert competing_routers([router("r-1-VM"), router("r-2-VM")]) == ("r-1-VM", "r-2-VM")
+    assert competing_routers([router("r-1-VM", redundant_state="MASTER"), router("r-2-VM", redundant_state="PRIMARY")])
+    assert not competing_routers(
+        [router("r-1-VM", redundant_state="PRIMARY"), router("r-2-VM", redundant_state="BACKUP")]
+    )
+    assert not competing_routers([router("r-1-VM"), router("r-2-VM", "Stopping")])
 
 
 @pytest.mark.parametrize("name", ["restart-network", "reboot-router"])
 def test_other_operations_keep_the_router(lab: Lab, environment: Environment, name: str) -> None:
     """The same router afterwards."""
     cloud = lab.cloud("root")
-    before = routers(cloud, environment.network_id)
-    cloud.wait(request(cloud, name, environment), 20, 0.02)
-    assert [router.id for router in routers(cloud, environment.network_id)] == [router.id for router in before]
+    before = list_routers(cloud, environment.network_id)
+    cloud.wait(find_operation(name).prepare(cloud, environment)(), 20, 0.02)
+    assert [router.id for router in list_routers(cloud, environment.network_id)] == [router.id for router in before]
 
 
 def test_a_user_sees_no_routers_and_can_reboot_none(lab: Lab, environment: Environment) -> None:
     """Refused by role: an empty tuple to look at, an error to act on."""
-    assert routers(lab.cloud("user"), environment.network_id) == ()
+    assert list_routers(lab.cloud("user"), environment.network_id) == ()
     with pytest.raises(NotPermitted, match="listRouters"):
-        request(lab.cloud("user"), "reboot-router", environment)
+        find_operation("reboot-router").prepare(lab.cloud("user"), environment)
 
 
 def test_a_running_operation_is_polled_without_waiting(lab: Lab, environment: Environment) -> None:

@@ -8,7 +8,7 @@ from threading import Lock
 
 import pytest
 
-from tests.cloud.lab import FAST, PATIENCE, PLAN, Lab, planned, running_lab, silent
+from tests.cloud.lab import DEADLINES, FAST, PLAN, Lab, is_clean, planned, running_lab, silent
 from vrbench.cloud.environment import build
 from vrbench.cloud.errors import CloudError
 from vrbench.cloud.facade import Answer, Cloud, Param
@@ -85,7 +85,7 @@ def build_until_death(lab: Lab, path: Path, death: Death, plan: object = PLAN) -
 
 def clean_up(lab: Lab, path: Path, role: str = "domadmin") -> TeardownReport:
     with Journal.open(path) as journal:
-        return teardown(lab.cloud(role), journal, silent, PATIENCE)
+        return teardown(lab.cloud(role), journal, silent, DEADLINES)
 
 
 def built(lab: Lab, path: Path, role: str = "domadmin", **changes: object) -> None:
@@ -98,7 +98,7 @@ def test_a_whole_environment_goes(lab: Lab, tmp_path: Path) -> None:
     """After a run nothing is left in the zone, and the journal says so."""
     built(lab, tmp_path / "j", vms=3, public_ips=3)
     report = clean_up(lab, tmp_path / "j")
-    assert report.clean, report
+    assert is_clean(report), report
     assert len(report.removed) == 1 + 1 + 3 + 3
     assert lab.objects() == []
     with Journal.open(tmp_path / "j") as journal:
@@ -113,11 +113,11 @@ def test_killed_at_any_step_teardown_removes_everything(tmp_path: Path) -> None:
         at = 0
         while build_until_death(lab, tmp_path / str(at), Death(at), plan):
             report = clean_up(lab, tmp_path / str(at))
-            assert report.clean, (at, report)
+            assert is_clean(report), (at, report)
             assert lab.objects() == [], at
             at += 1
         assert at > RECORDS
-        assert clean_up(lab, tmp_path / str(at)).clean
+        assert is_clean(clean_up(lab, tmp_path / str(at)))
         assert lab.objects() == []
 
 
@@ -130,7 +130,7 @@ def test_a_teardown_killed_at_any_step_is_taken_up_again(tmp_path: Path) -> None
             built(lab, path, vms=1, public_ips=1)
             killed = _teardown_until_death(lab, path, Death(at))
             report = clean_up(lab, path)
-            assert report.clean, (at, report)
+            assert is_clean(report), (at, report)
             assert lab.objects() == [], at
             if not killed:
                 return
@@ -143,7 +143,7 @@ def _teardown_until_death(lab: Lab, path: Path, death: Death) -> bool:
     assert isinstance(journal, MortalJournal)
     mortal.death = journal.death = death
     try:
-        teardown(mortal, journal, silent, PATIENCE)
+        teardown(mortal, journal, silent, DEADLINES)
     except Killed:
         return True
     finally:
@@ -168,7 +168,7 @@ def test_what_somebody_removed_by_hand_counts_as_gone(lab: Lab, tmp_path: Path) 
     cloud.run("disassociateIpAddress", id=address["id"])
     cloud.call("deleteSSHKeyPair", name=f"{PLAN.prefix}-key")
     report = clean_up(lab, tmp_path / "j")
-    assert report.clean, report
+    assert is_clean(report), report
     assert lab.objects() == []
 
 
@@ -205,7 +205,7 @@ def test_an_address_that_got_another_owner_is_left_alone(lab: Lab, tmp_path: Pat
     assert taken["id"] == ours["id"], "the lab hands out the lowest free address, with the id it always had"
     before = [name for name in lab.objects() if "theirs" in name]
     report = clean_up(lab, tmp_path / "j")
-    assert report.clean, report
+    assert is_clean(report), report
     now = {row["id"]: row for row in lab.addresses()}
     assert now[taken["id"]]["associatednetworkid"] == theirs
     assert [name for name in lab.objects() if "theirs" in name] == before
@@ -218,7 +218,7 @@ def test_things_of_the_same_prefix_that_are_not_in_the_journal_stay(lab: Lab, tm
     cloud = lab.cloud()
     make_network(lab, cloud, f"{PLAN.prefix}-other", "domadmin")
     cloud.call("registerSSHKeyPair", name=f"{PLAN.prefix}-key2", publickey=PLAN.public_key)
-    assert clean_up(lab, tmp_path / "j").clean
+    assert is_clean(clean_up(lab, tmp_path / "j"))
     left = lab.objects()
     assert any(f"{PLAN.prefix}-other" in name for name in left)
     assert any(f"{PLAN.prefix}-key2" in name for name in left)
@@ -238,7 +238,7 @@ def test_a_user_who_may_not_expunge_leaves_only_the_network_and_can_finish_later
         assert {row["state"] for row in lab.rows("listVirtualMachines", "virtualmachine")} <= {"Destroyed", "Expunging"}
         assert not [row for row in lab.addresses() if not row["issourcenat"]]
         _until_expunged(lab)
-        assert clean_up(lab, tmp_path / "j", "user").clean
+        assert is_clean(clean_up(lab, tmp_path / "j", "user"))
         assert lab.objects() == []
 
 
@@ -290,12 +290,12 @@ def test_one_failure_hides_no_other_and_stops_nothing(lab: Lab, tmp_path: Path, 
     built(lab, tmp_path / "j")
     cloud = FailingCloud(lab.cloud()._credentials)
     cloud.fails = command
-    patience = type(PATIENCE)(job_s=10, network_s=0.5, settle_s=0.2, poll_s=0.05)
+    deadlines = type(DEADLINES)(job_s=10, network_s=0.5, settle_s=0.2, poll_s=0.05)
     with Journal.open(tmp_path / "j") as journal:
-        report = teardown(cloud, journal, silent, patience)
+        report = teardown(cloud, journal, silent, deadlines)
     if kind != "address":  # addresses go with their network
         assert any(line.startswith(f"{kind} ") and "does not work today" in line for line in report.left), report
-    assert clean_up(lab, tmp_path / "j").clean
+    assert is_clean(clean_up(lab, tmp_path / "j"))
     assert lab.objects() == []
 
 
@@ -304,11 +304,11 @@ def test_a_journal_that_cannot_be_written_does_not_stop_the_removal(lab: Lab, tm
     built(lab, tmp_path / "j", vms=1, public_ips=1)
     with Journal.open(tmp_path / "j") as journal:
         journal._write = _full  # type: ignore[method-assign,assignment]
-        report = teardown(lab.cloud(), journal, silent, PATIENCE)
+        report = teardown(lab.cloud(), journal, silent, DEADLINES)
     assert lab.objects() == []
     assert report.left == ()
     assert any("full" in problem for problem in report.problems)
-    assert clean_up(lab, tmp_path / "j").clean
+    assert is_clean(clean_up(lab, tmp_path / "j"))
 
 
 def _full(_: object) -> None:

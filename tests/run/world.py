@@ -72,7 +72,6 @@ RESOLVED = Resolved(
     domain_id="d-1",
     role="Admin",
     may_expunge=True,
-    may_list_routers=True,
 )
 
 

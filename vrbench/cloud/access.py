@@ -3,50 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from vrbench.cloud.errors import CloudError
 from vrbench.cloud.facade import Answer, Param
 from vrbench.cloud.offerings import STATIC_NAT
-from vrbench.cloud.site import Address, Site, Vm, call_journaled, job_journaled
+from vrbench.cloud.site import Address, Built, Forward, Intent, Site, Vm, call_journaled, job_journaled
 from vrbench.cloud.source import allowed_source
 
 SSH_PORT = 22
 SHARED_PORT = 2200  # VM i that shares an address answers on port 2200 + i
 
 
-@dataclass(frozen=True, slots=True)
-class Forward:
-    """Which VM answers on which address and port; VMs and addresses by number, from 0."""
-
-    address: int
-    port: int
-    vm: int
-
-
-def assign(vms: int, public_ips: int) -> tuple[Forward, ...]:
-    """Every address leads to a VM and every VM has an address: VMs beyond the addresses share them on other ports."""
+def assign_forwards(vms: int, public_ips: int) -> tuple[Forward, ...]:
+    """Give every address a VM and every VM an address; VMs beyond the addresses share them on other ports."""
     first = [Forward(address, SSH_PORT, address % vms) for address in range(public_ips)]
     shared = [Forward(vm % public_ips, SHARED_PORT + vm, vm) for vm in range(public_ips, vms)]
     return (*first, *shared)
 
 
-def access_rules(
-    site: Site, network: Answer, forwards: tuple[Forward, ...], addresses: list[Address], vms: list[Vm]
-) -> list[Callable[[], None]]:
-    """All rules as calls: they don't depend on one another."""
+def access_rules(site: Site, built: Built) -> list[Callable[[], None]]:
+    """Return one call per rule to make; the rules don't depend on one another."""
     rules: list[Callable[[], None]] = []
-    for number, address in enumerate(addresses):
+    for number, address in enumerate(built.addresses):
         rules.append(partial(_open, site, address, f"ip{number + 1}-icmp", protocol="icmp", icmptype=-1, icmpcode=-1))
-    for forward in forwards:
-        address, port = addresses[forward.address], forward.port
+    for forward in built.forwards:
+        address, port = built.addresses[forward.address], forward.port
         key = f"ip{forward.address + 1}-port{port}"
         rules.append(partial(_open, site, address, key, protocol="tcp", startport=port, endport=port))
         lead = _static_nat if site.plan.access == STATIC_NAT else _port_forward
-        rules.append(partial(lead, site, network["id"], address, forward, vms[forward.vm]))
+        rules.append(partial(lead, site, built.network_id, address, forward, built.vms[forward.vm]))
     if not site.resolved.egress_allowed:
-        rules.append(partial(_open_egress, site, network))
+        rules.append(partial(_open_egress, site, built.network))
     return rules
 
 
@@ -54,9 +42,7 @@ def _open(site: Site, address: Address, key: str, **rule: Param) -> None:
     cidr = allowed_source(site.plan.source_cidr, address.ip)
     job_journaled(
         site,
-        "firewall",
-        site.named(key),
-        {"address": address.id},
+        Intent("firewall", site.named(key), {"address": address.id}),
         "createFirewallRule",
         ipaddressid=address.id,
         cidrlist=cidr,
@@ -65,11 +51,10 @@ def _open(site: Site, address: Address, key: str, **rule: Param) -> None:
 
 
 def _port_forward(site: Site, network_id: str, address: Address, forward: Forward, vm: Vm) -> None:
+    key = site.named(f"ip{forward.address + 1}-port{forward.port}-to-vm{forward.vm + 1}")
     job_journaled(
         site,
-        "port-forward",
-        site.named(f"ip{forward.address + 1}-port{forward.port}-to-vm{forward.vm + 1}"),
-        {"address": address.id},
+        Intent("port-forward", key, {"address": address.id}),
         "createPortForwardingRule",
         ipaddressid=address.id,
         networkid=network_id,
@@ -85,25 +70,25 @@ def _static_nat(site: Site, network_id: str, address: Address, forward: Forward,
     key = site.named(f"ip{forward.address + 1}-static-nat-to-vm{forward.vm + 1}")
     answer = call_journaled(
         site,
-        "static-nat",
-        key,
-        {"address": address.id},
+        Intent("static-nat", key, {"address": address.id}),
         "enableStaticNat",
         ipaddressid=address.id,
         virtualmachineid=vm.id,
         networkid=network_id,
     )
     if str(answer.get("success", "true")).lower() == "false":
-        reason = answer.get("displaytext") or "without a reason"
-        raise CloudError(f"enableStaticNat: refused for {address.ip}: {reason}", command="enableStaticNat")
+        reason = answer.get("displaytext") or "no reason given"
+        raise CloudError(
+            f"enableStaticNat: the server refused it for address {address.ip}: {reason}. Look at that address in the "
+            "cloud, or use port forwarding",
+            command="enableStaticNat",
+        )
 
 
 def _open_egress(site: Site, network: Answer) -> None:
     job_journaled(
         site,
-        "egress",
-        site.named("egress"),
-        {"network": network["id"]},
+        Intent("egress", site.named("egress"), {"network": network["id"]}),
         "createEgressFirewallRule",
         networkid=network["id"],
         protocol="all",

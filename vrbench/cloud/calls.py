@@ -1,4 +1,4 @@
-"""API calls made side by side."""
+"""API calls made in parallel."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ GRACE_S = 15.0  # for calls under way when the user interrupts: so that their an
 
 
 def all_answers(calls: Sequence[Callable[[], T]], stop: CancelToken) -> list[T]:
-    """The calls' results, in order; the first failure sets ``stop``, is waited out, and is raised."""
+    """Make the calls, return their results in order. The first failure sets ``stop``; it is raised once all ended."""
     return parallel(calls, lambda call, _: call(), stop=stop, width=WIDTH, grace_s=GRACE_S)

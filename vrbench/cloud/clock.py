@@ -15,10 +15,10 @@ GRAIN_S = 1.0  # the header tells whole seconds
 
 
 def clock_offset_s(credentials: Credentials) -> float | None:
-    """This machine's wall clock minus the server's, in seconds, to about a second; None where it tells no date.
+    """Return this machine's wall clock minus the server's, to about a second; None where the server tells no date.
 
-    Sends one request without a key and reads its Date header, whatever the answer is. Raises OSError when there is
-    none.
+    Sends one request without a key and reads its Date header, whatever the answer is. Raises OSError without an
+    answer.
     """
     request = urllib.request.Request(credentials.endpoint, method="GET")
     before = time.time()
@@ -37,7 +37,7 @@ def clock_offset_s(credentials: Credentials) -> float | None:
 
 
 def _context(credentials: Credentials) -> ssl.SSLContext | None:
-    """Certificates as the API calls check them."""
+    """Check certificates as the API calls do."""
     if not credentials.endpoint.startswith("https"):
         return None
     if credentials.verify is False:

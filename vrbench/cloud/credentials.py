@@ -40,7 +40,7 @@ class _Found:
 
 
 def default_files(environ: Mapping[str, str], home: Path, cwd: Path) -> tuple[Path, ...]:
-    """The files that may hold credentials, in reading order."""
+    """Return the files that may hold credentials, in reading order."""
     named = environ.get("CLOUDSTACK_CONFIG", "")
     last = (Path(named).expanduser(),) if named else ()
     return (home / ".cloudstack.ini", cwd / "cloudstack.ini", *last)
@@ -66,7 +66,7 @@ def load_credentials(endpoint: str | None, environ: Mapping[str, str], files: Se
 
 
 def _sources(sources: Mapping[str, str]) -> str:
-    """ "all from X", or each part with its own source."""
+    """Say where the parts come from: "all from X", or each with its own source."""
     if len(set(sources.values())) == 1:
         return f"all from {next(iter(sources.values()))}"
     return ", ".join(f"{name} from {source}" for name, source in sources.items())
@@ -119,7 +119,7 @@ def _require(found: Mapping[str, _Found], files: Sequence[Path]) -> None:
 
 
 def _verify(found: Mapping[str, _Found]) -> bool | str:
-    """TLS verification is off only when asked for in so many words; cs itself takes the string "false" for true."""
+    """Switch TLS verification off only when asked for in so many words; cs itself takes the string "false" for true."""
     off = found.get("dangerous_no_tls_verify")
     if off is not None and off.value.lower() not in _TRUE + _FALSE:
         raise ConfigurationError(f"dangerous_no_tls_verify from {off.source} must be true or false")

@@ -16,14 +16,14 @@ import time
 from functools import partial
 
 from vrbench.cloud import operations
-from vrbench.cloud.access import Forward, access_rules, assign
+from vrbench.cloud.access import access_rules, assign_forwards
 from vrbench.cloud.calls import all_answers
 from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.errors import CloudError, UnsafeNetwork
 from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.preflight import Resolved
-from vrbench.cloud.site import Address, Progress, Site, Vm, call_journaled, job_journaled, part
+from vrbench.cloud.site import Address, Built, Intent, Progress, Site, Vm, call_journaled, job_journaled, part
 from vrbench.cloud.source import allowed_source
 from vrbench.core.model import Endpoint, Environment, Guest
 from vrbench.core.words import some
@@ -48,15 +48,15 @@ def build(cloud: Cloud, plan: EnvironmentPlan, resolved: Resolved, journal: Jour
     addresses = all_answers(
         [partial(_acquire, site, network["id"], number) for number in range(plan.public_ips)], site.stop
     )
-    forwards = assign(plan.vms, plan.public_ips)
-    rules = access_rules(site, network, forwards, addresses, vms)
+    built = Built(network, source_nat, vms, addresses, assign_forwards(plan.vms, plan.public_ips))
+    rules = access_rules(site, built)
     progress(f"creating {len(rules)} rules: SSH and ICMP from {source} only")
     all_answers(rules, site.stop)
-    return _environment(site, network, source_nat, forwards, addresses, vms)
+    return _environment(site, built)
 
 
 def await_source_nat(cloud: Cloud, network_id: str, deadline_s: float, poll_s: float) -> str:
-    """Wait until the network is Implemented and shows exactly one source-NAT address; returns that address.
+    """Wait until the network is Implemented and shows exactly one source-NAT address; return that address.
 
     Raises UnsafeNetwork when it has several, or isn't there in time: no address may be acquired then.
     """
@@ -76,25 +76,22 @@ def await_source_nat(cloud: Cloud, network_id: str, deadline_s: float, poll_s: f
         if time.monotonic() >= until:
             raise UnsafeNetwork(
                 f"network {network_id} is {state} with {len(source_nats)} source-NAT addresses after "
-                f"{deadline_s:.0f} s; no address was acquired. Look at its router in the cloud"
+                f"{deadline_s:.0f} s; no address was acquired. Look at its router's state and events in the cloud"
             )
         time.sleep(poll_s)
 
 
 def _register_key(site: Site) -> None:
     name = site.named("key")
-    call_journaled(
-        site, "keypair", name, {"name": name}, "registerSSHKeyPair", name=name, publickey=site.plan.public_key
-    )
+    intent = Intent("keypair", name, {"name": name})
+    call_journaled(site, intent, "registerSSHKeyPair", name=name, publickey=site.plan.public_key)
 
 
 def _create_network(site: Site) -> Answer:
     name = site.named("net")
     answer = call_journaled(
         site,
-        "network",
-        name,
-        {"name": name, "zone": site.resolved.zone_id},
+        Intent("network", name, {"name": name, "zone": site.resolved.zone_id}),
         "createNetwork",
         name=name,
         displaytext=f"vrbench {site.plan.run_id}",  # needed up to 4.17
@@ -109,9 +106,7 @@ def _deploy(site: Site, network_id: str, number: int) -> Vm:
     user_data = base64.b64encode(site.plan.user_data.encode()).decode()
     answer = job_journaled(
         site,
-        "vm",
-        name,
-        {"name": name, "network": network_id},
+        Intent("vm", name, {"name": name, "network": network_id}),
         "deployVirtualMachine",
         name=name,
         displayname=name,
@@ -125,22 +120,28 @@ def _deploy(site: Site, network_id: str, number: int) -> Vm:
     row = part(answer, "virtualmachine")
     ip = next((str(nic["ipaddress"]) for nic in row.get("nic", []) if nic.get("networkid") == network_id), "")
     if row.get("state") != "Running" or not ip:
-        raise CloudError(f"VM {name} is {row.get('state')} with address {ip or 'none'} after its deployment")
+        raise CloudError(
+            f"VM {name} was deployed and is {row.get('state')} with address {ip or 'none'}; it must be Running with "
+            "an address. Look at the VM's events in the cloud"
+        )
     site.progress(f"VM {name} runs at {ip}")
     return Vm(name, str(row["id"]), ip)
 
 
 def _acquire(site: Site, network_id: str, number: int) -> Address:
-    key = site.named(f"ip{number + 1}")
-    answer = job_journaled(site, "address", key, {"network": network_id}, "associateIpAddress", networkid=network_id)
+    intent = Intent("address", site.named(f"ip{number + 1}"), {"network": network_id})
+    answer = job_journaled(site, intent, "associateIpAddress", networkid=network_id)
     row = part(answer, "ipaddress")
     if row.get("issourcenat"):
-        raise UnsafeNetwork(f"address {row['ipaddress']} was made a second source-NAT address of network {network_id}")
+        raise UnsafeNetwork(
+            f"address {row['ipaddress']} was made a second source-NAT address of network {network_id}: nothing more "
+            "was asked for. The clean-up may need the cloud's administrator"
+        )
     return Address(str(row["id"]), str(row["ipaddress"]))
 
 
 def _tag(site: Site, kind: str, ids: list[str]) -> None:
-    """Tags are for people who look at the cloud, and go with what they hang on: failing to set one stops nothing.
+    """Tag objects for people who look at the cloud. Tags go with what they hang on; failing to set one stops nothing.
 
     Addresses get none: a server that deletes a network forgets the tags of its addresses, which the next owner of the
     same address would then find.
@@ -152,27 +153,20 @@ def _tag(site: Site, kind: str, ids: list[str]) -> None:
         site.progress(f"not tagged: {error}")
 
 
-def _environment(
-    site: Site,
-    network: Answer,
-    source_nat: str,
-    forwards: tuple[Forward, ...],
-    addresses: list[Address],
-    vms: list[Vm],
-) -> Environment:
-    ends = {forward.vm: forward for forward in reversed(forwards)}
+def _environment(site: Site, built: Built) -> Environment:
+    first = {forward.vm: forward for forward in reversed(built.forwards)}
     return Environment(
-        network_id=str(network["id"]),
-        network_name=str(network["name"]),
+        network_id=built.network_id,
+        network_name=str(built.network["name"]),
         zone=site.resolved.zone,
         hypervisor=site.resolved.hypervisor,
         cloud_version=site.resolved.version,
         offering=site.resolved.network_offering,
-        source_nat_ip=source_nat,
+        source_nat_ip=built.source_nat,
         guests=tuple(
-            Guest(vm.name, vm.id, vm.ip, addresses[ends[number].address].ip, ends[number].port)
-            for number, vm in enumerate(vms)
+            Guest(vm.name, vm.id, vm.ip, built.addresses[first[number].address].ip, first[number].port)
+            for number, vm in enumerate(built.vms)
         ),
-        endpoints=tuple(Endpoint(addresses[f.address].ip, f.port, vms[f.vm].name) for f in forwards),
-        routers=tuple(router.name for router in operations.routers(site.cloud, str(network["id"]))),
+        endpoints=tuple(Endpoint(built.addresses[f.address].ip, f.port, built.vms[f.vm].name) for f in built.forwards),
+        routers=tuple(router.name for router in operations.list_routers(site.cloud, built.network_id)),
     )

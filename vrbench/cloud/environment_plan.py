@@ -19,9 +19,7 @@ class EnvironmentPlan:
     public_ips: int
     access: str  # port-forwarding | static-nat
     source_cidr: str  # the only source the firewall lets in, "a.b.c.d/n"
-    ssh_user: str
     public_key: str  # one line, of the run's own key pair
     user_data: str  # cloud-config that readies the guest's sshd for probing; empty: none
-    boot_timeout_s: float  # until a VM answers on SSH
     job_timeout_s: float  # one API job, the operation's included
     poll_s: float = 0.5  # between looks at a job

@@ -51,23 +51,22 @@ class CloudRefused(CloudError):
 
     advice = ""
 
-    def __init__(self, command: str, endpoint: str, code: int, cserrorcode: int, text: str) -> None:
+    def __init__(self, command: str, endpoint: str, code: int, text: str) -> None:
         super().__init__(
             f"{command}: {endpoint} refused ({code}): {text}{' ' if self.advice else ''}{self.advice}", command=command
         )
         self.endpoint = endpoint
         self.code = code
-        self.cserrorcode = cserrorcode
         self.text = text
 
     @property
     def means_gone(self) -> bool:
-        """The thing acted on does not exist (any more)."""
+        """Whether the thing acted on does not exist (any more)."""
         return self.code == 431 and bool(_GONE.search(self.text))
 
     @property
     def nothing_came_of_it(self) -> bool:
-        """The call was turned down before anything was made; an internal error leaves that open."""
+        """Whether the call was turned down before anything was made; an internal error leaves that open."""
         return self.code != INTERNAL and self.code < 600
 
 
@@ -109,7 +108,7 @@ class JobFailed(CloudError):
 
     @property
     def means_gone(self) -> bool:
-        """The thing acted on does not exist (any more)."""
+        """Whether the thing acted on does not exist (any more)."""
         return self.code == 431 and bool(_GONE.search(self.text))
 
 
@@ -142,8 +141,8 @@ class PreflightError(CloudError):
         super().__init__(f"{count}, nothing was built:\n" + "\n".join(f"  - {problem}" for problem in self.problems))
 
 
-def refusal(command: str, endpoint: str, code: int, cserrorcode: int, text: str) -> CloudRefused:
-    """The refusal of the kind that the server's code and words stand for."""
+def refusal(command: str, endpoint: str, code: int, text: str) -> CloudRefused:
+    """Return the refusal of the kind that the server's code and words stand for."""
     kind = CloudRefused
     if code == 432 or (code == 401 and _NOT_PERMITTED.search(text)):
         kind = NotPermitted
@@ -153,4 +152,4 @@ def refusal(command: str, endpoint: str, code: int, cserrorcode: int, text: str)
         kind = QuotaExceeded
     elif code == 533:
         kind = NoCapacity
-    return kind(command, endpoint, code, cserrorcode, text)
+    return kind(command, endpoint, code, text)

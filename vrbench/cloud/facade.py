@@ -50,16 +50,6 @@ class Job:
     id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Poll:
-    """One look at a job, on the monotonic clock: pending, succeeded, failed, or unknown with the reason in ``text``."""
-
-    asked_s: float
-    answered_s: float
-    state: str
-    text: str = ""
-
-
 class Cloud:
     """One CloudStack endpoint and caller; may be used from several threads (one HTTP session each)."""
 
@@ -77,15 +67,15 @@ class Cloud:
         return self._credentials.endpoint
 
     def owns_key(self, key: object) -> bool:
-        """Whether this is the caller's own API key, without giving it away."""
+        """Return whether this is the caller's own API key, without giving it away."""
         return key == self._credentials.key
 
     def call(self, command: str, /, **params: Param) -> Answer:
-        """One API call; the answer without its wrapper. Raises CloudUnreachable or CloudRefused."""
+        """Make one API call and return its answer without the wrapper. Raises CloudUnreachable or CloudRefused."""
         return self._request(command, params, self._timeout_s)
 
     def list(self, command: str, name: str, /, **params: Param) -> list[Answer]:
-        """All rows of a list command, over as many pages as the server makes of them; ``name`` is the object's name."""
+        """Return all rows of a list command, over as many pages as the server makes; ``name`` is the object's name."""
         answer = self.call(command, **params)
         rows: list[Answer] = answer.get(name, [])
         page_size, page = len(rows), 1
@@ -106,20 +96,18 @@ class Cloud:
         return Job(command, str(answer["jobid"]), answer.get("id"))
 
     def wait(
-        self, job: Job, deadline_s: float, poll_s: float = 0.5, on_poll: Callable[[Poll], None] | None = None
+        self, job: Job, deadline_s: float, poll_s: float = 0.5, after_poll: Callable[[], None] = lambda: None
     ) -> Answer:
-        """The job's result, looked for every ``poll_s`` seconds for at most ``deadline_s``; JobFailed or JobTimeout.
+        """Look for the job's result every ``poll_s`` seconds, for ``deadline_s`` at most.
 
-        Server errors, timeouts and broken connections count as "unknown" and are polled through: the server may be
-        restarting. An exception raised by ``on_poll`` ends the wait; the job goes on.
+        Raises JobFailed or JobTimeout. Server errors, timeouts and broken connections are waited through: the server
+        may be restarting. ``after_poll`` is called after each look; what it raises ends the wait, and the job goes on.
         """
         until = time.monotonic() + deadline_s
         last = "nothing"
         while (left := until - time.monotonic()) > 0:
-            poll, result = self._look(job, min(POLL_TIMEOUT_S, self._timeout_s, left))
-            last = f"{poll.state} {poll.text}".strip()
-            if on_poll is not None:
-                on_poll(poll)
+            last, result = self._look(job, min(POLL_TIMEOUT_S, self._timeout_s, left))
+            after_poll()
             if isinstance(result, JobFailed):
                 raise result
             if result is not None:
@@ -131,27 +119,22 @@ class Cloud:
         """Submit and wait: for commands whose job creates nothing that would have to be remembered."""
         return self.wait(self.submit(command, **params), deadline_s)
 
-    def _look(self, job: Job, timeout_s: float) -> tuple[Poll, Answer | JobFailed | None]:
-        asked_s = time.monotonic()
-
-        def poll(state: str, text: str = "") -> Poll:
-            return Poll(asked_s, time.monotonic(), state, text)
-
+    def _look(self, job: Job, timeout_s: float) -> tuple[str, Answer | JobFailed | None]:
+        """Look at the job once; return what was seen, in words, and its result once it has ended."""
         try:
             answer = self._request("queryAsyncJobResult", {"jobid": job.jobid}, timeout_s)
         except CloudError as error:
             if _may_pass(error):
-                return poll("unknown", str(error)), None
+                return f"unknown: {error}", None
             raise
         status, result = answer.get("jobstatus"), answer.get("jobresult")
         if status == _PENDING:
-            return poll("pending"), None
+            return "pending", None
         if status == _SUCCEEDED:
-            return poll("succeeded"), result if isinstance(result, dict) else {}
+            return "succeeded", result if isinstance(result, dict) else {}
         if status is None:
-            return poll("unknown", "the answer has no jobstatus"), None
-        failed = _job_failed(job, answer, self._redact)
-        return poll("failed", failed.text), failed
+            return "unknown: the answer has no jobstatus", None
+        return "failed", _job_failed(job, answer, self._redact)
 
     def _request(self, command: str, params: dict[str, Param], timeout_s: float) -> Answer:
         import cs
@@ -194,7 +177,7 @@ class Cloud:
         return client
 
     def _expires(self) -> str:
-        """Ten minutes from now, by the wall clock as it was when this began: a step of it expires no signature."""
+        """Return the time in ten minutes by the wall clock as it was at the start: a step expires no signature."""
         return (self._booted + _up() + EXPIRES_AFTER).strftime("%Y-%m-%dT%H:%M:%S+0000")
 
     def _refused(self, command: str, error: CloudStackException) -> CloudError:
@@ -203,8 +186,7 @@ class Cloud:
         if not isinstance(body, dict):
             return NotCloudStack(command, self.endpoint, f"HTTP {status} without a reason", may_have_run=status >= 500)
         text = self._redact(str(body.get("errortext") or "no reason given"))
-        code, cserrorcode = int(body.get("errorcode") or status), int(body.get("cserrorcode") or 0)
-        return refusal(command, self.endpoint, code, cserrorcode, text)
+        return refusal(command, self.endpoint, int(body.get("errorcode") or status), text)
 
     def _not_cloudstack(self, command: str, error: CloudStackException) -> CloudError:
         response = error.response
@@ -238,7 +220,7 @@ class Cloud:
 
 
 def _up() -> timedelta:
-    """How long this machine has been up, with the time for which it was suspended: what no step changes."""
+    """Return how long this machine has been up, its suspended time included: no step of a clock changes that."""
     return timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
@@ -260,7 +242,7 @@ def _mutates(command: str) -> bool:
 
 
 def _may_pass(error: CloudError) -> bool:
-    """Whether a look at a job failed for a reason that may pass, as it does while a management server restarts."""
+    """Return whether a look at a job failed for a reason that may pass, such as a management server that restarts."""
     if isinstance(error, CloudRefused):
         return error.code >= 500 or error.code == RATE_LIMIT or isinstance(error, WrongCredentials)
     return isinstance(error, CloudUnreachable)
@@ -275,7 +257,7 @@ def _job_failed(job: Job, answer: Answer, redact: Callable[[str], str]) -> JobFa
 
 
 def _plain_reason(error: RequestException, text: str) -> tuple[str, str]:
-    """The failure in a few words, and what to do about it ("" for the usual advice); ``text`` is redacted."""
+    """Say in a few words what failed, and what to do about it ("" for the usual advice); ``text`` is redacted."""
     import requests
 
     if isinstance(error, requests.TooManyRedirects):

@@ -88,35 +88,37 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file; whoever writes later is told so, even if its number has become another file's."""
+        """Close the file; whoever writes later is told so, even if its number has become another file's."""
         with self._lock:
             fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
 
     def intend(self, kind: str, key: str, params: Mapping[str, str]) -> None:
-        """About to make ``key``, which is new to this journal; on disk when this returns. Raises JournalError."""
+        """Note that ``key`` is about to be made; it is on disk when this returns. Raises JournalError."""
         entry = Entry(key, kind, MappingProxyType(dict(params)), None, datetime.now(UTC))
         with self._lock:
             if key in self._entries:
-                raise JournalError(f"{self.path}: {key} is already in the journal")
+                raise JournalError(
+                    f"{self.path}: {key} is in the journal already, so it is not made twice; please report this"
+                )
             self._append("intended", key, entry.intended_at, kind=kind, params=dict(params))
             self._entries[key] = self._intended[key] = entry
 
     def created(self, key: str, object_id: str) -> None:
-        """The server named the object; it may not be finished, or have failed, and must go all the same."""
+        """Note that the server named the object; finished or not, failed or not, it must be removed."""
         with self._lock:
             self._append("created", key, datetime.now(UTC), id=object_id)
             self._entries[key] = replace(self._intended[key], id=object_id)
 
     def destroyed(self, key: str) -> None:
-        """The object is gone, or never came to be."""
+        """Note that the object is gone, or never came to be."""
         with self._lock:
             self._append("destroyed", key, datetime.now(UTC))
             self._entries.pop(key, None)
 
     def pending(self) -> list[Entry]:
-        """What is not known to be gone, newest first."""
+        """Return what is not known to be gone, newest first."""
         with self._lock:
             return list(reversed(self._entries.values()))
 
@@ -125,14 +127,18 @@ class Journal:
 
     def _write(self, record: Mapping[str, object]) -> None:
         if self._fd < 0:
-            raise JournalError(f"{self.path}: closed; what was to be noted came too late")
+            raise JournalError(
+                f"{self.path}: closed already; what was to be noted came too late and may have to be removed by hand"
+            )
         line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
         end = os.lseek(self._fd, 0, os.SEEK_END)
         try:
             _write_whole(self._fd, line)
         except OSError as error:
             os.ftruncate(self._fd, end)  # a half line must not swallow the next one
-            raise JournalError(f"{self.path}: can't be written: {error.strerror}; make room, try again") from error
+            raise JournalError(
+                f"{self.path}: can't be written: {error.strerror}; free some space, then try again"
+            ) from error
 
 
 def _write_whole(fd: int, line: bytes) -> None:
@@ -146,9 +152,11 @@ def _open(path: Path, flags: int) -> int:
     try:
         fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | flags, 0o600)
     except FileExistsError:
-        raise JournalError(f"{path}: there is a journal already; it must be cleaned up, not written over") from None
+        raise JournalError(
+            f"{path}: there is a journal already, and what it lists may still exist: run vrbench cleanup on its run"
+        ) from None
     except OSError as error:
-        raise JournalError(f"{path}: can't be opened: {error.strerror}") from error
+        raise JournalError(f"{path}: can't be opened: {error.strerror}; check that it is there and yours") from error
     try:
         fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -182,21 +190,25 @@ def _read_all(fd: int) -> bytes:
 
 
 def _replay(path: Path, lines: list[bytes]) -> tuple[Head, dict[str, Entry], dict[str, Entry]]:
-    """The head, what is pending, and everything that was ever intended."""
+    """Read the head, what is pending, and everything that was ever intended."""
     try:
         first = json.loads(lines[0])
         if first["format"] != FORMAT:
             raise JournalError(f"{path}: format {first['format']!r}; this version reads {FORMAT!r}")
         head = Head(first["run_id"], first["endpoint"], first["account"], first["domain_id"])
     except (IndexError, KeyError, TypeError, ValueError):
-        raise JournalError(f"{path}: the first line is no head; if the file is empty, nothing was built") from None
+        raise JournalError(
+            f"{path}: the first line does not say whose journal it is; if the file is empty, nothing was built"
+        ) from None
     entries: dict[str, Entry] = {}
     intended: dict[str, Entry] = {}
     for number, line in enumerate(lines[1:], start=2):
         try:
             _apply(entries, intended, json.loads(line))
         except (KeyError, TypeError, ValueError) as error:
-            raise JournalError(f"{path}, line {number}: not a record: {error!r}") from None
+            raise JournalError(
+                f"{path}, line {number}: not a record ({error!r}); undo what changed the file, then clean up again"
+            ) from None
     return head, entries, intended
 
 

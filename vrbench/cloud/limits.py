@@ -11,7 +11,7 @@ _GIB = 1 << 30
 
 
 def shortages(plan: EnvironmentPlan, account: Answer, service: Answer, template: Answer) -> list[str]:
-    """What the account has too little of, one line each; unknown sizes and limits count as enough."""
+    """Say what the account has too little of, one line each; unknown sizes and limits count as enough."""
     disk_gib = max(math.ceil(int(template.get("size") or 0) / _GIB), int(service.get("rootdisksize") or 0))
     needs = {
         "vm": ("VMs", plan.vms),
@@ -32,7 +32,7 @@ def shortages(plan: EnvironmentPlan, account: Answer, service: Answer, template:
 
 
 def _limit(value: object) -> float:
-    """How many are left; CloudStack writes numbers as text, and no limit as "Unlimited" or -1."""
+    """Return how many are left; CloudStack writes numbers as text, and no limit as "Unlimited" or -1."""
     try:
         left = float(str(value))
     except ValueError:

@@ -13,7 +13,7 @@ _ACCESS_SERVICE = {PORT_FORWARDING: "PortForwarding", STATIC_NAT: "StaticNat"}
 
 
 def unfitness(offering: Answer, access: str) -> str:
-    """Why this offering won't do, in words for "it …"; empty when it will.
+    """Say why this offering won't do, in words for "it …"; empty when it will.
 
     Built-in isolated offerings also come for other providers (Nsx, VpcVirtualRouter), which a plain zone can't build.
     """
@@ -36,18 +36,18 @@ def unfitness(offering: Answer, access: str) -> str:
 
 
 def best(offerings: Sequence[Answer], access: str) -> Answer | None:
-    """The offering that "auto" stands for: the built-in one, else a default one, else the first by name."""
+    """Choose the offering that "auto" stands for: the built-in one, else a default one, else the first by name."""
     fit = [offering for offering in offerings if not unfitness(offering, access)]
     return min(fit, key=_rank, default=None)
 
 
 def allows_egress(offering: Answer) -> bool:
-    """Whether guests may reach the outside without an egress rule."""
+    """Return whether guests may reach the outside without an egress rule."""
     return bool(offering.get("egressdefaultpolicy"))
 
 
 def is_redundant(offering: Answer) -> bool:
-    """Whether networks of this offering get two routers."""
+    """Return whether networks of this offering get two routers."""
     return any(
         capability.get("name") == "RedundantRouter" and str(capability.get("value")).lower() == "true"
         for service in offering.get("service", [])

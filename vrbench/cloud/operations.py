@@ -18,7 +18,7 @@ _PRIMARY = ("MASTER", "PRIMARY")  # up to 4.15, and later
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class OperationKind:
     """Something asked of the cloud that takes the router away for a while; ``summary`` is for people.
 
     ``prepare`` looks up what has to be known and returns the one call that asks for it: only that call is timed.
@@ -36,14 +36,8 @@ class Router:
     id: str
     name: str
     state: str
-    version: str  # of its template
-    template: str
-    software_version: str
-    scripts_version: str
-    offering: str
     redundant: bool
     redundant_state: str
-    public_ip: str
 
 
 def _restart(cleanup: bool) -> Callable[[Cloud, Environment], Callable[[], Job]]:
@@ -60,32 +54,33 @@ def _reboot_router(cloud: Cloud, environment: Environment) -> Callable[[], Job]:
     active = [router for router in running if router.redundant_state in _PRIMARY]
     chosen = next(iter(active or running), None)
     if chosen is None:
-        raise UnsafeNetwork(f"network {environment.network_name}: no router runs that could be rebooted")
+        raise UnsafeNetwork(
+            f"network {environment.network_name}: no router is Running that could be rebooted; look at it in the cloud"
+        )
     return partial(cloud.submit, "rebootRouter", id=chosen.id)
 
 
-OPERATIONS: Mapping[str, Operation] = MappingProxyType(
+OPERATIONS: Mapping[str, OperationKind] = MappingProxyType(
     {
         operation.name: operation
         for operation in (
-            Operation("restart-network-cleanup", "restart the network, replacing its router", _restart(cleanup=True)),
-            Operation("restart-network", "apply the rules again, keeping the router", _restart(cleanup=False)),
-            Operation("reboot-router", "reboot the network's (active) router; needs an administrator", _reboot_router),
+            OperationKind(
+                "restart-network-cleanup", "restart the network, replacing its router", _restart(cleanup=True)
+            ),
+            OperationKind("restart-network", "apply the rules again, keeping the router", _restart(cleanup=False)),
+            OperationKind(
+                "reboot-router", "reboot the network's (active) router; needs an administrator", _reboot_router
+            ),
         )
     }
 )
 
 
-def find_operation(name: str) -> Operation:
-    """The operation of this name. Raises UnknownOperation, with the nearest names."""
+def find_operation(name: str) -> OperationKind:
+    """Return the operation of this name. Raises UnknownOperation, with the nearest name."""
     if name in OPERATIONS:
         return OPERATIONS[name]
     raise UnknownOperation(f"there is no operation {name!r}; {did_you_mean(name, OPERATIONS)}")
-
-
-def request(cloud: Cloud, operation: str, environment: Environment) -> Job:
-    """Ask the cloud for the operation; returns as soon as its job is accepted."""
-    return find_operation(operation).prepare(cloud, environment)()
 
 
 class RunningOperation:
@@ -102,7 +97,7 @@ class RunningOperation:
         self._job: Job | None = None
 
     def request(self) -> None:
-        """Ask the cloud; returns when the job is accepted. Raises CloudError when it is not."""
+        """Ask the cloud, and return when the job is accepted. Raises CloudError when it is not."""
         self._state = JobState(done=False)
         self._job = job = self._send()
         threading.Thread(target=self._watch, args=(job,), daemon=True).start()
@@ -124,8 +119,8 @@ class RunningOperation:
             self._state = state
 
 
-def routers(cloud: Cloud, network_id: str) -> tuple[Router, ...]:
-    """The network's routers as they are now; none where the caller may not list routers."""
+def list_routers(cloud: Cloud, network_id: str) -> tuple[Router, ...]:
+    """Return the network's routers as they are now; none where the caller may not list routers."""
     try:
         rows = cloud.list("listRouters", "router", networkid=network_id, listall=True)
     except NotPermitted:
@@ -133,8 +128,8 @@ def routers(cloud: Cloud, network_id: str) -> tuple[Router, ...]:
     return tuple(map(_router, rows))
 
 
-def rivals(found: Sequence[Router]) -> tuple[str, ...]:
-    """The routers of one network that serve it side by side although only one may: of pairs, those that are primary."""
+def competing_routers(found: Sequence[Router]) -> tuple[str, ...]:
+    """Return the routers that serve a network at the same time although one alone may; of pairs, the primary ones."""
     serving = [r for r in found if r.state == "Running" and (not r.redundant or r.redundant_state in _PRIMARY)]
     return tuple(r.name for r in serving) if len(serving) > 1 else ()
 
@@ -147,12 +142,6 @@ def _router(row: Answer) -> Router:
         id=text("id"),
         name=text("name"),
         state=text("state"),
-        version=text("version"),
-        template=text("templatename") or text("templateid"),
-        software_version=text("softwareversion"),
-        scripts_version=text("scriptsversion"),
-        offering=text("serviceofferingname"),
         redundant=bool(row.get("isredundantrouter")),
         redundant_state=text("redundantstate"),
-        public_ip=text("publicip"),
     )

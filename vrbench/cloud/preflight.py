@@ -37,7 +37,6 @@ class Resolved:
     domain_id: str
     role: str
     may_expunge: bool
-    may_list_routers: bool
 
 
 @dataclass
@@ -73,7 +72,7 @@ def preflight(
     found.problems += shortages(plan, account, service, template)
     _check_pool(cloud, plan, zone_id, found)
     hypervisor = _hypervisor(cloud, zone_id, template)
-    may_list_routers = _may_list_routers(cloud, found)
+    _check_routers(cloud, found)
     if found.problems:
         raise PreflightError(found.problems)
     resolved = Resolved(
@@ -92,13 +91,12 @@ def preflight(
         domain_id=str(account.get("domainid", "")),
         role=str(account.get("roletype", "")),
         may_expunge=may_expunge,
-        may_list_routers=may_list_routers,
     )
     return resolved, tuple(found.notes)
 
 
 def choose(rows: Sequence[Answer], wanted: str, what: str) -> tuple[Answer, str]:
-    """The row whose id or name is ``wanted`` and no problem, or no row and the problem, with the nearest names.
+    """Find the row whose id or name is ``wanted``; return it and no problem, or no row and the problem.
 
     An empty ``wanted`` means the only one there is.
     """
@@ -124,7 +122,7 @@ def _not_the_only(rows: Sequence[Answer], what: str) -> str:
 
 
 def _capabilities(cloud: Cloud) -> Answer:
-    """Also the proof that endpoint, key and secret work: nothing else can be checked without."""
+    """Ask what the server can do; that is also the proof that endpoint, key and secret work."""
     try:
         capability = cloud.call("listCapabilities").get("capability", {})
     except (CloudUnreachable, CloudRefused) as error:
@@ -155,7 +153,7 @@ def _check_expunge(may_expunge: bool, accepted: bool, found: _Findings) -> None:
 
 
 def own_account(cloud: Cloud) -> Answer | None:
-    """The account that the caller's keys belong to; None when it can't be told."""
+    """Find the account that the caller's keys belong to; None when it can't be told."""
     rows = cloud.list("listAccounts", "account")
     if len(rows) > 1:
         rows = [row for row in rows if any(cloud.owns_key(user.get("apikey")) for user in row.get("user", []))]
@@ -169,7 +167,9 @@ def _account(cloud: Cloud, found: _Findings) -> Answer:
         found.problems.append(str(error))
         return {}
     if account is None:
-        found.problems.append("can't tell which account these keys belong to (listAccounts names no single one)")
+        found.problems.append(
+            "can't tell which account these keys belong to: listAccounts names no single one. Use the keys of one user"
+        )
     return account or {}
 
 
@@ -179,7 +179,10 @@ def _zone(cloud: Cloud, plan: EnvironmentPlan, found: _Findings) -> Answer:
     if problem:
         found.problems.append(problem)
     elif zone.get("networktype") == "Basic" or zone.get("securitygroupsenabled"):
-        found.problems.append(f"zone {plan.zone!r} has no isolated networks with a router of their own")
+        found.problems.append(
+            f"zone {zone.get('name')!r} is a basic zone or uses security groups: it has no isolated networks with "
+            "a router of their own. Choose an advanced zone"
+        )
         return {}
     return zone
 
@@ -257,7 +260,7 @@ def _check_shape(plan: EnvironmentPlan, found: _Findings) -> None:
 
 
 def _check_source(plan: EnvironmentPlan, found: _Findings) -> None:
-    """Nobody opens a network to the world, or to a good part of it, without having been told so."""
+    """Tell whoever opens the network to the world, or to a good part of it, that this is so."""
     if plan.source_cidr != "auto" and (size := ip_network(plan.source_cidr, strict=False).num_addresses) > _MANY:
         found.notes.append(
             f"environment.source_cidr {plan.source_cidr} lets {size} addresses in, to SSH and ICMP of every VM, while "
@@ -266,7 +269,7 @@ def _check_source(plan: EnvironmentPlan, found: _Findings) -> None:
 
 
 def _check_pool(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: _Findings) -> None:
-    """Free public addresses of the zone; who is shown none may just not be shown them."""
+    """Count the zone's free public addresses; who is shown none may just not be shown them."""
     if not zone_id:
         return
     which: dict[str, Param] = {"zoneid": zone_id, "state": "Free", "allocatedonly": False, "forvirtualnetwork": True}
@@ -287,7 +290,7 @@ def _check_pool(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: _Findi
 
 
 def _hypervisor(cloud: Cloud, zone_id: str, template: Answer) -> str:
-    """The template's hypervisor: in a zone of several, that is where the VMs will run."""
+    """Return the template's hypervisor: in a zone of several, that is where the VMs will run."""
     if template.get("hypervisor"):
         return str(template["hypervisor"])
     try:
@@ -297,16 +300,13 @@ def _hypervisor(cloud: Cloud, zone_id: str, template: Answer) -> str:
     return "/".join(str(row.get("name")) for row in rows) or "unknown"
 
 
-def _may_list_routers(cloud: Cloud, found: _Findings) -> bool:
+def _check_routers(cloud: Cloud, found: _Findings) -> None:
     try:
         cloud.call("listRouters", page=1, pagesize=1)
     except NotPermitted:
         found.notes.append("this account may not list routers: reports won't name them, their versions and states")
-        return False
     except CloudError as error:
         found.notes.append(f"routers can't be listed: {error}")
-        return False
-    return True
 
 
 def _list(cloud: Cloud, found: _Findings, command: str, name: str, **params: str | bool | None) -> list[Answer]:

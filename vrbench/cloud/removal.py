@@ -15,8 +15,8 @@ from vrbench.parallel import CancelToken
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """Deadlines in seconds. ``settle_s``: how long after its intent a call without an answer may still take effect.
+class Deadlines:
+    """How long a removal waits, in seconds. ``settle_s``: how long a call without an answer may still take effect.
 
     A call may hang for the facade's 60 s before it is given up, and be carried out a little later.
     """
@@ -39,10 +39,6 @@ class TeardownReport:
     problems: tuple[str, ...]
     awaited: tuple[str, ...] = ()
 
-    @property
-    def clean(self) -> bool:
-        return not self.left and not self.problems
-
 
 @dataclass
 class Removal:
@@ -51,7 +47,7 @@ class Removal:
     cloud: Cloud
     journal: Journal
     progress: Callable[[str], None]
-    patience: Patience
+    deadlines: Deadlines
     may_expunge: bool
     stop: CancelToken = field(default_factory=CancelToken)
     _removed: list[str] = field(default_factory=list)
@@ -62,24 +58,24 @@ class Removal:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def pending(self, *kinds: str) -> list[Entry]:
-        """What is still to go, newest first; of all kinds if none is named."""
+        """Return what is still to go, newest first; of all kinds if none is named."""
         return [e for e in self.journal.pending() if e.key not in self._gone and (not kinds or e.kind in kinds)]
 
     def gone(self, entry: Entry, note: str = "") -> None:
-        """The object is no more. A journal that can't be written must not keep the others from going."""
+        """Note that the object is gone. A journal that can't be written must not keep the others from going."""
         with self._lock:
             self._gone.add(entry.key)
             self._removed.append(f"{entry.kind} {entry.key}{note}")
         self._write(lambda: self.journal.destroyed(entry.key))
 
     def never_was(self, entry: Entry) -> None:
-        """Nothing came of the intent, or it went with what it hung on: nothing to report."""
+        """Note that nothing came of the intent, or that it went with what it hung on: nothing to report."""
         with self._lock:
             self._gone.add(entry.key)
         self._write(lambda: self.journal.destroyed(entry.key))
 
     def stays(self, entry: Entry, reason: str, *, awaiting_expunge: bool = False) -> None:
-        """Why the object is still there; a later success makes it void."""
+        """Note why the object is still there; a later success makes it void."""
         with self._lock:
             self._reasons[entry.key] = reason
             if awaiting_expunge:
@@ -95,32 +91,34 @@ class Removal:
     def run(self, command: str, **params: str | bool) -> Answer:
         """Submit and wait for a job of this removal."""
         job = self.cloud.submit(command, **params)
-        return self.cloud.wait(job, self.patience.job_s, self.patience.poll_s, self.stop.check)
+        return self.cloud.wait(job, self.deadlines.job_s, self.deadlines.poll_s, self.stop.check)
 
     def identified(self, entry: Entry, object_id: str) -> Entry:
-        """The entry with the id that a search found, written down as well."""
+        """Return the entry with the id that a search found, and journal it."""
         self._write(lambda: self.journal.created(entry.key, object_id))
         return replace(entry, id=object_id)
 
     def find(self, entry: Entry, look: Callable[[], list[str]]) -> Entry | None:
-        """The entry with its id, looked for where the journal has none; None when nothing came of the intent."""
+        """Return the entry with its id, looked for where the journal has none; None when nothing came of the intent."""
         if entry.id:
             return entry
         ids = self.look_for([entry], look)
         if len(ids) > 1:
-            raise CloudError(f"{len(ids)} things are called {entry.key}: remove ours by hand")
+            raise CloudError(
+                f"{len(ids)} objects are called {entry.key}: find out which one is this run's, and remove it by hand"
+            )
         return self.identified(entry, ids[0]) if ids else None
 
     def look_for(self, entries: list[Entry], look: Callable[[], list[str]]) -> list[str]:
         """Look until all ``entries`` can be told apart, or are too old for a call under way to take effect any more."""
         newest = max(entry.intended_at for entry in entries)
         age_s = max(0.0, (datetime.now(UTC) - newest).total_seconds())  # a stepped clock must not cut the wait short
-        until = time.monotonic() + self.patience.settle_s - age_s
+        until = time.monotonic() + self.deadlines.settle_s - age_s
         while True:
             ids = look()
             if len(ids) >= len(entries) or time.monotonic() >= until:
                 return ids
-            time.sleep(self.patience.poll_s)
+            time.sleep(self.deadlines.poll_s)
 
     def report(self) -> TeardownReport:
         still = self.pending("network", "vm", "address", "keypair")  # rules go with what they hang on
@@ -140,7 +138,7 @@ class Removal:
 
 
 def listed(cloud: Cloud, command: str, name: str, object_id: str) -> Answer | None:
-    """The object's row; None when it is gone: an unknown id is refused, a deleted one gives an empty list."""
+    """Return the object's row; None when it is gone: an unknown id is refused, a deleted one gives an empty list."""
     try:
         rows = cloud.list(command, name, id=object_id)
     except CloudRefused as refused:

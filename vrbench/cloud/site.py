@@ -1,4 +1,4 @@
-"""The building site: what every step of a build needs, and creating calls between their two journal records."""
+"""What every step of a build needs, and creating calls between their two journal records."""
 
 from __future__ import annotations
 
@@ -36,6 +36,39 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Forward:
+    """Which VM answers on which address and port; VMs and addresses by number, from 0."""
+
+    address: int
+    port: int
+    vm: int
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What stands in the cloud before the rules are made; VMs and addresses in the order of their numbers."""
+
+    network: Answer
+    source_nat: str
+    vms: list[Vm]
+    addresses: list[Address]
+    forwards: tuple[Forward, ...]
+
+    @property
+    def network_id(self) -> str:
+        return str(self.network["id"])
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One object about to be made, as the journal notes it beforehand."""
+
+    kind: str
+    key: str
+    params: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """What every step of one build needs."""
 
@@ -53,27 +86,27 @@ class Site:
         return self.cloud.wait(job, self.plan.job_timeout_s, self.plan.poll_s, self.stop.check)
 
 
-def call_journaled(site: Site, kind: str, key: str, params: Mapping[str, str], command: str, **sent: Param) -> Answer:
-    """A synchronous creating call between its two journal records."""
-    site.journal.intend(kind, key, params)
-    answer = _unless_refused(site, key, partial(site.cloud.call, command, **sent))
-    made = answer.get(kind)
-    site.journal.created(key, str(made.get("id", key)) if isinstance(made, dict) else key)
+def call_journaled(site: Site, intent: Intent, command: str, **sent: Param) -> Answer:
+    """Make a synchronous creating call between its two journal records."""
+    site.journal.intend(intent.kind, intent.key, intent.params)
+    answer = _unless_refused(site, intent.key, partial(site.cloud.call, command, **sent))
+    made = answer.get(intent.kind)
+    site.journal.created(intent.key, str(made.get("id", intent.key)) if isinstance(made, dict) else intent.key)
     return answer
 
 
-def job_journaled(site: Site, kind: str, key: str, params: Mapping[str, str], command: str, **sent: Param) -> Answer:
-    """An asynchronous creating call. The id is journaled at once: an object whose job fails is there all the same."""
+def job_journaled(site: Site, intent: Intent, command: str, **sent: Param) -> Answer:
+    """Make an asynchronous creating call; the id is journaled at once, for an object whose job fails is there too."""
     site.stop.check()
-    site.journal.intend(kind, key, params)
-    job = _unless_refused(site, key, partial(site.cloud.submit, command, **sent))
+    site.journal.intend(intent.kind, intent.key, intent.params)
+    job = _unless_refused(site, intent.key, partial(site.cloud.submit, command, **sent))
     if job.id:
-        site.journal.created(key, job.id)
+        site.journal.created(intent.key, job.id)
     return site.wait(job)
 
 
 def _unless_refused(site: Site, key: str, call: Callable[[], R]) -> R:
-    """The call's result; a refusal by which nothing came to be takes the intent back."""
+    """Return the call's result; take the intent back after a refusal by which nothing came to be."""
     try:
         return call()
     except CloudRefused as refused:
@@ -83,8 +116,10 @@ def _unless_refused(site: Site, key: str, call: Callable[[], R]) -> R:
 
 
 def part(answer: Answer, name: str) -> Answer:
-    """The object of this name in an answer. Raises CloudError when it isn't there."""
+    """Return the object of this name in an answer. Raises CloudError when it isn't there."""
     made = answer.get(name)
     if not isinstance(made, dict) or "id" not in made:
-        raise CloudError(f"the server's answer shows no {name}, although it reports success")
+        raise CloudError(
+            f"the server reports success, and its answer shows no {name}; look in the cloud whether it is there"
+        )
     return made

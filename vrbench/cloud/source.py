@@ -12,7 +12,7 @@ _PRIVATE = [ipaddress.ip_network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "19
 
 
 def allowed_source(configured: str, towards: str) -> str:
-    """The CIDR to open for: the configured one, or this machine's own address on its way to ``towards``, as a /32.
+    """Return the CIDR to open for: the configured one, or this machine's address on its way to ``towards``, as a /32.
 
     Asks the routing table only; no packet leaves. Behind address translation the cloud sees another address: then it
     has to be configured.
@@ -24,7 +24,8 @@ def allowed_source(configured: str, towards: str) -> str:
             probe.connect((towards, 9))
         except OSError as error:
             raise CloudError(
-                f"no route from here to {towards} ({error.strerror}): set environment.source_cidr"
+                f"this machine has no route to {towards} ({error.strerror}), so its address can't be told: set "
+                "environment.source_cidr to it, as a.b.c.d/32"
             ) from None
         source = str(probe.getsockname()[0])
     check_source(source, towards)

@@ -18,7 +18,7 @@ from vrbench.cloud.errors import CloudError, CloudRefused, JobFailed
 from vrbench.cloud.facade import Answer, Cloud
 from vrbench.cloud.journal import Entry, Journal
 from vrbench.cloud.preflight import EXPUNGE_WAIT, own_account
-from vrbench.cloud.removal import Patience, Removal, TeardownReport, listed
+from vrbench.cloud.removal import Deadlines, Removal, TeardownReport, listed
 from vrbench.core.words import some
 
 _RULES = ("firewall", "port-forward", "static-nat")  # what hangs on an address
@@ -28,9 +28,9 @@ _EXTRA_SOURCE_NAT = "Multiple generic source NAT"
 
 
 def teardown(
-    cloud: Cloud, journal: Journal, progress: Callable[[str], None], patience: Patience | None = None
+    cloud: Cloud, journal: Journal, progress: Callable[[str], None], deadlines: Deadlines | None = None
 ) -> TeardownReport:
-    """Remove everything that the journal has pending, and look that it is gone.
+    """Remove everything that the journal has pending, and check that it is gone.
 
     Raises CloudError only when nothing at all may be done: another endpoint, another account, or no answer.
     """
@@ -38,7 +38,7 @@ def teardown(
         return TeardownReport((), (), ())
     _check_account(cloud, journal)
     may_expunge = bool(cloud.call("listCapabilities").get("capability", {}).get("allowuserexpungerecovervm"))
-    removal = Removal(cloud, journal, progress, patience or Patience(), may_expunge)
+    removal = Removal(cloud, journal, progress, deadlines or Deadlines(), may_expunge)
     for entry in removal.pending("network"):
         removal.attempt(entry, partial(_remove_network, removal))
     if not removal.pending("network"):
@@ -49,7 +49,7 @@ def teardown(
 
 
 def _check_account(cloud: Cloud, journal: Journal) -> None:
-    """Another account may own an address that was ours, and does not see what is ours: nothing may be done as it."""
+    """Refuse another account: it may own an address that was ours by now, and does not see what is ours."""
     head = journal.head
     if head.endpoint != cloud.endpoint:
         raise CloudError(
@@ -61,7 +61,7 @@ def _check_account(cloud: Cloud, journal: Journal) -> None:
 
 
 def _remove_network(removal: Removal, entry: Entry) -> None:
-    """The network and everything in it."""
+    """Remove the network and everything in it."""
     network = removal.find(entry, partial(_networks_named, removal, entry))
     if network is None or _network_row(removal, network) is None:
         removal.never_was(entry)
@@ -81,9 +81,9 @@ def _network_row(removal: Removal, network: Entry) -> Answer | None:
 
 
 def _delete_network(removal: Removal, network: Entry) -> None:
-    """Delete it, and again while its VMs are being expunged, up to the deadline."""
+    """Delete the network; try again while its VMs are being expunged, up to the deadline."""
     removal.progress(f"deleting network {network.key}")
-    until = time.monotonic() + removal.patience.network_s
+    until = time.monotonic() + removal.deadlines.network_s
     while reason := _try_to_delete(removal, network):
         hopeless = _EXTRA_SOURCE_NAT in reason or not removal.may_expunge
         if hopeless or time.monotonic() >= until:
@@ -91,13 +91,13 @@ def _delete_network(removal: Removal, network: Entry) -> None:
             removal.stays(network, reason + _what_then(removal, reason), awaiting_expunge=awaiting)
             return
         removal.progress(f"network {network.key} can't be deleted yet ({reason}); trying again")
-        time.sleep(removal.patience.poll_s)
+        time.sleep(removal.deadlines.poll_s)
         _destroy_vms(removal, network)
     removal.gone(network)
 
 
 def _try_to_delete(removal: Removal, network: Entry) -> str:
-    """Why it is still there; empty when it is gone."""
+    """Ask for the deletion once; return why the network is still there, empty when it is gone."""
     reason = "it is still listed"
     try:
         removal.run("deleteNetwork", id=str(network.id))
@@ -118,7 +118,7 @@ def _what_then(removal: Removal, reason: str) -> str:
 
 
 def _settle_rest(removal: Removal) -> None:
-    """What was in a network that is gone, or never came to be, is gone with it; an address is looked at once more."""
+    """Strike what was in a network that is gone, or never came to be; look at its addresses once more."""
     for entry in removal.pending("vm", "egress", *_RULES):
         removal.never_was(entry)
     for entry in removal.pending("address"):
@@ -163,19 +163,19 @@ def _vm_row(removal: Removal, vm: Entry) -> Answer | None:
 
 
 def _settled_vm(removal: Removal, vm: Entry) -> Answer | None:
-    """The VM's row, once it is neither starting nor stopping: a server may refuse to destroy it meanwhile."""
-    until = time.monotonic() + removal.patience.network_s
+    """Wait until the VM neither starts nor stops, and return its row: a server may refuse to destroy it meanwhile."""
+    until = time.monotonic() + removal.deadlines.network_s
     while (row := _vm_row(removal, vm)) is not None:
         if row.get("state") not in _UNSETTLED or time.monotonic() >= until:
             return row
         removal.stop.check()
-        time.sleep(removal.patience.poll_s)
+        time.sleep(removal.deadlines.poll_s)
     return None
 
 
 def _await_vm_gone(removal: Removal, vm: Entry, failure: CloudError | None) -> None:
-    """Gone, or destroyed as far as this caller may destroy it; after a failure one look decides."""
-    until = time.monotonic() + removal.patience.network_s
+    """Wait until the VM is gone, or destroyed as far as this caller may; after a failure one look decides."""
+    until = time.monotonic() + removal.deadlines.network_s
     while (row := _vm_row(removal, vm)) is not None:
         state = str(row.get("state"))
         if state in _DESTROYED and not removal.may_expunge:
@@ -183,10 +183,10 @@ def _await_vm_gone(removal: Removal, vm: Entry, failure: CloudError | None) -> N
         if failure is not None:
             raise failure
         if time.monotonic() >= until:
-            removal.stays(vm, f"it is still {state}")
+            removal.stays(vm, f"it is still {state}; run the clean-up again later")
             return
         removal.stop.check()
-        time.sleep(removal.patience.poll_s)
+        time.sleep(removal.deadlines.poll_s)
     removal.gone(vm, "" if removal.may_expunge else ", destroyed but not expunged")
 
 
@@ -202,7 +202,7 @@ def _release_addresses(removal: Removal, network: Entry) -> None:
 
 
 def _with_ids(removal: Removal, network: Entry, entries: Sequence[Entry]) -> list[Entry]:
-    """Nameless entries get the addresses of our network that the journal doesn't know: nobody else uses it."""
+    """Give nameless entries the addresses of our network that the journal doesn't know: nobody else uses it."""
     known = [entry for entry in entries if entry.id]
     nameless = [entry for entry in entries if not entry.id]
     if not nameless:
@@ -232,14 +232,16 @@ def _release(removal: Removal, network: Entry, entry: Entry) -> None:
     removal.run("disassociateIpAddress", id=str(entry.id))
     row = _own_address(removal, entry)
     if row is not None and row.get("associatednetworkid") == network.id and row.get("state") != "Releasing":
-        removal.stays(entry, f"{row.get('ipaddress')} is still {row.get('state')} after its release")
+        removal.stays(
+            entry, f"{row.get('ipaddress')} is still {row.get('state')} after its release; run the clean-up again later"
+        )
         return
     removal.gone(entry)
     _forget_rules(removal, entry)
 
 
 def _forget_address(removal: Removal, entry: Entry) -> None:
-    """An address that is not with our network: released long since, unless it still hangs in our account unused."""
+    """Strike an address that is not with our network any more, unless our account still holds it unused."""
     row = _own_address(removal, entry) if entry.id else None
     if row is not None and not row.get("associatednetworkid"):
         removal.stays(
@@ -259,14 +261,14 @@ def _forget_rules(removal: Removal, address: Entry) -> None:
 
 
 def _associated_address(removal: Removal, entry: Entry) -> Answer | None:
-    """Our account's address, after a moment in which a job still under way may bring it to its network."""
-    until = time.monotonic() + removal.patience.settle_s
+    """Return our account's address, after a moment in which a job still under way may bring it to its network."""
+    until = time.monotonic() + removal.deadlines.settle_s
     while True:
         row = _own_address(removal, entry)
         if row is None or row.get("associatednetworkid") or time.monotonic() >= until:
             return row
         removal.stop.check()
-        time.sleep(removal.patience.poll_s)
+        time.sleep(removal.deadlines.poll_s)
 
 
 def _own_address(removal: Removal, entry: Entry) -> Answer | None:
@@ -290,7 +292,7 @@ def _remove_key(removal: Removal, entry: Entry) -> None:
         if not refused.means_gone:
             raise
     if _keys_named(removal, entry):
-        removal.stays(entry, "it is still listed")
+        removal.stays(entry, "it is still listed after its deletion; run the clean-up again later")
     else:
         removal.gone(entry)
 

@@ -13,7 +13,7 @@ from vrbench.cloud.environment import build
 from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.facade import Cloud
 from vrbench.cloud.journal import Journal
-from vrbench.cloud.operations import RunningOperation, rivals, routers
+from vrbench.cloud.operations import RunningOperation, competing_routers, list_routers
 from vrbench.cloud.preflight import Resolved, preflight
 from vrbench.cloud.removal import TeardownReport
 from vrbench.cloud.teardown import teardown
@@ -61,7 +61,7 @@ class CloudStack:
         return teardown(self.cloud, journal, say)
 
     def competing_routers(self, environment: Environment) -> tuple[str, ...]:
-        return rivals(routers(self.cloud, environment.network_id))
+        return competing_routers(list_routers(self.cloud, environment.network_id))
 
 
 def restart(cloud: Cloud, plan: Plan) -> OperationSource:

@@ -85,9 +85,7 @@ def environment_plan(plan: Plan, public_key: str) -> EnvironmentPlan:
         public_ips=p.environment.public_ips,
         access=p.environment.access,
         source_cidr=p.environment.source_cidr,
-        ssh_user=p.cloud.ssh_user,
         public_key=public_key,
         user_data=user_data(),
-        boot_timeout_s=p.environment.boot_timeout,
         job_timeout_s=p.operation.job_timeout,
     )

@@ -48,7 +48,7 @@ def kept(zone: Zone) -> str:
 
 def repair(zone: Zone) -> None:
     (network,) = zone.rows("listNetworks", "network")
-    zone.cloud.wait(zone.cloud.submit("restartNetwork", id=network["id"], cleanup=True), 30, 0.2, lambda _: None)
+    zone.cloud.wait(zone.cloud.submit("restartNetwork", id=network["id"], cleanup=True), 30, 0.2)
 
 
 def vms(zone: Zone) -> list[str]:
