@@ -155,6 +155,7 @@ def test_answers_have_every_field_that_is_always_there() -> None:
         if "vpcid" not in row or answer.role == "user"  # only plain users were recorded with VPCs
         for name in always().get(answer.command, {}).get(answer.role, set()) - row.keys()
     }
+    assert len(always()) > 40
     assert missing == set()
 
 
@@ -163,6 +164,7 @@ def test_list_of_commands_is_that_of_the_release(release: str) -> None:
     """listApis names the release's commands, their parameters and types, and which run as jobs."""
     with noting(release) as (lab, _):
         listed = {row["name"]: row for row in lab.root.listed("listApis", "api", listall="true")}
+    assert len(listed.keys() & reference().keys()) > 70
     for command in reference():
         wanted = params(command, release)
         if wanted is None or command not in listed:

@@ -52,23 +52,36 @@ def test_parameters_of_empty_lists_are_checked(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "name", "count"),
+    ("command", "name", "count", "of_the_zone"),
     [
-        ("listStoragePools", "storagepool", 2),
-        ("listImageStores", "imagestore", 1),
-        ("listPhysicalNetworks", "physicalnetwork", 1),
-        ("listSupportedNetworkServices", "networkservice", 9),
-        ("listNetworkServiceProviders", "networkserviceprovider", 2),
+        ("listStoragePools", "storagepool", 2, True),
+        ("listImageStores", "imagestore", 1, True),
+        ("listPhysicalNetworks", "physicalnetwork", 1, True),
+        ("listSupportedNetworkServices", "networkservice", 9, False),
+        ("listNetworkServiceProviders", "networkserviceprovider", 2, False),
     ],
 )
-def test_facilities_are_the_root_administrators(lab: Lab, command: str, name: str, count: int) -> None:
+def test_infrastructure_is_the_root_administrators(
+    lab: Lab, command: str, name: str, count: int, of_the_zone: bool
+) -> None:
     rows = lab.root.listed(command, name)
     assert len(rows) == count
     assert {lab.domadmin.raw(command, {})[0], lab.user.raw(command, {})[0]} == {432}
-    if "zoneid" in rows[0]:
-        assert lab.root.listed(command, name, id=rows[0]["id"]) == rows[:1]
-        site = lab.root.listed("listZones", "zone")[0]
-        assert {row["zoneid"] for row in rows} == {site["id"]}
+    site = lab.root.listed("listZones", "zone")[0]
+    assert {row.get("zoneid") for row in rows} == {site["id"] if of_the_zone else None}
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("listStoragePools", "storagepool"),
+        ("listImageStores", "imagestore"),
+        ("listPhysicalNetworks", "physicalnetwork"),
+    ],
+)
+def test_infrastructure_is_found_by_its_id(lab: Lab, command: str, name: str) -> None:
+    rows = lab.root.listed(command, name)
+    assert lab.root.listed(command, name, id=rows[0]["id"]) == rows[:1]
 
 
 def test_kinds_of_traffic_and_domains_below(lab: Lab) -> None:

@@ -64,7 +64,7 @@ def test_late_answers_come_whole_and_late(
 
         OutageInjector().inject(Order(ROUTERS, direction, address, "late", (0.1,), delay_s=0.5), wait)
         assert len(seen) == 5
-        assert all(500 <= each < 900 for each in seen), seen
+        assert all(500 <= each < 1500 for each in seen), seen  # late, and not lost for the patience of 2 s
         assert answers(node, target)
         assert "outage" not in tables()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -179,14 +178,12 @@ def test_removing_a_guest_ends_all_that_ran_in_it(tmp_path: Path) -> None:
 
 
 def test_ten_guests_boot_side_by_side() -> None:
-    """All are ready for SSH within the figure for a whole box (8 s, of which booting takes less than one)."""
+    """All are there when the last call returns; how long that takes is the scale bench's to say."""
 
     def scene(zone: NamespaceGround) -> None:
         build(zone)
-        began = time.monotonic()
         with ThreadPoolExecutor(10) as threads:
             list(threads.map(zone.add_vm, [vm(number) for number in range(10)]))
-        assert time.monotonic() - began < 8
         assert len([node for node in zone.nodes() if node.kind == "vm"]) == 10
 
     in_box(scene)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.lab.box import FORWARDED, STATIC, answers, build, in_box, vm
+from tests.lab.box import FORWARDED, STATIC, answers, build, in_box, vm, wait_until
 from vrbench.lab.packets.namespace_ground import EGRESS_TARGET, NamespaceGround
 from vrbench.lab.packets.outage_injector import OutageInjector
 from vrbench.lab.system.namespaces import inside, run
@@ -75,9 +75,12 @@ def test_the_true_times_hold_what_packets_saw() -> None:
     def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1))
         with Stream("vm-1-net") as stream:
-            time.sleep(0.2)
-            start, end = OutageInjector().outage(zone.running_routers(), "egress", None, lambda: time.sleep(0.5))
-            time.sleep(0.2)
+            assert wait_until(lambda: len(stream.arrived) > 100)
+            unanswered = len(stream.sent) + 300
+            start, end = OutageInjector().outage(
+                zone.running_routers(), "egress", None, lambda: wait_until(lambda: len(stream.sent) > unanswered)
+            )
+            assert wait_until(lambda: stream.last_arrived > end.monotonic_ns)
         slack = 20_000_000  # between a datagram's clock reading and its crossing of the router, on a busy machine
         for name, moment in (("start", start), ("end", end)):
             assert moment.uncertainty_ns < 10_000_000, name
@@ -97,6 +100,7 @@ class Stream:
     def __init__(self, node: str) -> None:
         self.sent: set[int] = set()
         self.arrived: set[int] = set()
+        self.last_arrived = 0
         self._stop = threading.Event()
         self._server = inside("upstream", lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         self._server.bind((EGRESS_TARGET, 7))
@@ -124,7 +128,8 @@ class Stream:
     def _receive(self) -> None:
         while True:
             try:
-                self.arrived.add(int(self._server.recv(64)))
+                self.last_arrived = int(self._server.recv(64))
+                self.arrived.add(self.last_arrived)
             except TimeoutError:
                 if self._stop.is_set():
                     return

@@ -207,7 +207,7 @@ def test_a_guest_and_its_router_are_nodes_too(state: Path, guest: str) -> None:
     assert nodes["vm"].name == guest
     told = lifecycle.outage(state, 0.2, "egress", guest)
     assert told.routers == (nodes["router"].name,)
-    assert 0.2 <= told.duration_s < 0.5
+    assert 0.2 <= told.duration_s < 5  # so long, and not until somebody ended it
     assert wait_until(lambda: lifecycle.exec_(state, guest, ["ping", "-q", "-c1", "-W1", "10.1.1.1"]) == 0)
 
 

@@ -142,7 +142,7 @@ def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
 
 def test_profiles_know_the_presets_and_their_strategies() -> None:
     """What a profile may ask for is what the lab has; a strategy that is named wins over the preset's."""
-    assert PRESETS == {name: load(name).strategy for name in names()}
+    assert {name: load(name).strategy for name in names()} == PRESETS
     table = LabTable()
     assert table.design == "parallel"
     for name in names():
