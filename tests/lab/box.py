@@ -16,6 +16,8 @@ import pytest
 
 from vrbench.lab.ground.specs import FirewallRule, PortForward, RouterSpec, RuleSet, VmSpec
 from vrbench.lab.packets.namespace_ground import NamespaceGround
+from vrbench.lab.packets.outage_injector import Order, OutageInjector
+from vrbench.lab.status import Moment
 from vrbench.lab.system import syscalls
 from vrbench.lab.system.namespaces import inside, prepare_box, run
 
@@ -160,3 +162,16 @@ def wait_until(condition: Callable[[], bool], within_s: float = 5.0) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def outage(
+    zone: NamespaceGround, direction: str, address: str | None, act: Callable[[], object]
+) -> tuple[Moment, Moment]:
+    """Drop a direction in all routers until ``act`` returns or raises; return the true start and end."""
+
+    def once(_seconds: float) -> bool:
+        act()
+        return False
+
+    order = Order(zone.running_routers(), direction, address, "silence", (0.0,))
+    return OutageInjector().inject(order, once).pieces[0]

@@ -8,9 +8,8 @@ import time
 
 import pytest
 
-from tests.lab.box import FORWARDED, STATIC, answers, build, in_box, vm, wait_until
+from tests.lab.box import FORWARDED, STATIC, answers, build, in_box, outage, vm, wait_until
 from vrbench.lab.packets.namespace_ground import EGRESS_TARGET, NamespaceGround
-from vrbench.lab.packets.outage_injector import OutageInjector
 from vrbench.lab.system.namespaces import inside, run
 
 pytestmark = pytest.mark.lab
@@ -44,7 +43,7 @@ def test_an_outage_silences_its_direction_only(direction: str, address: str | No
         def look() -> None:
             heard.update(name for name, node, target in _PINGS if answers(node, target))
 
-        OutageInjector().outage(zone.running_routers(), direction, address, look)
+        outage(zone, direction, address, look)
         assert {name for name, _, _ in _PINGS} - heard == silent
         heard.clear()
         look()
@@ -63,7 +62,7 @@ def test_an_outage_ends_even_when_waiting_for_its_end_fails() -> None:
     def scene(zone: NamespaceGround) -> None:
         build(zone, vm(1))
         with pytest.raises(InterruptedError):
-            OutageInjector().outage(zone.running_routers(), "both", None, interrupted)
+            outage(zone, "both", None, interrupted)
         assert answers("vm-1-net", EGRESS_TARGET)
 
     in_box(scene)
@@ -77,9 +76,7 @@ def test_the_true_times_hold_what_packets_saw() -> None:
         with Stream("vm-1-net") as stream:
             assert wait_until(lambda: len(stream.arrived) > 100)
             unanswered = len(stream.sent) + 300
-            start, end = OutageInjector().outage(
-                zone.running_routers(), "egress", None, lambda: wait_until(lambda: len(stream.sent) > unanswered)
-            )
+            start, end = outage(zone, "egress", None, lambda: wait_until(lambda: len(stream.sent) > unanswered))
             assert wait_until(lambda: stream.last_arrived > end.monotonic_ns)
         slack = 20_000_000  # between a datagram's clock reading and its crossing of the router, on a busy machine
         for name, moment in (("start", start), ("end", end)):

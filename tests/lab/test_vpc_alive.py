@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import pytest
 
 from tests.lab.alive import Body, Prober, served_on
-from tests.lab.box import answers, in_box, wait_until
+from tests.lab.box import answers, in_box, outage, wait_until
 from tests.lab.replay.serving import Lab
 from tests.lab.test_ground import connects
 from vrbench.lab.packets.namespace_ground import EGRESS_TARGET, NamespaceGround
-from vrbench.lab.packets.outage_injector import OutageInjector
 
 pytestmark = pytest.mark.lab
 
@@ -153,7 +152,7 @@ def test_an_injected_outage_takes_tiers_as_it_takes_an_isolated_network() -> Non
 
             def during(direction: str, address: str | None) -> set[str]:
                 found: set[str] = set()
-                OutageInjector().outage(zone.running_routers(), direction, address, lambda: found.update(seen(vpc)))
+                outage(zone, direction, address, lambda: found.update(seen(vpc)))
                 return found
 
             assert seen(vpc) == {"web out", "data out", "in"}

@@ -164,23 +164,6 @@ class OutageInjector:
         self._lock = threading.Lock()  # libnftables keeps some state of its own between contexts
         self._numbers = count(1)
 
-    def outage(
-        self,
-        routers: Sequence[str],
-        direction: str,
-        address: str | None,
-        wait: Callable[[], None],
-        refuse: bool = False,
-    ) -> tuple[Moment, Moment]:
-        """Drop or refuse from now until ``wait`` returns (or raises), in all ``routers``; the true start and end."""
-
-        def once(_seconds: float) -> bool:
-            wait()
-            return False
-
-        order = Order(tuple(routers), direction, address, "refusal" if refuse else "silence", (0.0,))
-        return self.inject(order, once).pieces[0]
-
     def inject(self, order: Order, wait: Wait) -> Injected:
         """Carry an order out. ``wait`` waits so many seconds, and is False when the rest is not wanted any more."""
         number = next(self._numbers)
