@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import io
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import click
 from rich.console import Console
 
+from tests.docs.markdown import ROOT
 from tests.docs.stored import stored_run
+from tests.test_layers import MAY_IMPORT
 from vrbench.cli.exits import Exit
 from vrbench.cli.main import COMMANDS, cli
 from vrbench.cli.profiles import shipped
@@ -16,6 +22,7 @@ from vrbench.core.caveats import CaveatKind
 from vrbench.core.plan.profile import TABLES, reference
 from vrbench.report.rows import COLUMNS
 from vrbench.report.tables import headline_table
+from vrbench.run.execute import execute_run
 
 
 def run_output_part() -> str:
@@ -138,10 +145,42 @@ def exit_codes_part() -> str:
     return "\n".join(("| exit code | meaning |", "|---|---|", *lines))
 
 
+def rooms_part() -> str:
+    """Return every room and shelf of the package, what it is, and which rooms it may import."""
+    package = ROOT / "vrbench"
+    lines = []
+    for name, imported in MAY_IMPORT.items():
+        at = package / name
+        if name and at.is_dir():
+            lines.append(f"| `{name}` | {_first_words(at / '__init__.py')} | {_others(name, imported)} |")
+            shelves = (shelf for shelf in sorted(at.iterdir()) if (shelf / "__init__.py").is_file())
+            lines += [f"| `{name}/{s.name}` | {_first_words(s / '__init__.py')} | |" for s in shelves]
+        elif name and name != "__main__":
+            lines.append(f"| `{name}.py` | {_first_words(at.with_suffix('.py'))} | {_others(name, imported)} |")
+    return "\n".join(("| room or shelf | what it is | may import |", "|---|---|---|", *lines))
+
+
+def _others(name: str, imported: Iterable[str]) -> str:
+    return ", ".join(sorted(f"`{other}`" for other in imported if other not in (name, "")))
+
+
+def _first_words(path: Path) -> str:
+    """Return the first sentence of a file's docstring."""
+    text = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
+    return re.split(r"(?<=[.])\s", text.replace("``", "`"))[0].rstrip(".:")
+
+
+def phases_part() -> str:
+    """Return what the main path says of itself."""
+    return f"```text\n{inspect.getdoc(execute_run)}\n```"
+
+
 SECTIONS: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "run-output"): run_output_part,
     ("vrbench/cli/README.md", "commands"): commands_part,
     ("vrbench/cli/README.md", "command-reference"): command_reference_part,
+    ("vrbench/README.md", "rooms"): rooms_part,
+    ("vrbench/README.md", "phases"): phases_part,
     ("profiles/README.md", "shipped-profiles"): shipped_profiles_part,
     ("profiles/README.md", "profile-keys"): profile_keys_part,
     ("reports/README.md", "caveats"): caveats_part,

@@ -9,10 +9,13 @@ import pytest
 from tests.docs.markdown import document
 from tests.docs.sections import SECTIONS, all_commands, visible_options
 from vrbench.cli.exits import Exit
+from vrbench.cli.profiles import open_profile
 from vrbench.core.caveats import CaveatKind
 from vrbench.core.model import Cause
+from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import TABLES, reference
 from vrbench.report.rows import COLUMNS
+from vrbench.run.disk import bytes_needed
 
 
 @pytest.mark.parametrize(("name", "part"), SECTIONS, ids=lambda value: value)
@@ -88,3 +91,16 @@ def test_every_export_column_is_explained() -> None:
     assert {c for c in columns if c not in named and not c.endswith(endings)} == set()
     assert {n for n in named if not n.startswith("…")} <= columns
     assert all(any(c.endswith(ending) for c in columns) for ending in endings)
+
+
+def test_the_readme_states_what_the_shipped_profile_costs() -> None:
+    """The figures of its probes are those of its plan."""
+    plan = make_plan(open_profile("isolated", ()), "none")
+    connections, tracked = (
+        sum(getattr(cost, what) for cost in plan.costs) for what in ("connections_per_s", "tracked")
+    )
+    words = " ".join(document("README.md").text.split())
+    assert f"sends {plan.probes_per_s:.0f} probes a second, {connections:.0f} of them SSH connections" in words
+    assert (
+        f"{tracked} entries of the router's connection tracking, and {bytes_needed(plan) / 1e6:.0f} MB of disk" in words
+    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from tests.docs.markdown import ROOT, Document, anchor, documents
+from tests.docs.markdown import ROOT, Document, anchor, document, documents
 
 DOCUMENTS = documents()
 
@@ -41,6 +43,25 @@ def test_a_folder_of_documents_is_reached_from_the_first_page() -> None:
             names = (link.partition("#")[0] for link in Document(path).links if "://" not in link)
             coming += [(path.parent / name).resolve() for name in names if name]
     assert {d.path.resolve() for d in DOCUMENTS if ".github" not in d.path.parts} <= {p.resolve() for p in reached}
+
+
+def test_every_file_that_is_named_exists() -> None:
+    """A path in code that ends in a known way is a file: from the root, the package, or the document's own folder."""
+    named = [
+        (found.path.parent, name)
+        for found in DOCUMENTS
+        for name in re.findall(r"`([\w./-]+/[\w.-]+\.(?:py|md|toml|csv|svg))`", found.text)
+    ]
+    assert named
+    places = ("", "vrbench")
+    assert [n for here, n in named if not any((at / n).is_file() for at in (here, *(ROOT / p for p in places)))] == []
+
+
+def test_the_floor_plan_shows_every_room() -> None:
+    """The drawing names each folder of the package."""
+    drawing = document("vrbench/README.md").blocks[0].text
+    rooms = {path.parent.name for path in (ROOT / "vrbench").glob("*/__init__.py")}
+    assert {name for name in rooms if not re.search(rf"\b{name}\b", drawing)} == set()
 
 
 def test_anchors_are_made_as_on_github() -> None:

@@ -1,1 +1,1 @@
-"""The pure core: standard library only; no clock, no file, no socket, no randomness of its own."""
+"""The pure core: standard library and numpy only; no clock, no file, no socket, no randomness of its own."""
