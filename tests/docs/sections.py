@@ -167,7 +167,7 @@ def _others(name: str, imported: Iterable[str]) -> str:
 def _first_words(path: Path) -> str:
     """Return the first sentence of a file's docstring."""
     text = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
-    return re.split(r"(?<=[.])\s", text.replace("``", "`"))[0].rstrip(".:")
+    return re.split(r"(?<=[.])\s", text.replace("``", "`"))[0].rstrip(".:").replace("|", r"\|")
 
 
 def phases_part() -> str:
