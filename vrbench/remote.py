@@ -22,6 +22,8 @@ import paramiko
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+Address = tuple[str, int]  # a host and a port
+
 # Every failure reaches the caller as a RemoteError; paramiko would print each one with a traceback as well.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
@@ -68,19 +70,19 @@ class HostKeyPins:
                 self._pins[name] = key
 
     def check(self, host: str, port: int, key_type: str, key: bytes) -> None:
-        """Hold the key of ``host``:``port`` against its pin, if it has one; raises RemoteError when it has changed."""
+        """Compare the key of ``host``:``port`` with its pin, if it has one. Raises HostKeyChanged."""
         name, shown = _pin(host, port, key_type, key)
         with self._lock:
             pinned = self._pins.get(name, shown)
         if pinned != shown:
             raise HostKeyChanged(
-                f"{host} port {port} shows another host key than at first contact: {_fingerprint(shown)}, pinned "
-                f"{_fingerprint(pinned)} in {self.path}. Another machine answers there; if the guest was rebuilt on "
+                f"{host} port {port} shows another host key than at first contact: {_fingerprint(shown)}, not "
+                f"{_fingerprint(pinned)} as in {self.path}. Another machine answers there; if the guest was rebuilt on "
                 "purpose, remove that line"
             )
 
     def keep(self, host: str, port: int, key_type: str, key: bytes) -> None:
-        """Pin the key unless one is pinned already; raises RemoteError when the file can't be written."""
+        """Pin the key unless one is pinned already. Raises RemoteError when the file can't be written."""
         name, shown = _pin(host, port, key_type, key)
         with self._lock:
             if name not in self._pins:
@@ -100,19 +102,32 @@ class HostKeyPins:
 
 
 def _pin(host: str, port: int, key_type: str, key: bytes) -> tuple[str, str]:
-    """Name and key as a known_hosts line has them."""
+    """Return the name and the key as a known_hosts line has them."""
     name = host if port == 22 else f"[{host}]:{port}"
     return name, f"{key_type} {base64.b64encode(key).decode()}"
 
 
 def _fingerprint(key: str) -> str:
-    """As ``ssh-keygen -l`` shows it."""
+    """Return the key's fingerprint as ``ssh-keygen -l`` shows it."""
     digest = hashlib.sha256(base64.b64decode(key.split()[1])).digest()
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who logs in, with the private key in which file, and the host keys seen so far."""
+
+    user: str
+    key: Path
+    pins: HostKeyPins
+
+    def at(self, address: Address) -> str:
+        """Name the connection for people."""
+        return f"{self.user}@{address[0]} port {address[1]}"
+
+
 def generate_key(path: Path) -> str:
-    """Make an ed25519 key pair: the private key to ``path`` (0600, must not exist); returns the public key's line."""
+    """Make an ed25519 key pair: write the private key to ``path`` (0600, new), return the public key's line."""
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
@@ -132,33 +147,21 @@ class Remote:
         self.name = name
 
     @classmethod
-    def connect(
-        cls, host: str, port: int, user: str, key_path: Path, pins: HostKeyPins, timeout_s: float = 10.0
-    ) -> Remote:
+    def connect(cls, address: Address, identity: Identity, timeout_s: float = 10.0) -> Remote:
         """Connect and log in with the key alone (no agent, no other keys); each step may take ``timeout_s``."""
-        with _blamed(_name(user, host, port)):
-            sock = socket.create_connection((host, port), timeout_s)
-        return cls.over(sock, (host, port), user, key_path, pins, timeout_s)
+        with _blamed(identity.at(address)):
+            sock = socket.create_connection(address, timeout_s)
+        return cls.over(sock, address, identity, timeout_s)
 
     @classmethod
-    def over(
-        cls,
-        sock: socket.socket,
-        address: tuple[str, int],
-        user: str,
-        key_path: Path,
-        pins: HostKeyPins,
-        timeout_s: float,
-    ) -> Remote:
-        """Log in over a connection to ``address`` that stands already; it is closed when that fails.
+    def over(cls, sock: socket.socket, address: Address, identity: Identity, timeout_s: float) -> Remote:
+        """Log in over a connection to ``address`` that stands already; close it when that fails.
 
         Raises NoAnswer, LoginRefused and HostKeyChanged apart from other RemoteErrors.
         """
-        name = _name(user, *address)
         try:
-            key = _load_key(key_path)
-            with _blamed(name):
-                return cls(_logged_in(sock, address, user, key, pins, timeout_s), name)
+            with _blamed(identity.at(address)):
+                return cls(_logged_in(sock, address, identity, timeout_s), identity.at(address))
         except BaseException:
             sock.close()
             raise
@@ -185,21 +188,21 @@ class Remote:
             return Completed(self._exit_code(channel, max(0.01, end - time.monotonic())), out, err)
 
     def stream(self, command: str | Sequence[str], idle_s: float) -> Iterator[bytes]:
-        """The command's output as it comes, to its end; RemoteError when nothing comes for ``idle_s``.
+        """Yield the command's output as it comes. Raises RemoteError when nothing comes for ``idle_s``.
 
-        CommandFailed when it ends with an exit code other than 0.
+        Raises CommandFailed when it ends with an exit code other than 0.
         """
         with _blamed(self.name), self._execute(command, idle_s) as channel:
             while chunk := channel.recv(1 << 16):
                 yield chunk
             code = self._exit_code(channel, idle_s)
             if code > 0:
-                raise CommandFailed(f"{self.name}: exit code {code}")
+                raise CommandFailed(f"{self.name}: the command ended with exit code {code}")
             if code < 0:
-                raise RemoteError(f"{self.name}: the command was killed before its end")
+                raise RemoteError(f"{self.name}: the command was killed before its end: is the guest out of memory?")
 
     def _exit_code(self, channel: paramiko.Channel, timeout_s: float) -> int:
-        """The exit code, -1 after a signal; OSError when the connection broke before it came."""
+        """Return the exit code, -1 after a signal. Raises OSError when the connection broke before it came."""
         if not channel.status_event.wait(timeout_s):
             raise TimeoutError
         if channel.exit_status < 0 and not self._transport.is_active():
@@ -209,7 +212,7 @@ class Remote:
     def exchange(self, command: str | Sequence[str], lines: int, timeout_s: float) -> list[tuple[int, int, bytes]]:
         """Send ``lines`` empty lines to the command, each after the answer to the one before.
 
-        Returns (sent_ns, received_ns, answer) of each, times on this machine's monotonic clock.
+        Return (sent_ns, received_ns, answer) of each, times on this machine's monotonic clock.
         """
         answers = []
         with _blamed(self.name), self._execute(command, timeout_s) as channel:
@@ -272,14 +275,14 @@ class Attached:
             self._channel.sendall(data)
 
     def receive(self) -> bytes:
-        """All output that is there."""
+        """Return all output that is there."""
         parts = []
         while self._channel.recv_ready():
             parts.append(self._channel.recv(1 << 16))
         return b"".join(parts)
 
     def end(self) -> End | None:
-        """How it ended; None while it goes on."""
+        """Return how it ended; None while it goes on."""
         if self._transport.is_active() and not (self._channel.closed or self._channel.eof_received):
             return None
         error = self._transport.get_exception()
@@ -289,14 +292,9 @@ class Attached:
         )
 
 
-def _name(user: str, host: str, port: int) -> str:
-    return f"{user}@{host} port {port}"
-
-
-def _logged_in(
-    sock: socket.socket, address: tuple[str, int], user: str, key: paramiko.PKey, pins: HostKeyPins, timeout_s: float
-) -> paramiko.Transport:
-    """The transport of ``sock``, logged in with the key; each step may take ``timeout_s``."""
+def _logged_in(sock: socket.socket, address: Address, identity: Identity, timeout_s: float) -> paramiko.Transport:
+    """Make ``sock`` a transport that is logged in; each step may take ``timeout_s``."""
+    key = _load_key(identity.key)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     transport = paramiko.Transport(sock)
     try:
@@ -306,10 +304,10 @@ def _logged_in(
         if not transport.initial_kex_done:
             raise TimeoutError
         shown = transport.get_remote_server_key()
-        pins.check(*address, shown.get_name(), shown.asbytes())
-        _authenticate(transport, user, key, timeout_s)
+        identity.pins.check(*address, shown.get_name(), shown.asbytes())
+        _authenticate(transport, identity.user, key, timeout_s)
         # Not before: early in a first boot sshd may show the template's key, and makes its own later.
-        pins.keep(*address, shown.get_name(), shown.asbytes())
+        identity.pins.keep(*address, shown.get_name(), shown.asbytes())
     except BaseException:
         transport.close()
         raise
@@ -317,7 +315,7 @@ def _logged_in(
 
 
 def _authenticate(transport: paramiko.Transport, user: str, key: paramiko.PKey, timeout_s: float) -> None:
-    """Log in; AuthenticationException only for a refusal (paramiko raises it for silence and a lost connection too)."""
+    """Log in. Raises AuthenticationException only for a refusal; paramiko does for silence and lost connections too."""
     begun = time.monotonic()
     try:
         missing = transport.auth_publickey(user, key)
@@ -339,7 +337,7 @@ def _load_key(path: Path) -> paramiko.PKey:
 
 
 def _read_all(channel: paramiko.Channel, end: float) -> bytes:
-    """Standard output to its end; TimeoutError when that is not before ``end`` (monotonic seconds)."""
+    """Read standard output to its end. Raises TimeoutError when that is not before ``end`` (monotonic seconds)."""
     chunks: list[bytes] = []
     while True:
         channel.settimeout(max(0.01, end - time.monotonic()))

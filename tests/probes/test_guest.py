@@ -15,7 +15,7 @@ from vrbench.core.log.rawlog import Kind
 from vrbench.core.model import Guest
 from vrbench.probes.config import ProbeError
 from vrbench.probes.guest import GuestAgent
-from vrbench.remote import HostKeyPins, Remote, generate_key
+from vrbench.remote import HostKeyPins, Identity, Remote, generate_key
 
 pytestmark = pytest.mark.lab
 STREAMS = (stream(HARNESS, "persistent", 0.05), stream(HARNESS, "fresh", 0.05))
@@ -28,7 +28,7 @@ def agent(box: Box, tmp_path: Path) -> Iterator[GuestAgent]:
     pins = HostKeyPins(tmp_path / "known_hosts")
 
     def connect() -> Remote:
-        return Remote.connect(ROUTER, 2200, "root", tmp_path / "id", pins, timeout_s=2.0)
+        return Remote.connect((ROUTER, 2200), Identity("root", tmp_path / "id", pins), timeout_s=2.0)
 
     with box.inside("harness"):
         made = GuestAgent(Guest("vm-1", "id-1", "10.1.1.10", ROUTER, 2200), connect, tmp_path / "vm-1.raw")

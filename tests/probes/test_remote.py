@@ -14,7 +14,7 @@ import pytest
 from tests.probes.box import Box
 from tests.probes.rig import ROUTER
 from tests.probes.servers import start_sshd, stop_server
-from vrbench.remote import HostKeyPins, Remote, RemoteError, generate_key
+from vrbench.remote import HostKeyPins, Identity, Remote, RemoteError, generate_key
 
 pytestmark = pytest.mark.lab
 
@@ -31,7 +31,7 @@ class Login:
 
     def connect(self, *, key: Path | None = None, port: int = 2200, timeout_s: float = 5.0) -> Remote:
         with self.box.inside("harness"):
-            return Remote.connect(ROUTER, port, "root", key or self.key, self.pins, timeout_s)
+            return Remote.connect((ROUTER, port), Identity("root", key or self.key, self.pins), timeout_s)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from vrbench.core.log.samples import NodeLog, read_log
 from vrbench.core.model import Guest, OutageWindow, Outcome
 from vrbench.probes.guest import GuestAgent
 from vrbench.probes.readiness import look
-from vrbench.remote import HostKeyPins, Remote, generate_key
+from vrbench.remote import HostKeyPins, Identity, Remote, generate_key
 
 pytestmark = pytest.mark.lab
 STREAMS = (stream(HARNESS, "persistent", 0.01), stream(HARNESS, "fresh", 0.01))
@@ -39,7 +39,7 @@ def agent(request: pytest.FixtureRequest, box: Box, tmp_path: Path) -> Iterator[
     pins = HostKeyPins(tmp_path / "known_hosts")
 
     def connect() -> Remote:
-        return Remote.connect(ROUTER, 2200, "root", tmp_path / "id", pins, timeout_s=2.0)
+        return Remote.connect((ROUTER, 2200), Identity("root", tmp_path / "id", pins), timeout_s=2.0)
 
     with box.inside("harness"):
         made = GuestAgent(Guest("vm-1", "id-1", "10.1.1.10", ROUTER, 2200), connect, tmp_path / "vm-1.raw")

@@ -16,7 +16,6 @@ import socket
 import struct
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 from vrbench.probes.banner import MAX_GREETING, is_greeting, reason_of, refusal_of
@@ -34,7 +33,7 @@ from vrbench.probes.engine import (
     monotonic_ns,
 )
 from vrbench.probes.syn import split_target
-from vrbench.remote import HostKeyChanged, HostKeyPins, LoginRefused, NoAnswer, Remote, RemoteError
+from vrbench.remote import HostKeyChanged, Identity, LoginRefused, NoAnswer, Remote, RemoteError
 
 REFUSED_LOGIN, REFUSED_HOST_KEY, REFUSED_BROKEN_OFF = 4, 5, 6
 LATE_S = 5.0  # after the start of an attempt; what has not come by then is taken for never
@@ -52,16 +51,13 @@ class Refusal(Exception):
 
 
 class Logins(Prober):
-    """Logs in to ``host:port`` targets as ``user``."""
+    """Logs in to ``host:port`` targets."""
 
     method = "ssh"
     held_ns = STALLED_NS  # a thread is started, which notes by itself when it sends
 
-    def __init__(
-        self, streams: list[dict[str, Any]], log: Log, threshold_ns: int, user: str, key: Path, pins: HostKeyPins
-    ) -> None:
-        self.log, self.threshold_s = log, threshold_ns / 1e9
-        self.user, self.key, self.pins = user, key, pins
+    def __init__(self, streams: list[dict[str, Any]], log: Log, threshold_ns: int, identity: Identity) -> None:
+        self.log, self.threshold_s, self.identity = log, threshold_ns / 1e9, identity
         self.targets = [split_target(stream["target"]) for stream in streams]
         self.noted: collections.deque[tuple[int, int, int, int, int]] = collections.deque()
         self.open: set[tuple[int, int]] = set()  # (stream, slot) of every attempt under way
@@ -126,7 +122,7 @@ class Logins(Prober):
     def _log_in(self, sock: socket.socket, target: tuple[str, int], until: float) -> None:
         sock.settimeout(None)
         try:
-            Remote.over(sock, target, self.user, self.key, self.pins, max(0.1, until - time.monotonic())).close()
+            Remote.over(sock, target, self.identity, max(0.1, until - time.monotonic())).close()
         except LoginRefused:
             raise Refusal(REFUSED, REFUSED_LOGIN) from None
         except HostKeyChanged:
@@ -154,7 +150,7 @@ def _await_greeting(sock: socket.socket, until: float) -> None:
 
 
 def _peek(sock: socket.socket) -> bytes:
-    """What has come so far; nothing where the connection broke."""
+    """Look at what has come so far; nothing where the connection broke."""
     try:
         return sock.recv(MAX_GREETING + 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except OSError:

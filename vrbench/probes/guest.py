@@ -96,11 +96,6 @@ class GuestAgent:
                 self._open = None
 
     @property
-    def broken(self) -> str:
-        """Why following has ended before the agent did; empty while all is well."""
-        return self._ended_early
-
-    @property
     def place(self) -> str:
         """Where the agent writes in the guest; empty before ``deploy`` and after ``remove``."""
         return self._path("probe.log") if self._home else ""

@@ -25,7 +25,7 @@ from vrbench.probes.guest import GuestAgent
 from vrbench.probes.ping_check import reach
 from vrbench.probes.prober_process import ProberConfig, ProberProcess, how_probed, start_prober
 from vrbench.probes.readiness import Readiness, look, noted
-from vrbench.remote import HostKeyPins, Remote, RemoteError
+from vrbench.remote import HostKeyPins, Identity, Remote, RemoteError
 
 RETRY_S = 0.5
 COLLECT_S = 30.0
@@ -44,9 +44,9 @@ class Sensors:
     pins: HostKeyPins
 
     def connect(self, guest: Guest) -> Remote:
-        """A new SSH connection through the router to a guest. Raises RemoteError."""
-        user = self.plan.profile.cloud.ssh_user
-        return Remote.connect(guest.public_ip, guest.public_port, user, self.key, self.pins)
+        """Open a new SSH connection through the router to a guest. Raises RemoteError."""
+        identity = Identity(self.plan.profile.cloud.ssh_user, self.key, self.pins)
+        return Remote.connect((guest.public_ip, guest.public_port), identity)
 
     @property
     def login(self) -> Login:

@@ -22,7 +22,7 @@ MIN_CONNECT_NS = 100_000_000  # what a full connection per slot may cost the gue
 
 
 def open_prober(config: dict[str, Any], streams: list[dict[str, Any]], log: Log) -> Prober:
-    """The prober of the configured kind; raises CannotProbe."""
+    """Return the prober of the configured kind. Raises CannotProbe."""
     if config["kind"] == "icmp":
         return open_echo(streams, log)
     if config["kind"] == "banner":
@@ -38,19 +38,19 @@ def open_prober(config: dict[str, Any], streams: list[dict[str, Any]], log: Log)
 
 
 def _logging_in(config: dict[str, Any], streams: list[dict[str, Any]], log: Log) -> Prober:
-    """The kinds that speak SSH, which only their own processes need to know of."""
+    """Return the prober of a kind that speaks SSH, which only its own process needs to know of."""
     from vrbench.probes.auth import Logins
     from vrbench.probes.session import Sessions
-    from vrbench.remote import HostKeyPins
+    from vrbench.remote import HostKeyPins, Identity
 
-    key, pins = Path(config["key"]), HostKeyPins(Path(config["pins"]))
+    identity = Identity(config["user"], Path(config["key"]), HostKeyPins(Path(config["pins"])))
     if config["kind"] == "session":
-        return Sessions(streams, log, config["user"], key, pins)
-    return Logins(streams, log, config["threshold_ns"], config["user"], key, pins)
+        return Sessions(streams, log, identity)
+    return Logins(streams, log, config["threshold_ns"], identity)
 
 
 def main() -> int:
-    """Probe as configured on standard input until that is closed; returns the exit code."""
+    """Probe as configured on standard input until that is closed; return the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     terminated = on_signal(signal.SIGTERM)
     try:

@@ -58,7 +58,7 @@ class ProberProcess:
         return self._process.poll() is None
 
     def stop(self, deadline_s: float = 3.0) -> None:
-        """Let it end its log and exit; raises ProbeError when the log has no END. Stopping twice is fine."""
+        """Let it end its log and exit. Raises ProbeError when the log has no END. Stopping twice is fine."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         if self._process.stdout.closed:
@@ -78,7 +78,7 @@ class ProberProcess:
 
 
 def start_prober(config: ProberConfig) -> ProberProcess:
-    """Start a prober process; returns when its first probe is out, raises ProbeError when that can't be."""
+    """Start a prober process; return when its first probe is out. Raises ProbeError."""
     package = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     bare = [] if config.login else ["-S"]  # without a login it needs nothing from site-packages
@@ -90,17 +90,17 @@ def start_prober(config: ProberConfig) -> ProberProcess:
         env={**os.environ, "PYTHONPATH": path},
         start_new_session=True,  # Ctrl-C on the terminal is the harness's to handle
     )
-    observer = ProberProcess(process, config)
+    running = ProberProcess(process, config)
     answer = _first_words(process, _as_json(config), config.start_deadline_s)
     if answer != "started":
         process.kill()
         process.wait()
         raise ProbeError(f"the {config.kind} prober did not start: {answer}")
-    return observer
+    return running
 
 
 def ends_in_order(log: Path) -> bool:
-    """Whether the last whole record of ``log`` is END."""
+    """Return whether the last whole record of ``log`` is END."""
     try:
         with log.open("rb") as file:
             start = len(file.readline())
@@ -114,7 +114,7 @@ def ends_in_order(log: Path) -> bool:
 
 
 def how_probed(log: Path) -> tuple[str, ...]:
-    """What its header says is out of the ordinary in the way ``log`` is made, in words; none before it has a header."""
+    """Say what is out of the ordinary in the way ``log`` is made, by its header; nothing before it has one."""
     words = []
     with contextlib.suppress(FileNotFoundError, ValueError), log.open("rb") as file:  # unreadable: analysis says so
         header = json.loads(file.readline(1 << 20))

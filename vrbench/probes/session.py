@@ -16,7 +16,6 @@ import select
 import struct
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from vrbench.parallel import CancelToken, parallel
@@ -32,7 +31,7 @@ from vrbench.probes.engine import (
     monotonic_ns,
 )
 from vrbench.probes.syn import split_target
-from vrbench.remote import Attached, End, HostKeyPins, Remote, RemoteError
+from vrbench.remote import Address, Attached, End, Identity, Remote, RemoteError
 
 SESSION_RESET, SESSION_CLOSED, SESSION_GIVEN_UP, SESSION_OVER = 7, 8, 9, 10
 REASONS = {End.RESET: SESSION_RESET, End.CLOSED: SESSION_CLOSED, End.GIVEN_UP: SESSION_GIVEN_UP}
@@ -58,7 +57,7 @@ class Session:
             self.attached.send(_SLOT.pack(slot))
 
     def echoes(self) -> list[int]:
-        """The slots whose echo is there."""
+        """Return the slots whose echo is there."""
         self.rest += self.attached.receive()
         whole = len(self.rest) // _SLOT.size * _SLOT.size
         slots = [slot for (slot,) in _SLOT.iter_unpack(self.rest[:whole])]
@@ -69,17 +68,17 @@ class Session:
 
 
 class Sessions(Prober):
-    """Sessions with ``host:port`` targets, logged in as ``user``; one that can't be opened leaves no record."""
+    """Sessions with ``host:port`` targets; one that can't be opened leaves no record."""
 
     method = "ssh"
     stamped = False
     held_ns = STALLED_NS  # several threads take turns here, and a byte that left late is still in its order
 
-    def __init__(self, streams: list[dict[str, Any]], log: Log, user: str, key: Path, pins: HostKeyPins) -> None:
+    def __init__(self, streams: list[dict[str, Any]], log: Log, identity: Identity) -> None:
         sys.setswitchinterval(TURN_S)
         self.log = log
         targets = [split_target(stream["target"]) for stream in streams]
-        opened = parallel(targets, lambda target, stop: open_session(target, user, key, pins, stop))
+        opened = parallel(targets, lambda target, stop: open_session(target, identity, stop))
         self.sessions = [session if isinstance(session, Session) else None for session in opened]
         self.failures = {s["name"]: o for s, o in zip(streams, opened, strict=True) if isinstance(o, str)}
         if not any(self.sessions):
@@ -136,13 +135,13 @@ class Sessions(Prober):
         session.over = SESSION_OVER if session.unanswered and kind == REFUSED else reason
 
 
-def open_session(target: tuple[str, int], user: str, key: Path, pins: HostKeyPins, stop: CancelToken) -> Session | str:
-    """A session that echoes, or why there is none."""
+def open_session(target: Address, identity: Identity, stop: CancelToken) -> Session | str:
+    """Open a session that echoes; return it, or why there is none."""
     reason = ""
     for _ in range(OPEN_TRIES):
         stop.check()
         try:
-            remote = Remote.connect(*target, user, key, pins, OPEN_S)
+            remote = Remote.connect(target, identity, OPEN_S)
         except RemoteError as error:
             reason = str(error)
             continue
