@@ -27,7 +27,7 @@ MAY_IMPORT = {
 }
 ONE_IMPORTER = {
     "cs": "cloud/facade.py",
-    "paramiko": "remote.py",
+    "paramiko": "remote/connection.py",
     "icmplib": "probes/ping_check.py",
     "pandas": "report/frames.py",
     "matplotlib": "report/plot.py",

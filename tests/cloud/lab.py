@@ -63,11 +63,11 @@ class Lab:
         return preflight(self.cloud(role), plan, accept_unexpunged=True)[0]
 
     def rows(self, command: str, name: str, **params: str) -> list[Answer]:
-        """All there is of one kind, as the root administrator sees it."""
+        """Return all there is of one kind, as the root administrator sees it."""
         return self.cloud("root").list(command, name, listall=True, **params)
 
     def objects(self) -> list[str]:
-        """Everything in the zone that somebody made."""
+        """Return everything in the zone that somebody made."""
         kinds = {
             "listNetworks": "network",
             "listVirtualMachines": "virtualmachine",
@@ -104,4 +104,4 @@ def planned(**changes: object) -> EnvironmentPlan:
 
 
 def silent(_: str) -> None:
-    """Progress that nobody looks at."""
+    """Take progress that nobody looks at."""

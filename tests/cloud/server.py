@@ -67,7 +67,7 @@ def page(status: int = 200) -> Behaviour:
 
 
 def echo(status: int = 200) -> Behaviour:
-    """A page that shows the request, key and signature and all, as debugging proxies do."""
+    """Answer with a page that shows the request, key and signature and all, as debugging proxies do."""
     return lambda request: request.answer(f"<html>{request.form}</html>", status, "text/html")
 
 
@@ -77,19 +77,19 @@ def half(request: Request) -> None:
 
 
 def broken(request: Request) -> None:
-    """A document that is whole as far as HTTP goes, and no JSON."""
+    """Answer with a document that is whole as far as HTTP goes, and no JSON."""
     request.answer('{"listzonesresponse": {"count"')
 
 
 def reset(request: Request) -> None:
-    """The connection is torn down without an answer."""
+    """Tear down the connection without an answer."""
     request.handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     request.handler.close_connection = True
     request.handler.connection.close()
 
 
 def hang(request: Request) -> None:
-    """No answer until the test is over."""
+    """Give no answer until the test is over."""
     request.released.wait(30)
 
 

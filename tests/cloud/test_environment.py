@@ -153,7 +153,7 @@ def source_nats(lab: Lab, network: str) -> int:
 
 
 def naive(lab: Lab, cloud: Cloud) -> str:
-    """Addresses beside the VMs, on a network that is still Allocated: how not to do it."""
+    """Acquire addresses beside the VMs, on a network that is still Allocated: how not to do it."""
     resolved = lab.resolve(PLAN)
     network = cloud.call(
         "createNetwork",

@@ -29,7 +29,7 @@ def failure_of(cloud: Cloud, command: str = "listZones") -> errors.CloudError:
 
 
 def everything_about(error: BaseException) -> str:
-    """All that a log, a debugger's repr or a traceback could show, context and all."""
+    """Return all that a log, a debugger's repr or a traceback could show, context and all."""
     parts = ["".join(traceback.format_exception(error)), repr(error), str(vars(error))]
     while (error := error.__cause__ or error.__context__) is not None:  # type: ignore[assignment]
         parts += [repr(error), str(error)]

@@ -66,7 +66,7 @@ class MortalCloud(Cloud):
 
 
 def build_until_death(lab: Lab, path: Path, death: Death, plan: object = PLAN) -> bool:
-    """Whether death came before the build was done."""
+    """Return whether death came before the build was done."""
     resolved = lab.resolve(PLAN)
     lab.journal(path).close()
     journal = MortalJournal.open(path)
@@ -173,7 +173,7 @@ def test_what_somebody_removed_by_hand_counts_as_gone(lab: Lab, tmp_path: Path) 
 
 
 def make_network(lab: Lab, cloud: Cloud, name: str, role: str) -> str:
-    """Another network of somebody's, implemented by a VM."""
+    """Make another network of somebody's, implemented by a VM."""
     resolved = lab.resolve(PLAN, role)
     network = cloud.call(
         "createNetwork",

@@ -36,7 +36,7 @@ class Box:
         self._outer.stdout.close()
 
     def argv(self, node: str | None, *command: str) -> list[str]:
-        """The command line that runs ``command`` in ``node`` (None: in the outer namespace)."""
+        """Return the command line that runs ``command`` in ``node`` (None: in the outer namespace)."""
         enter = ["nsenter", "-t", str(self._init), "-n", "-m", "-p"]
         return [*enter, *(["ip", "netns", "exec", node] if node else []), *command]
 
@@ -68,7 +68,7 @@ class Box:
 
     @contextmanager
     def inside(self, node: str) -> Iterator[None]:
-        """This thread, its sockets and the processes it starts are in ``node``'s network meanwhile."""
+        """Put this thread, its sockets and the processes it starts into ``node``'s network meanwhile."""
         with open("/proc/thread-self/ns/net") as home, open(f"/proc/{self._init}/root/run/netns/{node}") as away:
             _setns(away.fileno())
             try:
@@ -84,7 +84,7 @@ def _setns(fd: int) -> None:
 
 
 def routed_box(guests: int = 1) -> Box:
-    """``harness`` 198.51.100.2 — ``router`` (198.51.100.1, 10.1.1.1) — ``guest0`` 10.1.1.10, ``guest1`` … on a bridge.
+    """Make ``harness`` 198.51.100.2 — ``router`` (198.51.100.1, 10.1.1.1) — ``guest0`` 10.1.1.10, … on a bridge.
 
     The router is a CloudStack VR in small: source NAT outwards, port 2200+i on its public side to guest i's port 22.
     """

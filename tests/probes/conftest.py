@@ -24,7 +24,7 @@ def _lab_machine() -> None:
 
 @pytest.fixture(scope="module")
 def box(_lab_machine: None) -> Iterator[Box]:
-    """A harness, a router and three guests, shared by the tests of a module."""
+    """Provide a harness, a router and three guests, shared by the tests of a module."""
     made = routed_box(guests=3)
     yield made
     made.close()
@@ -32,6 +32,6 @@ def box(_lab_machine: None) -> Iterator[Box]:
 
 @pytest.fixture
 def gate(box: Box) -> Iterator[Box]:
-    """The box, whose router forwards everything again after the test."""
+    """Provide the box, whose router forwards everything again after the test."""
     yield box
     box.run("router", "nft", "flush chain ip gate cut")

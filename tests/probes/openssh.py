@@ -17,7 +17,7 @@ SERVER, PARTS = "usr/sbin/sshd", "usr/lib/openssh"
 
 
 def version(server: Path) -> tuple[int, ...]:
-    """Of an sshd: (9, 2)."""
+    """Return an sshd's version: (9, 2)."""
     said = subprocess.run([server, "-V"], capture_output=True, text=True, check=False).stderr
     found = re.search(r"OpenSSH_(\d+)\.(\d+)", said)
     assert found, f"{server} does not tell its version but: {said}"
@@ -25,7 +25,7 @@ def version(server: Path) -> tuple[int, ...]:
 
 
 def with_penalties(cache: Path) -> Path:
-    """The root under which such a server lies; ``cache`` keeps what was fetched. Fails with apt's own words."""
+    """Return the root under which such a server lies; ``cache`` keeps what was fetched. Fail with apt's own words."""
     if version(Path("/") / SERVER) >= (9, 8):
         return Path("/")
     root = cache / "root"
@@ -58,7 +58,7 @@ def _fetch(cache: Path) -> None:
 
 
 def _debian() -> tuple[str, str]:
-    """The address and the name of the Debian release that this machine's apt has its packages from."""
+    """Return the address and the name of the Debian release that this machine's apt has its packages from."""
     targets = _run("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages")
     (release,) = re.findall(r"^VERSION_CODENAME=(\w+)$", Path("/etc/os-release").read_text(), re.MULTILINE)
     uris = {uri for uri, _, name in (line.partition(" ") for line in targets.splitlines()) if name == release}

@@ -95,7 +95,7 @@ class Agent:
         return read_log(self.log)
 
     def pid(self) -> int:
-        """The prober's process id as the host sees it."""
+        """Return the prober's process id as the host sees it."""
         for status in Path("/proc").glob("[0-9]*/cmdline"):
             try:
                 words = status.read_bytes().split(b"\0")
@@ -106,7 +106,7 @@ class Agent:
         raise AssertionError("no agent runs")
 
     def seconds(self, duration: float) -> Callable[[], bool]:
-        """A condition: the agent has logged ``duration`` seconds since now."""
+        """Return a condition: the agent has logged ``duration`` seconds since now."""
         size = self.log.stat().st_size
         end = time.monotonic() + duration
         return lambda: time.monotonic() > end and self.log.stat().st_size > size

@@ -20,7 +20,7 @@ while True:
 
 
 def start_sshd(box: Box, node: str, home: Path, public_key: str = "", *settings: str) -> subprocess.Popen[bytes]:
-    """An OpenSSH server of ``node`` with a host key of its own; ``public_key`` may log in as root.
+    """Start an OpenSSH server of ``node`` with a host key of its own; ``public_key`` may log in as root.
 
     ``settings`` are lines of its configuration, which win over the usual ones.
     """

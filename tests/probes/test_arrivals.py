@@ -19,7 +19,7 @@ class Clocks:
         self.now, self.offset = START, 1_700_000_000_000_000_000
 
     def stamp(self) -> list[tuple[int, int, bytes]]:
-        """What the kernel would attach to a packet that arrives now."""
+        """Return what the kernel would attach to a packet that arrives now."""
         seconds, nanoseconds = divmod(self.now + self.offset, 1_000_000_000)
         return [(socket.SOL_SOCKET, engine.SO_TIMESTAMPNS, struct.pack("@ll", seconds, nanoseconds))]
 

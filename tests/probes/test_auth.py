@@ -16,7 +16,7 @@ from tests.probes.servers import start_speaker, start_sshd, stop_server
 from vrbench.core.log.rawlog import Kind, Refusal
 from vrbench.probes.config import Login
 from vrbench.probes.prober_process import ProberConfig, start_prober
-from vrbench.remote import generate_key
+from vrbench.remote.identity import generate_key
 
 pytestmark = pytest.mark.lab
 GUEST, BARE = f"{ROUTER}:2201", f"{ROUTER}:2200"
@@ -33,7 +33,7 @@ while True:
 
 @pytest.fixture(scope="module")
 def login(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]:
-    """A real sshd on guest1 that lets the key in."""
+    """Provide a real sshd on guest1 that lets the key in."""
     home = tmp_path_factory.mktemp("sshd")
     server = start_sshd(box, "guest1", home, generate_key(home / "id"))
     yield Login("root", home / "id", home / "known_hosts")
@@ -41,7 +41,7 @@ def login(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]
 
 
 def attempted(box: Box, log: Path, login: Login, target: str, until: Kind, more_than: int = 1) -> Logged:
-    """What is logged of logins every 300 ms until there are more than so many records of a kind."""
+    """Return what is logged of logins every 300 ms until there are more than so many records of a kind."""
     streams = (stream(target, "auth", 0.3, "ssh-ingress"),)
     with box.inside("harness"):
         observer = start_prober(ProberConfig("auth", "harness", log, streams, login=login))
@@ -54,7 +54,7 @@ def attempted(box: Box, log: Path, login: Login, target: str, until: Kind, more_
 
 @contextlib.contextmanager
 def listener(box: Box, *after_s: str) -> Iterator[None]:
-    """What accepts on guest0's port 22 and stays silent, or greets after so many seconds and says no more."""
+    """Start what accepts on guest0's port 22 and stays silent, or greets after so many seconds and says no more."""
     server = box.spawn("guest0", sys.executable, "-c", _LISTENER, *after_s)
     wait_for(lambda: ":22 " in box.run("guest0", "ss", "-Hltn") + " ", "listening")
     try:

@@ -22,7 +22,7 @@ SNAT = 'add rule ip nat postrouting oifname "pub" snat to 198.51.100.1'
 
 @pytest.fixture
 def under_way(_lab_machine: None, tmp_path: Path) -> Iterator[Trial]:
-    """A trial that has been requested, in a box of its own."""
+    """Provide a trial that has been requested, in a box of its own."""
     box = routed_box(guests=2)
     try:
         with reachable(box, tmp_path) as sensors, trial(sensors, box, tmp_path / "trial") as begun:

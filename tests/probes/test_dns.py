@@ -80,7 +80,7 @@ def test_without_streams_that_ask_nobody_is_asked() -> None:
 
 @pytest.fixture
 def dnsmasq(box: Box) -> Iterator[subprocess.Popen[bytes]]:
-    """The router's own resolver, which knows this machine's name."""
+    """Provide the router's own resolver, which knows this machine's name."""
     server = serve(box, f"--host-record={socket.gethostname()},10.1.1.10")
     yield server
     if server.poll() is None:
@@ -88,7 +88,7 @@ def dnsmasq(box: Box) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def serve(box: Box, *records: str) -> subprocess.Popen[bytes]:
-    """A dnsmasq on the router that knows those records, and refuses everything else: nobody stands behind it."""
+    """Run a dnsmasq on the router that knows those records, and refuses everything else: nobody stands behind it."""
     config = ["--no-daemon", "--no-resolv", "--no-hosts", "--bind-interfaces", f"--listen-address={GATEWAY}"]
     server = box.spawn("router", "dnsmasq", "--conf-file=/dev/null", "--user=root", "--pid-file=", *config, *records)
     wait_for(lambda: f"{GATEWAY}:53 " in box.run("router", "ss", "-Hlun"), "dnsmasq listening")
@@ -153,7 +153,7 @@ def test_a_router_without_a_resolver_is_recognised(box: Box, tmp_path: Path) -> 
 
 
 def asking(box: Box, home: Path, *streams: PhasedStream) -> Agent:
-    """A running agent in guest0."""
+    """Return a running agent in guest0."""
     agent = Agent(box, home)
     agent.configure(*streams)
     agent.start()

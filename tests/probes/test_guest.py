@@ -15,7 +15,8 @@ from vrbench.core.log.rawlog import Kind
 from vrbench.core.model import Guest
 from vrbench.probes.config import ProbeError
 from vrbench.probes.guest import GuestAgent
-from vrbench.remote import HostKeyPins, Identity, Remote, generate_key
+from vrbench.remote.connection import Remote
+from vrbench.remote.identity import HostKeyPins, Identity, generate_key
 
 pytestmark = pytest.mark.lab
 STREAMS = (stream(HARNESS, "persistent", 0.05), stream(HARNESS, "fresh", 0.05))
@@ -23,7 +24,7 @@ STREAMS = (stream(HARNESS, "persistent", 0.05), stream(HARNESS, "fresh", 0.05))
 
 @pytest.fixture
 def agent(box: Box, tmp_path: Path) -> Iterator[GuestAgent]:
-    """A deployed agent in guest0; the test's thread stands in the harness's network."""
+    """Provide a deployed agent in guest0; the test's thread stands in the harness's network."""
     server = start_sshd(box, "guest0", tmp_path, generate_key(tmp_path / "id"))
     pins = HostKeyPins(tmp_path / "known_hosts")
 

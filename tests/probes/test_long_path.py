@@ -31,7 +31,7 @@ ip netns exec router nft add rule ip nat forwards tcp dport 2250 dnat to 10.1.1.
 
 @pytest.fixture(scope="module")
 def far(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    """The box with one more guest, ``far``, with an sshd, 30 ms away from its router."""
+    """Provide the box with one more guest, ``far``, with an sshd, 30 ms away from its router."""
     box.sh(None, _FAR)
     for node, interface in (("far", "eth0"), ("harness", "h0")):
         box.run(node, sys.executable, wire.__file__, "checksum", interface)

@@ -19,7 +19,7 @@ FAILED, RESOLVED = 0x20, 0x02 | 0x04 | 0x08 | 0x10  # reachable, stale, delay, p
 
 
 def macs(logged: Logged) -> list[str]:
-    """The addresses at which the gateway was believed to be, in turn."""
+    """Return the addresses at which the gateway was believed to be, in turn."""
     found = [f"{r.detail << 32 | r.slot:012x}" for r in logged.records if r.kind is Kind.NEIGHBOUR_MAC]
     return [mac for i, mac in enumerate(found) if i == 0 or found[i - 1] != mac]
 

@@ -17,7 +17,7 @@ from vrbench.core.plan.plan import Plan, make_plan
 from vrbench.core.plan.profile import load_profile
 from vrbench.probes import observation as observation_module
 from vrbench.probes.observation import Observation, Sensors
-from vrbench.remote import HostKeyPins, generate_key
+from vrbench.remote.identity import HostKeyPins, generate_key
 
 pytestmark = pytest.mark.lab
 VM = "vrb-1-vm1"
@@ -35,7 +35,7 @@ def one_guest() -> Environment:
 
 @pytest.fixture
 def sensors(box: Box, tmp_path: Path) -> Iterator[Sensors]:
-    """What reaches guest0 by SSH; the test's thread stands in the harness's network."""
+    """Provide what reaches guest0 by SSH; the test's thread stands in the harness's network."""
     server = start_sshd(box, "guest0", tmp_path, generate_key(tmp_path / "id"))
     with box.inside("harness"):
         yield Sensors(small_plan(), one_guest(), tmp_path / "id", HostKeyPins(tmp_path / "known_hosts"))
@@ -44,7 +44,7 @@ def sensors(box: Box, tmp_path: Path) -> Iterator[Sensors]:
 
 @pytest.fixture
 def running(sensors: Sensors, tmp_path: Path) -> Iterator[Observation]:
-    """A trial's observation with samples of its guest."""
+    """Provide a trial's observation with samples of its guest."""
     (tmp_path / "trial").mkdir()
     observation = sensors.observation(tmp_path / "trial")
     observation.start()

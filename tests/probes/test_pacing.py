@@ -45,7 +45,7 @@ Runs = Callable[[Slow, int], Slow]
 
 @pytest.fixture
 def paced(monkeypatch: pytest.MonkeyPatch) -> Runs:
-    """Runs a prober for some slots of one stream at 10 ms."""
+    """Run a prober for some slots of one stream at 10 ms."""
 
     def run(prober: Slow, slots: int) -> Slow:
         monkeypatch.setattr(engine, "monotonic_ns", lambda: prober.now)

@@ -42,7 +42,7 @@ observer = start_prober(ProberConfig("syn", "harness", Path(sys.argv[1]), stream
 
 @pytest.fixture(scope="module")
 def sshd(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A real sshd on guest1 and guest2."""
+    """Provide a real sshd on guest1 and guest2."""
     home = tmp_path_factory.mktemp("sshd")
     servers = [start_sshd(box, node, home) for node in ("guest1", "guest2")]
     yield
@@ -62,7 +62,7 @@ def observing(box: Box, log: Path, kind: Layer, *targets: str, interval_s: float
 
 
 def later(duration: float) -> Callable[[], bool]:
-    """A condition: ``duration`` seconds of probing have passed."""
+    """Return a condition: ``duration`` seconds of probing have passed."""
     end = time.monotonic() + duration
     return lambda: time.monotonic() > end
 

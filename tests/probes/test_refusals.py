@@ -22,7 +22,7 @@ class Heard:
 
 @pytest.fixture
 def prober() -> SynProber:
-    """One stream towards a closed port of this machine; ten slots are taken as sent."""
+    """Provide one stream towards a closed port of this machine; ten slots are taken as sent."""
     made = SynProber([{"target": "127.0.0.1:9", "interval_ns": 10_000_000}], Heard(), 800_000_000)  # type: ignore[arg-type]
     made.last_sent[0] = 9
     return made

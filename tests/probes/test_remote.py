@@ -14,7 +14,9 @@ import pytest
 from tests.probes.box import Box
 from tests.probes.rig import ROUTER
 from tests.probes.servers import start_sshd, stop_server
-from vrbench.remote import HostKeyPins, Identity, Remote, RemoteError, generate_key
+from vrbench.remote.connection import Remote
+from vrbench.remote.errors import RemoteError
+from vrbench.remote.identity import HostKeyPins, Identity, generate_key
 
 pytestmark = pytest.mark.lab
 

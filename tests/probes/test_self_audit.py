@@ -42,13 +42,13 @@ def sensors(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sens
 
 @pytest.fixture
 def under_way(sensors: Sensors, box: Box, tmp_path: Path) -> Iterator[Trial]:
-    """A trial that has been requested after its baseline."""
+    """Provide a trial that has been requested after its baseline."""
     with trial(sensors, box, tmp_path / "trial") as begun:
         yield begun
 
 
 def of_nodes(result: TrialResult, harness: bool) -> list[StreamResult]:
-    """The node's streams that are probed often enough to be blind within a second."""
+    """Return the node's streams that are probed often enough to be blind within a second."""
     return [s for s in result.streams if (s.node == "harness") is harness and s.stream.interval_s <= 0.1]
 
 
@@ -144,7 +144,7 @@ while time.monotonic() < end:
 
 
 def hogs(starving: bool) -> list[subprocess.Popen[bytes]]:
-    """Two ordinary hogs per processor, for 3 s; or one on each that nothing ordinary gets past."""
+    """Start two ordinary hogs per processor, for 3 s; or one on each that nothing ordinary gets past."""
     processors = sorted(os.sched_getaffinity(0))
     if starving:
         return [subprocess.Popen([sys.executable, "-c", _STARVING, str(number)]) for number in processors]

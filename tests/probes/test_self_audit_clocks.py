@@ -21,7 +21,7 @@ HOUR_S = 3600
 
 @pytest.fixture
 def clocks(tmp_path: Path) -> tuple[WallClock, WallClock]:
-    """That of the harness's probers and that of the guests' agents."""
+    """Provide the clocks of the harness's probers and of the guests' agents."""
     return WallClock.make(tmp_path / "harness"), WallClock.make(tmp_path / "guests")
 
 
@@ -49,7 +49,7 @@ def wall_ns(log: bytes) -> list[int]:
 
 
 def unstepped(log: bytes) -> bytes:
-    """The same log of a prober whose wall clock nobody stepped."""
+    """Return the same log of a prober whose wall clock nobody stepped."""
     _, offset = decode_header(log)
     first = wall_ns(log)[0]
     records = [(*r[:4], first) if r[0] == Kind.WALL else r for r in RECORD.iter_unpack(log[offset:])]

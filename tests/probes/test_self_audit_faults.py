@@ -27,7 +27,7 @@ table ip own {
 
 
 def faulty_box(guests: int) -> Box:
-    """One whose nodes may drop what arrives, or refuse to send; guests reach each other without the router's rules."""
+    """Return a box whose nodes may drop what arrives, or refuse to send; guests reach each other past the router."""
     made = routed_box(guests)
     for node in ("harness", "router", "guest0"):
         made.run(node, "nft", "-f", "-", stdin=_OWN_RULES)
@@ -56,7 +56,7 @@ def under_way(sensors: Sensors, box: Box, tmp_path: Path) -> Iterator[Trial]:
 
 @contextmanager
 def ruled(box: Box, node: str, rule: str) -> Iterator[None]:
-    """A rule in the node's own table, for the block."""
+    """Keep a rule in the node's own table, for the block."""
     box.run(node, "nft", f"add rule ip own {rule}")
     try:
         yield

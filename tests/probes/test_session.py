@@ -17,7 +17,7 @@ from tests.probes.servers import start_sshd, stop_server
 from vrbench.core.log.rawlog import Kind, Refusal
 from vrbench.probes.config import Login, ProbeError
 from vrbench.probes.prober_process import ProberConfig, ProberProcess, how_probed, start_prober
-from vrbench.remote import generate_key
+from vrbench.remote.identity import generate_key
 
 pytestmark = pytest.mark.lab
 GUEST, OTHER, BARE = f"{ROUTER}:2201", f"{ROUTER}:2202", f"{ROUTER}:2200"  # nothing listens behind BARE
@@ -26,7 +26,7 @@ THRESHOLD_NS = 800_000_000
 
 @pytest.fixture(scope="module")
 def login(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]:
-    """A real sshd on guest1 and guest2 that lets the key in."""
+    """Provide a real sshd on guest1 and guest2 that lets the key in."""
     home = tmp_path_factory.mktemp("sshd")
     public = generate_key(home / "id")
     servers = [start_sshd(box, node, home, public) for node in ("guest1", "guest2")]
@@ -37,7 +37,7 @@ def login(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]
 
 @contextlib.contextmanager
 def observing(box: Box, log: Path, login: Login, *targets: str) -> Iterator[ProberProcess]:
-    """Sessions with the targets, 50 bytes a second each."""
+    """Provide sessions with the targets, 50 bytes a second each."""
     streams = tuple(stream(target, "established", 0.02, "tcp-ingress") for target in targets)
     with box.inside("harness"):
         observer = start_prober(ProberConfig("session", "harness", log, streams, login=login))
@@ -48,7 +48,7 @@ def observing(box: Box, log: Path, login: Login, *targets: str) -> Iterator[Prob
 
 
 def seen(log: Path, kind: Kind, more_than: int = 0) -> Callable[[], bool]:
-    """A condition: more than so many records of that kind stand in the log."""
+    """Return a condition: more than so many records of that kind stand in the log."""
     return lambda: len(read_log(log).slots(kind)) > more_than
 
 
@@ -58,7 +58,7 @@ def later(seconds: float) -> Callable[[], bool]:
 
 
 def in_time(logged: Logged, index: int = 0) -> set[int]:
-    """The slots that were echoed within the threshold."""
+    """Return the slots that were echoed within the threshold."""
     sent = logged.sent_ns(index)
     replies = [r for r in logged.records if r.kind is Kind.REPLY and r.stream == index]
     return {r.slot for r in replies if r.t_ns - sent[r.slot] <= THRESHOLD_NS}

@@ -19,7 +19,8 @@ from vrbench.core.log.samples import NodeLog, read_log
 from vrbench.core.model import Guest, OutageWindow, Outcome
 from vrbench.probes.guest import GuestAgent
 from vrbench.probes.readiness import look
-from vrbench.remote import HostKeyPins, Identity, Remote, generate_key
+from vrbench.remote.connection import Remote
+from vrbench.remote.identity import HostKeyPins, Identity, generate_key
 
 pytestmark = pytest.mark.lab
 STREAMS = (stream(HARNESS, "persistent", 0.01), stream(HARNESS, "fresh", 0.01))
@@ -28,7 +29,7 @@ SEED = 20261124
 
 @pytest.fixture(params=["iputils", "busybox"])
 def agent(request: pytest.FixtureRequest, box: Box, tmp_path: Path) -> Iterator[GuestAgent]:
-    """An agent for guest0, whose PATH holds BusyBox's commands and, for iputils, that ping."""
+    """Provide an agent for guest0, whose PATH holds BusyBox's commands and, for iputils, that ping."""
     tools = tmp_path / "bin"
     tools.mkdir()
     subprocess.run(["busybox", "--install", "-s", str(tools)], check=True)
@@ -55,12 +56,12 @@ def test_such_a_guest_is_ready(agent: GuestAgent) -> None:
 
 
 def judged(agent: GuestAgent) -> NodeLog:
-    """The log as analysis reads it, times on the harness's clock in seconds."""
+    """Return the log as analysis reads it, times on the harness's clock in seconds."""
     return read_log(agent.local_log.read_bytes(), 0, 0.8)
 
 
 def replies(agent: GuestAgent, index: int) -> int:
-    """How many probes of a stream have been answered, as far as is known here."""
+    """Return how many probes of a stream have been answered, as far as is known here."""
     if not agent.local_log.exists() or not agent.local_log.stat().st_size:
         return 0
     return sum(s.outcome is Outcome.REPLIED for s in judged(agent).streams[index].samples)
@@ -108,13 +109,13 @@ class Episode:
     windows: list[OutageWindow]
 
     def held(self) -> bool:
-        """Whether no length that the outages may have had is outside the windows' bounds."""
+        """Return whether no length that the outages may have had is outside the windows' bounds."""
         at_least, at_most = sum(w.at_least_s for w in self.windows), sum(w.at_most_s for w in self.windows)
         return at_least <= sum(c.longest_s for c in self.cuts) and sum(c.shortest_s for c in self.cuts) <= at_most
 
 
 def episodes(cuts: list[Cut], windows: list[OutageWindow], offset_s: float) -> list[Episode]:
-    """All that lies within a tenth of a second of each other; ``offset_s`` is the windows' clock minus the cuts'."""
+    """Put together what lies within a tenth of a second; ``offset_s`` is the windows' clock minus the cuts'."""
     spans: list[tuple[float, float, Episode]] = [(c.began[0], c.ended[1], Episode([c], [])) for c in cuts]
     for w in windows:
         early = w.start_s - offset_s - (0 if w.blind else w.at_most_s - w.estimate_s)

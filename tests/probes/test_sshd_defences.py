@@ -63,7 +63,7 @@ def defence(request: pytest.FixtureRequest) -> Defence:
 
 @pytest.fixture
 def box(_lab_machine: None, defence: Defence, tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[Box]:
-    """One guest, with an sshd that knows the limit and reads its settings where a guest's does."""
+    """Provide one guest, with an sshd that knows the limit and reads its settings where a guest's does."""
     root = Path("/")
     if defence.reason is Refusal.PENALTY:
         assert pytestconfig.cache
@@ -80,7 +80,7 @@ def box(_lab_machine: None, defence: Defence, tmp_path: Path, pytestconfig: pyte
 
 @contextmanager
 def guarded(box: Box, home: Path, setting: str, profile: str = ALONE) -> Iterator[Sensors]:
-    """The guest, whose sshd has this setting unless its drop-in files say otherwise."""
+    """Provide the guest, whose sshd has this setting unless its drop-in files say otherwise."""
     lines = ("Include /etc/ssh/sshd_config.d/*.conf", "PidFile /run/sshd.pid", setting)
     with reachable(box, home, *lines, profile=profile, guests=1) as sensors:
         yield sensors
@@ -107,7 +107,7 @@ def leave_without_login(begun: Trial, seconds: float) -> None:
 
 
 def probed(sensors: Sensors, box: Box, home: Path, defence: Defence) -> tuple[Trial, TrialResult]:
-    """A trial of banner probes at 10 a second on a network that is up all the time, with the limit in force."""
+    """Run a trial of banner probes at 10 a second on a network that is up all the time, with the limit in force."""
     with trial(sensors, box, home / "trial", baseline_s=0.3) as begun:
         with idling(defence.idle):
             begun.spend(IN_FORCE_S)
@@ -126,7 +126,7 @@ def log_of(begun: Trial, flow: str) -> bytes:
 
 
 def unanswered(begun: Trial, flow: str) -> int:
-    """How often the service was away as a naive reader of the log has it: probes without an answer."""
+    """Return how often the service was away as a naive reader of the log has it: probes without an answer."""
     log = log_of(begun, flow)
     _, offset = decode_header(log)
     records = list(decode_records(log, offset))

@@ -17,7 +17,7 @@ from vrbench.core.model import Environment, Guest
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import load_profile
 from vrbench.probes.observation import Sensors
-from vrbench.remote import HostKeyPins, generate_key
+from vrbench.remote.identity import HostKeyPins, generate_key
 import sys
 
 home = Path(sys.argv[1])

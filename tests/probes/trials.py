@@ -23,7 +23,7 @@ from vrbench.core.model import Endpoint, Environment, Guest, Outcome
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import load_profile
 from vrbench.probes.observation import Observation, Sensors
-from vrbench.remote import HostKeyPins, generate_key
+from vrbench.remote.identity import HostKeyPins, generate_key
 
 GUESTS = 2
 PROFILE = f"""
@@ -67,7 +67,7 @@ class Trial:
     cuts: list[Cut] = field(default_factory=list)
 
     def request(self) -> None:
-        """Everything that was probed until now is the baseline."""
+        """Make everything that was probed until now the baseline."""
         self.requested_ns = time.monotonic_ns()
 
     def spend(self, seconds: float) -> None:
@@ -76,7 +76,7 @@ class Trial:
 
     @contextmanager
     def cut(self, rule: str = "add rule ip gate cut drop", node: str = "router", mend: str = "") -> Iterator[None]:
-        """The path is down for the length of the block; remembered in ``cuts``."""
+        """Take the path down for the length of the block; remember it in ``cuts``."""
         moments = [time.monotonic_ns()]
         self.box.run(node, "nft", rule)
         moments.append(time.monotonic_ns())
@@ -89,11 +89,11 @@ class Trial:
         self.cuts.append(Cut((moments[0], moments[1]), (moments[2], moments[3])))
 
     def harness_pids(self) -> list[int]:
-        """The harness's own probers."""
+        """Return the harness's own probers."""
         return [o.pid for o in self.observation._observers]
 
     def agent_pids(self, guest: str = "") -> list[int]:
-        """The probers in the guests, or in the one of that name."""
+        """Return the probers in the guests, or in the one of that name."""
         homes = [a.place.rpartition("/")[0] for a in self.observation._agents if guest in ("", a.guest.name)]
         return [pid for home in homes for pid in processes(home, "start")]
 
@@ -122,7 +122,7 @@ class Trial:
 
 
 def processes(*words: str) -> list[int]:
-    """Processes with every word somewhere in their command line, by the host's numbers; not what enters the box."""
+    """Find processes with every word in their command line, by the host's numbers; not what enters the box."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
@@ -147,7 +147,7 @@ def stopped(pids: Sequence[int]) -> Iterator[None]:
 
 @contextmanager
 def reachable(box: Box, home: Path, *settings: str, profile: str = PROFILE, guests: int = GUESTS) -> Iterator[Sensors]:
-    """Guests with an sshd, started with more ``settings``; this thread stands in the harness's network."""
+    """Provide guests with an sshd, started with more ``settings``; this thread stands in the harness's network."""
     key = generate_key(home / "id")
     servers = [start_sshd(box, f"guest{i}", home, key, *settings) for i in range(guests)]
     named = tuple(Guest(f"vrb-1-vm{i + 1}", f"id-{i}", f"10.1.1.{10 + i}", ROUTER, 2200 + i) for i in range(guests))
@@ -164,7 +164,7 @@ def reachable(box: Box, home: Path, *settings: str, profile: str = PROFILE, gues
 
 @contextmanager
 def trial(sensors: Sensors, box: Box, folder: Path, baseline_s: float = 1.0) -> Iterator[Trial]:
-    """A trial whose streams are all up, requested after the baseline; what is in the guests goes with it."""
+    """Provide a trial whose streams are all up, requested after the baseline; what is in the guests goes with it."""
     folder.mkdir()
     observation = sensors.observation(folder)
     observation.start()
@@ -183,17 +183,17 @@ def trial(sensors: Sensors, box: Box, folder: Path, baseline_s: float = 1.0) -> 
 
 
 def tally(stream: StreamResult, outcome: Outcome) -> int:
-    """How many of its slots came to that."""
+    """Return how many of its slots came to that."""
     return codes_of(stream.samples).count(CODES[outcome])
 
 
 def measured(result: TrialResult) -> list[StreamResult]:
-    """The streams that make the figures."""
+    """Return the streams that make the figures."""
     return [s for s in result.streams if s.stream.counts]
 
 
 def check_truth(result: TrialResult, cuts: Sequence[Cut], streams: Sequence[StreamResult] | None = None) -> None:
-    """Of each of the streams: every cut's length lies within the bounds of what was seen of it, and nothing else was.
+    """Check each stream: every cut's length lies within the bounds of what was seen of it, and nothing else was seen.
 
     Cuts must lie a second apart from each other; a window belongs to the cut that was the last to begin before it, or
     that began within a second after it (a blind stretch begins before what it hides), or to the first. Banners that all

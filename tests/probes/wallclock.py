@@ -17,7 +17,7 @@ class WallClock:
 
     @classmethod
     def make(cls, home: Path) -> WallClock:
-        """A clock that is right, to begin with."""
+        """Make a clock that is right, to begin with."""
         home.mkdir()
         subprocess.run(["gcc", "-shared", "-fPIC", "-nostdlib", "-o", home / "clock.so", SOURCE], check=True)
         made = cls(home)
@@ -34,7 +34,7 @@ class WallClock:
         return "SetEnv " + " ".join(f"{name}={value}" for name, value in self.environ.items())
 
     def step(self, seconds: int) -> None:
-        """From now on it is so many seconds ahead of the machine's (behind, where negative)."""
+        """Set it so many seconds ahead of the machine's (behind, where negative)."""
         fresh = self.home / "ahead.new"
         fresh.write_text(f"{seconds}\n")
         fresh.replace(self.home / "ahead")

@@ -46,7 +46,7 @@ HEADER: dict[str, Any] = {
 
 
 def header(**change: object) -> codec.Header:
-    """What is read from a header with other entries."""
+    """Return what is read from a header with other entries."""
     return codec.decode_header(json.loads(json.dumps({**HEADER, **change})), PATH)
 
 

@@ -28,7 +28,7 @@ with RunDir(Path(sys.argv[1])).owned():
 
 
 def made(reports: Path, name: str = "20261124T120000Z-1a2b3c4d-x") -> RunDir:
-    """A run that is done."""
+    """Return a run that is done."""
     run = RunDir.create(reports, name, 0)
     run.write_run(RunState.DONE, CONTEXT, METHOD, {"cloud": {"endpoint": "https://cloud.example/client/api"}})
     return run

@@ -17,7 +17,7 @@ FAMILIES = {
     "vrbench.report.frames.ExportError": Exit.USAGE,
     "vrbench.cloud.errors.CloudError": Exit.FAILED,
     "vrbench.run.trial.NothingAnswers": Exit.FAILED,
-    "vrbench.remote.RemoteError": Exit.FAILED,
+    "vrbench.remote.errors.RemoteError": Exit.FAILED,
     "vrbench.lab.status.LabError": Exit.FAILED,
     "vrbench.probes.config.ProbeError": Exit.FAILED,
     "vrbench.store.files.NoSuchRun": Exit.USAGE,

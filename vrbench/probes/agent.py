@@ -71,7 +71,7 @@ def start(path: str) -> int:
 
 
 def _run_and_tell(path: str, parent: TextIO) -> int:
-    """``run``, with its first words (and no more) to ``parent``: "started", or what went wrong."""
+    """Run, and tell ``parent`` the first words (and no more): "started", or what went wrong."""
 
     def ready() -> None:
         parent.write("started")
@@ -87,7 +87,7 @@ def _run_and_tell(path: str, parent: TextIO) -> int:
 
 
 def birth(pid: int) -> str:
-    """When process ``pid`` started (clock ticks since boot): with the pid, its identity; empty when there is none."""
+    """Return when process ``pid`` started (clock ticks since boot), its identity with the pid; empty for none."""
     try:
         with open(f"/proc/{pid}/stat") as stat:
             fields = stat.read().rsplit(")", 1)[1].split()
@@ -102,7 +102,7 @@ def write_pid(path: str) -> None:
 
 
 def living(pid_file: str) -> int:
-    """The process that wrote ``pid_file``, 0 when it is gone."""
+    """Return the process that wrote ``pid_file``, 0 when it is gone."""
     try:
         with open(pid_file) as file:
             pid, born = file.read().split()
@@ -148,7 +148,7 @@ def follow(path: str, offset: int, seconds: int) -> int:
 
 
 def ended(path: str, first_record: int) -> bool:
-    """Whether the log's last record is END."""
+    """Return whether the log's last record is END."""
     with open(path, "rb") as log:
         size = log.seek(0, os.SEEK_END) - first_record
         if size < RECORD.size or size % RECORD.size:
@@ -164,7 +164,7 @@ def clock() -> None:
 
 
 def facts() -> Dict[str, Any]:
-    """What this machine is, and what it knows of its default gateway."""
+    """Return what this machine is, and what it knows of its default gateway."""
     with open("/proc/sys/kernel/random/boot_id") as file:
         boot_id = file.read().strip()
     return {

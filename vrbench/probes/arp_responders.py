@@ -27,7 +27,7 @@ _REQUEST, _REPLY = 1, 2
 
 
 def claimants(interface: str, address: str) -> List[str]:
-    """The MAC addresses that answer for an IPv4 address, sorted; none where there is no right to ask."""
+    """Return the MAC addresses that answer for an IPv4 address, sorted; none where there is no right to ask."""
     if not address:
         return []
     try:
@@ -47,7 +47,7 @@ def claimants(interface: str, address: str) -> List[str]:
 
 
 def question(own: bytes, address: str) -> bytes:
-    """A probe for an address, to everybody, from the MAC address ``own``."""
+    """Build a probe for an address, to everybody, from the MAC address ``own``."""
     to_all, nobody, wanted = b"\xff" * 6, bytes(4), socket.inet_aton(address)
     return _FRAME.pack(to_all, own, _ARP, 1, 0x0800, 6, 4, _REQUEST, own, nobody, bytes(6), wanted)
 

@@ -33,7 +33,9 @@ from vrbench.probes.engine import (
     monotonic_ns,
 )
 from vrbench.probes.syn import split_target
-from vrbench.remote import HostKeyChanged, Identity, LoginRefused, NoAnswer, Remote, RemoteError
+from vrbench.remote.connection import Remote
+from vrbench.remote.errors import HostKeyChanged, LoginRefused, NoAnswer, RemoteError
+from vrbench.remote.identity import Identity
 
 REFUSED_LOGIN, REFUSED_HOST_KEY, REFUSED_BROKEN_OFF = 4, 5, 6
 LATE_S = 5.0  # after the start of an attempt; what has not come by then is taken for never

@@ -160,7 +160,7 @@ class TcpConnectProber(Prober):
 
 
 def is_greeting(heard: bytes) -> bool:
-    """Whether that holds a whole SSH identification line."""
+    """Return whether that holds a whole SSH identification line."""
     return any(line.startswith(b"SSH-") for line in heard.split(b"\n")[:-1])
 
 
@@ -173,7 +173,7 @@ def refusal_of(heard: bytes) -> tuple[int, int]:
 
 
 def reason_of(sock: socket.socket, code: int) -> int:
-    """Why a connect failed with errno ``code``: the ICMP error itself where the kernel kept it, else what it means."""
+    """Return why a connect failed with errno ``code``: the ICMP error where the kernel kept it, else what it means."""
     for _, ancillary in receive(sock, socket.MSG_ERRQUEUE):
         if icmp_error(ancillary):
             return icmp_error(ancillary)

@@ -11,7 +11,7 @@ _MAIN = "import sys\n\nfrom vrbench.probes.agent import main\n\nsys.exit(main(sy
 
 
 def agent_bundle() -> bytes:
-    """The bytes of ``agent.pyz``; the same sources give the same bytes."""
+    """Build the bytes of ``agent.pyz``; the same sources give the same bytes."""
     sources = {f"vrbench/probes/{name}.py": (Path(__file__).parent / f"{name}.py").read_text() for name in MODULES}
     sources |= {"__main__.py": _MAIN, "vrbench/__init__.py": "", "vrbench/probes/__init__.py": ""}
     packed = io.BytesIO()

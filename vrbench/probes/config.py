@@ -21,7 +21,7 @@ class PhasedStream:
     phase_s: float
 
     def as_json(self) -> dict[str, Any]:
-        """The entry of a prober's configuration."""
+        """Return the entry of a prober's configuration."""
         return {
             "name": self.stream.name,
             "direction": self.stream.direction.value,

@@ -49,14 +49,14 @@ _RECURSE, _IS_ANSWER, _OK = 0x0100, 0x8000, (0, 3)
 
 
 def question(identity: int, name: str) -> bytes:
-    """A query for the IPv4 address of ``name``."""
+    """Build a query for the IPv4 address of ``name``."""
     labels = [label[:63] for label in name.encode("ascii", "ignore").split(b".") if label]
     encoded = b"".join(bytes([len(label)]) + label for label in labels) + b"\0"
     return _HEADER.pack(identity, _RECURSE, 1, 0, 0, 0) + encoded + struct.pack(">HH", 1, 1)
 
 
 def code_of(answer: bytes, asked: bytes) -> Optional[int]:
-    """The answer's code (rcode); None for what is no well-formed answer to the question ``asked``."""
+    """Return the answer's code (rcode); None for what is no well-formed answer to the question ``asked``."""
     if len(answer) < _HEADER.size or answer[:2] != asked[:2]:
         return None
     flags, questions = _HEADER.unpack_from(answer)[1:3]
@@ -69,7 +69,7 @@ def code_of(answer: bytes, asked: bytes) -> Optional[int]:
 
 
 def nameservers(paths: Tuple[str, ...] = LISTS) -> List[str]:
-    """The IPv4 name servers that this machine was given, without those on itself."""
+    """Return the IPv4 name servers that this machine was given, without those on itself."""
     for path in paths:
         try:
             with open(path) as file:
@@ -91,7 +91,7 @@ def candidates(named: List[str], gateway: str) -> List[str]:
 
 
 def find_resolver(addresses: List[str], names: List[str]) -> Optional[Tuple[str, str]]:
-    """The first of ``addresses`` that serves, and the name it knows best; None when none does."""
+    """Find the first of ``addresses`` that serves, and the name it knows best; None when none does."""
     for _ in range(ROUNDS):
         for address in addresses:
             for name in names:
@@ -104,7 +104,7 @@ def find_resolver(addresses: List[str], names: List[str]) -> Optional[Tuple[str,
 
 
 def ask(address: str, name: str) -> Optional[int]:
-    """The code of one answer; None without any, or after an ICMP error."""
+    """Return the code of one answer; None without any, or after an ICMP error."""
     asked = question(int.from_bytes(os.urandom(2), "big"), name)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
@@ -118,7 +118,7 @@ def ask(address: str, name: str) -> Optional[int]:
 
 
 def settle(streams: List[Dict[str, Any]], gateway: str) -> Tuple[List[Dict[str, Any]], Dict[str, str]]:
-    """The streams that ask last, with the resolver that is there, or dropped without one; and the log's words on it."""
+    """Give the streams that ask last the resolver that is there, or drop them; also return the log's words on it."""
     others = [stream for stream in streams if stream["target"] != RESOLVER]
     if len(others) == len(streams):
         return streams, {}
@@ -173,7 +173,7 @@ class DnsProber(Prober):
                 self.open.append(waiting)
 
     def _heard(self, sock: socket.socket, asked: bytes) -> Iterator[Tuple[int, int, Optional[int]]]:
-        """(kind, detail, time or None where nobody can say) of every answer or ICMP error that is there."""
+        """Yield (kind, detail, time or None where nobody can say) of every answer or ICMP error that is there."""
         for _, ancillary in receive(sock, socket.MSG_ERRQUEUE):
             refusal = icmp_error(ancillary)
             if refusal:

@@ -41,7 +41,7 @@ FRESH_CYCLE_S = 35.0  # a router's tracking forgets an ICMP flow after 30 s: soo
 
 
 def fresh_cycle_s(streams: List[Dict[str, Any]], lanes: int) -> float:
-    """Seconds until a fresh stream's ids come round, of the stream where that is soonest; infinite without one."""
+    """Return after how many seconds the ids of a fresh stream come round at the earliest; infinite without one."""
     rates = collections.defaultdict(float)  # type: Dict[str, float]
     for stream in streams:
         if stream["flow"] == "fresh":
@@ -91,7 +91,7 @@ class Echo(Prober):
                 self.heard(REPLY, stream, 0, slot, t_ns)
 
     def slot_of(self, stream: int, sequence: int) -> Optional[int]:
-        """The latest slot sent on ``stream`` whose sequence number is ``sequence``; None when none has it.
+        """Return the latest slot sent on ``stream`` whose sequence number is ``sequence``; None when none has it.
 
         This machine answers what it refuses to send with an error of its own: of a probe that never left.
         """
@@ -118,7 +118,7 @@ class FreshIds:
         self.turn = int.from_bytes(os.urandom(2), "big") % len(ids)
 
     def take(self, stream: int, slot: int) -> int:
-        """The next id, from now on this slot's."""
+        """Take the next id, from now on this slot's."""
         turn = self.turn = (self.turn + 1) % len(self.owners)
         self.owners[turn] = stream << 32 | slot
         return self.ids[turn]
@@ -174,7 +174,7 @@ class RawEcho(Echo):
 
     @staticmethod
     def _reserve(ids: range) -> Tuple[int, socket.socket]:
-        """One of ``ids`` that no other prober in this network namespace has, and the lock that keeps it."""
+        """Reserve one of ``ids`` that no other prober in this network namespace has, and the lock that keeps it."""
         first = int.from_bytes(os.urandom(2), "big") % len(ids)
         for i in range(len(ids)):
             identity = ids[(first + i) % len(ids)]
@@ -282,7 +282,10 @@ class DatagramEcho(Echo):
 
 
 def open_echo(streams: List[Dict[str, Any]], log: Log, lane: Tuple[int, int] = (0, 1)) -> Echo:
-    """The raw form where it is allowed, else the datagram form; ``lane`` is (number, of how many). CannotProbe."""
+    """Open the raw form where it is allowed, else the datagram form; ``lane`` is (number, of how many).
+
+    Raises CannotProbe.
+    """
     try:
         return RawEcho(streams, log, lane)
     except PermissionError:

@@ -122,7 +122,7 @@ class Arrivals:
         self.steady = self.offset == self.old_offset
 
     def time(self, ancillary: List[Tuple[int, int, bytes]]) -> Optional[int]:
-        """When the packet arrived; None where nobody can say so to STALLED_NS."""
+        """Return when the packet arrived; None where nobody can say so to STALLED_NS."""
         for level, kind, content in ancillary:
             if kind == SO_TIMESTAMPNS and level == SOL_SOCKET and len(content) == STAMP_SIZE:
                 seconds, nanoseconds = unpack_stamp(content)
@@ -144,7 +144,7 @@ class Arrivals:
         return min(older, now) if low <= older <= high else self._found()
 
     def _found(self) -> Optional[int]:
-        """The time of a packet that was just found and has no stamp to believe: it came since the look before."""
+        """Return the time of a packet just found that has no stamp to believe: it came since the look before."""
         now = monotonic_ns()
         return now if now - self.before <= STALLED_NS else None
 
@@ -172,12 +172,12 @@ class Prober(abc.ABC):
         """Log every answer that is there, without waiting."""
 
     def remarks(self) -> Dict[str, Any]:
-        """What the header of the log is to say beside the method."""
+        """Return what the header of the log is to say beside the method."""
         return {}
 
     @abc.abstractmethod
     def settled(self) -> bool:
-        """Whether the last probe of every stream has been answered."""
+        """Return whether the last probe of every stream has been answered."""
 
     def wait(self, until_ns: int) -> None:
         """Sleep until ``until_ns``; may return early."""
@@ -187,7 +187,7 @@ class Prober(abc.ABC):
 
 
 def receive(sock: socket.socket, flags: int) -> Iterator[Tuple[bytes, List[Tuple[int, int, bytes]]]]:
-    """What lies in the socket (or, by ``flags``, in its error queue): data and ancillary data."""
+    """Read what lies in the socket (or, by ``flags``, in its error queue): data and ancillary data."""
     while True:
         try:
             data, ancillary, _, _ = sock.recvmsg(256, 256, flags)
@@ -319,7 +319,7 @@ def probe(
 
 
 def on_signal(*numbers: int) -> Callable[[], bool]:
-    """From now on the signals only set a flag; returns its reader."""
+    """Let the signals only set a flag from now on; return its reader."""
     seen = []  # type: List[int]
     for number in numbers:
         signal.signal(number, lambda got, _: seen.append(got))

@@ -22,7 +22,8 @@ from vrbench.probes.config import PhasedStream, ProbeError
 from vrbench.probes.prober_process import ends_in_order
 from vrbench.probes.readiness import FIND_PING, FIND_PYTHON
 from vrbench.probes.small_guest import PingAgent, PingCopy, PythonAgent, RawCopy, Task, agent_for
-from vrbench.remote import CommandFailed, Completed, Remote, RemoteError
+from vrbench.remote.connection import Completed, Remote
+from vrbench.remote.errors import CommandFailed, RemoteError
 
 IDLE_S = 3.0  # an agent logs at least once a second: after this long the connection is given up
 CLOCK_EXCHANGES = 15
@@ -88,7 +89,7 @@ class GuestAgent:
 
     @contextmanager
     def one_connection(self) -> Iterator[None]:
-        """What is asked of the guest within the block goes over one connection instead of one each."""
+        """Ask the guest over one connection within the block, instead of one each."""
         with self._connect() as self._open:
             try:
                 yield
@@ -115,7 +116,7 @@ class GuestAgent:
                 raise self._failed("can't keep the agent", done)
 
     def facts(self) -> GuestFacts:
-        """What the guest says of itself."""
+        """Return what the guest says of itself."""
         with self._connection() as remote:
             done = remote.run(self._command("facts"))
         if done.code != 0:
@@ -126,7 +127,7 @@ class GuestAgent:
             raise self._failed("gave no facts but", done) from error
 
     def claimants(self) -> tuple[str, ...]:
-        """The MAC addresses that answer for the guest's gateway; none without Python or the right to ask."""
+        """Return the MAC addresses that answer for the guest's gateway; none without Python or the right to ask."""
         if not isinstance(self._agent, PythonAgent):
             return ()
         with self._connection() as remote:
@@ -134,7 +135,7 @@ class GuestAgent:
         return tuple(done.out.decode().split()) if done.code == 0 else ()
 
     def measure_clock(self) -> ClockOffset:
-        """The offset between the two monotonic clocks, from the fastest of 15 exchanges."""
+        """Measure the offset between the two monotonic clocks, from the fastest of 15 exchanges."""
         with self._connection() as remote:
             answers = remote.exchange(self._command("clock"), CLOCK_EXCHANGES, timeout_s=10.0)
         sent, received, clock = min(answers, key=lambda answer: answer[1] - answer[0])
@@ -164,7 +165,7 @@ class GuestAgent:
             raise self._failed("can't probe", done)
 
     def follow(self) -> None:
-        """From now on keep ``local_log`` up to date in the background, whatever happens to the connection."""
+        """Keep ``local_log`` up to date in the background from now on, whatever happens to the connection."""
         self._ended_early = ""
         self._follower = threading.Thread(target=self._follow, name=f"follow {self.guest.name}", daemon=True)
         self._follower.start()

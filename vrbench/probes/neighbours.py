@@ -33,12 +33,12 @@ Entry = Tuple[int, int, Optional[int]]  # IPv4 address, NUD_* state (0: no entry
 
 
 def default_gateway() -> str:
-    """The address of this machine's default gateway; empty without one."""
+    """Return the address of this machine's default gateway; empty without one."""
     return default_route()[1]
 
 
 def default_route() -> Tuple[str, str]:
-    """The interface and the address of this machine's default gateway; both empty without one."""
+    """Return the interface and the address of this machine's default gateway; both empty without one."""
     with open("/proc/net/route") as routes:
         for fields in map(str.split, routes):
             if fields[1] == "00000000" and fields[2] not in ("00000000", "Gateway"):
@@ -47,13 +47,13 @@ def default_route() -> Tuple[str, str]:
 
 
 def resolved(streams: List[Dict[str, Any]], gateway: str) -> List[Dict[str, Any]]:
-    """The streams with ``gateway`` for the word; without one, those that don't need it."""
+    """Put ``gateway`` in the place of the word; without one, leave out the streams that need it."""
     named = [dict(s, target=gateway) if s["target"] == GATEWAY else s for s in streams]
     return [s for s in named if s["target"]]
 
 
 def entries(messages: bytes) -> Iterator[Entry]:
-    """The IPv4 neighbour entries that netlink ``messages`` tell of."""
+    """Return the IPv4 neighbour entries that netlink ``messages`` tell of."""
     at = 0
     while at + _MESSAGE.size <= len(messages):
         length, kind = _MESSAGE.unpack_from(messages, at)[:2]

@@ -25,7 +25,9 @@ from vrbench.probes.guest import GuestAgent
 from vrbench.probes.ping_check import reach
 from vrbench.probes.prober_process import ProberConfig, ProberProcess, how_probed, start_prober
 from vrbench.probes.readiness import Readiness, look, noted
-from vrbench.remote import HostKeyPins, Identity, Remote, RemoteError
+from vrbench.remote.connection import Remote
+from vrbench.remote.errors import RemoteError
+from vrbench.remote.identity import HostKeyPins, Identity
 
 RETRY_S = 0.5
 COLLECT_S = 30.0
@@ -92,11 +94,11 @@ class Sensors:
             stop.sleep(RETRY_S)
 
     def silent_addresses(self) -> tuple[str, ...]:
-        """The public addresses that don't answer a ping from here, although a rule lets us in."""
+        """Return the public addresses that don't answer a ping from here, although a rule lets us in."""
         return reach((e.public_ip for e in self.environment.endpoints), REACH_S).down
 
     def observation(self, folder: Path) -> Observation:
-        """The probers of one trial, not started yet; raw logs go to ``folder``."""
+        """Prepare the probers of one trial, not started yet; raw logs go to ``folder``."""
         return Observation(self, folder)
 
 
@@ -117,7 +119,7 @@ class _Followed:
     unreadable: bool = False
 
     def states(self) -> Iterator[StreamState]:
-        """The log's streams now, times moved to the harness's clock."""
+        """Return the log's streams now, times moved to the harness's clock."""
         if not self.unreadable:
             self._read_on()
         for s in self.live.states():
@@ -149,7 +151,7 @@ class Observation:
     _gateways: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def start(self) -> None:
-        """Agents first (they take longer), then the harness's own probers. Raises ProbeError or RemoteError."""
+        """Start the agents, which take longer, then the harness's own probers. Raises ProbeError or RemoteError."""
         plan, environment = self.sensors.plan, self.sensors.environment
         seed = random.SystemRandom().getrandbits(32)
         guests = range(len(environment.guests))
@@ -175,7 +177,7 @@ class Observation:
         return [o.config.kind for o in self._observers if not o.alive()]
 
     def notes(self) -> tuple[str, ...]:
-        """What people should know of how it is probed, from what the logs that are here by now say of themselves."""
+        """Return what people should know of how it is probed, as the logs that are here by now say."""
         return tuple(dict.fromkeys(words for log in self._logs for words in how_probed(log.path)))
 
     def stop(self) -> Collected:
@@ -239,7 +241,7 @@ class Observation:
         return _BadEnd(name if rebooted else lost, rebooted) if lost or rebooted else None
 
     def _rebooted(self, agent: GuestAgent, until: float) -> bool:
-        """Whether the guest was booted since the start; if not, its clock is measured once more, and its gateway's
+        """Return whether the guest was booted since the start; if not, measure its clock once more, and its gateway's
         address is asked after.
 
         Tries until then, at least once. A guest that can't be asked keeps its first clock, and was not seen to reboot.
@@ -272,7 +274,7 @@ class _BadEnd:
 
 
 def phased(streams: Sequence[Stream], seed: int, within_s: float = math.inf) -> tuple[PhasedStream, ...]:
-    """The streams with their start phases, all ``within_s``."""
+    """Return the streams with their start phases, all ``within_s``."""
     if not streams:
         return ()
     spread = phases(len(streams), min(within_s, streams[0].interval_s), seed)
@@ -280,7 +282,7 @@ def phased(streams: Sequence[Stream], seed: int, within_s: float = math.inf) -> 
 
 
 def at_once(streams: Sequence[Stream], seed: int) -> tuple[PhasedStream, ...]:
-    """The streams with one start phase for all: those of one guest are each of another figure, so it costs none."""
+    """Return the streams with one start phase for all: those of one guest belong to different figures."""
     (phase_s,) = (first.phase_s for first in phased(streams[:1], seed))
     return tuple(PhasedStream(stream, phase_s) for stream in streams)
 

@@ -37,7 +37,7 @@ def reach(addresses: Iterable[str], deadline_s: float) -> Reached:
 
 
 def _answering(addresses: list[str], timeout_s: float) -> set[str]:
-    """Those that answer one echo request each, raw where allowed, else by datagram socket."""
+    """Return those that answer one echo request each, raw where allowed, else by datagram socket."""
     for privileged in (True, False):
         try:
             hosts = icmplib.multiping(addresses, count=1, timeout=timeout_s, privileged=privileged)

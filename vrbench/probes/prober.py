@@ -41,7 +41,7 @@ def _logging_in(config: dict[str, Any], streams: list[dict[str, Any]], log: Log)
     """Return the prober of a kind that speaks SSH, which only its own process needs to know of."""
     from vrbench.probes.auth import Logins
     from vrbench.probes.session import Sessions
-    from vrbench.remote import HostKeyPins, Identity
+    from vrbench.remote.identity import HostKeyPins, Identity
 
     identity = Identity(config["user"], Path(config["key"]), HostKeyPins(Path(config["pins"])))
     if config["kind"] == "session":

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from vrbench.core.caveats import Caveat, CaveatKind
-from vrbench.remote import Remote
+from vrbench.remote.connection import Remote
 
 ENOUGH_STARTUPS = 100  # connections that sshd must take before it refuses any: below, banner probes may be refused
 TIMED_OUT = "124"  # what timeout(1) exits with
@@ -98,7 +98,7 @@ def look(remote: Remote, wait_s: float) -> Readiness:
 
 
 def judge(found: Mapping[str, str]) -> Readiness:
-    """What the answers of a look mean."""
+    """Say what the answers of a look mean."""
     booting = found.get("cloud-init") == TIMED_OUT
     if "python" not in found and "ping" not in found:
         lacks = "has no Python 3.6 or later, and no ping of iputils or BusyBox either: choose a template that has"
@@ -121,7 +121,7 @@ def _doubts(found: Mapping[str, str]) -> Iterable[Caveat]:
 
 
 def _limits(found: Mapping[str, str]) -> Iterable[str]:
-    """What of sshd's settings turns banner probes away; where they can't be read, what its version has by default."""
+    """Say what of sshd's settings turns banner probes away; where they can't be read, its version's defaults."""
     startups = found.get("maxstartups", "")
     first = startups.partition(":")[0]
     if first.isdigit() and int(first) < ENOUGH_STARTUPS:
@@ -135,7 +135,7 @@ def _limits(found: Mapping[str, str]) -> Iterable[str]:
 
 
 def noted(readiness: Mapping[str, Readiness]) -> tuple[Caveat, ...]:
-    """The doubts of all guests, each once, with the guests that it concerns."""
+    """Return the doubts of all guests, each once, with the guests that it concerns."""
     concerned: dict[Caveat, list[str]] = {}
     for guest, ready in readiness.items():
         for doubt in ready.doubts:

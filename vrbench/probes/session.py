@@ -31,7 +31,9 @@ from vrbench.probes.engine import (
     monotonic_ns,
 )
 from vrbench.probes.syn import split_target
-from vrbench.remote import Address, Attached, End, Identity, Remote, RemoteError
+from vrbench.remote.connection import Attached, End, Remote
+from vrbench.remote.errors import RemoteError
+from vrbench.remote.identity import Address, Identity
 
 SESSION_RESET, SESSION_CLOSED, SESSION_GIVEN_UP, SESSION_OVER = 7, 8, 9, 10
 REASONS = {End.RESET: SESSION_RESET, End.CLOSED: SESSION_CLOSED, End.GIVEN_UP: SESSION_GIVEN_UP}

@@ -12,7 +12,7 @@ from vrbench.core.log.pinglog import TICK, PingLog, PingSetup, PingStream, inter
 from vrbench.probes.bundle import agent_bundle
 from vrbench.probes.config import PhasedStream, ProbeError
 from vrbench.probes.neighbours import GATEWAY
-from vrbench.remote import Completed
+from vrbench.remote.connection import Completed
 
 FRESH_S = 0.5  # between two processes that send a probe each; a second where sleep takes no fractions
 SURVEY_S = 3.0  # how long ping's pace is measured
@@ -26,7 +26,7 @@ class RawCopy:
         self.log = log
 
     def fetched(self) -> int:
-        """How many bytes of what the guest wrote are here."""
+        """Return how many bytes of what the guest wrote are here."""
         return self.log.stat().st_size if self.log.exists() else 0
 
     def append(self, chunk: bytes) -> None:
@@ -43,7 +43,7 @@ class PingCopy:
         self._made = PingLog(setup)
 
     def fetched(self) -> int:
-        """How many bytes of what the guest wrote are here."""
+        """Return how many bytes of what the guest wrote are here."""
         return self._text.fetched()
 
     def append(self, chunk: bytes) -> None:
@@ -74,11 +74,11 @@ class PythonAgent:
     tick_ns = 0
 
     def content(self) -> bytes:
-        """The agent's file."""
+        """Return the agent's file."""
         return agent_bundle()
 
     def prepare(self, task: Task, home: str, log: Path, ask: Ask) -> tuple[bytes, RawCopy | PingCopy]:
-        """The agent's configuration, and where its log goes."""
+        """Return the agent's configuration, and where its log goes."""
         config = {
             "log": f"{home}/probe.log",
             "node": task.node,
@@ -100,11 +100,11 @@ class PingAgent:
     tick_ns = TICK
 
     def content(self) -> bytes:
-        """The agent's file."""
+        """Return the agent's file."""
         return (Path(__file__).parent / "ping_agent.sh").read_bytes()
 
     def prepare(self, task: Task, home: str, log: Path, ask: Ask) -> tuple[bytes, RawCopy | PingCopy]:
-        """The agent's configuration, and where its log goes; what ping can't probe is left out. ProbeError."""
+        """Return the agent's configuration without what ping can't probe, and where its log goes. Raises ProbeError."""
         streams = [s.stream for s in task.streams if s.stream.flow in ("persistent", "fresh")]
         if not streams:
             raise ProbeError(f"guest {task.node} has no Python, and nothing is to be probed that ping could")
@@ -123,7 +123,7 @@ class PingAgent:
         return "".join(f"{line}\n" for line in lines).encode(), PingCopy(log, setup)
 
     def _pace(self, node: str, asked_s: float, ask: Ask) -> Pace:
-        """The finest interval that this ping takes, and what it makes of it."""
+        """Return the finest interval that this ping takes, and what it makes of it."""
         steps = [f"{step:g} {max(3, round(SURVEY_S / step))}" for step in interval_steps(asked_s)]
         done = ask(["survey", self.ping, *steps], SURVEY_DEADLINE_S)
         try:
@@ -149,14 +149,14 @@ class Pace:
 
 
 def _config_line(index: int, ping: PingStream) -> str:
-    """A stream for the script: seconds for ping itself, hundredths for the script's own clock."""
+    """Describe a stream for the script: seconds for ping itself, hundredths for the script's own clock."""
     stream = ping.stream
     every = f"{ping.asked_ns / 1e9:g}" if stream.flow == "persistent" else f"{ping.asked_ns // TICK}"
     return f"{index} {stream.flow} {every} {stream.target}"
 
 
 def agent_for(kind: str, sudo: str, program: str) -> PythonAgent | PingAgent:
-    """The agent for what a guest was found to have: kind "python", "iputils" or "busybox"."""
+    """Return the agent for what a guest was found to have: kind "python", "iputils" or "busybox"."""
     if kind == "python":
         return PythonAgent((*sudo.split(), program))
     return PingAgent((*sudo.split(), "sh"), kind, program)

@@ -121,7 +121,7 @@ class SynProber(Prober):
             self._refused(index, acknowledged - 1, t_ns)
 
     def _refused(self, index: int, sequence: int, t_ns: int | None) -> None:
-        """The first RST of a row is asked about once more: it may be the end of an older handshake, not a refusal.
+        """Ask once more about the first RST of a row: it may be the end of an older handshake, not a refusal.
 
         Where an outage begins between our SYN and the RST with which our kernel closes the handshake, the guest keeps
         half a connection that the router's connection tracking has forgotten: no RST of ours reaches it any more, and
@@ -178,7 +178,7 @@ class SynProber(Prober):
 
 
 def split_target(target: str) -> tuple[str, int]:
-    """``"192.0.2.1:22"`` as address and port; raises CannotProbe for anything else."""
+    """Split ``"192.0.2.1:22"`` into address and port. Raises CannotProbe for anything else."""
     host, _, port = target.rpartition(":")
     try:
         return socket.inet_ntoa(socket.inet_pton(socket.AF_INET, host)), int(port)
@@ -187,7 +187,7 @@ def split_target(target: str) -> tuple[str, int]:
 
 
 def source_towards(host: str) -> str:
-    """The address this machine would send to ``host`` from; raises CannotProbe when it has no route."""
+    """Find the address this machine would send to ``host`` from. Raises CannotProbe when it has no route."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
             sock.connect((host, 9))
@@ -197,7 +197,7 @@ def source_towards(host: str) -> str:
 
 
 def reserve_ports(count: int) -> list[socket.socket]:
-    """``count`` consecutive ports that no application will get while these sockets live; raises CannotProbe."""
+    """Reserve ``count`` consecutive ports: no application gets them while these sockets live. Raises CannotProbe."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < count + 64:
         raise CannotProbe(f"{count} source ports need as many open files, and {hard} are allowed: raise 'ulimit -Hn'")
@@ -237,7 +237,7 @@ def _raw(protocol: int) -> socket.socket:
 
 
 def _sender(source: str) -> socket.socket:
-    """A raw socket that sends from ``source`` (the checksum covers it) and hears nothing."""
+    """Open a raw socket that sends from ``source`` (the checksum covers it) and hears nothing."""
     sock = _raw(socket.IPPROTO_TCP)
     attach_filter(sock, [(0x06, 0, 0, 0)])
     sock.bind((source, 0))

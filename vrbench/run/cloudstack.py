@@ -22,7 +22,7 @@ from vrbench.core.plan.plan import Plan
 from vrbench.core.ports import Operation
 from vrbench.core.words import utc_text
 from vrbench.probes.observation import Sensors
-from vrbench.remote import HostKeyPins
+from vrbench.remote.identity import HostKeyPins
 from vrbench.run.adapters import Adapters, OperationSource, Progress, RunScreen
 from vrbench.run.interrupts import Interrupts
 from vrbench.store.directory import RunDir

@@ -14,7 +14,7 @@ from vrbench.core.facts import Context
 from vrbench.core.model import Environment
 from vrbench.core.plan.plan import Plan
 from vrbench.core.words import size
-from vrbench.remote import generate_key
+from vrbench.remote.identity import generate_key
 from vrbench.run.adapters import Adapters
 from vrbench.run.errors import CannotReuse
 from vrbench.run.order import RunOrder
