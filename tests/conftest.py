@@ -9,6 +9,8 @@ import pytest
 
 from vrbench.lab.requirements import check_machine, find_missing
 
+SLOW_TIMEOUT_S = 400
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite", action="store_true", help="Rewrite golden files and generated parts of the README.")
@@ -18,6 +20,13 @@ def pytest_configure() -> None:
     """Let Ctrl-C reach tests of Ctrl-C: whoever is started in the background by a shell inherits it ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give slow tests more time than the others, where the plugin that ends them is there."""
+    for item in items:
+        if config.pluginmanager.hasplugin("timeout") and item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_S))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The house's walls: which room may import which (design, section 2), and what start-up may load."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,32 @@ def test_imports_point_one_way(path: Path) -> None:
     here = path.relative_to(PACKAGE).parts[0].removesuffix(".py").replace("__init__", "")
     ours = {room(m) for m in imports(path) if m == "vrbench" or m.startswith("vrbench.")}
     assert ours <= MAY_IMPORT[here], f"{here} must not import {sorted(ours - MAY_IMPORT[here])}"
+
+
+def test_no_import_goes_in_a_circle() -> None:
+    """Whatever a module imports, at any depth, never leads back to it: each can be read without the next."""
+    modules = {module_name(path): path for path in FILES}
+    graph = {name: imported_modules(path, set(modules)) for name, path in modules.items()}
+    assert sum(map(len, graph.values())) > len(FILES)
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]), pytrace=False)
+
+
+def module_name(path: Path) -> str:
+    """Name the module of a file: core/model.py -> vrbench.core.model."""
+    return ".".join((PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def imported_modules(path: Path, ours: set[str]) -> set[str]:
+    """Find which of our modules a file imports; ``from package import module`` is the module."""
+    found = imports(path) & ours
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            inner = {f"{node.module}.{alias.name}" for alias in node.names} & ours
+            found = found - {str(node.module)} | inner if inner else found
+    return found
 
 
 @pytest.mark.parametrize(("library", "place"), ONE_IMPORTER.items())

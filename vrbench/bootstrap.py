@@ -1,7 +1,9 @@
 """Set up from a bare checkout, then run: ``python3 -m vrbench.bootstrap [--install-missing] demo|test|check [ARGS]``.
 
 Needs nothing but a Python and this checkout: finds the system packages that are missing, makes .venv, installs vrbench
-with its libraries there, and runs the demo, the tests, or every check. Kept to old syntax down to the version test.
+with its libraries there, and runs the demo, the tests, or every check. ``check`` is format, lint, types, spelling, the
+tests, the slow tests and the benches' short forms; ``check --but-test`` leaves out what ``test`` runs.
+Kept to old syntax down to the version test.
 """
 
 from __future__ import annotations
@@ -27,6 +29,9 @@ TEST_PACKAGES = {
     "gcc": "gcc",
     "tcpdump": "tcpdump",
 }
+UNMEASURED = ["tests/lab", "tests/probes", "tests/clients"]
+BUT_TEST = "--but-test"
+PYTHON = str(VENV / "bin" / "python")
 USAGE = 64
 
 
@@ -45,11 +50,8 @@ def main() -> int:
         print(problem, file=sys.stderr)
         return USAGE
     make_venv("[test,clients]" if asked.what in ("test", "check") else "")
-    for command in commands(asked.what, asked.arguments):
-        code = subprocess.call(command, cwd=ROOT)
-        if code:
-            return code
-    return 0
+    codes = [subprocess.call(command, cwd=ROOT) for command in commands(asked.what, asked.arguments)]
+    return next((code for code in codes if code), 0)
 
 
 def system_packages(install_missing: bool, tests: bool) -> str:
@@ -88,26 +90,52 @@ def make_venv(extras: str) -> None:
     print("setting up " + str(VENV), file=sys.stderr)
     shutil.rmtree(VENV, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
-    pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "--editable", str(ROOT) + extras], check=True)
     stamp.write_text(wanted + "\n" + extras)
 
 
 def commands(what: str, arguments: list[str]) -> list[list[str]]:
-    """The command lines for one word."""
-    python = str(VENV / "bin" / "python")
-    test = [python, "-m", "pytest", *arguments]
-    # Most tests wait for packets and daemons rather than compute; benches measure, so they run one at a time.
-    many = [*test, "--numprocesses", str((os.cpu_count() or 1) + 1), "--dist", "loadfile", "-m"]
+    """List the command lines for one word; all of them run, so that one failure hides no other."""
     if what == "demo":
         return [[str(VENV / "bin" / "vrbench"), "demo", *arguments]]
     if what == "test":
-        return [[*many, "not slow"]]
+        return test_commands(arguments)
     if what == "check":
-        ruff = [python, "-m", "ruff"]
-        slow = [[*many, "slow", "--ignore=tests/bench"], [*test, "tests/bench"]]
-        return [[*ruff, "format", "--check"], [*ruff, "check"], [python, "-m", "mypy"], *slow]
+        left = [argument for argument in arguments if argument != BUT_TEST]
+        return static_commands() + ([] if BUT_TEST in arguments else test_commands(left)) + slow_commands(left)
     return []
+
+
+def static_commands() -> list[list[str]]:
+    """List what reads the code and runs none of it: format, lint, types, spelling."""
+    checks = [["ruff", "format", "--check"], ["ruff", "check"], ["mypy"], ["codespell_lib"]]
+    return [[PYTHON, "-m", *check] for check in checks]
+
+
+def test_commands(arguments: list[str]) -> list[list[str]]:
+    """List the tests but for the slow ones; without arguments, coverage is measured and held as well.
+
+    No tracer runs beside tests of times: the rooms of ``UNMEASURED`` come after the others, without one.
+    """
+    quick = [*pytest_command(arguments), "-m", "not slow"]
+    if arguments:
+        return [quick]
+    others = ["--ignore=" + path for path in UNMEASURED]
+    report = [PYTHON, "-m", "coverage", "report", "--fail-under=95"]
+    held = [[*report, "--include=vrbench/" + room + "/*"] for room in ("core", "cloud", "store", "run")]
+    return [[*quick, "--cov", "--cov-report=", *others, "tests"], [*quick, *UNMEASURED], *held]
+
+
+def slow_commands(arguments: list[str]) -> list[list[str]]:
+    """List the slow tests, and after them the benches: these measure, so they run one at a time."""
+    slow = [*pytest_command(arguments), "-m", "slow", "--ignore=tests/bench"]
+    return [slow, [PYTHON, "-m", "pytest", *arguments, "tests/bench"]]
+
+
+def pytest_command(arguments: list[str]) -> list[str]:
+    """Build the start of a command for many tests; most wait for packets and daemons rather than compute."""
+    return [PYTHON, "-m", "pytest", "--numprocesses", str((os.cpu_count() or 1) + 1), "--dist", "loadfile", *arguments]
 
 
 if __name__ == "__main__":
