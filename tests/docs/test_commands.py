@@ -29,7 +29,7 @@ class Kind(Enum):
     OFFLINE = r"vrbench (profiles|analyze|export)\b|vrbench run .*--plan"
     CALIBRATE = r"vrbench calibrate"
     CLOUD = r"vrbench (doctor|run|cleanup) "
-    BENCH = r"python -m tests\.bench\.|pytest|pre-commit|python3? -m pytest"
+    TESTS = r"python -m tests\.bench\.|pytest|pre-commit|python3? -m pytest"
 
 
 LINES = [(d, line) for d in documents() for line in d.shell_lines]

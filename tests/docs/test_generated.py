@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
@@ -11,10 +12,12 @@ from tests.docs.sections import SECTIONS, all_commands, visible_options
 from vrbench.cli.exits import Exit
 from vrbench.cli.profiles import open_profile
 from vrbench.core.caveats import CaveatKind
+from vrbench.core.figures.windows import Downtime
 from vrbench.core.model import Cause
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import TABLES, reference
 from vrbench.report.rows import COLUMNS
+from vrbench.report.wording import bounded
 from vrbench.run.disk import bytes_needed
 
 
@@ -101,3 +104,11 @@ def test_the_readme_states_what_the_shipped_profile_costs() -> None:
     assert f"sends {plan.probes_per_s:.0f} probes a second, {connections:.0f} of them SSH connections" in words
     assert f"{tracked} entries of the router's connection tracking" in words
     assert f"{bytes_needed(plan) / 1e6:.0f} MB of disk" in words
+
+
+@pytest.mark.parametrize("name", ["README.md", "reports/README.md"])
+def test_figures_are_explained_as_they_are_printed(name: str) -> None:
+    """The two forms that a figure can have stand in the text that explains them."""
+    closed, still_down = Downtime(14.52, 14.62, 14.71), Downtime(3.9, 5.0, math.inf)
+    text = document(name).text
+    assert [figure for figure in (bounded(closed), bounded(still_down)) if f"`{figure}`" not in text] == []
