@@ -40,7 +40,7 @@ class TrialLimits:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One trial to carry out: its number, its times, and what it works on."""
+    """One trial to carry out: its number ``of`` how many, its times, and what it works on."""
 
     number: int
     limits: TrialLimits
@@ -48,10 +48,12 @@ class Trial:
     operation: Operation
     screen: Screen
     clock: Clock
+    of: int = 1
 
     def phase(self, name: str, following: str) -> None:
         """Show that a phase begins, and what comes next."""
-        self.screen.phase(f"trial {self.number}: {name}", following)
+        of = f" of {self.of}" if self.of > 1 else ""
+        self.screen.phase(f"trial {self.number}{of}: {name}", following)
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,8 @@ def _run_one(series: _Series, number: int) -> None:
     adapters, folder = series.adapters, series.order.store.trial(number)
     observation = series.guests.observation(folder)
     with adapters.operation.prepare(series.environment, folder) as operation:
-        trial = Trial(number, series.limits, observation, operation, adapters.screen, adapters.clock)
+        count = series.order.plan.profile.trials.count
+        trial = Trial(number, series.limits, observation, operation, adapters.screen, adapters.clock, count)
         facts = run_trial(trial, series.write)
     series.write(replace(facts, competing_routers=_competing_routers(series)))
     for words in observation.notes():
