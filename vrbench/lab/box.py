@@ -78,7 +78,7 @@ def read(state: Path) -> Box | None:
         return None
     except (ValueError, TypeError) as error:
         raise LabError(
-            f"{state / RECORD_NAME} is damaged ({error}): end the lab's unshare process, delete the file"
+            f"{state / RECORD_NAME} is damaged ({error}). End the lab's unshare process by hand, then delete the file"
         ) from error
 
 
@@ -94,7 +94,7 @@ def end(state: Path, box: Box) -> None:
     deadline = time.monotonic() + _END_TIMEOUT_S
     while left := _survivors(box):
         if time.monotonic() > deadline:
-            raise LabError(f"processes of the lab in {state} do not end: {left}; see /proc/PID/status and lab.log")
+            raise LabError(f"the lab in {state} could not be ended: {left} still run. See /proc/PID/status and lab.log")
         time.sleep(0.005)
     reap(box.holder, box.holder_start)  # when it was this very process that started the lab
 

@@ -27,29 +27,31 @@ class Kind:
 
 _WHICH = {"command": "", "times": "0"}  # every command; until it is switched off
 KINDS: Mapping[str, Kind] = {
-    "api-delay": Kind("answers come late", {**_WHICH, "seconds": "2"}),
-    "api-error": Kind("calls are refused with a status: 401, 429, 503, 530 …", {**_WHICH, "status": "503"}),
-    "api-html": Kind("a page of a proxy comes instead of an answer", {**_WHICH, "status": "502"}),
-    "api-reset": Kind("connections are reset; done=yes: after the call was carried out", {**_WHICH, "done": "no"}),
-    "job-fails": Kind("jobs do their work and report failure", {**_WHICH, "text": "Failed to restart network"}),
-    "job-hangs": Kind("jobs take so much longer", {**_WHICH, "seconds": "3600"}),
-    "router-not-placed": Kind("no host will have a new router"),
-    "router-not-stopped": Kind("an old router can't be stopped"),
-    "router-stuck-starting": Kind("a new router stays Starting so much longer", {"seconds": "3600"}),
-    "two-routers": Kind("an old router stays on the wire although the server counts it as gone"),
-    "rules-missing": Kind(
-        "routers are programmed without: all, source-nat, egress, firewall or port-forwards", {"what": "all"}
+    "api-delay": Kind("API answers come late", {**_WHICH, "seconds": "2"}),
+    "api-error": Kind("API calls are refused with an HTTP status: 401, 429, 503, 530 …", {**_WHICH, "status": "503"}),
+    "api-html": Kind("a proxy's HTML page comes instead of an API answer", {**_WHICH, "status": "502"}),
+    "api-reset": Kind(
+        "API connections are reset; with done=yes after the call was carried out", {**_WHICH, "done": "no"}
     ),
-    "wrong-interface": Kind("a router puts its public addresses on the guest side (but the source-NAT one)"),
-    "stale-arp": Kind("nobody hears a new router's announcements"),
-    "split-brain": Kind("redundant routers don't hear each other: both become primary"),
+    "job-fails": Kind("jobs do their work, but report failure", {**_WHICH, "text": "Failed to restart network"}),
+    "job-hangs": Kind("jobs take so many seconds longer", {**_WHICH, "seconds": "3600"}),
+    "router-not-placed": Kind("no host takes a new router: its start fails"),
+    "router-not-stopped": Kind("an old router can't be stopped"),
+    "router-stuck-starting": Kind("a new router stays in state Starting so many seconds longer", {"seconds": "3600"}),
+    "two-routers": Kind("an old router stays on the network although the server has destroyed it"),
+    "rules-missing": Kind(
+        "routers are programmed without some rules: all, source-nat, egress, firewall or port-forwards", {"what": "all"}
+    ),
+    "wrong-interface": Kind("a router puts its public addresses on the guest side, but for the source-NAT one"),
+    "stale-arp": Kind("nobody hears a new router's gratuitous ARP"),
+    "split-brain": Kind("redundant routers don't hear each other, so both become primary"),
     "both-backup": Kind("redundant routers both give up being primary"),
-    "packet-loss": Kind("routers lose so many percent of what they forward", {"percent": "5"}),
-    "icmp-limit": Kind("routers let so many ICMP packets a second through", {"rate": "5"}),
-    "lease-lost": Kind("a VM loses its address", {"vm": ""}),
+    "packet-loss": Kind("routers drop so many percent of the packets they forward", {"percent": "5"}),
+    "icmp-limit": Kind("routers forward at most so many ICMP packets a second", {"rate": "5"}),
+    "lease-lost": Kind("a VM loses its DHCP lease, and so its address", {"vm": ""}),
     "guest-reboot": Kind("a VM reboots, once", {"vm": ""}),
-    "sshd-gone": Kind("a VM's SSH port is closed", {"vm": ""}),
-    "sshd-slow": Kind("a VM's SSH server does not get round to its banner", {"vm": ""}),
+    "sshd-gone": Kind("a VM refuses SSH connections", {"vm": ""}),
+    "sshd-slow": Kind("a VM accepts SSH connections, but sends no banner", {"vm": ""}),
 }
 
 

@@ -40,7 +40,10 @@ def up(state: Path, options: LabOptions, lifeline: bool = False) -> LabStatus:
     with _usable(state), _locked(state):
         known = box.read(state)
         if known is not None and known.alive():
-            raise LabError(f"a lab runs in {state} already (process {known.first}): use it, or end it with lab down")
+            raise LabError(
+                f"a lab runs in {state} already (process {known.first}): "
+                f"use it, or end it with vrbench lab down --state {state}"
+            )
         _clear(state)
         try:
             status = _start(state, options, lifeline)
@@ -172,7 +175,7 @@ def _running(state: Path) -> box.Box:
     with _usable(state):
         known = box.read(state)
     if known is None or not known.alive():
-        raise LabError(f"no lab runs in {state}: start one with lab up --state {state}")
+        raise LabError(f"no lab runs in {state}: start one with vrbench lab up --state {state}")
     return known
 
 
@@ -200,7 +203,7 @@ def _usable(state: Path) -> Iterator[None]:
 def _claim(state: Path) -> None:
     """Make the directory, or take one that is empty or a lab's already; only its owner may look into it."""
     if state.exists() and not (state / _LOCK).exists() and any(state.iterdir()):
-        raise LabError(f"{state} holds other things than a lab: give the lab a directory of its own")
+        raise LabError(f"{state} holds files that are no lab's: give the lab an empty directory")
     state.mkdir(parents=True, exist_ok=True)
     state.chmod(0o700)
 

@@ -142,11 +142,14 @@ class _Supervisor:
         target, fault, direction = question["target"], question.get("fault", "silence"), question["direction"]
         beats = tuple(map(float, question.get("beats") or (question["seconds"],)))
         if direction not in DIRECTIONS or fault not in FAULTS or not all(0 < beat < 86_400 for beat in beats):
-            raise ValueError(f"an outage has a direction ({', '.join(DIRECTIONS)}) and lasts up to a day")
+            raise ValueError(
+                f"there is no such outage: its direction is one of {', '.join(DIRECTIONS)}, "
+                f"its fault one of {', '.join(FAULTS)}, and each of its times is above 0 and below 86400 s"
+            )
         vm = self._zone.vm(target) if target else None
         routers = self._zone.running_routers(vm.network if vm else None)
         if not routers:
-            raise GroundError("no router is running: there is nothing to interrupt")
+            raise GroundError("no router is running, so there is nothing to interrupt: deploy a VM first")
         late_s, held_s = (float(question.get(name, 0)) for name in ("delay_s", "held_s"))
         marking_s = float(question.get("marking_s", MARKING_S))
         order = Order(routers, direction, vm.ip if vm else None, fault, beats, late_s, held_s, marking_s)

@@ -102,7 +102,7 @@ class FaultyGround(ForwardingGround):
     def act(self, fault: Fault, on: bool) -> None:
         """Do at once what can be done at once. Raises FaultError or GroundError."""
         if fault.name == "rules-missing" and fault.params["what"] not in _LEFT_OUT:
-            raise FaultError(f"what must be one of: {', '.join(_LEFT_OUT)}")
+            raise FaultError(f"rules-missing: what must be one of: {', '.join(_LEFT_OUT)}")
         if "vm" in fault.params:
             self._switch_guest(fault.name, self._vm(fault), on)
         elif fault.name in ("split-brain", "both-backup"):
@@ -120,7 +120,8 @@ class FaultyGround(ForwardingGround):
         vms = [node.name for node in self._zone.nodes() if node.kind == "vm"]
         named = fault.params["vm"] or (vms[0] if len(vms) == 1 else "")
         if named not in vms:
-            raise FaultError(f"{fault.name} needs vm=NAME of: {', '.join(vms) or 'none runs'}")
+            running = f"set vm=NAME to one of: {', '.join(vms)}" if vms else "none is running; deploy one first"
+            raise FaultError(f"{fault.name} needs a VM: {running}")
         return named
 
     def _switch_guest(self, fault: str, name: str, on: bool) -> None:
@@ -132,7 +133,7 @@ class FaultyGround(ForwardingGround):
     def _unsettle(self, mode: RedundancyMode) -> None:
         pairs = [name for name in self._zone.running_routers() if (spec := self._specs.get(name)) and spec.vrrp]
         if not pairs and mode != "normal":
-            raise FaultError("no redundant routers are running")
+            raise FaultError("no redundant routers are running: make a network redundant first")
         for name in pairs:
             self.inner.set_redundancy(name, mode)
 

@@ -164,7 +164,7 @@ class RouterNode:
     def set_redundancy(self, mode: RedundancyMode) -> None:
         """See Ground.set_redundancy."""
         if self.spec.vrrp is None or not self.running:
-            raise GroundError(f"router {self.spec.name} is not one of two: it has no peer")
+            raise GroundError(f"router {self.spec.name} is not running as one of two, so it has no peer")
         self.pair.deafen(mode == "deaf")
         if mode == "released":
             self.pair.release()
