@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from vrbench.lab.api.faults.api_faults import FaultyApi
-from vrbench.lab.api.machines.expunge import Expunger
-from vrbench.lab.api.routers.redundancy_watch import RedundancyWatch
+from vrbench.lab.api.machines.expunge import expunge_old, expunge_wait_s
+from vrbench.lab.api.routers.redundancy_watch import check_redundancy, redundancy_wait_s
 from vrbench.lab.api.server.dispatch import Dispatcher
+from vrbench.lab.api.server.housekeeper import Housekeeper
 from vrbench.lab.api.server.jobs import Jobs
 from vrbench.lab.api.server.web import Web
 from vrbench.lab.api.state.settings import ZoneSettings
@@ -33,22 +34,24 @@ class ApiServer:
     def __init__(self, ground: Ground, settings: ZoneSettings, faults: Faults | None = None) -> None:
         self._zone = Zone(ground, settings, faults)
         self._jobs = Jobs(self._zone)
-        self._expunger = Expunger(self._zone)
-        self._redundancy = RedundancyWatch(self._zone)
+        self._housekeepers = (
+            Housekeeper(self._zone, expunge_wait_s(self._zone), expunge_old),
+            Housekeeper(self._zone, redundancy_wait_s(self._zone), check_redundancy),
+        )
         self._web = Web(FaultyApi(self._zone, Dispatcher(self._zone, self._jobs).answer))
 
     def start(self, listeners: Sequence[socket.socket]) -> None:
         """Serve /client/api on sockets that are bound and listening already."""
-        self._expunger.start()
-        self._redundancy.start()
+        for housekeeper in self._housekeepers:
+            housekeeper.start()
         self._web.start(listeners)
 
     def stop(self) -> None:
         """Stop serving, give up running jobs and close the listeners; the ground is left as it is."""
         self._zone.stopping.set()
         self._web.stop()
-        self._expunger.join()
-        self._redundancy.join()
+        for housekeeper in self._housekeepers:
+            housekeeper.join()
         self._jobs.close()
 
     def callers(self) -> dict[str, Caller]:
