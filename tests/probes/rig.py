@@ -54,6 +54,27 @@ def wait_for(condition: Callable[[], bool], what: str, deadline_s: float = 10.0)
         time.sleep(0.02)
 
 
+def more(log: Path, count: int, kind: Kind = Kind.SENT, stream: int = 0) -> Callable[[], bool]:
+    """Return a condition: ``count`` more records of that kind have been logged since now."""
+
+    def logged() -> int:
+        return len(read_log(log).slots(kind, stream))
+
+    wanted = logged() + count
+    return lambda: logged() >= wanted
+
+
+def logged_for(log: Path, duration_s: float) -> Callable[[], bool]:
+    """Return a condition: ``duration_s`` seconds of new records, by their own times, have been logged since now."""
+    had = len(read_log(log).records)
+
+    def holds() -> bool:
+        new = read_log(log).records[had:]
+        return bool(new) and new[-1].t_ns - new[0].t_ns >= duration_s * 1e9
+
+    return holds
+
+
 def stream(target: str, flow: str = "persistent", interval_s: float = 0.01, probe: str = "icmp") -> PhasedStream:
     direction = Direction.EGRESS if probe == "icmp" else Direction.INGRESS
     return PhasedStream(Stream(f"{probe}-{flow}", direction, probe, flow, target, interval_s), interval_s / 3)
@@ -107,6 +128,4 @@ class Agent:
 
     def seconds(self, duration: float) -> Callable[[], bool]:
         """Return a condition: the agent has logged ``duration`` seconds since now."""
-        size = self.log.stat().st_size
-        end = time.monotonic() + duration
-        return lambda: time.monotonic() > end and self.log.stat().st_size > size
+        return logged_for(self.log, duration)

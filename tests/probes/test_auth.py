@@ -44,11 +44,11 @@ def attempted(box: Box, log: Path, login: Login, target: str, until: Kind, more_
     """Return what is logged of logins every 300 ms until there are more than so many records of a kind."""
     streams = (stream(target, "auth", 0.3, "ssh-ingress"),)
     with box.inside("harness"):
-        observer = start_prober(ProberConfig("auth", "harness", log, streams, login=login))
+        prober = start_prober(ProberConfig("auth", "harness", log, streams, login=login))
     try:
         wait_for(lambda: len(read_log(log).slots(until)) > more_than, f"{until!r} records")
     finally:
-        observer.stop()
+        prober.stop()
     return read_log(log)
 
 
@@ -170,9 +170,9 @@ def test_a_banner_that_comes_late(box: Box, tmp_path: Path) -> None:
     streams = (stream(BARE, "banner", 0.3, "ssh-ingress"),)
     with listener(box, "1.2"):
         with box.inside("harness"):
-            observer = start_prober(ProberConfig("banner", "harness", tmp_path / "log", streams))
+            prober = start_prober(ProberConfig("banner", "harness", tmp_path / "log", streams))
         wait_for(lambda: bool(read_log(tmp_path / "log").slots(Kind.REPLY)), "a late banner")
-        observer.stop()
+        prober.stop()
     logged = read_log(tmp_path / "log")
     sent = logged.sent_ns()
     assert min(r.t_ns - sent[r.slot] for r in logged.records if r.kind is Kind.REPLY) > 1_100_000_000

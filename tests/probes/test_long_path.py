@@ -54,10 +54,10 @@ def test_syn_probes_under_way_do_not_disturb_each_other(far: Box, tmp_path: Path
     """SYNs every 10 ms over 60 ms: each gets its own answer, through tracking that saw several at once."""
     with far.inside("harness"):
         log, target = tmp_path / "log", f"{ROUTER}:2250"
-        observer = start_prober(ProberConfig("syn", "harness", log, (stream(target, "syn", 0.01, "ssh"),)))
+        prober = start_prober(ProberConfig("syn", "harness", log, (stream(target, "syn", 0.01, "ssh"),)))
     # Longer than one round through the source ports.
     wait_for(lambda: len(read_log(log).slots(Kind.REPLY)) > 150, "answers")
-    observer.stop()
+    prober.stop()
     assert_each_has_its_own_answer(read_log(log), 0)
 
 

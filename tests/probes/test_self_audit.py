@@ -199,12 +199,12 @@ def test_connections_that_were_open_during_a_stop_prove_nothing(tmp_path: Path) 
     wait_for(lambda: ":22 " in box.run("guest0", "ss", "-Hltn"), "the slow server")
     with box.inside("harness"):
         streams = (stream(f"{ROUTER}:2200", "banner", 0.05, "ssh"),)
-        observer = start_prober(ProberConfig("banner", "harness", tmp_path / "log", streams))
+        prober = start_prober(ProberConfig("banner", "harness", tmp_path / "log", streams))
     wait_for(lambda: len(read_log(tmp_path / "log").slots(Kind.REPLY)) > 3, "answers")
-    with stopped([observer.pid]):
+    with stopped([prober.pid]):
         time.sleep(STOP_S)  # the very thing under test, not a wait for a result
     wait_for(lambda: read_log(tmp_path / "log").records[-1].kind is Kind.REPLY, "answers again")
-    observer.stop()
+    prober.stop()
     stop_server(box, "guest0", server)
     box.close()
     logged = read_log(tmp_path / "log")

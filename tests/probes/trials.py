@@ -90,7 +90,7 @@ class Trial:
 
     def harness_pids(self) -> list[int]:
         """Return the harness's own probers."""
-        return [o.pid for o in self.observation._observers]
+        return [o.pid for o in self.observation._probers]
 
     def agent_pids(self, guest: str = "") -> list[int]:
         """Return the probers in the guests, or in the one of that name."""
@@ -177,7 +177,7 @@ def trial(sensors: Sensors, box: Box, folder: Path, baseline_s: float = 1.0) -> 
     finally:
         for agent in observation._agents:
             agent.remove()
-        for observer in observation._observers:
+        for observer in observation._probers:
             with suppress(Exception):
                 observer.stop()
 

@@ -144,7 +144,7 @@ class Observation:
     sensors: Sensors
     folder: Path
     _agents: list[GuestAgent] = field(default_factory=list)
-    _observers: list[ProberProcess] = field(default_factory=list)
+    _probers: list[ProberProcess] = field(default_factory=list)
     _logs: list[_Followed] = field(default_factory=list)
     _clocks: dict[str, NodeClock] = field(default_factory=dict)
     _boots: dict[str, str] = field(default_factory=dict)
@@ -159,7 +159,7 @@ class Observation:
         try:
             parallel(guests, lambda i, stop: self._start_agent(i, seed, stop))
             for kind, streams in harness_streams(plan, environment).items():
-                self._observe(kind, streams, seed)
+                self._start_prober(kind, streams, seed)
         except BaseException:
             self.stop()
             raise
@@ -174,7 +174,7 @@ class Observation:
         return [state for state in found if state.stream.direction is not Direction.ROUTER]
 
     def failed(self) -> Sequence[str]:
-        return [o.config.kind for o in self._observers if not o.alive()]
+        return [p.config.kind for p in self._probers if not p.alive()]
 
     def notes(self) -> tuple[str, ...]:
         """Return what people should know of how it is probed, as the logs that are here by now say."""
@@ -182,7 +182,7 @@ class Observation:
 
     def stop(self) -> Collected:
         """End the probers, fetch what the guests wrote, and clean the guests up."""
-        failed = [words for o in self._observers if (words := _stop(o))]
+        failed = [words for p in self._probers if (words := _stop(p))]
         ends = [end for end in parallel(self._agents, lambda agent, _: self._finish_agent(agent)) if end]
         return Collected(
             clocks=dict(self._clocks),
@@ -211,14 +211,14 @@ class Observation:
         agent.follow()
         self._logs.append(self._followed(agent.local_log, clock.offset_ns))
 
-    def _observe(self, kind: ProberKind, streams: Sequence[Stream], seed: int) -> None:
+    def _start_prober(self, kind: ProberKind, streams: Sequence[Stream], seed: int) -> None:
         sensors, log = self.sensors, self.folder / f"{HARNESS}-{kind}.raw"
         # Streams that probe rarely must have probed before the operation is asked for, and the first of them soon.
         within_s = min(sensors.plan.method.baseline_s / 2, len(streams) * FIRST_WITHIN_S)
         login = sensors.login if kind in ("session", "auth") else None
         starting = phased(streams, seed, within_s)
         config = ProberConfig(kind, HARNESS, log, starting, sensors.plan.method.threshold_s, login)
-        self._observers.append(start_prober(config))
+        self._probers.append(start_prober(config))
         self._logs.append(self._followed(log, 0))
 
     def _followed(self, path: Path, offset_ns: int) -> _Followed:
@@ -287,10 +287,10 @@ def at_once(streams: Sequence[Stream], seed: int) -> tuple[PhasedStream, ...]:
     return tuple(PhasedStream(stream, phase_s) for stream in streams)
 
 
-def _stop(observer: ProberProcess) -> str:
+def _stop(prober: ProberProcess) -> str:
     """End a prober; returns what was wrong with its end, '' for nothing."""
     try:
-        observer.stop()
+        prober.stop()
     except ProbeError as error:
         return str(error)
     return ""
