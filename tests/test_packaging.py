@@ -14,9 +14,12 @@ def test_the_wheel_is_whole(tmp_path: Path) -> None:
     subprocess.run([*command, "--wheel-dir", str(tmp_path), str(ROOT)], check=True, timeout=120)
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    package = [p for p in (ROOT / "vrbench").rglob("*") if p.suffix in (".py", ".json", ".toml") and p.is_file()]
+    package = [
+        p for p in (ROOT / "vrbench").rglob("*") if p.suffix in (".py", ".json", ".toml", ".typed") and p.is_file()
+    ]
     assert {str(p.relative_to(ROOT)) for p in package} <= names
     assert {f"vrbench/profiles/{p.name}" for p in (ROOT / "profiles").glob("*.toml")} <= names
+    assert "vrbench/py.typed" in names
     assert not [n for n in names if n.startswith("tests")]
     scripts = next(n for n in names if n.endswith("entry_points.txt"))
     assert b"vrbench = vrbench.cli.main:main" in zipfile.ZipFile(wheel).read(scripts)

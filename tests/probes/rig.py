@@ -88,13 +88,12 @@ class Agent:
         box: Box,
         home: Path,
         *,
-        python: str = sys.executable,
-        as_user: bool = False,
+        run_by: tuple[str, ...] = (sys.executable,),
         guest: str = "guest0",
         lane: tuple[int, int] = (0, 1),
     ) -> None:
         self.box, self.guest, self.lane = box, guest, lane
-        self.prefix = (*(AS_USER if as_user else ()), python, str(home / "agent.pyz"))
+        self.prefix = (*run_by, str(home / "agent.pyz"))
         self.log, self.config = home / f"{guest}.log", home / f"{guest}.json"
         (home / "agent.pyz").write_bytes(agent_bundle())
 

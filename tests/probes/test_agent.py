@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.probes.box import Box
-from tests.probes.rig import HARNESS, Agent, read_log, stream, wait_for
+from tests.probes.rig import AS_USER, HARNESS, Agent, read_log, stream, wait_for
 from vrbench.core.log import rawlog
 from vrbench.core.log.rawlog import Kind
 from vrbench.core.plan import plan
@@ -60,7 +60,7 @@ def test_the_format_is_the_one_that_analysis_reads() -> None:
 def test_every_probe_is_answered(box: Box, tmp_path: Path, python: str, as_user: bool) -> None:
     """On a clean path both flows get one reply per slot, whatever the interpreter and the rights."""
     box.sh("guest0", "sysctl -qw net.ipv4.ping_group_range='0 2147483647'")
-    agent = Agent(box, tmp_path, python=python, as_user=as_user)
+    agent = Agent(box, tmp_path, run_by=(*(AS_USER if as_user else ()), python))
     agent.configure(stream(HARNESS, "persistent"), stream(HARNESS, "fresh"))
     agent.start()
     wait_for(agent.seconds(0.7), "samples")
@@ -137,7 +137,7 @@ def test_each_target_has_all_fresh_ids_of_its_own(box: Box, tmp_path: Path) -> N
 def test_a_refusal_is_told_from_silence(gate: Box, tmp_path: Path, as_user: bool) -> None:
     """A router that answers "prohibited" is logged with the ICMP type and code, on the slot that it refused."""
     gate.sh("guest0", "sysctl -qw net.ipv4.ping_group_range='0 2147483647'")
-    agent = Agent(gate, tmp_path, as_user=as_user)
+    agent = Agent(gate, tmp_path, run_by=(*(AS_USER if as_user else ()), sys.executable))
     agent.configure(stream(HARNESS, "persistent", 0.05), stream(HARNESS, "fresh", 0.05))
     agent.start()
     gate.run("router", "nft", "add rule ip gate cut reject with icmp type admin-prohibited")
@@ -223,7 +223,7 @@ def test_starting_twice_says_why_not(box: Box, tmp_path: Path) -> None:
 def test_without_any_right_to_icmp_it_says_what_to_do(box: Box, tmp_path: Path) -> None:
     """Neither raw nor datagram sockets: the answer names the sysctl, and no log is left."""
     box.sh("guest1", "sysctl -qw net.ipv4.ping_group_range='1 0'")
-    agent = Agent(box, tmp_path, as_user=True, guest="guest1")
+    agent = Agent(box, tmp_path, run_by=(*AS_USER, sys.executable), guest="guest1")
     agent.configure(stream(HARNESS))
     done = agent.call("start", str(agent.config))
     assert done.returncode == 1
@@ -292,7 +292,7 @@ def test_facts_say_where_the_gateway_is(capsys: pytest.CaptureFixture[str]) -> N
 def test_an_error_about_a_probe_that_never_left_ends_nothing(gate: Box, tmp_path: Path, as_user: bool) -> None:
     """A rule of the guest's own answers with an ICMP error: the probes have failed, and probing goes on."""
     gate.sh("guest0", "sysctl -qw net.ipv4.ping_group_range='0 2147483647'")
-    agent = Agent(gate, tmp_path, as_user=as_user)
+    agent = Agent(gate, tmp_path, run_by=(*(AS_USER if as_user else ()), sys.executable))
     agent.configure(stream(HARNESS, "persistent"), stream(HARNESS, "fresh"))
     agent.start()
     wait_for(agent.seconds(0.3), "samples")

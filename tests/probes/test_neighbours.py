@@ -37,7 +37,7 @@ def move(box: Box, mac: str) -> None:
 @pytest.mark.parametrize("python", INTERPRETERS)
 def test_a_new_gateway_is_seen_when_it_announces_itself(box: Box, tmp_path: Path, python: str) -> None:
     """The log begins with the entry as it is, and has the new address within 20 ms of the announcement."""
-    agent = Agent(box, tmp_path, python=python)
+    agent = Agent(box, tmp_path, run_by=(python,))
     agent.configure(stream("gateway"))
     box.run("guest0", "ping", "-c1", "-W2", ROUTER)
     before = box.run("router", "cat", "/sys/class/net/br0/address").strip()
