@@ -200,7 +200,7 @@ def _show(measured: Calibration, made: Calibrated, as_json: bool) -> None:
     """Print the figures on stdout; write every comparison as CSV, and last the picture, which costs most."""
     import json
 
-    from vrbench.report.calibration import as_object, calibration_report, write_csv
+    from vrbench.report.calibration import as_object, calibration_report, write_comparisons
     from vrbench.report.plot import write_plot
 
     plan, seed = made.planned.plan, made.planned.seed
@@ -213,7 +213,7 @@ def _show(measured: Calibration, made: Calibrated, as_json: bool) -> None:
         from vrbench.cli.console import PatientConsole
 
         PatientConsole().print(calibration_report(measured))
-    write_csv(measured, path, plan.run_id, plan.method.id, seed)
+    write_comparisons(measured, path, plan.run_id, plan.method.id, seed)
     if drawn:
         write_plot(measured, plot)
     click.echo(f"seed {seed}; every comparison: {path}{f', as a picture: {plot}' if drawn else ''}", err=True)

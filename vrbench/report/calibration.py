@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from rich.text import Text
 from vrbench.core.calibrate.calibration import Calibration, FaultFigures, KindFigures
 from vrbench.core.calibrate.measurement import FalseWindow, Figures, OutageMeasurement
 from vrbench.core.words import some
+from vrbench.report.csv_text import write_csv
 from vrbench.report.rows import Row
 
 MAX_WRONG = 12
@@ -136,17 +136,12 @@ def _false_words(f: FalseWindow) -> str:
     return f"! {f.stream.name}: a false window at {w.start_s:.3f} s, {w.lost + w.refused} probes, {w.gaps} gaps"
 
 
-def write_csv(calibration: Calibration, path: Path, run_id: str, method: str, seed: int) -> None:
-    """Every comparison and every false window, one a row; each says which calibration it is of."""
-    of: Row = {"run_id": run_id, "method": method, "seed": seed}
+def write_comparisons(calibration: Calibration, path: Path, run_id: str, method: str, seed: int) -> None:
+    """Write every comparison and every false window, one a row; each says which calibration it is of."""
+    of = {"run_id": run_id, "method": method, "seed": seed}
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, (*COLUMNS, *of), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({k: _cell(v) for k, v in {**row, **of}.items()} for row in comparison_rows(calibration))
-
-
-def _cell(value: object) -> object:
-    return f"{value:.6f}" if isinstance(value, float) else value
+        cells = ((*(row[name] for name in COLUMNS), *of.values()) for row in comparison_rows(calibration))
+        write_csv((*COLUMNS, *of), cells, file)
 
 
 def comparison_rows(calibration: Calibration) -> Iterator[Row]:

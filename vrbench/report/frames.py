@@ -10,6 +10,7 @@ from typing import IO
 
 import pandas as pd
 
+from vrbench.report.csv_text import write_csv
 from vrbench.report.rows import COLUMNS, Row
 
 FORMATS = ("csv", "parquet", "json")
@@ -21,7 +22,6 @@ TYPES = {
         **dict.fromkeys(("due_s", "sent_s", "rtt_ms"), "Float64"),
     }
 }
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class ExportError(RuntimeError):
@@ -40,8 +40,8 @@ def write_table(table: str, rows: Iterable[Row], format_: str, target: Path | IO
     with nullcontext(target) if not isinstance(target, Path) else target.open("w", encoding="utf-8", newline="") as out:
         if format_ == "csv":
             for number, frame in enumerate(frames):
-                defused = frame.map(defuse)
-                defused.to_csv(out, index=False, header=not number, lineterminator="\n", float_format="%.6f")
+                cells = frame.astype(object).where(frame.notna(), None).itertuples(index=False, name=None)
+                write_csv(COLUMNS[table], cells, out, header=not number)
         else:
             _write_json(frames, out)
 
@@ -67,11 +67,6 @@ def _write_json(frames: Iterator[pd.DataFrame], out: IO[str]) -> None:
         out.write(before + text.removeprefix("[").removesuffix("]").removesuffix("\n"))
         before = ","
     out.write("\n]")
-
-
-def defuse(cell: object) -> object:
-    """Text that a spreadsheet would run as a formula gets an apostrophe before it (CSV injection)."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
 def _write_parquet(frame: pd.DataFrame, target: Path | IO[str]) -> None:
