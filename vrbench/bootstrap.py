@@ -49,7 +49,7 @@ def main() -> int:
     if problem:
         print(problem, file=sys.stderr)
         return USAGE
-    make_venv("[test,clients]" if asked.what in ("test", "check") else "")
+    make_venv("" if asked.what == "demo" else "[test,clients]")
     codes = [subprocess.call(command, cwd=ROOT) for command in commands(asked.what, asked.arguments)]
     return next((code for code in codes if code), 0)
 

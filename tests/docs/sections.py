@@ -166,7 +166,7 @@ def _others(name: str, imported: Iterable[str]) -> str:
 
 def _first_words(path: Path) -> str:
     """Return the first sentence of a file's docstring."""
-    text = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
+    text = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0].split())
     return re.split(r"(?<=[.])\s", text.replace("``", "`"))[0].rstrip(".:").replace("|", r"\|")
 
 
@@ -175,12 +175,21 @@ def phases_part() -> str:
     return f"```text\n{inspect.getdoc(execute_run)}\n```"
 
 
+def benches_part() -> str:
+    """Return every bench that is a command, and what it measures."""
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests/bench").glob("*.py"))}
+    names = [name for name, text in texts.items() if f"python -m tests.bench.{name} " in text]
+    lines = (f"| `{name}` | {_first_words(ROOT / 'tests/bench' / f'{name}.py')} |" for name in names)
+    return "\n".join(("| bench | what it measures |", "|---|---|", *lines))
+
+
 SECTIONS: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "run-output"): run_output_part,
     ("vrbench/cli/README.md", "commands"): commands_part,
     ("vrbench/cli/README.md", "command-reference"): command_reference_part,
     ("vrbench/README.md", "rooms"): rooms_part,
     ("vrbench/README.md", "phases"): phases_part,
+    ("tests/README.md", "benches"): benches_part,
     ("profiles/README.md", "shipped-profiles"): shipped_profiles_part,
     ("profiles/README.md", "profile-keys"): profile_keys_part,
     ("reports/README.md", "caveats"): caveats_part,

@@ -24,7 +24,7 @@ from vrbench.lab import lifecycle
 class Kind(Enum):
     """What a command of a document needs, by how it begins; the first that fits counts."""
 
-    SET_UP = r"python3 -m vrbench\.bootstrap |\. \.venv/bin/activate"
+    SET_UP = r"python3 -m (vrbench\.bootstrap|venv) |\. \.venv/bin/activate|pip install "
     LAB = r"vrbench lab |CLOUDSTACK_CONFIG=/tmp/zone/"
     OFFLINE = r"vrbench (profiles|analyze|export)\b|vrbench run .*--plan"
     CALIBRATE = r"vrbench calibrate"
