@@ -42,7 +42,7 @@ def python() -> str:
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """Return the user's own directory with a copy of the package and the scene (pytest's own keeps other users out)."""
+    """Yield the user's own directory with a copy of the package and the scene (pytest's own keeps other users out)."""
     with TemporaryDirectory() as name:
         place = Path(name)
         shutil.copytree(_ROOT / "vrbench", place / "vrbench", ignore=shutil.ignore_patterns("__pycache__"))

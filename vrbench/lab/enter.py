@@ -96,7 +96,7 @@ def _foreground_terminal(group: int) -> int | None:
 
 
 def _become(argv: list[str], here: str, terminal: int | None) -> None:
-    """In the child: own group, terminal, directory; then the command itself."""
+    """Become the command, in the child: own group, terminal, directory."""
     syscalls.die_with_parent(signal.SIGTERM)
     os.setpgid(0, 0)
     if terminal is not None:

@@ -87,7 +87,7 @@ def make(name: str, given: Mapping[str, str]) -> Fault:
 
 
 def parse(text: str) -> dict[str, str]:
-    """``key=value;key=value`` as parameters; what has no "=" is left out."""
+    """Read ``key=value;key=value`` as parameters; leave out what has no "="."""
     pairs = (part.partition("=") for part in text.split(";"))
     return {key.strip(): value.strip() for key, equals, value in pairs if equals}
 
@@ -125,7 +125,7 @@ class Faults:
             self.act(fault, False)
 
     def now(self) -> tuple[Fault, ...]:
-        """All that are on."""
+        """Return all that are on."""
         with self._lock:
             return tuple(self._active.values())
 

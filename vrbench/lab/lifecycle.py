@@ -157,7 +157,7 @@ def _box_command(options: LabOptions, rootless: bool, lifeline: bool) -> list[st
 
 
 def _read_line(fd: int, timeout_s: float) -> bytes:
-    """Bytes up to the first line's end; less when the writer ended or the time is over."""
+    """Return bytes up to the first line's end; less when the writer ended or the time is over."""
     deadline = time.monotonic() + timeout_s
     text = b""
     while not text.endswith(b"\n"):

@@ -139,7 +139,7 @@ def install(missing: Missing) -> list[str]:
 
 
 def check_machine() -> list[str]:
-    """Why this machine can't run the lab although it has the commands: one sentence each, with a cure.
+    """Return why this machine can't run the lab although it has the commands: one sentence each, with a cure.
 
     Tries it: the same namespaces as a lab, in them one address translation, gone again when the trial ends.
     """
@@ -188,7 +188,7 @@ def _reads(path: str, text: str) -> bool:
 
 
 def _try(argv: Sequence[str], text: str = "") -> str | None:
-    """None when the command succeeds, else the last line it said."""
+    """Return None when the command succeeds, else the last line it said."""
     environment = {**os.environ, "PATH": SEARCH_PATH}
     try:
         done = subprocess.run(

@@ -46,7 +46,7 @@ def _settings(options: LabOptions) -> ZoneSettings:
 
 
 def _public_ranges(first: int) -> dict[str, Any]:
-    """So many addresses for tenants in the first public subnet, beside the system VMs' two, and a second subnet."""
+    """Return settings with so many tenants' addresses in the first public subnet, and a second subnet."""
     return {"public_last": PUBLIC[11 + first], "more_public": (SECOND_RANGE,)} if first else {}
 
 
@@ -162,7 +162,7 @@ def _listen(port: int) -> socket.socket:
 
 
 def _wait_while_connected(line: socket.socket, seconds: float) -> bool:
-    """Until the time is over, or whoever asked has gone; whether it was the time."""
+    """Wait until the time is over or whoever asked has gone; return whether it was the time."""
     deadline = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
         selector.register(line, selectors.EVENT_READ)
@@ -173,7 +173,7 @@ def _wait_while_connected(line: socket.socket, seconds: float) -> bool:
 
 
 def _wait_for_end(lifeline: int | None) -> None:
-    """Until the parent behind the pidfd has ended, or a signal asks the lab to."""
+    """Wait until the parent behind the pidfd has ended, or a signal asks the lab to."""
     ending, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)

@@ -32,8 +32,10 @@ class Ground(Protocol):
         """Make the router and plug it in, its links down: nothing of it is on the wire yet."""
 
     def start_router(self, name: str) -> None:
-        """Links and addresses up (one gratuitous ARP per address, as CloudStack's VR sends), nothing programmed:
-        forwards nothing and answers for its own addresses only."""
+        """Bring links and addresses up, with one gratuitous ARP per address as CloudStack's VR sends.
+
+        Nothing is programmed: it forwards nothing, and answers for its own addresses only.
+        """
 
     def start_router_unplugged(self, name: str) -> None:
         """Start it, but unplugged at the switch on both sides: it can be programmed, and nobody hears of it."""
@@ -54,8 +56,11 @@ class Ground(Protocol):
         """Return what keepalived has made of a redundant router, its transition done; UNKNOWN of any other."""
 
     def set_redundancy(self, name: str, mode: RedundancyMode) -> None:
-        """Deaf, it hears no peer, so that two become primary; released, it gives up being primary, in good order, and
-        stays BACKUP; normal is as programmed."""
+        """Make it deaf, released, or normal as it is programmed.
+
+        Deaf, it hears no peer, so that two become primary. Released, it gives up being primary, in good order, and
+        stays BACKUP.
+        """
 
     def synchronise(self, name: str) -> None:
         """Ask the router's peer for all connections; it has them when this returns."""

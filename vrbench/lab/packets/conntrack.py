@@ -52,7 +52,7 @@ class ConnectionTable:
             list(self._ask(_DELETE, _REQUEST | _ACK, attribute(_TUPLE_ORIG | _NESTED, connection)))
 
     def _ask(self, kind: int, flags: int, attributes: bytes) -> Iterator[bytes]:
-        """Return the attributes of every message of the answer, up to its end."""
+        """Yield the attributes of every message of the answer, up to its end."""
         try:
             self._socket.send(message(kind, flags, attributes, family=socket.AF_INET))
             while True:
@@ -74,7 +74,7 @@ def _check(body: bytes) -> None:
 
 
 def each_message(datagram: bytes) -> Iterator[tuple[int, bytes]]:
-    """(type, what follows the first header) of every netlink message."""
+    """Yield (type, what follows the first header) of every netlink message."""
     at = 0
     while at + 16 <= len(datagram):
         length, kind = struct.unpack_from("=IH", datagram, at)
@@ -83,7 +83,7 @@ def each_message(datagram: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def each_attribute(attributes: bytes) -> Iterator[tuple[int, bytes]]:
-    """(type, value) of every netlink attribute."""
+    """Yield (type, value) of every netlink attribute."""
     at = 0
     while at + 4 <= len(attributes):
         length, kind = struct.unpack_from("=HH", attributes, at)

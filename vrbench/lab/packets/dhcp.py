@@ -120,7 +120,7 @@ def _address(option: bytes | None) -> str:
 
 
 def apply(interface: str, lease: Lease) -> None:
-    """Address, default route and resolver as granted; raises OSError or CalledProcessError when the system refuses."""
+    """Set address, route and resolver as granted; raises OSError or CalledProcessError when the system refuses."""
     lines = [f"address replace {lease.ip}/{lease.prefix} dev {interface}"]
     if lease.router:
         lines.append(f"route replace default via {lease.router} dev {interface}")

@@ -164,7 +164,7 @@ _SPOILERS: Mapping[str, Callable[[Fault], str]] = {"packet-loss": _loss, "icmp-l
 
 
 def _mute(mac: str) -> str:
-    """Switches pass on no question of this interface that everybody hears, nor its announcements."""
+    """Return rules by which switches pass on none of its announcements, nor questions that everybody hears."""
     rule = f"ether saddr {mac} arp operation request ether daddr ff:ff:ff:ff:ff:ff drop"
     chain = "{ type filter hook forward priority -300; }"
     return f"add table bridge {_TABLE}; add chain bridge {_TABLE} mute {chain}; add rule bridge {_TABLE} mute {rule}"

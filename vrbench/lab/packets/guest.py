@@ -66,7 +66,7 @@ class Guest:
         return self.process is not None and self.process.poll() is None
 
     def create(self) -> None:
-        """Its disk: a host key of its own, its accounts, its keys, its user data."""
+        """Make its disk: a host key of its own, its accounts, its keys, its user data."""
         user_data = parse_user_data(self.spec.user_data)
         for part in ("home/.ssh", "ssh/sshd_config.d", "etc", "run", "tmp", "vartmp", "dev"):
             (self.directory / part).mkdir(parents=True)
@@ -95,7 +95,7 @@ class Guest:
         (self.directory / "pid").write_text(str(self._init_pid()), encoding="ascii")
 
     def drop_lease(self) -> None:
-        """Its address is gone, and with it every route."""
+        """Take its address away, and with it every route."""
         ip_batch(["address flush dev eth0"], netns=self.spec.name)
 
     def renew_lease(self) -> None:
@@ -105,7 +105,7 @@ class Guest:
         run(["nsenter", f"--target={pid}", "--net", "--mount", "--pid", "--uts", "--ipc", "--", *client])
 
     def power_off(self) -> None:
-        """Off the wire and everything in it killed, at once; the disk stays."""
+        """Take it off the wire and kill everything in it, at once; the disk stays."""
         delete_links([self.cable])
         if self.process is not None:
             self._kill()

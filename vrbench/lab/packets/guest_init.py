@@ -147,7 +147,7 @@ def _build_proc() -> None:
 
 
 def _write_files(files: list[dict[str, Any]]) -> None:
-    """cloud-init's write_files; one that can't be written is told to the console and the boot goes on."""
+    """Write cloud-init's write_files. One that can't be written is told to the console, and the boot goes on."""
     for entry in files:
         path = Path(entry["path"])
         try:

@@ -59,7 +59,7 @@ class NamespaceGround:
         resolver.start()
 
     def nodes(self) -> tuple[Node, ...]:
-        """Everything that has an address now."""
+        """Return everything that has an address now."""
         with self._lock:
             routers, guests = list(self._routers.values()), list(self._guests.values())
         return (
@@ -70,7 +70,7 @@ class NamespaceGround:
         )
 
     def running_routers(self, network: str | None = None) -> tuple[str, ...]:
-        """Names of the routers on the wire, of one network or of all."""
+        """Return the names of the routers on the wire, of one network or of all."""
         with self._lock:
             routers = list(self._routers.values())
         return tuple(r.spec.name for r in routers if r.running and (network is None or r.serves(network)))

@@ -170,7 +170,7 @@ def _acl_jumps(direction: str, plugged: Interfaces, acls: Sequence[Acl]) -> Iter
 
 
 def _acl_match(rule: AclLine) -> str | None:
-    """None when no IPv4 address fits."""
+    """Return the match of a line; None when no IPv4 address fits."""
     other = _addresses("saddr" if rule.direction == "ingress" else "daddr", rule.cidrs)
     if other is None:
         return None
@@ -189,7 +189,7 @@ def _ingress(rule: FirewallRule) -> Iterator[str]:
 
 
 def _egress(rules: RuleSet) -> Iterator[str]:
-    """Rules open what is closed; where the network allows egress by default they close what they name."""
+    """Yield rules that open what is closed, or close what they name where the network allows egress by default."""
     named, rest = ("drop", "accept") if rules.egress_allowed_by_default else ("accept", "drop")
     for rule in rules.egress:
         sources, targets = _addresses("saddr", rule.cidrs), _addresses("daddr", rule.destinations)
@@ -234,7 +234,7 @@ def _target(forward: PortForward) -> str:
 
 
 def _share(balance: LoadBalance) -> str:
-    """Guest address and port by turns, or by a hash of the source address."""
+    """Return guest address and port by turns, or by a hash of the source address."""
     count = len(balance.guest_ips)
     pairs = ", ".join(f"{turn} : {guest} . {balance.guest_port}" for turn, guest in enumerate(balance.guest_ips))
     choice = f"jhash ip saddr mod {count} seed 0x1" if balance.by_source else f"numgen inc mod {count}"

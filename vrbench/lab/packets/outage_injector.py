@@ -75,7 +75,7 @@ class PacketFilter:
 
 
 def load_library() -> ctypes.CDLL:
-    """libnftables, which comes with the nft command."""
+    """Load libnftables, which comes with the nft command."""
     try:
         library = ctypes.CDLL("libnftables.so.1")
     except OSError as error:
@@ -268,7 +268,7 @@ class OutageInjector:
 
 
 def _marking(table: str, mark: int) -> str:
-    """Rules that mark a guest's echo flow with ``mark`` by its first packet and with the next number by its second.
+    """Return rules that mark a guest's echo flow with ``mark`` by its first packet and the next number by its second.
 
     A flow may bear an older mark, which is smaller.
     """
@@ -278,7 +278,7 @@ def _marking(table: str, mark: int) -> str:
 
 @contextmanager
 def _urgently() -> Iterator[None]:
-    """Before everything else on this machine, where that is allowed: a moment is known only to within its commit."""
+    """Run before everything else here, where that is allowed: a moment is known only to within its commit."""
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     except PermissionError:

@@ -162,7 +162,7 @@ class Redundancy:
         return self._keepalived() is not None
 
     def start(self) -> None:
-        """conntrackd, who does what keepalived says, and keepalived: the router takes its place as backup."""
+        """Start conntrackd, who does what keepalived says, and keepalived: the router takes its place as backup."""
         d = self.directory
         if not (d / "notify.fifo").exists():
             self._enter(f"conntrackd -C {d}/conntrackd.conf -d")
@@ -172,7 +172,7 @@ class Redundancy:
         self._enter(f"keepalived -n -l -D --vrrp -f {d}/keepalived.conf {pids} </dev/null >>{d}/keepalived.log 2>&1 &")
 
     def reload(self) -> None:
-        """Have keepalived read its configuration again."""
+        """Make keepalived read its configuration again."""
         if (pid := self._keepalived()) is not None:
             os.kill(pid, signal.SIGHUP)
 
@@ -237,7 +237,7 @@ class Redundancy:
 
 
 def keepalived_conf(node: str, directory: Path, vrrp: Vrrp, legs: Sequence[GuestLeg], interfaces: Sequence[str]) -> str:
-    """keepalived.conf: one instance on the first guest network, the gateways of all as its addresses."""
+    """Return keepalived.conf: one instance on the first guest network, the gateways of all as its addresses."""
     addresses = [f"    {leg.gateway}/{leg.prefix} dev {name}" for leg, name in zip(legs, interfaces, strict=True)]
     return _KEEPALIVED.format(
         node=node,
@@ -251,7 +251,7 @@ def keepalived_conf(node: str, directory: Path, vrrp: Vrrp, legs: Sequence[Guest
 
 
 def conntrackd_conf(directory: Path, legs: Sequence[GuestLeg], interfaces: Sequence[str]) -> str:
-    """conntrackd.conf: all connections but the routers' own, shared over the first guest network."""
+    """Return conntrackd.conf: all connections but the routers' own, shared over the first guest network."""
     ignored = ("127.0.0.1", _SYNC_GROUP, _VRRP_GROUP, *(leg.own_ip for leg in legs))
     return _CONNTRACKD.format(
         group=_SYNC_GROUP,
@@ -263,7 +263,7 @@ def conntrackd_conf(directory: Path, legs: Sequence[GuestLeg], interfaces: Seque
 
 
 def notify_script(directory: Path, vrrp: Vrrp, start_dns: str, stop_dns: str) -> str:
-    """notify.sh, in CloudStack's order or, with ``commit_first``, in the order that loses no connection."""
+    """Return notify.sh in CloudStack's order or, with ``commit_first``, in that which loses no connection."""
     return _NOTIFY.format(
         directory=directory,
         announce=shlex.join(python_command("vrbench.lab.packets.arp", f"{directory}/announce")),

@@ -132,7 +132,7 @@ class RouterNode:
         return [f"link set {port.cable} nomaster" for port in self._ports()]
 
     def program(self, rules: RuleSet) -> None:
-        """Addresses first, then all rules in one commit, then the new addresses announced, then the daemons."""
+        """Set addresses first, then all rules in one commit; announce new addresses; then see to the daemons."""
         if not self.running:
             raise GroundError(f"router {self.spec.name} is not running: it can't be programmed")
         wanted = [ip for ip in dict.fromkeys(rules.public_ips) if ip != self.spec.public_ip]
@@ -156,13 +156,13 @@ class RouterNode:
             )
 
     def restart_services(self) -> None:
-        """dnsmasq ends and starts again, where it runs."""
+        """End dnsmasq and start it again, where it runs."""
         if self.dns.running():
             self.dns.stop()
             self.dns.start()
 
     def set_redundancy(self, mode: RedundancyMode) -> None:
-        """See Ground.set_redundancy."""
+        """Do as Ground.set_redundancy says."""
         if self.spec.vrrp is None or not self.running:
             raise GroundError(f"router {self.spec.name} is not running as one of two, so it has no peer")
         self.pair.deafen(mode == "deaf")

@@ -91,7 +91,7 @@ class Dnsmasq:
         run(["sh", "-c", f"{self.stop_line}; :"])
 
     def reload(self) -> None:
-        """Have it read its hosts again."""
+        """Make it read its hosts again."""
         with suppress(FileNotFoundError, ValueError, ProcessLookupError):
             os.kill(int((self.directory / "dnsmasq.pid").read_text(encoding="ascii")), signal.SIGHUP)
 
@@ -99,7 +99,7 @@ class Dnsmasq:
 def configuration(
     directory: Path, legs: Sequence[GuestLeg], interfaces: Sequence[str], domain: str, resolver: str
 ) -> str:
-    """dnsmasq.conf for a router with these legs at these interfaces, asking ``resolver`` about names outside."""
+    """Return dnsmasq.conf for a router with these legs, which asks ``resolver`` about names outside."""
     lines = ["user=root", "no-resolv", "no-hosts", "except-interface=lo", f"server={resolver}", "dhcp-authoritative"]
     lines += [f"dhcp-leasefile={directory}/leases", f"dhcp-hostsfile={directory}/dhcp-hosts"]
     lines += [f"addn-hosts={directory}/hosts"]
@@ -117,7 +117,7 @@ def configuration(
 
 
 def outside_configuration(addresses: Sequence[str], answer: str) -> str:
-    """dnsmasq.conf for the outside world's resolver: every name there is leads to ``answer``."""
+    """Return dnsmasq.conf for the outside world's resolver: every name there is leads to ``answer``."""
     listen = [f"listen-address={address}" for address in addresses]
     lines = ["user=root", "no-resolv", "no-hosts", "bind-interfaces", *listen, f"address=/#/{answer}"]
     return "".join(line + "\n" for line in lines)

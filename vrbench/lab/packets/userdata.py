@@ -86,7 +86,7 @@ def _file(entry: dict[str, Any]) -> GuestFile:
 
 
 def _script(commands: Any) -> bytes:
-    """cloud-init's rule: a list is a command with its arguments, a text is a line of shell."""
+    """Return shell by cloud-init's rule: a list is a command with its arguments, a text is a line of shell."""
     if not commands:
         return b""
     lines = [command if isinstance(command, str) else shlex.join(map(str, command)) for command in commands]

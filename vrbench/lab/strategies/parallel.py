@@ -30,7 +30,7 @@ def start(ops: RouterOps, router: str) -> None:
 
 
 def program(ops: RouterOps, router: str) -> None:
-    """All rules as one script."""
+    """Program all rules as one script."""
     timing, rules = ops.timing, ops.rules()
     ops.program(router, rules, timing.router_program_s + len(rules) * timing.router_aggregate_s)
 

@@ -28,19 +28,19 @@ class RouterOps(Protocol):
         """Return the network's routers, oldest first."""
 
     def expendable(self) -> tuple[str, ...]:
-        """Those among them that don't run: left over from an earlier failure."""
+        """Return those among them that don't run: left over from an earlier failure."""
 
     def rules(self) -> RuleSet:
-        """All that the network's router must know now."""
+        """Return all that the network's router must know now."""
 
     def create(self, seconds: float) -> str:
         """Create a new router, Stopped, plugged in with its links down."""
 
     def backup(self) -> str:
-        """Of several routers, the one that the server last saw as backup; else the youngest."""
+        """Return, of several routers, the one that the server last saw as backup; else the youngest."""
 
     def wait(self, seconds: float) -> None:
-        """Nothing happens for so long."""
+        """Let so much time pass."""
 
     def boot(self, router: str, seconds: float, plug: bool = True) -> None:
         """Start it. At the end of the time its links and addresses come up, unprogrammed. Raises StartFailed.
@@ -55,7 +55,7 @@ class RouterOps(Protocol):
         """Let the server count the router as Running."""
 
     def announce(self, router: str) -> None:
-        """Neighbours on both sides hear the router's addresses and MACs."""
+        """Tell neighbours on both sides the router's addresses and MACs."""
 
     def hand_over(self, old: str, new: str) -> None:
         """Close the old router's ports and open the new one's at the switch in one step, and announce the new."""
@@ -67,10 +67,10 @@ class RouterOps(Protocol):
         """Make a primary give up being one, in good order."""
 
     def await_primary(self) -> None:
-        """Until one of the routers is primary; gives up in silence after the longest time that VRRP may take."""
+        """Wait until one of the routers is primary; give up in silence after the longest time that VRRP may take."""
 
     def restart_services(self, router: str, seconds: float) -> None:
-        """After the time, what the router serves beside forwarding is ended and started again."""
+        """End and start again, after the time, what the router serves beside forwarding."""
 
     def stop(self, router: str, seconds: float, forced: bool) -> None:
         """Make it Stopping, then Stopped and off the wire: at once when forced, else when the time is over."""

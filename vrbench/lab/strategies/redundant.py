@@ -51,7 +51,7 @@ def replace(ops: RouterOps) -> None:
 
 
 def replace_all(ops: RouterOps) -> None:
-    """Both at once, where rolling restarts are switched off: down for as long as a boot takes."""
+    """Replace both at once, where rolling restarts are off: down for as long as a boot takes."""
     for router in ops.routers():
         ops.stop(router, ops.timing.router_stop_s, forced=False)
         ops.destroy(router, ops.timing.router_destroy_s)
@@ -59,7 +59,7 @@ def replace_all(ops: RouterOps) -> None:
 
 
 def _left_over(ops: RouterOps) -> tuple[str, ...]:
-    """Routers that don't run; of two or more that do, the backup."""
+    """Return routers that don't run; of two or more that do, the backup."""
     dead = ops.expendable()
     running = tuple(router for router in ops.routers() if router not in dead)
     return (*dead, ops.backup()) if len(running) >= PAIR else dead

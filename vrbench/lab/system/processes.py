@@ -50,7 +50,7 @@ def reap(pid: int, started: int) -> None:
 
 
 def process_ids() -> list[int]:
-    """All process ids in sight."""
+    """Return all process ids in sight."""
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 

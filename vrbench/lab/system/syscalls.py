@@ -57,7 +57,7 @@ def unshare(flags: int) -> None:
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
-    """mount(2); raises OSError naming the target."""
+    """Call mount(2); raises OSError naming the target."""
     arguments = [text.encode() or None for text in (source, target, kind)]
     _check(_libc.mount(*arguments, ctypes.c_ulong(flags), data.encode() or None), f"mount {source} on {target}")
 
@@ -86,7 +86,7 @@ def set_read_only(path: str, read_only: bool, recursive: bool = False) -> None:
 
 
 def die_with_parent(signal: int) -> None:
-    """Have the kernel send ``signal`` to this process when its parent ends."""
+    """Make the kernel send ``signal`` to this process when its parent ends."""
     _check(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal), 0, 0, 0), "prctl PR_SET_PDEATHSIG")
 
 

@@ -54,7 +54,7 @@ def account_view(call: Call, account: Account) -> Json:
 
 
 def _amounts(amounts: dict[str, int], limits: dict[str, int]) -> Json:
-    """Limit, total and what is left of each resource, as the server words them."""
+    """Return limit, total and what is left of each resource, as the server words them."""
     body: Json = {}
     for shown, name in SHOWN_LIMITS.items():
         total, limit = amounts.get(name, 0), limits.get(name, UNLIMITED)
@@ -112,7 +112,7 @@ def list_domains(call: Call) -> Json:
 
 
 def list_domain_children(call: Call) -> Json:
-    """listDomainChildren: of the domain named, else of the caller's."""
+    """Answer listDomainChildren: of the domain named, else of the caller's."""
     above = call.entity("id", Domain) or call.caller.domain
     found = [domain for domain in call.zone.domains if domain is not above and above.holds(domain)]
     near = [domain for domain in found if call.flag("isrecursive") or domain.body.get("parentdomainid") == above.uuid]

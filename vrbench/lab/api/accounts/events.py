@@ -166,7 +166,7 @@ def _description(kind: EventKind, state: str) -> str:
 
 
 def list_events(call: Call) -> Json:
-    """listEvents: the newest page, each page in order of time."""
+    """Answer listEvents: the newest page, each page in order of time."""
     mine, first, last = call.scope(), call.moment("startdate"), call.moment("enddate", whole_day=True)
     if call.text("resourceid") and not call.text("resourcetype"):
         raise errors.invalid("resourceid parameter must be used with resourcetype parameter")
@@ -222,7 +222,7 @@ def event_view(event: Event) -> Json:
 
 
 def list_event_types(call: Call) -> Json:
-    """listEventTypes: those that there can be."""
+    """Answer listEventTypes: those that there can be."""
     fixed = (ROUTER_STOP, VLAN_ASSIGN, DEFAULT_FIREWALL, VOLUME_CREATE, VOLUME_DESTROY)
     names = sorted({kind.type for kind in (*KINDS.values(), *fixed)})
     return call.listing("eventtype", [{"name": name} for name in names])

@@ -20,7 +20,7 @@ KEYGEN_TIMEOUT_S = 60
 
 
 def create_key_pair(call: Call) -> Json:
-    """createSSHKeyPair: a 2048-bit RSA key; the private half is in this answer and nowhere else."""
+    """Answer createSSHKeyPair: a 2048-bit RSA key; the private half is in this answer and nowhere else."""
     owner, name = call.owner(), call.required("name")
     _refuse_taken(call.zone, owner, name, f"A key pair with name '{name}' already exists.")
     private, public = _generate()
@@ -29,7 +29,7 @@ def create_key_pair(call: Call) -> Json:
 
 
 def register_key_pair(call: Call) -> Json:
-    """registerSSHKeyPair: takes any text for a key, as the server does."""
+    """Answer registerSSHKeyPair: takes any text for a key, as the server does."""
     owner, name = call.owner(), call.required("name")
     kind = events.KINDS[call.shape.name]
     taken = f"A key pair with name '{name}' already exists for this account."
@@ -89,7 +89,7 @@ def _generate() -> tuple[str, str]:
 
 
 def _fingerprint(public: str) -> str:
-    """MD5 in colons, of the key's bytes, or of the text where that is no key."""
+    """Return the MD5 in colons of the key's bytes, or of the text where that is no key."""
     words = public.split()
     try:
         raw = base64.b64decode(words[1], validate=True) if len(words) > 1 else public.encode()

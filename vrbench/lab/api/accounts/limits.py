@@ -76,7 +76,7 @@ def check_address_limit(zone: Zone, account: Account) -> None:
 
 
 def list_resource_limits(call: Call) -> Json:
-    """listResourceLimits: of the account named, else of the domain named, else the caller's own."""
+    """Answer listResourceLimits: of the account named, else of the domain named, else the caller's own."""
     domain = call.domain()
     whole = domain if domain is not None and not call.text("account") and call.caller.role != "user" else None
     account = call.owner()
@@ -96,7 +96,7 @@ def _kind(call: Call, names: list[str]) -> str:
 
 
 def _order(account: Account) -> list[str]:
-    """Limits of the account's own first, then the defaults, as the server lists them."""
+    """Put limits of the account's own first, then the defaults, as the server lists them."""
     return [*account.limit_changes, *(name for name in account.limits if name not in account.limit_changes)]
 
 
@@ -133,7 +133,7 @@ def update_resource_limit(call: Call) -> Json:
 
 
 def _limit_domain(call: Call, domain: Domain, names: list[str], kind: str, limit: int) -> Json:
-    """Of all accounts of a domain together; nobody limits the whole zone, or the domain that it is in itself."""
+    """Limit all accounts of a domain together. Nobody limits the whole zone, or the domain that it is in itself."""
     call.domain()
     if domain is call.caller.domain:
         raise ApiError(531, f"Cannot update resource limit for domain {domain.name}, permission denied", errors.DENIED)

@@ -24,7 +24,7 @@ TAGGABLE: dict[str, tuple[str, type[Taggable]]] = {
 
 
 def create_tags(call: Call) -> Task:
-    """createTags: all of them or, where one is wrong, none."""
+    """Answer createTags: all of them or, where one is wrong, none."""
 
     def run() -> Json:
         kind, targets = _targets(call)
@@ -55,7 +55,7 @@ def _targets(call: Call) -> tuple[str, list[Taggable]]:
 
 
 def _owner(target: Taggable) -> Account | None:
-    """Whose it is; nobody's where it is for all VPCs, or free."""
+    """Return whose the resource is; nobody's where it is for all VPCs, or free."""
     if isinstance(target, AclRule):
         target = target.acl
     if isinstance(target, AclList):
@@ -101,7 +101,7 @@ def _lower(text: str | None) -> str | None:
 
 
 def _named(tag: Tag, wanted: set[tuple[str | None, str | None]]) -> bool:
-    """No tags named means all of them; a value, when given, must match too."""
+    """Return whether a tag is named: without names all are; a value, when given, must match too."""
     return not wanted or any(tag.key.lower() == key and value in (None, tag.value.lower()) for key, value in wanted)
 
 
@@ -110,7 +110,7 @@ def _tags(zone: Zone, resource: str) -> list[Tag]:
 
 
 def drop_all(zone: Zone, resource: str) -> None:
-    """Tags go with what they hang on; call with the lock held."""
+    """Drop the tags that hang on something; call with the lock held."""
     for tag in _tags(zone, resource):
         zone.remove(tag)
 

@@ -39,7 +39,7 @@ def decoded(text: str) -> bytes:
 
 
 def register(call: Call) -> Json:
-    """registerUserData: a name and a content of its own within the account."""
+    """Answer registerUserData: a name and a content of its own within the account."""
     owner, name = call.owner(), call.required("name")
     params, sent = call.text("params"), call.required("userdata")
     with call.zone.lock:
@@ -69,7 +69,7 @@ def list_all(call: Call) -> Json:
 
 
 def delete(call: Call) -> Json:
-    """deleteUserData: whose it is, the server doesn't ask; while a VM has it, it stays (expunged ones don't count)."""
+    """Answer deleteUserData: it stays while a VM has it that is not expunged. Nobody asks whose it is."""
     owner, kept = call.owner(), call.entity("id", UserData)
     if kept is None:
         raise errors.missing_parameter(call.shape.name, "id")
@@ -88,7 +88,7 @@ def delete(call: Call) -> Json:
 
 
 def link(call: Call) -> Json:
-    """linkUserDataToTemplate: what VMs from a template get by default; without ``userdataid``, nothing any more."""
+    """Answer linkUserDataToTemplate: what a template's VMs get by default; nothing without ``userdataid``."""
     template, kept = call.entity("templateid", BuiltIn), call.entity("userdataid", UserData)
     policy = (call.text("userdatapolicy") or POLICIES[0]).upper()
     if template is None:

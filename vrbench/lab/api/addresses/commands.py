@@ -161,7 +161,7 @@ def network_of(address: Address, tier: Network | None = None) -> Network:
 
 
 def disassociate(call: Call) -> Task:
-    """disassociateIpAddress: whose it is, and whether it is anybody's at all, is looked at in the job only."""
+    """Answer disassociateIpAddress: whose it is, and whether it is anybody's at all, is looked at in the job only."""
     address = _to_release(call)
 
     def run() -> Json:
@@ -221,7 +221,7 @@ def free_unused(zone: Zone, address: Address) -> None:
 
 
 def list_addresses(call: Call) -> Json:
-    """listPublicIpAddresses: the caller's; with allocatedonly=false those that anybody may take as well."""
+    """Answer listPublicIpAddresses: the caller's; with allocatedonly=false those that anybody may take as well."""
     mine, with_free = call.scope(), _with_free(call)
     if with_free and call.caller.is_root and not call.text("domainid"):
         mine = call.may_touch  # asked for free ones, root sees everybody's

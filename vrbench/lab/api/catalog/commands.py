@@ -49,7 +49,7 @@ def list_hosts(call: Call) -> Json:
 
 
 def find_hosts_for_migration(call: Call) -> Json:
-    """findHostsForMigration: any other host, none of which needs the storage moved."""
+    """Answer findHostsForMigration: any other host, none of which needs the storage moved."""
     fit = {"requiresStorageMotion": False, "suitableformigration": True}
     return call.listing("host", [fit | row for row in bodies(call, "host")[-1:]])
 
@@ -63,7 +63,7 @@ def list_roles(call: Call) -> Json:
 
 
 def list_configurations(call: Call) -> Json:
-    """listConfigurations: everything for root, nothing for others (no setting here has their scope)."""
+    """Answer listConfigurations: everything for root, nothing for others (no setting here has their scope)."""
     rows = list(call.zone.configurations.values()) if call.caller.is_root else []
     if not call.zone.version.since(4, 11, 2):
         rows = [row for row in rows if row["name"] != "network.rolling.restart"]
@@ -81,7 +81,7 @@ def update_configuration(call: Call) -> Json:
 
 
 def list_vlan_ip_ranges(call: Call) -> Json:
-    """listVlanIpRanges: every public range of the zone."""
+    """Answer listVlanIpRanges: every public range of the zone."""
     model = load("zone.json")["vlaniprange"][0]
     rows = [model | row.body | {"id": row.uuid} for row in call.zone.public_ranges]
     return call.listing(
@@ -94,7 +94,7 @@ def list_vlan_ip_ranges(call: Call) -> Json:
 
 
 def list_apis(call: Call) -> Json:
-    """listApis: the commands that the caller may use."""
+    """Answer listApis: the commands that the caller may use."""
     wanted = (call.text("name") or "").lower()
     shapes = [shape for key, shape in call.zone.version.shapes().items() if wanted in ("", key)]
     rows = [

@@ -98,7 +98,7 @@ def list_traffic_types(call: Call) -> Json:
 
 
 def list_service_providers(call: Call) -> Json:
-    """listNetworkServiceProviders: the virtual router, by both its names."""
+    """Answer listNetworkServiceProviders: the virtual router, by both its names."""
     data = load("zone.json")
     rows: list[Json] = [
         {
@@ -117,7 +117,7 @@ def list_service_providers(call: Call) -> Json:
 
 
 def list_router_elements(call: Call) -> Json:
-    """listVirtualRouterElements: one for each provider that is the virtual router."""
+    """Answer listVirtualRouterElements: one for each provider that is the virtual router."""
     rows = [
         {"id": stable_id("element", name), "nspid": stable_id("service-provider", name), "enabled": True}
         for name in ("VirtualRouter", "VpcVirtualRouter")
@@ -126,7 +126,7 @@ def list_router_elements(call: Call) -> Json:
 
 
 def list_network_services(call: Call) -> Json:
-    """listSupportedNetworkServices: each with who provides it, outside VPCs and in them."""
+    """Answer listSupportedNetworkServices: each with who provides it, outside VPCs and in them."""
     data = load("zone.json")
     rows = [_service(service, data["vpcnetworkservice"].get(name)) for name, service in data["networkservice"].items()]
     wanted = (call.text("provider") or "").lower()
@@ -149,7 +149,7 @@ def _service(service: Json, in_vpc: Json | None) -> Json:
 
 
 def list_security_groups(call: Call) -> Json:
-    """listSecurityGroups: every account has one, though no network of this zone uses it."""
+    """Answer listSecurityGroups: every account has one, though no network of this zone uses it."""
     mine = call.scope()
     rows = [_default_group(account) for account in call.zone.accounts if mine(account)]
     return call.listing("securitygroup", select(call, rows, securitygroupname="name"))

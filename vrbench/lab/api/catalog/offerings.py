@@ -75,7 +75,7 @@ def _services_of(row: Json) -> set[str]:
 
 
 def create_network_offering(call: Call) -> Json:
-    """createNetworkOffering: an isolated offering served by the virtual router, disabled at first."""
+    """Answer createNetworkOffering: an isolated offering served by the virtual router, disabled at first."""
     zone = call.zone
     name = call.required("name")
     policy = call.text("egressdefaultpolicy")
@@ -139,7 +139,7 @@ def update_network_offering(call: Call) -> Json:
 
 
 def delete_network_offering(call: Call) -> Json:
-    """deleteNetworkOffering: neither a built-in one nor one that a network has."""
+    """Answer deleteNetworkOffering: neither a built-in one nor one that a network has."""
     offering = call.target("id", BuiltIn, "unable to find network offering {id}")
     if offering.kind != "networkoffering":
         raise errors.unknown_entity(call.shape.name, "id", offering.uuid)

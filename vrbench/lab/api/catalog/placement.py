@@ -31,7 +31,7 @@ def list_pods(call: Call) -> Json:
 
 
 def list_clusters(call: Call) -> Json:
-    """listClusters: those that the hosts stand in."""
+    """Answer listClusters: those that the hosts stand in."""
     clusters = {host["clusterid"]: host for host in bodies(call, "host")}
     rows = [_cluster(host) for host in clusters.values()]
     return call.listing("cluster", select(call, rows, zoneid="zoneid", podid="podid", hypervisor="hypervisortype"))

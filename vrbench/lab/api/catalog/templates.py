@@ -35,7 +35,7 @@ SIZE = 2 << 30  # bytes: all that the simulated storage delivers
 
 
 def list_all(call: Call) -> Json:
-    """listTemplates, by filter: whose, how public, and whether it can be used yet."""
+    """Answer listTemplates, by filter: whose, how public, and whether it can be used yet."""
     chosen = call.required("templatefilter").lower()
     if chosen not in FILTERS:
         raise errors.invalid(f"Please specify a valid template filter: {call.required('templatefilter')}")
@@ -103,7 +103,7 @@ def _progress(zone: Zone, template: BuiltIn) -> Json:
 
 
 def register(call: Call) -> Json:
-    """registerTemplate: listed at once, ready a while later."""
+    """Answer registerTemplate: listed at once, ready a while later."""
     owner, zones = call.owner(), _zones(call)
     _check_parameters(call, owner, everywhere=zones is None)
     with call.zone.lock:
@@ -134,7 +134,7 @@ def _zones(call: Call) -> tuple[str, ...] | None:
 
 
 def _check_parameters(call: Call, owner: Account, everywhere: bool) -> None:
-    """In the server's order; raises ApiError."""
+    """Check the parameters in the server's order; raises ApiError."""
     hypervisor, wanted = call.required("hypervisor"), call.required("format")
     if call.flag("directdownload") and hypervisor.lower() != "kvm":
         raise errors.malformed("Parameter directdownload is only allowed for KVM or Custom templates")
@@ -228,7 +228,7 @@ def _body(call: Call, owner: Account, everywhere: bool) -> Json:
 
 
 def delete(call: Call) -> Task:
-    """deleteTemplate: everything but the id is looked at by the job."""
+    """Answer deleteTemplate: everything but the id is looked at by the job."""
     template = call.entity("id", BuiltIn)
     if template is None:
         raise errors.missing_parameter(call.shape.name, "id")

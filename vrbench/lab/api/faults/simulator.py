@@ -16,7 +16,7 @@ _FAILURES = {START: "router-not-placed", STOP: "router-not-stopped"}
 
 
 def configure(call: Call) -> Json:
-    """configureSimulator: ``value`` is "fail" or "wait:MILLISECONDS", for every later ``name``; or a fault's own."""
+    """Answer configureSimulator: a fault's parameters, or "fail" or "wait:MILLISECONDS" for every later ``name``."""
     zone, name, value = call.zone, call.required("name"), call.required("value")
     if name in faults.KINDS:
         try:
@@ -30,7 +30,7 @@ def configure(call: Call) -> Json:
 
 
 def clean_up(call: Call) -> Json:
-    """cleanupSimulatorMock: forget one mock by its number."""
+    """Answer cleanupSimulatorMock: forget one mock by its number."""
     zone, number = call.zone, call.number("id")
     with zone.lock:
         names = list(zone.mocks)

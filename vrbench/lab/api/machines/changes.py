@@ -23,7 +23,7 @@ WITHOUT_HA = "Can't enable ha for the vm as it's created from the Service offeri
 
 
 def update(call: Call) -> Json:
-    """updateVirtualMachine. New user data is for the VM's next creation: a guest reads it once, at its first boot."""
+    """Answer updateVirtualMachine. A guest reads user data once, at its first boot: new ones are for the next."""
     machine = call.target("id", Machine, GONE)
     with call.zone.lock:
         _check(call, machine)
@@ -58,7 +58,7 @@ def _check(call: Call, machine: Machine) -> None:
 
 
 def reset_keys(call: Call) -> Task:
-    """resetSSHKeyForVirtualMachine: of a stopped VM; everything but the id is looked at by the job."""
+    """Answer resetSSHKeyForVirtualMachine: of a stopped VM; everything but the id is looked at by the job."""
     machine = call.target("id", Machine, GONE)
 
     def run() -> Json:
@@ -73,7 +73,7 @@ def reset_keys(call: Call) -> Task:
 
 
 def reset_password(call: Call) -> Task:
-    """resetPasswordForVirtualMachine: of a VM whose template sets passwords, which no guest here does."""
+    """Answer resetPasswordForVirtualMachine: of a VM whose template sets passwords, which no guest here does."""
     machine = call.target("id", Machine, GONE)
 
     def run() -> Json:
@@ -92,7 +92,7 @@ def _pairs(call: Call, machine: Machine) -> list[KeyPair]:
 
 
 def migrate(call: Call) -> Task:
-    """migrateVirtualMachine: of a running VM, to a host of the same cluster; the lab's packets don't move."""
+    """Answer migrateVirtualMachine: of a running VM, to a host of the same cluster; the lab's packets don't move."""
     machine = call.target("virtualmachineid", Machine, "Unable to find the VM by id={id}")
 
     def run() -> Json:

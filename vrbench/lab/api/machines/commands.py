@@ -109,7 +109,7 @@ def expunge_machine(call: Call) -> Task:
 
 
 def recover(call: Call) -> Json:
-    """recoverVirtualMachine: a destroyed VM is there again, stopped; any other is left as it is."""
+    """Answer recoverVirtualMachine: a destroyed VM is there again, stopped; any other is left as it is."""
     machine = call.target("id", Machine, GONE)
     if not may_expunge(call):
         raise errors.ApiError(531, ADMIN_RECOVER, 4365)

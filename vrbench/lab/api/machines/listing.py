@@ -48,7 +48,7 @@ def list_machines(call: Call) -> Json:
 
 
 def _user_data(call: Call, machine: Machine) -> Json:
-    """Only for who asks for it."""
+    """Return the user data, only for who asks for it."""
     if not call.flag("userdata") or not machine.user_data:
         return {}
     return {"userdata": base64.b64encode(machine.user_data).decode()}
@@ -106,7 +106,7 @@ def _matches(call: Call, machine: Machine) -> bool:
 
 
 def _in_state(wanted: str | None, state: str) -> bool:
-    """ "Present" is every state but the dead ones."""
+    """Return whether the VM is in the state asked for; "Present" is every state but the dead ones."""
     if not wanted:
         return True
     return state not in DEAD if wanted.lower() == "present" else wanted.lower() == state.lower()

@@ -84,7 +84,7 @@ def _image(machine: Machine) -> Json:
 
 
 def _usage(zone: Zone, machine: Machine) -> Json:
-    """Usage figures, once the server has looked at the running VM."""
+    """Return usage figures, once the server has looked at the running VM."""
     if machine.state != "Running" or machine.updated is None:
         return {}
     return dict(STATS) if time.time() - machine.updated >= zone.settings.stats_interval_s else {}

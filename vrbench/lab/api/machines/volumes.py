@@ -13,7 +13,7 @@ BYTES = 2 << 30
 
 
 def list_volumes(call: Call) -> Json:
-    """listVolumes; where they lie, only the root administrator sees."""
+    """Answer listVolumes; where they lie, only the root administrator sees."""
     mine = call.scope()
     rows = [
         _view(call.zone, machine, call.caller.is_root)

@@ -132,7 +132,7 @@ def _free_vlan(zone: Zone) -> int:
 
 
 def update_network(call: Call) -> Task:
-    """updateNetwork: names at once; what a router must know costs the network its routers, and it gets new ones."""
+    """Answer updateNetwork: names change at once; for what routers must know, the network gets new ones."""
     network, zone = call.target("id", Network, GONE), call.zone
 
     def change() -> bool:
@@ -203,7 +203,7 @@ def _check_deletable(zone: Zone, network: Network) -> None:
 
 
 def restart_network(call: Call) -> Task:
-    """restartNetwork: with cleanup the routers are replaced, without it they get their rules again."""
+    """Answer restartNetwork: with cleanup the routers are replaced, without it they get their rules again."""
     network = call.target("id", Network, GONE)
     with call.zone.lock:
         seen, ticket = call.zone.routers_of(network.home), network.restarts.draw()

@@ -19,7 +19,7 @@ FILTERS = {"all": True, "account": True, "accountdomain": True, "domain": False,
 
 
 def list_networks(call: Call) -> Json:
-    """listNetworks: newest first."""
+    """Answer listNetworks: newest first."""
     wanted = call.text("networkfilter") or "all"
     if wanted.lower() not in FILTERS:
         raise errors.invalid(f"Invalid value of networkfilter: {wanted}")
@@ -32,7 +32,7 @@ def list_networks(call: Call) -> Json:
 
 
 def _scope(call: Call) -> Callable[[Account], bool]:
-    """Whose networks are shown: an administrator sees its domain, with ``listall`` all that is below it.
+    """Return whose networks are shown: an administrator sees its domain, with ``listall`` all that is below it.
 
     Unlike other lists, this one takes no notice of an account without its domain, or of being asked by id.
     """

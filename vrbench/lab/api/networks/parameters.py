@@ -48,7 +48,7 @@ def check_options(call: Call, offering: BuiltIn) -> None:
 
 
 def subnet(call: Call) -> tuple[IPv4Network, IPv4Address] | None:
-    """CIDR and gateway as asked for; None when they aren't both there."""
+    """Return CIDR and gateway as asked for; None when they aren't both there."""
     gateway, netmask = _gateway(call), call.text("netmask")
     _check_range(call)
     if gateway is None or not netmask:

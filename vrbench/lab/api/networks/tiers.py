@@ -12,7 +12,7 @@ DEFAULT_ACL = "default_deny"
 
 
 def check_tier(call: Call, vpc: Vpc, cidr: IPv4Network, domain_name: str | None) -> None:
-    """Inside the VPC's CIDR and beside the other tiers, and of the VPC's domain."""
+    """Check that a tier lies inside the VPC's CIDR, beside the other tiers, and in the VPC's domain."""
     if not cidr.subnet_of(IPv4Network(vpc.cidr, strict=False)):
         raise errors.invalid(f"Network cidr {cidr} is not within vpc {vpc.name} cidr")
     for other in call.zone.networks_of(vpc):

@@ -53,7 +53,7 @@ class Call:
         return self.params[name]
 
     def flag(self, name: str, default: bool = False) -> bool:
-        """Anything but "true" is false, as on the server."""
+        """Return a switch: anything but "true" is false, as on the server."""
         value = self.params.get(name)
         return default if value is None or value == "" else value.strip().lower() == "true"
 
@@ -124,7 +124,7 @@ class Call:
             raise errors.no_permission()
 
     def may_touch(self, account: Account) -> bool:
-        """Root may touch everything, a domain administrator its domain, a user its own."""
+        """Return whether the caller may: root everything, a domain administrator its domain, a user its own."""
         if self.caller.is_root:
             return True
         if self.caller.role == "domadmin":
@@ -132,7 +132,7 @@ class Call:
         return account is self.caller
 
     def owner(self) -> Account:
-        """For whom something is created: the caller, or the account that is named together with its domain."""
+        """Return for whom something is created: the caller, or the account named together with its domain."""
         name, domain = self.text("account"), self.entity("domainid", Domain)
         if not name:
             return self.caller

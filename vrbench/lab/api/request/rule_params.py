@@ -30,7 +30,7 @@ def _is_icmp(call: Call) -> bool:
 
 
 def ports(call: Call) -> tuple[int, int] | None:
-    """First and last port; None for all."""
+    """Return the first and last port; None for all."""
     if call.text("startport") is None:
         return None
     if _is_icmp(call):
@@ -49,7 +49,7 @@ def port_range(call: Call, first_name: str, last_name: str) -> tuple[int, int]:
 
 
 def icmp(call: Call) -> tuple[int, int] | None:
-    """ICMP type and code, -1 for any; None for other protocols."""
+    """Return ICMP type and code, -1 for any; None for other protocols."""
     kind, code = call.number("icmptype"), call.number("icmpcode")
     if not _is_icmp(call):
         if kind is not None or code is not None:

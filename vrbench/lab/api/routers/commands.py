@@ -102,7 +102,7 @@ def health_check_results(call: Call) -> Json:
 
 
 def patch_system_vm(call: Call) -> Task:
-    """patchSystemVm: for console proxies and storage VMs only."""
+    """Answer patchSystemVm: for console proxies and storage VMs only."""
     router = call.entity("id", Router)
 
     def run() -> Json:
@@ -128,7 +128,7 @@ def migrate_system_vm(call: Call) -> Task:
 
 
 def change_service(call: Call) -> Json:
-    """changeServiceForRouter: tenants' offerings don't fit a router, and the zone has no second one for routers."""
+    """Answer changeServiceForRouter: no other offering of the zone fits a router."""
     call.target("id", Router, GONE)
     offering = call.target("serviceofferingid", BuiltIn)
     text = f'{{"id":{offering.number},"name":"{offering.body["name"]}","uuid":"{offering.uuid}"}}'
@@ -136,7 +136,7 @@ def change_service(call: Call) -> Json:
 
 
 def upgrade_template(call: Call) -> Json:
-    """upgradeRouterTemplate: nothing to do, every router has the zone's only template."""
+    """Answer upgradeRouterTemplate: nothing to do, every router has the zone's only template."""
     del call
     return {}
 

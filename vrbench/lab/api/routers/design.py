@@ -13,7 +13,7 @@ PAIRED = "redundant"
 
 
 def strategy(zone: Zone, home: Served) -> Strategy:
-    """By the number of its routers, by the global setting network.rolling.restart, and by how the lab was started."""
+    """Choose by the number of routers, by the setting network.rolling.restart, and by how the lab was started."""
     kind = zone.settings.strategy
     if home.redundant:
         return REDUNDANT["parallel" if zone.rolling() else "serial"]

@@ -14,7 +14,7 @@ HARMLESS = re.compile(r"[\w\-\s.]+", re.ASCII)
 
 
 def run_diagnostics(call: Call) -> Task:
-    """Everything but the id is looked at by the job."""
+    """Answer runDiagnostics: everything but the id is looked at by the job."""
     target = call.entity("targetid", Entity)
     if not _is_machine(target):
         raise errors.unknown_entity(call.shape.name, "targetid", call.required("targetid"))

@@ -46,7 +46,7 @@ def implement(zone: Zone, network: Network, caller: Account) -> None:
 
 
 def _give_routers(zone: Zone, network: Network, caller: Account) -> None:
-    """Routers of its own for a network; a tier is plugged into those that its VPC has."""
+    """Give a network routers of its own; plug a tier into those that its VPC has."""
     home, routers = network.home, NetworkRouters(zone, network.home, caller)
     if zone.routers_of(home):
         plug(zone, network)
@@ -57,7 +57,7 @@ def _give_routers(zone: Zone, network: Network, caller: Account) -> None:
 
 
 def _undo(zone: Zone, network: Network, caller: Account) -> None:
-    """Back to Allocated; what can't be taken down must not hide why that was needed."""
+    """Go back to Allocated. What can't be taken down must not hide why that was needed."""
     try:
         _take_down(zone, network, caller)
     except (ApiError, GroundError):

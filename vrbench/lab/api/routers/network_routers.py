@@ -120,7 +120,7 @@ class NetworkRouters:
             record.state, record.host, record.pod_known = "Starting", self._zone.choose_host(), True
 
     def _fail_start(self, record: Router) -> None:
-        """Every host is tried, none will have it; the router stays behind, Stopped."""
+        """Fail as when every host was tried and none will have it; the router stays behind, Stopped."""
         for _ in self._zone.built_ins["host"]:
             self._try_host(record)
             self._zone.pause(self.timing.router_place_s)

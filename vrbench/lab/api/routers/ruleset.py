@@ -35,7 +35,7 @@ def build(zone: Zone, home: Served) -> RuleSet:
 
 
 def _hosts(zone: Zone, home: Served) -> Iterator[Host]:
-    """Return the VMs that DHCP and DNS know: all that have not been destroyed."""
+    """Yield the VMs that DHCP and DNS know: all that have not been destroyed."""
     for network in zone.networks_of(home):
         for machine in zone.machines_in(network):
             if machine.state not in FORGOTTEN:

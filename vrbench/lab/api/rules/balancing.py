@@ -23,7 +23,7 @@ PORTS = range(1, 65536)
 
 
 def create(call: Call) -> Task:
-    """createLoadBalancerRule: it stays in state Add until there is a VM to send anything to."""
+    """Answer createLoadBalancerRule: it stays in state Add until there is a VM to send anything to."""
     address = own_address(call, "publicipid")
     network = network_of(address, call.entity("networkid", Network))
     public, private = _port(call, "publicport"), _port(call, "privateport")
@@ -103,7 +103,7 @@ def list_rules(call: Call) -> Json:
 
 
 def list_instances(call: Call) -> Json:
-    """listLoadBalancerRuleInstances: the VMs, or with ``lbvmips`` each with the address that is used."""
+    """Answer listLoadBalancerRuleInstances: the VMs, or with ``lbvmips`` each with the address that is used."""
     rule = _rule(call)
     rows = [machine_view(call.zone, machine, call.caller.is_root) for machine in rule.members]
     if not call.flag("lbvmips"):
@@ -134,7 +134,7 @@ def _membership(step: Callable[[Rule, list[Machine]], None]) -> Callable[[Call],
 
 
 def _machines(call: Call) -> list[Machine]:
-    """Those named in ``virtualmachineids`` or in ``vmidipmap``; raises ApiError 431."""
+    """Return the VMs named in ``virtualmachineids`` or in ``vmidipmap``; raises ApiError 431."""
     ids = [*call.items("virtualmachineids"), *(entry.get("vmid", "") for entry in call.entries("vmidipmap"))]
     found = []
     for uuid in ids:
@@ -163,7 +163,7 @@ def _remove(rule: Rule, machines: list[Machine]) -> None:
 
 
 def update(call: Call) -> Task:
-    """updateLoadBalancerRule: its name, what is said of it, and how it chooses."""
+    """Answer updateLoadBalancerRule: its name, what is said of it, and how it chooses."""
     rule = _rule(call)
 
     def run() -> Json:

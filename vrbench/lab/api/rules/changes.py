@@ -32,7 +32,7 @@ def _change(purpose: str, name: str, view: View, step: Callable[[Call, Rule], No
 
 
 def _keep(call: Call, rule: Rule) -> None:
-    """Nothing that the routers know of can be changed."""
+    """Change nothing that the routers know of."""
     del call, rule
 
 

@@ -120,7 +120,7 @@ def create_port_forwarding(call: Call) -> Task:
 
 
 def _forwarded_ports(call: Call) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Public and private ports; ranges must be equal, single ports may differ."""
+    """Return public and private ports; ranges must be equal, single ports may differ."""
     public = port_range(call, "publicport", "publicendport")
     private = port_range(call, "privateport", "privateendport")
     if public[1] - public[0] != private[1] - private[0]:

@@ -28,12 +28,12 @@ def refuse_conflict(zone: Zone, rule: Rule) -> None:
 
 
 def _conflict(rule: Rule, text: str) -> ApiError:
-    """Of egress rules the server forgets which exception it was."""
+    """Refuse a conflict; of egress rules the server forgets which exception it was."""
     return ApiError(537, text) if rule.purpose == "Egress" else errors.conflict(text)
 
 
 def _neighbours(zone: Zone, rule: Rule) -> list[Rule]:
-    """Rules of the same purpose and protocol, for the same address or network, from and to the same places."""
+    """Return the rules of the same purpose and protocol, for the same address or network, from and to the same places."""
     return zone.rules_where(
         lambda other: (
             (other.purpose == rule.purpose or {other.purpose, rule.purpose} <= TAKES_PORTS)

@@ -16,7 +16,7 @@ DEAD = ("Destroyed", "Expunging")
 
 
 def enable(call: Call) -> Json:
-    """enableStaticNat: synchronous, the router is programmed before the answer."""
+    """Answer enableStaticNat: synchronous, the router is programmed before the answer."""
     zone, address, machine = call.zone, _address(call), call.entity("virtualmachineid", Machine)
     if machine is None:
         raise errors.missing_parameter(call.shape.name, "virtualmachineid")
@@ -54,7 +54,7 @@ def _check_pair(call: Call, address: Address, machine: Machine, network: Network
 
 
 def _check_free(zone: Zone, address: Address, machine: Machine) -> None:
-    """Neither the address nor the VM serves another; call with the lock held."""
+    """Check that neither the address nor the VM serves another; call with the lock held."""
     if address.source_nat:
         raise errors.invalid(f"Can't enable static, ip address {describe_address(address)} is a sourceNat ip address")
     if zone.rules_where(lambda rule: rule.address is address and rule.purpose in TAKES_PORTS):
@@ -79,7 +79,7 @@ def _check_free(zone: Zone, address: Address, machine: Machine) -> None:
 
 
 def disable(call: Call) -> Task:
-    """disableStaticNat: the address' firewall rules go with it."""
+    """Answer disableStaticNat: the address' firewall rules go with it."""
     address = _address(call)
 
     def run() -> Json:

@@ -96,7 +96,7 @@ class Jobs:
 
 
 def query_job(call: Call) -> Json:
-    """queryAsyncJobResult."""
+    """Answer queryAsyncJobResult."""
     job = call.entity("jobid", Job)
     if job is None:
         raise errors.missing_parameter(call.shape.name, "jobid")
@@ -105,7 +105,7 @@ def query_job(call: Call) -> Json:
 
 
 def list_jobs(call: Call) -> Json:
-    """listAsyncJobs: the pending ones only."""
+    """Answer listAsyncJobs: the pending ones only."""
     mine, first = call.scope(), call.moment("startdate") or 0.0
     jobs = [job for job in call.zone.jobs if job.status == PENDING and mine(job.account)]
     rows = [_job_view(job) for job in jobs if job.created >= first]

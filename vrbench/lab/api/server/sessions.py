@@ -47,7 +47,7 @@ class Sessions:
         return _login_body(account, session.key), cookie
 
     def account(self, cookie: str | None, key: str | None) -> Account | None:
-        """Whose session this is; None when it is nobody's, has expired or the key is wrong."""
+        """Return whose session this is; None when it is nobody's, has expired or the key is wrong."""
         with self._lock:
             session = self._open.get(cookie or "")
             if session is None or not hmac.compare_digest(session.key.encode(), (key or "").encode()):

@@ -35,7 +35,7 @@ def is_valid(params: Mapping[str, str], secret: str, now: datetime) -> bool:
 
 
 def _in_time(expires: str | None, now: datetime) -> bool:
-    """Signature version 3 needs a time that has not passed."""
+    """Return whether the signature holds still: version 3 needs a time that has not passed."""
     moment = expiry(expires)
     return moment is not None and moment > now
 

@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(reply.body)
 
     def _hang_up(self) -> None:
-        """No answer: the caller's connection is reset."""
+        """Give no answer: reset the caller's connection."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
         self.close_connection = True
@@ -81,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
         return "Apache-CloudStack-lab"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: a request line carries keys and signatures."""
+        """Log nothing: a request line carries keys and signatures."""
 
 
 class _Server(ThreadingHTTPServer):

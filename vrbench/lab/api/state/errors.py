@@ -125,5 +125,5 @@ def too_many_addresses(account: str) -> ApiError:
 
 
 def no_address_left(cs_code: int = UNCLASSIFIED) -> ApiError:
-    """Most commands forget which exception it was."""
+    """Refuse for want of an address; most commands forget which exception it was."""
     return ApiError(533, "Insufficient address capacity", cs_code)

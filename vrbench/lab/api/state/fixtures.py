@@ -47,7 +47,7 @@ class CommandShape:
 
 @cache
 def base_shapes() -> dict[str, CommandShape]:
-    """All commands of a 4.20.2 server by their lower-case name; ``versions.py`` has those of others."""
+    """Return all commands of a 4.20.2 server by lower-case name; ``versions.py`` has those of others."""
     return {name.lower(): _shape(name, row) for name, row in load("commands.json").items()}
 
 
@@ -63,7 +63,7 @@ def _shape(name: str, row: dict[str, Any]) -> CommandShape:
 
 
 def built_ins(kind: str) -> list[BuiltIn]:
-    """Every built-in object of one kind (zone, host, template, serviceoffering …)."""
+    """Return every built-in object of one kind (zone, host, template, serviceoffering …)."""
     rows = load("zone.json")[kind]
     return [BuiltIn(uuid=row["id"], number=n, kind=kind, body=dict(row)) for n, row in enumerate(rows, 1)]
 
@@ -155,7 +155,7 @@ def _account(row: dict[str, Any], domain: Domain, settings: ZoneSettings) -> Acc
 
 
 def system_account(root: Domain) -> Account:
-    """Whose the system VMs are; nobody calls as this account, and no list of accounts shows it."""
+    """Return whose the system VMs are; nobody calls as this account, and no list of accounts shows it."""
     return Account(
         uuid=str(uuid4()),
         number=1,

@@ -33,7 +33,7 @@ class ServerVersion:
         return tuple(int(part) for part in self.name.split(".")) >= release
 
     def shapes(self) -> dict[str, CommandShape]:
-        """Its commands by their lower-case name."""
+        """Return its commands by their lower-case name."""
         return _shapes(self.name)
 
     def narrow(self, command: str, body: Mapping[str, Any]) -> dict[str, Any]:

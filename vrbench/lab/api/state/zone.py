@@ -192,7 +192,7 @@ class Zone:
         return rows
 
     def known(self, entity_id: str) -> Entity | None:
-        """Whatever ever had this id."""
+        """Return whatever ever had this id."""
         return self._known.get(entity_id)
 
     # -- finding
@@ -233,7 +233,7 @@ class Zone:
         return free
 
     def release_address(self, address: Address) -> None:
-        """Back into the pool, with the same id."""
+        """Put it back into the pool, with the same id."""
         address.state, address.account = "Free", None
         address.network, address.vpc = None, None
         address.source_nat, address.static_nat = False, None
@@ -243,7 +243,7 @@ class Zone:
         return {network.gateway, *routers, *(machine.nic.ip for machine in self.machines_in(network))}
 
     def free_guest_ip(self, network: Network) -> str | None:
-        """Any free address, at random as the server picks it; None when there is none."""
+        """Return any free address, at random as the server picks it; None when there is none."""
         taken = self.taken_guest_ips(network)
         free = [ip for ip in map(str, IPv4Network(network.cidr).hosts()) if ip not in taken]
         return self.random.choice(free) if free else None
@@ -261,7 +261,7 @@ class Zone:
         return Nic(uuid=new_id(), ip=ip, mac=mac)
 
     def choose_host(self) -> BuiltIn:
-        """Any host; all are alike here."""
+        """Return any host; all are alike here."""
         return self.random.choice(self.built_ins["host"])
 
 

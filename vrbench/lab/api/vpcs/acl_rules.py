@@ -72,7 +72,7 @@ def _valid(port: int | None, which: str) -> int:
 
 
 def _protocol(call: Call) -> str:
-    """By name or by number; 1 is ICMP."""
+    """Return the protocol, by name or by number; 1 is ICMP."""
     wanted = call.required("protocol").strip().lower()
     if wanted.isdecimal():
         if int(wanted) > 255:

@@ -46,7 +46,7 @@ def _list_view(acl: AclList, as_root: bool) -> Json:
 
 
 def list_lists(call: Call) -> Json:
-    """listNetworkACLLists: newest first, the caller's own and those that everybody has."""
+    """Answer listNetworkACLLists: newest first, the caller's own and those that everybody has."""
     chosen = [acl for acl in reversed(call.zone.acl_lists) if acl in _seen(call) and _matches_list(call, acl)]
     return call.listing("networkacllist", [_list_view(acl, call.caller.is_root) for acl in chosen])
 
@@ -98,7 +98,7 @@ def delete_list(call: Call) -> Task:
 
 
 def _check_own(call: Call, acl: AclList, default: str) -> None:
-    """In a job: whether the caller may change a list; the two built-in ones nobody may, those without a VPC root."""
+    """Check in a job whether the caller may change a list: nobody the built-in ones, only root those without a VPC."""
     if acl.default:
         raise errors.invalid(default)
     if not (call.caller.is_root if acl.vpc is None else call.may_touch(acl.vpc.account)):
@@ -106,7 +106,7 @@ def _check_own(call: Call, acl: AclList, default: str) -> None:
 
 
 def replace_list(call: Call) -> Task:
-    """replaceNetworkACLList: whether list and network go together is looked at in the job."""
+    """Answer replaceNetworkACLList: whether list and network go together is looked at in the job."""
     acl, network = call.target("aclid", AclList), call.entity("networkid", Network)
 
     def run() -> Json:
@@ -190,7 +190,7 @@ def _rule_view(zone: Zone, rule: AclRule, as_root: bool) -> Json:
 
 
 def list_rules(call: Call) -> Json:
-    """listNetworkACLs: newest first, of the list or the tier named, else of all lists that are shown."""
+    """Answer listNetworkACLs: newest first, of the list or the tier named, else of all lists that are shown."""
     acl, network, zone = call.entity("aclid", AclList), call.entity("networkid", Network), call.zone
     if network is not None:
         acl = network.acl

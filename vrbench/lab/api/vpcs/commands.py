@@ -140,7 +140,7 @@ def _matches(call: Call, vpc: Vpc) -> bool:
 
 
 def update_vpc(call: Call) -> Task:
-    """updateVPC: names at once; another source-NAT address costs the VPC its routers, and it gets new ones."""
+    """Answer updateVPC: names at once; another source-NAT address costs the VPC its routers, and it gets new ones."""
     vpc, zone = call.target("id", Vpc, GONE), call.zone
 
     def change() -> bool:
@@ -163,7 +163,7 @@ def update_vpc(call: Call) -> Task:
 
 
 def restart_vpc(call: Call) -> Task:
-    """restartVPC: with cleanup, or to become redundant, the routers are replaced; else they get their rules again."""
+    """Answer restartVPC: with cleanup, or to become redundant, by new routers; else by their rules again."""
     vpc = call.target("id", Vpc, GONE)
     ticket = vpc.restarts.draw()
 
