@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.zone import ROOT, VRBENCH, Done, Zone, running_zone
+from tests.cli.zone import ROOT, Done, Zone, running_zone, vrbench_command
 from tests.run.test_machine_verdicts import VERDICT
 from vrbench.cli import doctor, doctor_cloud, doctor_machine
 from vrbench.cloud.credentials import Credentials
@@ -24,7 +24,7 @@ def run(here: Path, *arguments: str, **environ: str) -> Done:
     """vrbench doctor outside any lab, with a state directory and a home of the test's own."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("CLOUDSTACK_")}
     ours = {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(here / "state"), "HOME": str(here), "COLUMNS": "80"}
-    command = [*VRBENCH, "doctor", *arguments]
+    command = [*vrbench_command(), "doctor", *arguments]
     done = subprocess.run(
         command, cwd=here, env={**clean, **ours, **environ}, capture_output=True, text=True, timeout=240, check=False
     )

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from coverage import Coverage
+
 from vrbench.cloud.credentials import Credentials
 from vrbench.cloud.facade import Answer, Cloud
 from vrbench.lab import lifecycle
@@ -41,6 +43,14 @@ control_target = "198.51.100.2"
 VRBENCH = [sys.executable, "-m", "vrbench"]
 
 
+def vrbench_command() -> list[str]:
+    """Build the start of a vrbench command; its coverage is measured where this process's is, and in no child of it."""
+    if Coverage.current() is None:
+        return VRBENCH
+    options = [f"--rcfile={ROOT / 'pyproject.toml'}", f"--data-file={ROOT / '.coverage'}"]
+    return [sys.executable, "-m", "coverage", "run", *options, "-m", "vrbench"]
+
+
 @dataclass(frozen=True)
 class Done:
     """How a command ended, and what it said."""
@@ -64,7 +74,7 @@ class Zone:
     environ: dict[str, str] = field(default_factory=dict)
 
     def command(self, *arguments: str) -> list[str]:
-        return lifecycle.enter(self.state, "upstream", [*VRBENCH, *arguments])
+        return lifecycle.enter(self.state, "upstream", [*vrbench_command(), *arguments])
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """vrbench in the background, inside ``upstream``, in a process group of its own."""
