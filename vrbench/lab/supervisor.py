@@ -20,14 +20,13 @@ from threading import Thread
 from types import FrameType
 from typing import Any
 
-from vrbench.lab import control
+from vrbench.lab import control, faults
 from vrbench.lab.api.server.server import ApiServer
 from vrbench.lab.api.state.settings import PUBLIC, ROUTER_CHECK_S, SECOND_RANGE, ZoneSettings
-from vrbench.lab.faults import KINDS, Faults, make
 from vrbench.lab.ground.port import GroundError
 from vrbench.lab.packets.faulty_ground import FaultyGround
 from vrbench.lab.packets.namespace_ground import CONTROL_TARGET, EGRESS_TARGET, UPSTREAM, NamespaceGround
-from vrbench.lab.packets.outage_injector import DIRECTIONS, FAULTS, MARKING_S, Order, OutageInjector, describe
+from vrbench.lab.packets.outage_injector import DIRECTIONS, KINDS, MARKING_S, Order, OutageInjector, describe
 from vrbench.lab.router_history import RouterHistory
 from vrbench.lab.status import Keys, LabOptions, LabStatus
 from vrbench.lab.system.namespaces import inside, prepare_box
@@ -87,7 +86,7 @@ class _Supervisor:
         self._truth = OutageInjector()
         self._history = RouterHistory()
         settings = _settings(self._options)
-        self._faults = Faults()
+        self._faults = faults.Faults()
         self._api = ApiServer(FaultyGround(self._zone, self._faults, self._history), settings, self._faults)
 
     def run(self) -> None:
@@ -117,34 +116,40 @@ class _Supervisor:
         )
 
     def _answer(self, question: dict[str, Any], line: socket.socket) -> dict[str, Any]:
-        if question["ask"] == "status":
-            return self._status().to_json()
-        if question["ask"] == "phases":
-            return self._history.to_json()
-        if question["ask"] == "fault":
-            self._switch(question)
-        if question["ask"] in ("fault", "faults"):
-            return {"on": {fault.name: dict(fault.params) for fault in self._faults.now()}}
-        if question["ask"] == "outage":
-            return self._outage(question, line)
-        raise ValueError(f"unknown question {question['ask']!r}")
+        match question["ask"]:
+            case "status":
+                return self._status().to_json()
+            case "phases":
+                return self._history.to_json()
+            case "faults":
+                return self._faults_on()
+            case "fault":
+                self._switch(question)
+                return self._faults_on()
+            case "outage":
+                return self._outage(question, line)
+            case other:
+                raise ValueError(f"the lab has no answer to {other!r}: it may be of another version than this command")
+
+    def _faults_on(self) -> dict[str, Any]:
+        return {"on": {fault.name: dict(fault.params) for fault in self._faults.now()}}
 
     def _switch(self, question: dict[str, Any]) -> None:
         """Switch a fault on or off; off without a name: all of them."""
         name = str(question["name"])
         if question["on"]:
-            self._faults.start(make(name, question["params"]))
+            self._faults.start(faults.make(name, question["params"]))
             return
-        for off in (name,) if name else KINDS:
+        for off in (name,) if name else faults.KINDS:
             self._faults.stop(off)
 
     def _outage(self, question: dict[str, Any], line: socket.socket) -> dict[str, Any]:
-        target, fault, direction = question["target"], question.get("fault", "silence"), question["direction"]
+        target, kind, direction = question["target"], question.get("fault", "silence"), question["direction"]
         beats = tuple(map(float, question.get("beats") or (question["seconds"],)))
-        if direction not in DIRECTIONS or fault not in FAULTS or not all(0 < beat < 86_400 for beat in beats):
+        if direction not in DIRECTIONS or kind not in KINDS or not all(0 < beat < 86_400 for beat in beats):
             raise ValueError(
                 f"there is no such outage: its direction is one of {', '.join(DIRECTIONS)}, "
-                f"its fault one of {', '.join(FAULTS)}, and each of its times is above 0 and below 86400 s"
+                f"its kind one of {', '.join(KINDS)}, and each of its times is above 0 and below 86400 s"
             )
         vm = self._zone.vm(target) if target else None
         routers = self._zone.running_routers(vm.network if vm else None)
@@ -152,7 +157,7 @@ class _Supervisor:
             raise GroundError("no router is running, so there is nothing to interrupt: deploy a VM first")
         late_s, held_s = (float(question.get(name, 0)) for name in ("delay_s", "held_s"))
         marking_s = float(question.get("marking_s", MARKING_S))
-        order = Order(routers, direction, vm.ip if vm else None, fault, beats, late_s, held_s, marking_s)
+        order = Order(routers, direction, vm.ip if vm else None, kind, beats, late_s, held_s, marking_s)
         injected = self._truth.inject(order, lambda seconds: _wait_while_connected(line, seconds))
         return describe(order, target, injected).to_json()
 

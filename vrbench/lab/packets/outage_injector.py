@@ -42,7 +42,7 @@ from vrbench.lab.status import Moment, Outage
 from vrbench.lab.system.namespaces import inside
 
 DIRECTIONS = ("egress", "ingress", "both")
-FAULTS = ("silence", "refusal", "late", "no-nat")
+KINDS = ("silence", "refusal", "late", "no-nat")
 MARKING_S = 1.0  # until every flow of a stream, whatever its interval, has sent a packet
 # Listing connections walks the whole machine's hash table within the kernel, which may hold up what else wants that
 # core for tens of milliseconds, probers too: so it is done this long before the moment that matters.
@@ -123,8 +123,9 @@ def late_script(table: str, direction: str, address: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to inject into ``routers``: a fault in a direction, for the guest at ``address`` or (None) for all traffic.
+    """What to inject into ``routers``: an outage of a kind, in a direction, for one guest or for all traffic.
 
+    ``address`` is the guest's, None for all traffic.
     ``beats``: down, up, down, … seconds. ``delay_s``: by how much answers are late. ``held_s``: how long flows stay
     bound without translation when source NAT is back. ``marking_s``: how long before it goes every old flow has sent.
     """
@@ -132,7 +133,7 @@ class Order:
     routers: tuple[str, ...]
     direction: str
     address: str | None
-    fault: str
+    kind: str
     beats: tuple[float, ...]
     delay_s: float = 0.0
     held_s: float = 0.0
@@ -157,7 +158,7 @@ class _Node:
 
 
 class OutageInjector:
-    """Injects faults into running routers. Several at once are kept apart by the names of their tables."""
+    """Injects outages into running routers. Several at once are kept apart by the names of their tables."""
 
     def __init__(self) -> None:
         self._library = load_library()
@@ -169,13 +170,13 @@ class OutageInjector:
         number = next(self._numbers)
         with ExitStack() as stack:
             nodes = [self._node(stack, router) for router in order.routers]
-            if order.fault == "no-nat":
+            if order.kind == "no-nat":
                 return self._without_nat(nodes, number, order, wait)
-            if order.fault == "late":
+            if order.kind == "late":
                 return self._late(nodes, number, order, wait)
             hook = "prerouting priority -199" if order.address is None else "forward priority -300"
             with self._table(nodes, f"outage{number}", hook) as table:
-                script = outage_script(table, order.direction, order.address, order.fault == "refusal")
+                script = outage_script(table, order.direction, order.address, order.kind == "refusal")
                 return Injected(self._beats(nodes, script, f"flush chain ip {table} drops", order.beats, wait))
 
     def _node(self, stack: ExitStack, router: str) -> _Node:

@@ -33,7 +33,7 @@ def _conflict(rule: Rule, text: str) -> ApiError:
 
 
 def _neighbours(zone: Zone, rule: Rule) -> list[Rule]:
-    """Return the rules of the same purpose and protocol, for the same address or network, from and to the same places."""
+    """Return the rules of one purpose and protocol on the same address or network, from and to the same places."""
     return zone.rules_where(
         lambda other: (
             (other.purpose == rule.purpose or {other.purpose, rule.purpose} <= TAKES_PORTS)

@@ -1,4 +1,4 @@
-"""Injected faults beyond silence: late answers, missing source NAT (with real connection tracking), beats."""
+"""Injected outages beyond silence: late answers, missing source NAT (with real connection tracking), beats."""
 
 from __future__ import annotations
 
