@@ -13,10 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.zone import ROOT, VRBENCH, Done
-from vrbench.core.calibrate.injections import Fault, Injection
 from vrbench.core.plan.method import ESTIMATOR
-from vrbench.embedded.outages import InjectedOutages
-from vrbench.lab.status import Moment, Outage
 
 pytestmark = pytest.mark.lab
 
@@ -150,30 +147,3 @@ def test_bad_options_are_refused(tmp_path: Path, arguments: tuple[str, ...], wor
     assert done.code == 64
     assert words in done.err
     assert not list(tmp_path.glob("reports/*"))
-
-
-@pytest.mark.parametrize(
-    ("second", "told_later_s", "at_least_s", "below_s"),
-    [("vm1", 0.0, 0.39, 1.0), ("vm1", 0.25, 0.1, 0.38), ("vm1", 0.5, 0.0, 0.35), ("vm2", 0.0, 0.0, 0.35)],
-    ids=["recovery", "partly waited for", "long since recovered", "other streams"],
-)
-def test_streams_recover_between_outages(
-    tmp_path: Path, second: str, told_later_s: float, at_least_s: float, below_s: float
-) -> None:
-    """The pause counts from the true end of the last outage that a stream of the next one saw."""
-    begun, told = [], []
-
-    def inject(injection: Injection) -> Outage:
-        begun.append(time.monotonic())
-        now = Moment(time.monotonic_ns(), time.time_ns(), 0)
-        time.sleep(told_later_s)  # as the lab, which tells of an outage when the last late answer is sent
-        told.append(time.monotonic())
-        return Outage(injection.direction, injection.guest, ("r",), now, now, ((now, now),))
-
-    series = [Injection("egress", guest, Fault.SILENCE, (0.1,), 0.4) for guest in ("vm1", second)]
-    with InjectedOutages(series, inject, lambda _words: None, tmp_path / "truth.json") as operation:
-        operation.request()
-        while not operation.poll().done:
-            time.sleep(0.01)
-    assert operation.poll().error == ""
-    assert at_least_s <= begun[1] - told[0] < below_s

@@ -28,7 +28,7 @@ FAMILIES = {
 
 
 def describe(error: Exception) -> tuple[int, str]:
-    """The exit code and the text for ``error``; what is in no family of ours is a bug, with its place in the code."""
+    """Return the exit code and the text for an error; one of no family of ours is a bug, with its place in the code."""
     for kind in type(error).__mro__:
         code = FAMILIES.get(f"{kind.__module__}.{kind.__qualname__}")
         if code is not None:

@@ -38,7 +38,7 @@ def command(run: str | None, everything: bool, reports: Path) -> int:
 
 
 def _clean_one(store: RunDir, fatal: bool) -> int:
-    """One run; what is wrong with it keeps no other from being cleaned. ``fatal``: a run in use is a failure."""
+    """Clean one run; what is wrong with it keeps no other from being cleaned. ``fatal``: a run in use is a failure."""
     try:
         with store.owned():
             return _clean(store)
@@ -52,7 +52,7 @@ def _clean_one(store: RunDir, fatal: bool) -> int:
 
 
 def _clean(store: RunDir) -> int:
-    """Its embedded lab, if it had one, and what its journal has pending."""
+    """End its embedded lab, if it had one, and remove what its journal has pending."""
     from vrbench.cloud.journal import Journal
 
     name = store.path.name
@@ -74,7 +74,7 @@ def _clean(store: RunDir) -> int:
 
 
 def _end_lab(store: RunDir) -> bool:
-    """End the run's embedded lab, should it still run; whether the run was measured on one."""
+    """End the run's embedded lab, should it still run; return whether it was measured on one."""
     if not store.in_lab():
         return False
     from vrbench.lab import lifecycle
@@ -85,7 +85,7 @@ def _end_lab(store: RunDir) -> bool:
 
 
 def _remove(store: RunDir, journal: Journal) -> tuple[str, ...]:
-    """What is pending goes; returns what could not."""
+    """Remove what is pending; return what could not be removed."""
     if not journal.pending():
         return ()
     from vrbench.cloud.credentials import default_files, load_credentials

@@ -56,7 +56,7 @@ def command(profile: str | None, settings: tuple[str, ...], no_calibrate: bool, 
 
 
 def examine(profile: str | None, settings: tuple[str, ...], may_calibrate: bool, reports: Path) -> Iterator[Check]:
-    """Every check, as soon as it is made; what the profile itself is wrong in ends it."""
+    """Yield every check as soon as it is made; a profile that is wrong ends it."""
     from vrbench.cli.doctor_machine import check_lab, check_machine
     from vrbench.run.disk import bytes_needed
 
@@ -79,7 +79,7 @@ def examine(profile: str | None, settings: tuple[str, ...], may_calibrate: bool,
 
 
 def _plan(profile: str, settings: tuple[str, ...]) -> Plan | Check:
-    """The profile resolved, or all that is wrong with it."""
+    """Return the profile resolved, or all that is wrong with it."""
     from vrbench.cli.exits import UsageProblem
     from vrbench.cli.profiles import open_profile
     from vrbench.core.plan.plan import make_plan
@@ -137,7 +137,7 @@ def calibrate_now() -> MachineVerdict | str:
 
 
 def line(check: Check, width: int) -> str:
-    """One check for people: its state, its name, what was found, and below it what to do."""
+    """Word one check for people: its state, its name, what was found, and below it what to do."""
     indent = " " * (5 + NAME_WIDTH)
     state = click.style(f"{check.state:4}", fg=COLOURS[check.state], bold=check.state is State.BAD)
     wrap = partial(textwrap.wrap, width=max(20, width - len(indent)), break_on_hyphens=False)
@@ -147,7 +147,7 @@ def line(check: Check, width: int) -> str:
 
 
 def summary(checks: Iterable[Check]) -> str:
-    """How many of each."""
+    """Say how many checks are of each state."""
     states = [c.state for c in checks]
     bad, warn = states.count(State.BAD), states.count(State.WARN)
     if bad:

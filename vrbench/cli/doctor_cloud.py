@@ -27,7 +27,7 @@ PLACEHOLDERS = ipaddress.ip_network("192.0.2.0/24")  # what the shipped profile 
 
 
 def check_cloud(plan: Plan) -> Iterator[Check]:
-    """From credentials to the plan's every name; ends at the first that nothing can be checked without."""
+    """Check all from credentials to the plan's every name; end at the first that nothing can be checked without."""
     found = _credentials(plan)
     if isinstance(found, Check):
         yield found
@@ -50,7 +50,7 @@ def _credentials(plan: Plan) -> Credentials | Check:
 
 
 def check_clock(credentials: Credentials) -> Check:
-    """A request that seems too old is refused."""
+    """Compare the clocks: a request that seems too old is refused."""
     try:
         offset_s = clock_offset_s(credentials)
     except OSError as error:
@@ -68,7 +68,7 @@ def check_clock(credentials: Credentials) -> Check:
 
 
 def check_entry(cloud: Cloud) -> Check:
-    """Whether the endpoint is CloudStack's and knows these keys."""
+    """Say whether the endpoint is CloudStack's and knows these keys."""
     try:
         capability = cloud.call("listCapabilities").get("capability", {})
     except (CloudUnreachable, CloudRefused) as error:
@@ -77,7 +77,7 @@ def check_entry(cloud: Cloud) -> Check:
 
 
 def check_plan(cloud: Cloud, plan: Plan) -> Iterator[Check]:
-    """Every check that a run makes before it builds."""
+    """Make every check that a run makes before it builds."""
     accept = plan.profile.environment.accept_slow_removal
     try:
         resolved, notes = preflight(cloud, environment_plan(plan, ""), accept_unexpunged=accept)
@@ -107,7 +107,7 @@ def _resolved(resolved: Resolved, plan: Plan) -> Iterator[Check]:
 
 
 def check_targets(probes: ProbesTable) -> Iterator[Check]:
-    """Whether what is to be pinged can be: outside the cloud's network, answering, and each for its own purpose."""
+    """Say whether what is to be pinged can be: it must answer, and each target serve its own purpose."""
     yield _target("egress target", probes.egress_target)
     if not probes.control_target:
         cure = "name an address near the cloud's public side as probes.control_target"

@@ -21,7 +21,7 @@ LITTLE_BYTES = 1_000_000_000
 
 
 def check_machine(lab_needed: bool, raw_needed: bool, reports: Path, needed_bytes: int) -> Iterator[Check]:
-    """Everything that needs no cloud. ``lab_needed``, ``raw_needed``: the profile can't do without."""
+    """Check everything that needs no cloud. ``lab_needed``, ``raw_needed``: the profile can't do without."""
     yield check_python()
     yield check_raw_sockets(raw_needed)
     yield check_priority()
@@ -31,7 +31,7 @@ def check_machine(lab_needed: bool, raw_needed: bool, reports: Path, needed_byte
 
 
 def check_python() -> Check:
-    """The interpreter and the libraries that the package asks for."""
+    """Check the interpreter and the libraries that the package asks for."""
     version = platform.python_version()
     if sys.version_info < OLDEST_PYTHON:
         return Check("python", State.BAD, version, "use Python 3.11 or later", Exit.USAGE)
@@ -48,7 +48,7 @@ def check_python() -> Check:
 
 
 def check_raw_sockets(needed: bool) -> Check:
-    """Half-open TCP probes are sent by a raw socket."""
+    """Say whether raw sockets may be opened: half-open TCP probes are sent by one."""
     try:
         socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP).close()
     except PermissionError:
@@ -59,7 +59,7 @@ def check_raw_sockets(needed: bool) -> Check:
 
 
 def check_priority() -> Check:
-    """Whether a prober gets to send on time on a busy machine; tried in a thread of its own."""
+    """Say whether a prober gets to send on time on a busy machine; tried in a thread of its own."""
     granted: list[bool] = []
     trial = threading.Thread(target=lambda: granted.append(_may_have_priority()))
     trial.start()
@@ -79,7 +79,7 @@ def _may_have_priority() -> bool:
 
 
 def check_load(load: float, cores: int) -> Check:
-    """Other work takes the cores that probes are sent by."""
+    """Look at the load: other work takes the cores that probes are sent by."""
     found = f"load {load:.1f} on {cores} core{'s' if cores > 1 else ''}"
     if load > cores:
         return Check("load", State.WARN, found, "wait until the machine is quiet, or use another one")
@@ -87,7 +87,7 @@ def check_load(load: float, cores: int) -> Check:
 
 
 def check_disk(reports: Path, needed_bytes: int) -> Check:
-    """Room for the samples, where the reports will lie."""
+    """Look for room for the samples, where the reports will lie."""
     place = next(p for p in (reports.absolute(), *reports.absolute().parents) if p.exists())
     free, needed = shutil.disk_usage(place).free, needed_bytes or LITTLE_BYTES
     found = f"{free / 1e9:.1f} GB free for {reports}"
@@ -101,7 +101,7 @@ def check_disk(reports: Path, needed_bytes: int) -> Check:
 
 
 def check_lab(needed: bool) -> Check:
-    """The embedded lab: for profiles with a [lab] table, for the demo and for calibrating."""
+    """Say whether the embedded lab can run: profiles with a [lab] table, the demo and calibrating need it."""
     from vrbench.lab import requirements
 
     state = State.BAD if needed else State.WARN

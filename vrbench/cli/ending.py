@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 import click
 
 from vrbench.cli.exits import Exit
+from vrbench.core.words import some
 from vrbench.run.order import RunOutcome
 from vrbench.store.directory import RunDir
 from vrbench.store.files import StoreError, read_json, replace_json
@@ -64,7 +65,7 @@ def tell(ending: Ending, store: RunDir, in_lab: bool) -> None:
     for problem in ending.problems:
         click.echo(f"while removing: {problem}", err=True)
     if ending.left and in_lab:
-        click.echo(f"not removed, but gone with the lab: {', '.join(ending.left)}", err=True)
+        click.echo(f"{some(len(ending.left), 'object')} not removed one by one; gone with the lab", err=True)
     elif ending.left:
         click.echo(f"still in the cloud: {', '.join(ending.left)}", err=True)
         click.echo(f"remove it with: vrbench cleanup {store.path}", err=True)

@@ -24,7 +24,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 @click.group("lab", epilog="Example: vrbench lab up --state /tmp/zone && vrbench lab status --state /tmp/zone")
 def command() -> None:
-    """The zone in a box, by hand: it stays up until it is taken down.
+    """Run a zone in a box, by hand: it stays up until it is taken down.
 
     DIR/cloudstack.ini makes any CloudStack client that reads such a file work against it. Needs no cloud; runs as root,
     or as an ordinary user where user namespaces allow it.
@@ -154,7 +154,7 @@ def fault(name: str, parameters: tuple[str, ...], clear: bool, state: Path, as_j
 @state_option
 @json_option
 def phases(state: Path, as_json: bool) -> int:
-    """What was done to the routers, and when nothing could pass, by CLOCK_MONOTONIC."""
+    """Show what was done to the routers, and when nothing could pass, by CLOCK_MONOTONIC."""
     from vrbench.lab import lifecycle
 
     told = lifecycle.phases(state)

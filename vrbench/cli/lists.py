@@ -8,7 +8,7 @@ import textwrap
 
 
 def entry(name: str, text: str, width: int) -> str:
-    """One of a list: the name, ``width`` columns wide, and what it is, wrapped at words where a terminal shows it."""
+    """Word one of a list: the name, ``width`` columns wide, and what it is, wrapped where a terminal shows it."""
     line = f"{name:{width}} {text}"
     if not sys.stdout.isatty():
         return line

@@ -29,7 +29,7 @@ def command(name: str | None, keys: bool) -> None:
 
 
 def open_profile(name: str, settings: tuple[str, ...]) -> Profile:
-    """A profile by file name, or by the name of a shipped one. Raises UsageProblem or ProfileError."""
+    """Read a profile by file name, or by the name of a shipped one. Raises UsageProblem or ProfileError."""
     path = Path(name)
     if path.suffix == ".toml" or path.is_file():
         try:
@@ -42,7 +42,7 @@ def open_profile(name: str, settings: tuple[str, ...]) -> Profile:
 
 
 def shipped() -> dict[str, str]:
-    """The shipped profiles' texts by name: inside the installed package, or beside it in a checkout."""
+    """Return the shipped profiles' texts by name: inside the installed package, or beside it in a checkout."""
     inside = resources.files("vrbench") / "profiles"
     folder = inside if inside.is_dir() else resources.files("vrbench") / ".." / "profiles"
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)

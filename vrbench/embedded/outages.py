@@ -78,7 +78,7 @@ class InjectedOutages:
 
     def _inject_all(self) -> None:
         for number, injection in enumerate(self.series, 1):
-            if self._stop.wait(self._pause_s(injection)):
+            if self._stop.wait(rest_of_pause_s(injection, self.done, time.monotonic_ns())):
                 self._error = f"the outages could not all be injected: out of time after {number - 1}"
                 return
             self.say(f"{number} of {len(self.series)}: {_words(injection)}")
@@ -87,12 +87,17 @@ class InjectedOutages:
             else:
                 self.done.append((injection, self.inject(injection)))
 
-    def _pause_s(self, injection: Injection) -> float:
-        """Return what is left of the pause: recovery goes on while late answers are awaited and the lab is asked."""
-        ends = [(o.bound or o.pieces[-1])[1].monotonic_ns for i, o in self.done if i.meets(injection)]
-        if not ends:
-            return 0.0 if self.done else injection.pause_s  # the first one must not be there at the request
-        return max(0.0, injection.pause_s - (time.monotonic_ns() - max(ends)) / 1e9)
+
+def rest_of_pause_s(injection: Injection, done: Sequence[tuple[Injection, Outage]], now_ns: int) -> float:
+    """Return how much of the pause before an injection is left.
+
+    It counts from the true end of the last outage that a stream of this one saw: recovery goes on while late answers
+    are awaited and the lab is asked.
+    """
+    ends = [(o.bound or o.pieces[-1])[1].monotonic_ns for i, o in done if i.meets(injection)]
+    if not ends:
+        return 0.0 if done else injection.pause_s  # the first one must not be there at the request
+    return max(0.0, injection.pause_s - (now_ns - max(ends)) / 1e9)
 
 
 def _words(injection: Injection) -> str:
