@@ -50,7 +50,7 @@ def lab_possible(_why_no_lab: str) -> None:
 
 @pytest.fixture(autouse=True)
 def _lab_guard(request: pytest.FixtureRequest) -> None:
-    """A test marked ``lab`` fails in CI where the lab can't run, and is skipped with the reason elsewhere."""
+    """Fail a test marked ``lab`` in CI where the lab can't run; skip it with the reason elsewhere."""
     if request.node.get_closest_marker("lab") is not None:
         _need_lab(request.getfixturevalue("_why_no_lab"))
 

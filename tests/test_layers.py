@@ -38,7 +38,7 @@ HEAVY = ("pandas", "matplotlib", "numpy", "paramiko", "cs", "requests", "icmplib
 
 
 def room(module: str) -> str:
-    """The room of a module of ours: vrbench.core.model -> core; vrbench itself is ''."""
+    """Name the room of a module of ours: vrbench.core.model -> core; vrbench itself is ''."""
     return module.partition(".")[2].partition(".")[0]
 
 

@@ -144,7 +144,7 @@ MUTATIONS = {**ESTIMATOR, **SCHEDULER, **CLOCK}
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package and its tests, to be broken."""
+    """Copy the package and its tests, to be broken."""
     place = tmp_path_factory.mktemp("mutated")
     for name in ("vrbench", "tests", "profiles"):
         shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -171,7 +171,7 @@ def test_a_broken_instrument_turns_its_tests_red(copy: Path, name: str) -> None:
 
 
 def run_tests(place: Path, tests: tuple[str, ...]) -> str:
-    """What pytest says of the tests of that copy."""
+    """Return what pytest says of the tests of that copy."""
     options = ["-p", "no:cacheprovider", "-rf", "--tb=line", f"--basetemp={place / 'tmp'}"]
     environ = {**os.environ, "PYTHONPATH": str(place), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "300"}
     argv = [sys.executable, "-m", "pytest", *options, *tests]

@@ -36,7 +36,7 @@ USAGE = 64
 
 
 def main() -> int:
-    """Parse, set up, run; returns the exit code of what was run."""
+    """Parse, set up and run; return the exit code of what was run."""
     if sys.version_info < (3, 11):
         print("vrbench needs Python 3.11 or later; this is " + sys.version.split()[0], file=sys.stderr)
         return USAGE
@@ -70,7 +70,7 @@ def system_packages(install_missing: bool, tests: bool) -> str:
 
 
 def find_missing(tests: bool) -> requirements.Missing:
-    """What the lab lacks, what Debian splits off from Python, and what only tests need."""
+    """Find what the lab lacks, what Debian splits off from Python, and what only tests need."""
     lab = requirements.find_missing()
     more = {"python3 -m venv": "python3-venv"} if importlib.util.find_spec("ensurepip") is None else {}
     if tests:
@@ -81,7 +81,7 @@ def find_missing(tests: bool) -> requirements.Missing:
 
 
 def make_venv(extras: str) -> None:
-    """A virtual environment with vrbench and its ``extras``, made anew when what it depends on has changed."""
+    """Make a virtual environment with vrbench and its ``extras``, anew when what it depends on has changed."""
     stamp = VENV / "installed"
     wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + sys.version.encode()).hexdigest()
     have = stamp.read_text().splitlines() if stamp.is_file() else []

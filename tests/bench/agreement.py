@@ -131,7 +131,7 @@ def measure(zone: Zone, trials: int) -> list[Row]:
 
 
 def start(zone: Zone, node: str, log: Path, *argv: str) -> subprocess.Popen[bytes]:
-    """A tool in a node, writing to ``log``."""
+    """Start a tool in a node, writing to ``log``."""
     with log.open("wb") as out:
         return subprocess.Popen(
             lifecycle.enter(zone.state, node, argv), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL
@@ -165,7 +165,7 @@ def beside(
 
 
 def fping_gaps(log: str) -> list[Gap]:
-    """Times between replies of more than two intervals, less one interval."""
+    """Find the times between replies of more than two intervals, less one interval."""
     times = [float(m[1]) for m in re.finditer(r"^\[([\d.]+)\] .*bytes", log, re.MULTILINE)]
     pairs = itertools.pairwise(times)
     return [Gap(a + INTERVAL_S, b - a - INTERVAL_S) for a, b in pairs if b - a > 2 * INTERVAL_S]
@@ -185,7 +185,7 @@ def capture_gaps(log: str) -> dict[str, list[Gap]]:
 
 
 def gaps_of(address: str, probes: list[tuple[float, str]], answered: set[tuple[str, str]]) -> Iterator[Gap]:
-    """Runs of unanswered SYNs to one address."""
+    """Find runs of unanswered SYNs to one address."""
     begun: float | None = None
     for at, probe in probes:
         if (address, probe) in answered:

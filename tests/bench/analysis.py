@@ -108,7 +108,7 @@ def in_unpacks(run: Path, at_most: float) -> int:
 
 
 def make_run(reports: Path, samples: int, seed: int) -> Path:
-    """A run directory with about so many samples in all."""
+    """Make a run directory with about so many samples in all."""
     draw = np.random.default_rng(seed)
     run = RunDir.create(reports, "20261124T120000Z-0badcafe-bench", samples * 40)
     context = Context("bench", "4.20.2.0", "KVM", "restart-network-cleanup", lab=False)
@@ -174,7 +174,7 @@ def make_log(draw: np.random.Generator, node: str, streams: list[Stream], slots:
 
 
 def some(kind: Kind, times: NDArray[np.int64], chosen: Bools) -> NDArray[np.void]:
-    """Records of a kind for the chosen slots (rows) and streams (columns)."""
+    """Make records of a kind for the chosen slots (rows) and streams (columns)."""
     slots, streams = np.nonzero(chosen)
     records = np.zeros(len(slots), RECORDS)
     records["kind"], records["stream"], records["slot"], records["t_ns"] = kind, streams, slots, times[chosen]

@@ -82,7 +82,7 @@ def clean_parts(clean_s: float, streams: int) -> Iterator[Part]:
 
 
 def result(here: Path, part: Part) -> Figures:
-    """A part's JSON, as it was kept or as it comes out now."""
+    """Return a part's JSON, kept or made now."""
     kept = here / f"{part.name}.json"
     if kept.is_file():
         shown: Figures = json.loads(kept.read_text())
@@ -148,7 +148,7 @@ def show(rows: Sequence[tuple[str, float, float | None]] | Iterator[tuple[str, f
 
 
 def figures(rows: Sequence[Figures], fine: bool) -> Iterator[tuple[str, float, float | None]]:
-    """(what, value, limit) over the same row of all parts; errors have limits where the interval is fine."""
+    """Yield what, value and limit over the same row of all parts; errors have limits where the interval is fine."""
     known = [r["judged"] for r in rows]
     mean_s = sum(r["bias_s"] * n for r, n in zip(rows, known, strict=True)) / max(1, sum(known))
     yield "outages", sum(r["outages"] for r in rows), None

@@ -150,7 +150,7 @@ class Prober:
 
 @contextmanager
 def probing(box: Box, log: Path, chosen: tuple[PhasedStream, ...]) -> Iterator[Prober]:
-    """A prober of the harness's in ``near`` while the block lasts."""
+    """Run a prober of the harness's in ``near`` while the block lasts."""
     with box.inside("near"):
         observer = start_prober(ProberConfig("icmp", "harness", log, chosen))
     try:
@@ -160,7 +160,7 @@ def probing(box: Box, log: Path, chosen: tuple[PhasedStream, ...]) -> Iterator[P
 
 
 def cpu_ns(pid: int) -> int:
-    """What all threads of a process have run for."""
+    """Add up what all threads of a process have run for."""
     return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
 
 
@@ -205,7 +205,7 @@ def beside_fping(box: Box, here: Path, seconds: float) -> Iterator[Figure]:
 
 
 def command_pid(parent: int, name: str) -> int:
-    """The process of that name below ``parent``, as soon as there is one."""
+    """Wait for the process of that name below ``parent``, as soon as there is one."""
     wait_for(lambda: bool(named(parent, name)), f"{name} to run")
     return named(parent, name)[0]
 
@@ -218,7 +218,7 @@ def named(parent: int, name: str) -> list[int]:
 
 
 def in_a_guest(box: Box, here: Path, seconds: float) -> Iterator[Figure]:
-    """The agent as it runs in guests: one stream, and the three of an ordinary trial."""
+    """Measure the agent as it runs in guests: one stream, and the three of an ordinary trial."""
     for flows in (("persistent",), ("persistent", "fresh", "fresh")):
         home = here / f"agent{len(flows)}"
         home.mkdir()
@@ -238,7 +238,7 @@ def in_a_guest(box: Box, here: Path, seconds: float) -> Iterator[Figure]:
 
 
 def many_targets(box: Box, here: Path, seconds: float, count: int) -> Iterator[Figure]:
-    """A thousand targets at 10/s, on one core: as many probers as that takes."""
+    """Measure a thousand targets at 10/s, on one core, with as many probers as that takes."""
     shares = [range(first, min(first + PER_PROBER, count)) for first in range(0, count, PER_PROBER)]
     with ExitStack() as stack:
         stack.enter_context(one_core())
@@ -260,7 +260,7 @@ def many_targets(box: Box, here: Path, seconds: float, count: int) -> Iterator[F
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """What is started in the block may run on one core only."""
+    """Keep what is started in the block on one core."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(before)})
     try:

@@ -191,7 +191,7 @@ def observing(zone: Zone, run: Path, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def running(zone: Zone, tool: Tool, log: Path) -> Iterator[None]:
-    """A tool in its node while the block lasts."""
+    """Run a tool in its node while the block lasts."""
     with log.open("wb") as out:
         process = subprocess.Popen(
             lifecycle.enter(zone.state, tool.node, tool.argv),
@@ -226,7 +226,7 @@ def the_tools(guest: str, outside: tuple[str, ...]) -> tuple[Tool, ...]:
 
 
 def by_gap(interval_s: float) -> tuple[str, Callable[[Sequence[Answer]], float]]:
-    """The longest time between two answers, less the interval that lies there anyway."""
+    """Measure the longest time between two answers, less the interval that lies there anyway."""
 
     def read(answers: Sequence[Answer]) -> float:
         times = [a.at for a in answers if a.good]
@@ -265,7 +265,7 @@ def ping_answers(log: str) -> list[Answer]:
 
 
 def with_missing(found: list[tuple[int, float]]) -> list[Answer]:
-    """The answers, each run of missing numbers spread between its neighbours; numbers start again at 65536."""
+    """Return the answers, each run of missing numbers spread between its neighbours; numbers start again at 65536."""
     listed = []
     for (number, at), (following, then) in itertools.pairwise(found):
         listed.append(Answer(at, number, True))
@@ -299,7 +299,7 @@ def our_readings(folder: Path, outages: Sequence[Outage]) -> Iterator[tuple[str,
 
 
 def of_windows(windows: Sequence[OutageWindow], outages: Sequence[Outage]) -> Iterator[Reading]:
-    """What the windows near each outage say of it together."""
+    """Read what the windows near each outage say of it together."""
     begins = [o.start.monotonic_ns / 1e9 - 0.5 for o in outages] + [float("inf")]
     for outage, begin, end in zip(outages, begins, begins[1:], strict=False):
         near = [w for w in windows if begin <= w.start_s < end]
@@ -310,7 +310,7 @@ def of_windows(windows: Sequence[OutageWindow], outages: Sequence[Outage]) -> It
 
 
 def report(said: dict[str, list[Reading]]) -> int:
-    """A markdown table; 1 when our bounds failed or one of ours is worse than the best of the others."""
+    """Print a markdown table; return 1 when our bounds failed or one of ours is worse than the best of the others."""
     print("| instrument | mean error (ms) | worst error (ms) | outages not seen | truth within bounds |")
     print("|---|--:|--:|--:|--:|")
     worst: dict[str, float] = {}

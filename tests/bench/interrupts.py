@@ -28,7 +28,7 @@ SPAN_S = 15.0  # how long an undisturbed run takes, about: moments are spread ov
 
 
 def host_view() -> dict[str, object]:
-    """What a lab must not change on this machine."""
+    """Describe what a lab must not change on this machine."""
     names = sorted(os.listdir("/run/netns")) if os.path.isdir("/run/netns") else []
     return {"interfaces": sorted(os.listdir("/sys/class/net")), "namespaces": names, "mounts": mounts()}
 
@@ -38,7 +38,7 @@ def mounts() -> list[str]:
 
 
 def processes(here: Path) -> list[str]:
-    """Processes that work in ``here`` or were told of it."""
+    """Find processes that work in ``here`` or were told of it."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         if int(path.name) == os.getpid():
@@ -60,7 +60,7 @@ def secrets_in(here: Path) -> list[str]:
 
 
 def settled(look: Callable[[], list[str]], deadline_s: float = 5.0) -> list[str]:
-    """What is still there after a moment's grace for processes that are ending."""
+    """Return what is still there after a moment's grace for processes that are ending."""
     end = time.monotonic() + deadline_s
     while (found := look()) and time.monotonic() < end:
         time.sleep(0.05)
@@ -99,7 +99,7 @@ def boxed(here: Path, after_s: float, kill: bool, inner: bool) -> list[str]:
 
 
 def harness_pid(here: Path) -> int:
-    """The harness inside the lab (its parent is the stand-in that entered), or 0 when it isn't there yet."""
+    """Find the harness inside the lab (its parent is the stand-in that entered), or 0 when it isn't there yet."""
     inside = [line for line in processes(here) if "-m vrbench.cli.inside" in line and "runpy" not in line]
     return int(inside[-1].split()[0]) if inside else 0
 

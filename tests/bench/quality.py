@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def run(here: Path, baseline: str, interval: str) -> tuple[list[str], float]:
-    """The run's progress lines and the peak memory of its processes in MB."""
+    """Return the run's progress lines and the peak memory of its processes in MB."""
     length_s = duration(baseline)
     command = [*VRBENCH, "run", "lab-parallel", "--trials", "1", "--plain"]
     command += ["--set", f'trials.baseline="{baseline}"', "--set", f'probes.interval="{interval}"']

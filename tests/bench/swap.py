@@ -180,7 +180,7 @@ def moments_of(stream: StreamResult, result: TrialResult) -> Iterator[tuple[Samp
 
 
 def report(tallies: dict[Scene, Tally]) -> int:
-    """A markdown table; 1 when something was claimed wrongly, or nobody was held up."""
+    """Print a markdown table; return 1 when something was claimed wrongly, or nobody was held up."""
     print("| swapped out | rounds | MB out | slots due | unseen | up | down | false up | false down | false windows |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     for scene, t in tallies.items():

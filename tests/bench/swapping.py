@@ -69,7 +69,7 @@ class Swap:
 
     @contextmanager
     def swapped_out(self, pids: Sequence[int], reads_per_s: int) -> Iterator[int]:
-        """These wait for the slow disk, which reads up to eight pages at once; at the end of the block it is fast.
+        """Let these wait for the slow disk, which reads up to eight pages at once; at the end of the block it is fast.
 
         Gives the kB that are out, of all together. Fails where one of them had less than 1 MB out, or never waited.
         """

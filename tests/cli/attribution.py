@@ -18,13 +18,13 @@ Truth = Callable[[StreamResult, Cause], Iterable[Span]]  # when a cause truly he
 
 
 def fine(profile: str) -> str:
-    """The profile with every probe as often as this comparison needs."""
+    """Return the profile with every probe as often as this comparison needs."""
     often = f'interval = "{GRAIN_S * 1000:.0f}ms"\nbanner_interval = "{BANNER_S * 1000:.0f}ms"'
     return profile.replace("[probes]", f"[probes]\n{often}\nauth = false\ndns = false")
 
 
 def by_phases(trial: TrialResult, phases: Sequence[TruePhase]) -> Truth:
-    """The truth that the lab's phases tell of a trial on it."""
+    """Return the truth that the lab's phases tell of a trial on it."""
     zero_ns = trial.facts.requested_ns
 
     def spans(result: StreamResult, cause: Cause) -> Iterable[Span]:
@@ -60,7 +60,7 @@ class Compared:
         return f"{'; '.join(words)}; unattributed: {self.claimed[Cause.UNATTRIBUTED] * 1000:.0f} ms"
 
     def check_true(self, cause: Cause) -> None:
-        """It was claimed, and nearly all that was claimed is true."""
+        """Check that it was claimed, and that nearly all that was claimed is true."""
         assert self.claimed[cause] > 0, f"{cause}: {self}"
         assert self.right[cause] >= TRUE_SHARE * self.claimed[cause], f"{cause}: {self}"
 

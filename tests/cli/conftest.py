@@ -20,5 +20,5 @@ def shared_zone(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixtur
 
 @pytest.fixture
 def zone(shared_zone: Zone, tmp_path: Path) -> Zone:
-    """The shared lab, with a directory of the test's own."""
+    """Lend the shared lab, with a directory of the test's own."""
     return Zone(shared_zone.state, tmp_path, shared_zone.status)

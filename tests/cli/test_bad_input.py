@@ -17,7 +17,7 @@ pytestmark = pytest.mark.lab
 
 
 def fails(done: Done, code: int, *words: str) -> None:
-    """It ended with this code and these words, and without a traceback."""
+    """Check that it ended with this code and these words, and without a traceback."""
     assert done.code == code, done.err + done.out
     assert "Traceback" not in done.err
     for word in words:
@@ -25,7 +25,7 @@ def fails(done: Done, code: int, *words: str) -> None:
 
 
 def ini(zone: Zone, **changes: str) -> Zone:
-    """The same zone, seen through other credentials."""
+    """Return the same zone, seen through other credentials."""
     root = zone.status.callers["root"]
     values = {"endpoint": zone.status.endpoint, "key": root.apikey, "secret": root.secretkey, **changes}
     path = zone.here / "other.ini"
@@ -74,7 +74,7 @@ def test_wrong_secret(zone: Zone) -> None:
 
 @contextmanager
 def web_page() -> Iterator[str]:
-    """A server on loopback that answers everything with a page."""
+    """Run a server on loopback that answers everything with a page."""
 
     class Page(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -153,7 +153,7 @@ def test_vms_that_never_get_ssh(zone: Zone) -> None:
 
 @pytest.fixture
 def own_zone(tmp_path: Path) -> Iterator[Zone]:
-    """A lab that the test may break."""
+    """Start a lab that the test may break."""
     with running_zone(tmp_path) as zone:
         yield zone
 
@@ -230,6 +230,6 @@ def on_small_disk(zone: Zone, megabytes: int, fill: bool = False) -> Done:
 
 
 def only(zone: Zone) -> str:
-    """The id of the one run there is."""
+    """Return the id of the one run there is."""
     (path,) = (zone.here / "reports").glob("*/")
     return path.name

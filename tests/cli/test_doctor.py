@@ -95,7 +95,7 @@ def test_an_endpoint_that_nobody_answers_at(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def zone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zone]:
-    """A lab to stand before, as an operator stands before a cloud."""
+    """Start a lab to stand before, as an operator stands before a cloud."""
     with running_zone(tmp_path_factory.mktemp("doctor")) as made:
         made.environ["XDG_STATE_HOME"] = str(made.here / "state")
         yield made

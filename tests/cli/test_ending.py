@@ -16,7 +16,7 @@ from vrbench.store.directory import RunDir
 
 @pytest.fixture
 def store(tmp_path: Path) -> RunDir:
-    """A run's directory."""
+    """Make a run's directory."""
     return RunDir.create(tmp_path, "20261124T120000Z-1a2b3c4d-small", 0)
 
 

@@ -13,7 +13,7 @@ from vrbench.store.directory import RunDir
 
 
 def exported(reports: Path, table: str) -> list[dict[str, str]]:
-    """The rows of a table of the only run there is."""
+    """Return the rows of a table of the only run there is."""
     done = CliRunner().invoke(cli, ["export", "run", "--table", table, "--reports", str(reports)])
     assert done.exit_code == 0, done.output
     return list(csv.DictReader(io.StringIO(done.output)))

@@ -21,7 +21,7 @@ INGRESS = ("syn", "banner")
 
 
 def state(vm: str, flow: str, up: bool | None = True, since: float = 0.0, judged: float = 99.5) -> StreamState:
-    """A stream of a VM, up since the start unless said otherwise."""
+    """Make a stream of a VM, up since the start unless said otherwise."""
     direction = Direction.INGRESS if flow in INGRESS else Direction.EGRESS
     stream = Stream(f"probe/{vm}/{flow}", direction, "probe", flow, "target", 0.1)
     return StreamState("node", stream, up, round(since * 1e9), round(judged * 1e9), 1, int(up is False), 0)

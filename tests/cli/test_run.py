@@ -21,13 +21,13 @@ pytestmark = pytest.mark.lab
 
 
 def only_run(zone: Zone) -> Path:
-    """The one run directory under the test's reports."""
+    """Find the one run directory under the test's reports."""
     (path,) = (zone.here / "reports").glob("*/")
     return path
 
 
 def table(zone: Zone, run: Path, name: str) -> list[dict[str, str]]:
-    """An exported CSV table."""
+    """Read an exported CSV table."""
     done = zone.vrbench("export", run.name, "--table", name)
     assert done.code == 0, done.err
     return list(csv.DictReader(io.StringIO(done.out)))
@@ -53,7 +53,7 @@ def test_a_run_measures_reports_and_leaves_nothing(zone: Zone) -> None:
 
 
 def check_tables_agree(zone: Zone, run: Path, trials: list[dict[str, str]]) -> None:
-    """The trials table is what one gets from the windows table, and the samples table has every slot."""
+    """Check that the windows table gives the trials table, and that the samples table has every slot."""
     windows = table(zone, run, "windows")
     samples = table(zone, run, "samples")
     for trial in trials:

@@ -105,7 +105,7 @@ class Zone:
         return {**ours, **path, "COLUMNS": "100", **self.environ}
 
     def profile(self, text: str = PROFILE) -> str:
-        """The profile written to a file; its name."""
+        """Write the profile to a file; return its name."""
         path = self.here / "small.toml"
         path.write_text(text)
         return str(path)
@@ -138,7 +138,7 @@ class Zone:
 
 @contextmanager
 def running_zone(here: Path, options: LabOptions | None = None) -> Iterator[Zone]:
-    """A lab for as long as the block lasts."""
+    """Run a lab for as long as the block lasts."""
     state = here / "zone"
     status = lifecycle.up(state, options or LabOptions(time_scale=0.05), lifeline=True)
     try:

@@ -14,7 +14,7 @@ from vrbench.lab.status import LabOptions
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Zone]:
-    """A lab with a network that a first run built and kept."""
+    """Start a lab with a network that a first run builds and keeps."""
     request.getfixturevalue("lab_possible")
     with running_zone(tmp_path_factory.mktemp("faults"), LabOptions(time_scale=0.05)) as zone:
         keep(zone)
@@ -23,7 +23,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
 
 @pytest.fixture
 def zone(kept: Zone) -> Iterator[Zone]:
-    """The kept network; whatever a test left wrong is put right."""
+    """Lend the kept network, and put right what a test left wrong."""
     yield kept
     lifecycle.fault(kept.state, "", on=False)
     repair(kept)

@@ -28,7 +28,7 @@ class Measured:
         return set(self.trial["caveats"].split(";"))
 
     def causes(self, probe: str, flow: str) -> str:
-        """The causes of all windows of one kind of stream, in one text."""
+        """Join the causes of all windows of one kind of stream, in one text."""
         return "; ".join(w["cause"] for w in self.windows if (w["probe"], w["flow"]) == (probe, flow))
 
     def down(self, probe: str, flow: str) -> float:
@@ -42,7 +42,7 @@ def keep(zone: Zone) -> None:
 
 
 def kept(zone: Zone) -> str:
-    """The run that keep() made: the oldest."""
+    """Return the run that keep() made: the oldest."""
     return min(path.name for path in (zone.here / "reports").glob("*/"))
 
 
@@ -56,18 +56,18 @@ def vms(zone: Zone) -> list[str]:
 
 
 def measure(zone: Zone, profile: str, fault: str, **params: str) -> Measured:
-    """A trial with the fault on from before its beginning."""
+    """Measure a trial with the fault on from before its beginning."""
     lifecycle.fault(zone.state, fault, params)
     return read(zone, zone.vrbench("run", zone.profile(profile), "--reuse", kept(zone), "--json"))
 
 
 def measure_during(zone: Zone, profile: str, fault: str, **params: str) -> Measured:
-    """A trial with the fault switched on when its operation is asked for."""
+    """Measure a trial with the fault switched on when its operation is asked for."""
     return read(zone, during(zone, profile, ": operating", lambda: lifecycle.fault(zone.state, fault, params)))
 
 
 def during(zone: Zone, profile: str, phase: str, act: Callable[[], object]) -> Done:
-    """A trial on the kept network, with ``act`` called when it says that it enters a phase."""
+    """Measure a trial on the kept network, with ``act`` called when it says that it enters a phase."""
     process = zone.start("run", zone.profile(profile), "--reuse", kept(zone), "--json", "--plain")
     assert process.stderr is not None
     said = []

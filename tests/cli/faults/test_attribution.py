@@ -42,7 +42,7 @@ def figures(trial: TrialResult) -> list[StreamResult]:
 
 
 def hold(zone: Zone, fault: str, vm: str) -> None:
-    """The fault for a while."""
+    """Hold the fault for a while."""
     lifecycle.fault(zone.state, fault, {"vm": vm})
     time.sleep(FAULT_S)
     lifecycle.fault(zone.state, fault, on=False)
@@ -89,7 +89,7 @@ def unseen(streams: Iterable[StreamResult], truth: Truth, cause: Cause) -> tuple
 
 
 def with_flows(truth: Truth, outage: Outage, zero_ns: int) -> Truth:
-    """The truth by kinds of flow: old ones were cut from when source NAT was back until they were freed.
+    """Return the truth by kinds of flow: old ones were cut from when source NAT was back until they were freed.
 
     A slow service is slow to banners alone, and goes on being so while it works off whoever has queued.
     """
@@ -148,14 +148,14 @@ def test_a_stale_entry(zone: Zone, record_property: Callable[[str, object], None
 
 
 def guest_of(trial: TrialResult, result: StreamResult) -> str:
-    """The short name of the guest whose path this is."""
+    """Return the short name of the guest whose path this is."""
     egress = result.stream.direction is Direction.EGRESS
     return (result.node if egress else trial.facts.guest_of_endpoint[result.stream.target]).rpartition("-")[2]
 
 
 @contextmanager
 def watched(zone: Zone, vm: str) -> Iterator[list[str]]:
-    """What iproute2 says of the VM's neighbour entries while the block lasts, to be read when it is over."""
+    """Collect what iproute2 says of the VM's neighbour entries while the block lasts, to be read when it is over."""
     said: list[str] = []
     command = lifecycle.enter(zone.state, vm, ["ip", "-ts", "-4", "monitor", "neigh"])
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as monitor:

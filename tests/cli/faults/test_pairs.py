@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Zone]:
-    """A lab whose network has two routers."""
+    """Start a lab whose network has two routers."""
     request.getfixturevalue("lab_possible")
     with running_zone(tmp_path_factory.mktemp("pair"), LabOptions(strategy="redundant", time_scale=0.05)) as zone:
         keep(zone)
