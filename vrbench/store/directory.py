@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -37,7 +35,7 @@ from vrbench.store.files import NoSuchRun, RunInUse, StoreError, read_json, repl
 def new_run_id(now: datetime, name: str) -> str:
     """Return a new name such as 20261124T131500Z-1a2b3c4d-lab-parallel: sorts by time, unique, safe in file names."""
     safe = "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-") or "run"
-    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}-{safe[:40]}"
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(4).hex()}-{safe[:40]}"
 
 
 class RunDir:
@@ -52,9 +50,10 @@ class RunDir:
         path = reports / run_id
         try:
             path.mkdir(parents=True, mode=0o700, exist_ok=True)
-            free = shutil.disk_usage(path).free
+            disk = os.statvfs(path)
         except OSError as error:
             raise StoreError(f"can't make {path}: {error.strerror}; choose another place with --reports DIR") from error
+        free = disk.f_bavail * disk.f_frsize
         if free < needed_bytes:
             raise StoreError(
                 f"{path} is on a disk with {free / 1e6:.0f} MB left, and this run may write "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -28,7 +27,7 @@ def replace_text(path: Path, text: str, mode: int = 0o666) -> None:
 
     ``mode``: its permissions, less the umask. Meanwhile it has a name of its own: two processes may replace one file.
     """
-    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    unfinished = path.with_name(f"{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         with open(unfinished, "w", encoding="utf-8", opener=partial(os.open, mode=mode)) as file:
             file.write(text)
