@@ -22,7 +22,10 @@ CALIBRATION = ("--outages", "66", "--quick", "--seed", "5", "--clean", "20s", "-
         ("instruments", ("--outages", "3", "--longest", "2")),
         ("cost", ("--seconds", "2", "--targets", "250", "--ratios")),
         ("scale", ("--vms", "3", "--calls", "20", "--rules", "60")),
-        ("designs", ("--trials", "1", "--time-scale", "0.05", "--vms", "2", "--designs", "parallel", "negotiated")),
+        (
+            "strategies",
+            ("--trials", "1", "--time-scale", "0.05", "--vms", "2", "--strategies", "parallel", "negotiated"),
+        ),
         ("calibration", (*CALIBRATION, "--parts", "{tmp}")),
     ],
 )

@@ -144,7 +144,7 @@ def test_profiles_know_the_presets_and_their_strategies() -> None:
     """What a profile may ask for is what the lab has; a strategy that is named wins over the preset's."""
     assert {name: load(name).strategy for name in names()} == PRESETS
     table = LabTable()
-    assert table.design == "parallel"
+    assert table.restart_strategy == "parallel"
     for name in names():
-        assert replace(table, preset=name).design == load(name).strategy
-    assert replace(table, preset="kvm-4.9.3", strategy="negotiated").design == "negotiated"
+        assert replace(table, preset=name).restart_strategy == load(name).strategy
+    assert replace(table, preset="kvm-4.9.3", strategy="negotiated").restart_strategy == "negotiated"

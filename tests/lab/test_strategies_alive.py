@@ -1,4 +1,4 @@
-"""Every restart design with real packets: asked for through the API, seen from a guest and from outside."""
+"""Every restart strategy with real packets: asked for through the API, seen from a guest and from outside."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def run_in_lab(
 def lab_options(lab: LabTable) -> LabOptions:
     """Return how a lab starts; an empty preset is the lab's own times."""
     return LabOptions(
-        strategy=lab.design,
+        strategy=lab.restart_strategy,
         server_version=lab.server_version,
         time_scale=lab.time_scale,
         timing=presets.load(lab.preset).timing if lab.preset else Timing(),

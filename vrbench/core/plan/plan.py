@@ -74,7 +74,7 @@ def _probes(per_s: float, listed: tuple[Cost, ...]) -> str:
 
 def _lab(lab: LabTable) -> str:
     times = f", times of {lab.preset}" if lab.preset else ""
-    return f"embedded lab, {lab.design}{times}, time scale {lab.time_scale:g}"
+    return f"embedded lab, {lab.restart_strategy}{times}, time scale {lab.time_scale:g}"
 
 
 def _cloud(profile: Profile) -> str:

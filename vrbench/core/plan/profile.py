@@ -52,7 +52,7 @@ class LabTable:
     time_scale: float = _key(values.number(0.001, 10), 1.0, "multiplies the lab's boot, programming and stop times")
 
     @property
-    def design(self) -> str:
+    def restart_strategy(self) -> str:
         """The strategy in force: the one named, else the preset's, else that of servers since 4.11."""
         return PRESETS.get(self.preset, "parallel") if self.strategy == "auto" else self.strategy
 

@@ -12,10 +12,10 @@ from vrbench.lab.api.networks.tiers import check_tier, tier_acl
 from vrbench.lab.api.networks.updates import updating, use_source_nat
 from vrbench.lab.api.networks.view import network_view
 from vrbench.lab.api.request.call import Call, Task
-from vrbench.lab.api.routers.design import PAIRED, strategy
 from vrbench.lab.api.routers.implement import assign, bring_up_lost_routers, clear, patch_routers, remove_routers
 from vrbench.lab.api.routers.network_routers import NetworkRouters
 from vrbench.lab.api.routers.ruleset import check_source_nat, reprogram
+from vrbench.lab.api.routers.specs import PAIRED, strategy
 from vrbench.lab.api.state import errors
 from vrbench.lab.api.state.entities import Account, BuiltIn, Json, Network, Router, Vpc
 from vrbench.lab.api.state.errors import ApiError

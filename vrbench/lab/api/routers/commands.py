@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from vrbench.lab.api.request.call import Call, Task
 from vrbench.lab.api.request.filters import fits
-from vrbench.lab.api.routers.design import strategy
 from vrbench.lab.api.routers.network_routers import NetworkRouters
+from vrbench.lab.api.routers.specs import strategy
 from vrbench.lab.api.routers.view import router_view
 from vrbench.lab.api.state import errors
 from vrbench.lab.api.state.entities import BuiltIn, Json, Router, Vpc

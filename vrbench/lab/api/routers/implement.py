@@ -7,9 +7,9 @@ import time
 
 from vrbench.lab.api.accounts import events
 from vrbench.lab.api.accounts.limits import check_address_limit
-from vrbench.lab.api.routers.design import guest_leg, new_guest_nic, strategy
 from vrbench.lab.api.routers.network_routers import NetworkRouters
 from vrbench.lab.api.routers.ruleset import check_source_nat, reprogram
+from vrbench.lab.api.routers.specs import guest_leg, new_guest_nic, strategy
 from vrbench.lab.api.state import errors
 from vrbench.lab.api.state.entities import Account, Address, Network, Served, Vpc
 from vrbench.lab.api.state.errors import ApiError

@@ -7,8 +7,8 @@ import time
 
 from vrbench.lab.api.accounts import events
 from vrbench.lab.api.faults import simulator
-from vrbench.lab.api.routers.design import fit_public_nics, new_guest_nic, router_spec, strategy
 from vrbench.lab.api.routers.ruleset import build
+from vrbench.lab.api.routers.specs import fit_public_nics, new_guest_nic, router_spec, strategy
 from vrbench.lab.api.routers.view import link_local
 from vrbench.lab.api.state.entities import Account, Router, Served
 from vrbench.lab.api.state.errors import ApiError, internal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vrbench.lab.api.routers.design import fit_public_nics, public_leg
+from vrbench.lab.api.routers.specs import fit_public_nics, public_leg
 from vrbench.lab.api.state.entities import AclRule, Address, Network, Router, Rule, Served
 from vrbench.lab.api.state.errors import internal
 from vrbench.lab.api.state.zone import Zone

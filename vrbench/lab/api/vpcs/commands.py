@@ -12,7 +12,6 @@ from vrbench.lab.api.request.call import Call, Task
 from vrbench.lab.api.request.filters import fits
 from vrbench.lab.api.request.rule_params import is_cidr
 from vrbench.lab.api.request.selection import wanted_services
-from vrbench.lab.api.routers.design import PAIRED, strategy
 from vrbench.lab.api.routers.implement import (
     assign,
     bring_up_lost_routers,
@@ -22,6 +21,7 @@ from vrbench.lab.api.routers.implement import (
 )
 from vrbench.lab.api.routers.network_routers import NetworkRouters
 from vrbench.lab.api.routers.ruleset import reprogram
+from vrbench.lab.api.routers.specs import PAIRED, strategy
 from vrbench.lab.api.state import errors
 from vrbench.lab.api.state.entities import BuiltIn, Json, Vpc
 from vrbench.lab.api.state.errors import ApiError

@@ -1,10 +1,10 @@
-"""Every restart design of the lab under the same traffic, in one table with bounds.
+"""Every restart strategy of the lab under the same traffic, in one table with bounds.
 
-    python -m tests.bench.designs [--trials 10] [--time-scale 1] [--vms 4] [--at-once 6] [--save reports/reference]
+    python -m tests.bench.strategies [--trials 10] [--time-scale 1] [--vms 4] [--at-once 6] [--save reports/reference]
 
-Each design is measured by ``vrbench run lab-parallel`` with another strategy, in a lab of its own, so many at once (a
-restart mostly waits). Prints the table in Markdown; ``--save`` writes it as designs.csv as well, over what was measured
-of these designs before. Lab figures show mechanisms, not the speed of CloudStack.
+Each strategy is measured by ``vrbench run lab-parallel`` with ``lab.strategy`` set, in a lab of its own, so many at once
+(a restart mostly waits). Prints the table in Markdown; ``--save`` writes it as strategies.csv as well, over what was
+measured of these strategies before. Lab figures show mechanisms, not the speed of CloudStack.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ def main() -> int:
     parser.add_argument("--time-scale", type=float, default=1.0)
     parser.add_argument("--vms", type=int, default=4)
     parser.add_argument("--at-once", type=int, default=len(STRATEGIES))
-    parser.add_argument("--designs", nargs="+", choices=STRATEGIES, default=STRATEGIES)
-    parser.add_argument("--save", type=Path, help="directory for designs.csv")
+    parser.add_argument("--strategies", nargs="+", choices=STRATEGIES, default=STRATEGIES)
+    parser.add_argument("--save", type=Path, help="directory for strategies.csv")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(asked.at_once) as pool:
-        runs = list(pool.map(lambda design: measure(design, asked, Path(place) / design), asked.designs))
-    rows = [row(design, run) for design, run in zip(asked.designs, runs, strict=True)]
+        runs = list(pool.map(lambda strategy: measure(strategy, asked, Path(place) / strategy), asked.strategies))
+    rows = [row(strategy, run) for strategy, run in zip(asked.strategies, runs, strict=True)]
     print(markdown(rows))
     if asked.save:
-        save(rows, asked.save / "designs.csv")
+        save(rows, asked.save / "strategies.csv")
     return 0
 
 
-def measure(design: str, asked: argparse.Namespace, reports: Path) -> Run:
-    """One run of one design; its command is what a person would type."""
+def measure(strategy: str, asked: argparse.Namespace, reports: Path) -> Run:
+    """One run of one strategy; its command is what a person would type."""
     settings = {
-        "lab.strategy": design,
+        "lab.strategy": strategy,
         "lab.time_scale": asked.time_scale,
         "environment.vms": asked.vms,
         "environment.public_ips": asked.vms,
@@ -72,16 +72,16 @@ def measure(design: str, asked: argparse.Namespace, reports: Path) -> Run:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     paths = run_paths(reports)
     if not paths:
-        sys.exit(f"{design}: {done.stderr}")
+        sys.exit(f"{strategy}: {done.stderr}")
     why = f": {done.stderr.strip().splitlines()[-1]}" if done.returncode > Exit.NOT_VALID else ""
-    print(f"{design}: exit code {done.returncode}{why}", file=sys.stderr, flush=True)
+    print(f"{strategy}: exit code {done.returncode}{why}", file=sys.stderr, flush=True)
     return load_run(paths[0])
 
 
-def row(design: str, run: Run) -> Row:
-    """Return a design's figures over its valid trials."""
+def row(strategy: str, run: Run) -> Row:
+    """Return a strategy's figures over its valid trials."""
     valid = [t for t in run.trials if t.verdict is not Verdict.INVALID]
-    listed: Row = {"design": design, "trials": len(valid), "trials_not_valid": sum(_doubted(run))}
+    listed: Row = {"strategy": strategy, "trials": len(valid), "trials_not_valid": sum(_doubted(run))}
     for title, direction, flow in COLUMNS:
         downtimes = [t.figures(direction, flow).downtime for t in valid]
         mean = Downtime.mean(downtimes)
@@ -105,10 +105,10 @@ def _doubted(run: Run) -> list[bool]:
 
 def markdown(rows: Sequence[Row]) -> str:
     """Return the table for people: average (at least to at most), lowest."""
-    titles = ["design", *(title for title, _, _ in COLUMNS), "sessions that survived", "trials (not valid)"]
+    titles = ["strategy", *(title for title, _, _ in COLUMNS), "sessions that survived", "trials (not valid)"]
     lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
     for each in rows:
-        cells = [f"`{each['design']}`"]
+        cells = [f"`{each['strategy']}`"]
         for title, _, _ in COLUMNS:
             name = title.replace(", ", "_")
             average, low, high, lowest = (each[f"{name}_{k}_s"] for k in ("average", "at_least", "at_most", "lowest"))
@@ -120,17 +120,17 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def save(rows: Sequence[Row], path: Path) -> None:
-    """Write the rows; designs that were not measured this time keep those of an earlier time."""
+    """Write the rows; strategies that were not measured this time keep those of an earlier time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     kept: dict[str, dict[str, str] | Row] = {}
     if path.exists():
         with path.open(newline="", encoding="utf-8") as file:
-            kept = {row["design"]: row for row in csv.DictReader(file)}
-    kept |= {str(row["design"]): row for row in rows}
+            kept = {row["strategy"]: row for row in csv.DictReader(file)}
+    kept |= {str(row["strategy"]): row for row in rows}
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(kept[design] for design in STRATEGIES if design in kept)
+        writer.writerows(kept[strategy] for strategy in STRATEGIES if strategy in kept)
 
 
 if __name__ == "__main__":

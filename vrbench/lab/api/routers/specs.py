@@ -1,4 +1,4 @@
-"""Which restart design a network's routers follow, and what its routers are plugged in with."""
+"""What a network's routers are like: the restart strategy they follow, and what they are plugged in with."""
 
 from __future__ import annotations
 
