@@ -10,9 +10,11 @@ import pytest
 from tests.docs.markdown import document
 from tests.docs.sections import SECTIONS, all_commands, visible_options
 from vrbench.cli.exits import Exit
+from vrbench.cli.live import GLYPHS
 from vrbench.cli.profiles import open_profile
 from vrbench.core.caveats import CaveatKind
 from vrbench.core.figures.windows import Downtime
+from vrbench.core.log.strip import Seen
 from vrbench.core.model import Cause
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import TABLES, reference
@@ -112,3 +114,10 @@ def test_figures_are_explained_as_they_are_printed(name: str) -> None:
     closed, still_down = Downtime(14.52, 14.62, 14.71), Downtime(3.9, 5.0, math.inf)
     text = document(name).text
     assert [figure for figure in (bounded(closed), bounded(still_down)) if f"`{figure}`" not in text] == []
+
+
+def test_the_characters_of_the_live_view_are_explained() -> None:
+    """Up, down and not seen, as they are drawn."""
+    text = document("vrbench/cli/README.md").text
+    words = {Seen.UP: "up", Seen.DOWN: "down", Seen.NOT_SEEN: "not seen"}
+    assert [word for seen, word in words.items() if f"`{GLYPHS[seen]}` {word}" not in text] == []
