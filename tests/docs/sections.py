@@ -92,7 +92,8 @@ def _spelled(option: click.Option) -> str:
 def _meaning(option: click.Option) -> str:
     """Return the help of an option, its choices and its default."""
     choices = ", ".join(map(str, option.type.choices)) if isinstance(option.type, click.Choice) else ""
-    parts = (option.help or "", f"One of: {choices}." if choices else "")
+    default = option.default if isinstance(option.default, str | int | float | Path) and not option.is_flag else ""
+    parts = (option.help or "", f"One of: {choices}." if choices else "", f"Default: {default}." if default else "")
     return " ".join(part for part in parts if part)
 
 

@@ -51,6 +51,7 @@ def test_every_command_has_its_section_and_every_option_its_line(words: str) -> 
     ]
     documented = {row.cells[0].strip("`").split()[0] for row in rows}
     assert documented == {max(option.opts, key=len) for option in visible_options(all_commands()[words])}
+    assert [option.name for option in visible_options(all_commands()[words]) if not option.help] == []
 
 
 def test_every_command_is_listed_first_of_all() -> None:

@@ -17,8 +17,9 @@ from vrbench.cli.options import reports_option
     "--table",
     type=click.Choice(["samples", "windows", "causes", "sessions", "failures", "trials", "summary"]),
     default="summary",
+    help="Which table.",
 )
-@click.option("--format", "format_", type=click.Choice(["csv", "parquet", "json"]), default="csv")
+@click.option("--format", "format_", type=click.Choice(["csv", "parquet", "json"]), default="csv", help="As what.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A file; otherwise stdout.")
 @reports_option
 def command(runs: tuple[str, ...], table: str, format_: str, output: Path | None, reports: Path) -> None:

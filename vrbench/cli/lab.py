@@ -97,7 +97,7 @@ def exec_(state: Path, node: str, argv: tuple[str, ...]) -> int:
 
 @command.command(epilog="Example: vrbench lab outage --state /tmp/zone --seconds 2.0 --direction egress")
 @click.option("--seconds", type=click.FloatRange(0.001, 3600), required=True, help="How long to drop traffic.")
-@click.option("--direction", type=click.Choice(["egress", "ingress", "both"]), default="both")
+@click.option("--direction", type=click.Choice(["egress", "ingress", "both"]), default="both", help="Which way.")
 @click.option("--target", default="", metavar="VM", help="Only this VM's traffic.")
 @state_option
 @json_option

@@ -19,7 +19,7 @@ COMMANDS = {
     "cleanup": ("vrbench.cli.cleanup", "Remove what a crashed run left, from its journal."),
     "calibrate": ("vrbench.cli.calibrate", "Inject known outages on the lab, show measured beside true."),
     "analyze": ("vrbench.cli.analyze", "Recompute and show every figure of stored runs."),
-    "export": ("vrbench.cli.export", "Write samples, windows, trials or summary as CSV, Parquet or JSON."),
+    "export": ("vrbench.cli.export", "Write a table of stored runs as CSV, Parquet or JSON."),
     "profiles": ("vrbench.cli.profiles", "List the shipped profiles, show one, or the keys there are."),
     "lab": ("vrbench.cli.lab", "The zone in a box, by hand: up, status, exec, outage, down."),
 }
