@@ -3,8 +3,8 @@
     python -m tests.bench.strategies [--trials 10] [--time-scale 1] [--vms 4] [--at-once 6] [--save reports/reference]
 
 Each strategy is measured by ``vrbench run lab-parallel`` with ``lab.strategy`` set, in a lab of its own, so many at
-once (a restart mostly waits). Prints the table in Markdown; ``--save`` writes it as strategies.csv as well, over what was
-measured of these strategies before. Lab figures show mechanisms, not the speed of CloudStack.
+once (a restart mostly waits). Prints the table in Markdown. ``--save`` writes it as strategies.csv as well, over
+what was measured of these strategies before. Lab figures show mechanisms, not the speed of CloudStack.
 """
 
 from __future__ import annotations
