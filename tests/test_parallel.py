@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 
 import pytest
 
@@ -13,26 +12,28 @@ from vrbench.parallel import CancelToken, parallel
 
 
 def test_results_come_in_the_order_of_the_calls() -> None:
-    """Whichever ends first."""
-    delays = [0.05, 0.0, 0.02, 0.01]
+    """Whichever ends first: here the last one, and the first one last."""
+    ended = [threading.Event() for _ in range(5)]
+    ended[4].set()
 
     def call(number: int, _: CancelToken) -> int:
-        time.sleep(delays[number])
+        assert ended[number + 1].wait(5)
+        ended[number].set()
         return number
 
     assert parallel(range(4), call) == [0, 1, 2, 3]
 
 
 def test_no_more_calls_at_once_than_asked() -> None:
-    """The width is kept, and used."""
-    now, most, lock = 0, 0, threading.Lock()
+    """The width is kept, and used: three meet again and again, and never are there four."""
+    now, most, lock, three = 0, 0, threading.Lock(), threading.Barrier(3)
 
     def call(_: int, __: CancelToken) -> None:
         nonlocal now, most
         with lock:
             now += 1
             most = max(most, now)
-        time.sleep(0.02)
+        three.wait(5)
         with lock:
             now -= 1
 
@@ -43,22 +44,22 @@ def test_no_more_calls_at_once_than_asked() -> None:
 def test_the_first_failure_is_raised_after_all_have_ended() -> None:
     """Calls under way come to their end; waiting ones are not begun."""
     ended: list[str] = []
-    begun = threading.Event()
+    begun, stop = threading.Event(), CancelToken()
 
     def slow() -> None:
         begun.set()
-        time.sleep(0.1)
+        wait_for(stop.is_set, "the failure of the other call")
         ended.append("slow")
 
     def failing() -> None:
-        begun.wait(5)
+        assert begun.wait(5)
         raise ValueError("the reason")
 
     def late() -> None:
         ended.append("late")
 
     with pytest.raises(ValueError, match="the reason"):
-        parallel([slow, failing, late], lambda work, _: work(), width=2)
+        parallel([slow, failing, late], lambda work, _: work(), width=2, stop=stop)
     assert ended == ["slow"]
 
 
@@ -68,24 +69,23 @@ def test_a_failure_ends_the_waits_of_the_others() -> None:
 
     def waits() -> None:
         while True:
-            stop.check()
-            time.sleep(0.01)
+            stop.sleep(5)
 
     def fails() -> None:
-        raise ValueError
+        raise ValueError("no place")
 
-    with pytest.raises(ValueError):  # noqa: PT011  # the type is all there is
+    with pytest.raises(ValueError, match="no place"):
         parallel([waits, waits, fails], lambda work, _: work(), stop=stop)
 
 
 def test_an_interrupt_lets_calls_under_way_end_and_goes_on_its_way() -> None:
     """What was sent is still journaled; what was not sent is not."""
     done: list[int] = []
-    started = threading.Semaphore(0)
+    started, stop = threading.Semaphore(0), CancelToken()
 
     def call(number: int, _: CancelToken) -> None:
         started.release()
-        time.sleep(0.2)
+        wait_for(stop.is_set, "the interrupt")
         done.append(number)
 
     def interrupt() -> None:
@@ -95,7 +95,7 @@ def test_an_interrupt_lets_calls_under_way_end_and_goes_on_its_way() -> None:
 
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
-        parallel(range(6), call, width=2)
+        parallel(range(6), call, width=2, stop=stop)
     assert sorted(done) == [0, 1]
 
 

@@ -141,7 +141,9 @@ def test_a_stale_entry(zone: Zone, record_property: Callable[[str, object], None
     found.check_true(Cause.STALE_ARP)
     assert found.claimed[Cause.ROUTER_GONE] == 0, found
     shown_s = noticed[1] - noticed[0]  # meanwhile the other guest shows that the router is there
-    for result in (s for s in figures(trial) if guest_of(trial, s) == "vm2"):
+    of_the_last = [s for s in figures(trial) if guest_of(trial, s) == "vm2"]
+    assert of_the_last
+    for result in of_the_last:
         claimed_s = sum(p.seconds for w in result.windows for p in w.phases if p.cause is Cause.STALE_ARP)
         least_s = shown_s - 2 * result.stream.interval_s - ANSWER_S - LATE_S
         assert claimed_s >= least_s, f"{result.stream.name}: {claimed_s:.3f} s of {shown_s:.3f} s, {found}"
