@@ -139,7 +139,24 @@ CLOCK = {
         (f"{AUDIT}::test_connections_that_were_open_during_a_stop_prove_nothing",),
     ),
 }
-MUTATIONS = {**ESTIMATOR, **SCHEDULER, **CLOCK}
+RECORDS = {
+    "a word of stored facts is forgotten": Mutation(
+        "store/codec.py",
+        '"guest_of_endpoint": "behind",',
+        "",
+        (
+            "tests/test_stored.py::test_a_stored_run_has_its_tables[one-vm-trials]",
+            "tests/store/test_codec.py::test_facts_are_read_by_the_words_of_the_first_version",
+        ),
+    ),
+    "a run that was ended early is done": Mutation(
+        "run/execute.py",
+        "if not error and not interrupted:",
+        "if True:",
+        ("tests/run/test_execute.py::test_a_second_interrupt_ends_the_removal",),
+    ),
+}
+MUTATIONS = {**ESTIMATOR, **SCHEDULER, **CLOCK, **RECORDS}
 
 
 @pytest.fixture(scope="module")
