@@ -28,7 +28,7 @@ def state(vm: str, flow: str, up: bool | None = True, since: float = 0.0, judged
 
 
 def rows(vms: int, *changed: StreamState) -> dict[str, dict[str, Watched]]:
-    """Streams of so many VMs, all up but for the changed ones."""
+    """Make streams of so many VMs, all up but for the changed ones."""
     states = {(f"vm{n}", flow): state(f"vm{n}", flow) for n in range(1, vms + 1) for flow in live.COLUMNS}
     states |= {(s.stream.name.split("/")[1], s.stream.flow): s for s in changed}
     found: dict[str, dict[str, Watched]] = {}

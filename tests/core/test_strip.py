@@ -12,7 +12,7 @@ SIGNS = {Seen.NOTHING_YET: " ", Seen.UP: "u", Seen.NOT_SEEN: "?", Seen.DOWN: "D"
 
 
 def state(up: bool | None, since: float, judged: float, windows: int = 0, down: float = 0.0) -> StreamState:
-    """A state in seconds."""
+    """Make a state from seconds."""
     since_ns, judged_ns, down_ns = (round(t * 1e9) for t in (since, judged, down))
     return StreamState("vm1", stream("s"), up, since_ns, judged_ns, 1, windows, down_ns)
 

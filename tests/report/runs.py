@@ -18,7 +18,7 @@ REQUESTED = START + 1500 * MS
 
 
 def guest(name: str, fresh: str, persistent: str) -> bytes:
-    """A guest's log."""
+    """Make a guest's log."""
     streams = [
         stream(f"icmp-egress/{name}/fresh"),
         stream(f"icmp-egress/{name}/persistent", flow="persistent"),
@@ -29,7 +29,7 @@ def guest(name: str, fresh: str, persistent: str) -> bytes:
 
 
 def harness(first: str, second: str) -> bytes:
-    """The harness's log: SYN and banner of two addresses."""
+    """Make the harness's log: SYN and banner of two addresses."""
     streams = [
         Stream(
             f"ssh-ingress/198.51.100.{n}:22/{layer}", Direction.INGRESS, "ssh-ingress", layer, f"198.51.100.{n}:22", 0.1
@@ -42,7 +42,7 @@ def harness(first: str, second: str) -> bytes:
 
 
 def beside(first: str, second: str, names: str, login: str) -> list[bytes]:
-    """What is reported beside the figures: two sessions, one guest's DNS, logins at one address."""
+    """Make what is reported beside the figures: two sessions, one guest's DNS, logins at one address."""
     sessions = [
         Stream(f"tcp-ingress/vm{n}/established", Direction.INGRESS, "tcp-ingress", "established", target, 0.1)
         for n, target in ((1, "198.51.100.11:22"), (2, "198.51.100.12:22"))
@@ -56,7 +56,7 @@ def beside(first: str, second: str, names: str, login: str) -> list[bytes]:
 
 
 def trial(number: int, logs: list[bytes], **facts: object) -> TrialResult:
-    """A trial of those logs."""
+    """Analyse a trial of those logs."""
     return analyze_trial(
         TrialFacts(
             number=number,
@@ -74,7 +74,7 @@ def trial(number: int, logs: list[bytes], **facts: object) -> TrialResult:
 
 
 def fixed_run() -> Run:
-    """The run that golden files are made of."""
+    """Return the run that golden files are made of."""
     return Run(
         "20261124T120000Z-1a2b3c4d-golden",
         "reports/20261124T120000Z-1a2b3c4d-golden",

@@ -19,7 +19,7 @@ LOSSY, LAB = CaveatKind.BASELINE_LOSSY, CaveatKind.LAB
 
 
 def run_with(*caveats: tuple[Caveat, ...], name: str = "cloud") -> Run:
-    """A run whose trials carry those caveats."""
+    """Make a run whose trials carry those caveats."""
     run = fixed_run()
     trials = tuple(
         replace(run.trials[0], facts=replace(run.trials[0].facts, number=number), caveats=carried)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tests.core.test_calibration import LENGTHS, calibrated, flapping, last_down_for_first_up, outages, stream
 from vrbench.core.calibrate.calibration import Calibration
-from vrbench.report.plot import COLOURS, WRONG, write_plot
+from vrbench.report.plot import CANNOT_DRAW, COLOURS, WRONG, can_draw, write_plot
 
 
 def drawn(calibration: Calibration, here: Path) -> str:
-    """The picture as SVG text."""
+    """Return the picture as SVG text."""
     path = here / "calibration.svg"
     write_plot(calibration, path)
     return path.read_text(encoding="utf-8")
@@ -54,3 +56,11 @@ def test_layers_have_panels_of_their_own(tmp_path: Path) -> None:
 def test_nothing_to_draw_is_no_error(tmp_path: Path) -> None:
     """Only flapping was injected: a picture without marks."""
     assert "true length" in drawn(calibrated(stream(), [flapping(6, 1)]), tmp_path)
+
+
+def test_without_matplotlib_nothing_can_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is an extra: who has not got it is told how to get it."""
+    assert can_draw()
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert not can_draw()
+    assert "pip install 'vrbench[plot]'" in CANNOT_DRAW

@@ -46,7 +46,7 @@ for line in sys.stdin.read().splitlines():
 
 
 def stored(reports: Path) -> Path:
-    """A run directory of two trials, as a run leaves it."""
+    """Write a run directory of two trials, as a run leaves it."""
     run = RunDir.create(reports, "20261124T120000Z-1a2b3c4d-golden", 0)
     run.write_run(RunState.DONE, CONTEXT, METHOD, {})
     for number, second in ((1, OUT), (2, RELAPSE)):
@@ -59,7 +59,7 @@ def stored(reports: Path) -> Path:
 
 
 def said(run: Path, **environment: str) -> str:
-    """What all commands print of a run, in a process with that environment."""
+    """Return what all commands print of a run, in a process with that environment."""
     lines = "\n".join("\t".join(str(run) if word == "RUN" else word for word in words) for words in COMMANDS)
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
@@ -116,7 +116,7 @@ def test_every_table_says_by_which_method(tmp_path: Path) -> None:
 
 
 def changed(run: Path, **change: object) -> Path:
-    """The run with other entries of its ``run.json``; ``method`` changes entries within that."""
+    """Write the run with other entries of its ``run.json``; ``method`` changes entries within that."""
     stored_as = json.loads((run / "run.json").read_text())
     method = stored_as["method"] | change.pop("method", {})
     (run / "run.json").write_text(json.dumps(stored_as | change | {"method": method}))

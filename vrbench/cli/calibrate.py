@@ -201,11 +201,11 @@ def _show(measured: Calibration, made: Calibrated, as_json: bool) -> None:
     import json
 
     from vrbench.report.calibration import as_object, calibration_report, write_comparisons
-    from vrbench.report.plot import write_plot
+    from vrbench.report.plot import CANNOT_DRAW, can_draw, write_plot
 
     plan, seed = made.planned.plan, made.planned.seed
     path, plot = (made.finished.store.path / f"calibration.{ending}" for ending in ("csv", "svg"))
-    drawn = bool(measured.comparisons)
+    drawn = bool(measured.comparisons) and can_draw()
     if as_json:
         files = {"csv": str(path), "plot": str(plot) if drawn else None}
         click.echo(json.dumps({"seed": seed, **files, **as_object(measured)}, indent=1, allow_nan=False))
@@ -217,3 +217,5 @@ def _show(measured: Calibration, made: Calibrated, as_json: bool) -> None:
     if drawn:
         write_plot(measured, plot)
     click.echo(f"seed {seed}; every comparison: {path}{f', as a picture: {plot}' if drawn else ''}", err=True)
+    if measured.comparisons and not drawn:
+        click.echo(CANNOT_DRAW, err=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from vrbench.cli.exits import Exit
 from vrbench.core.checks import Check, State
 
-LIBRARIES = ("click", "cs", "icmplib", "matplotlib", "pandas", "paramiko", "PyYAML", "rich")
+LIBRARIES = ("click", "cs", "icmplib", "pandas", "paramiko", "PyYAML", "rich")
 OLDEST_PYTHON = (3, 11)
 LITTLE_BYTES = 1_000_000_000
 

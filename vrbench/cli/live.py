@@ -17,9 +17,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from vrbench.cli.screen import is_old, summary_words
 from vrbench.core.log.live import StreamState
-from vrbench.core.log.strip import Seen, Strip, worst
+from vrbench.core.log.strip import Seen, Strip, is_old, summary_words, worst
 from vrbench.core.model import Direction
 
 COLUMNS = {"fresh": "out new", "persistent": "out old", "syn": "in TCP", "banner": "in SSH"}
@@ -107,7 +106,7 @@ def _urgency(streams: Mapping[str, Watched], now_ns: int) -> int:
 
 
 def _folded(rows: Sequence[Mapping[str, Watched]], now_ns: int) -> str:
-    """ "and 40 more, all up", "and 40 more: 3 down, 1 without news"."""
+    """Word the rest: "and 40 more, all up", "and 40 more: 3 down, 1 without news"."""
     urgencies = [_urgency(streams, now_ns) for streams in rows]
     told = [f"{urgencies.count(u)} {word}" for u, word in ((0, "down"), (1, "without news")) if u in urgencies]
     return f"and {len(rows)} more{': ' + ', '.join(told) if told else ', all up'}"

@@ -56,20 +56,20 @@ def as_object(runs: Sequence[Run]) -> dict[str, object]:
 
 
 def _run_object(run: Run) -> dict[str, object]:
-    """Where a run lies, how far it came, and how wrong the instrument was on its machine (null: not calibrated)."""
+    """Return where a run lies, how far it came, and how wrong the instrument was there (null: not calibrated)."""
     calibrated = asdict(run.calibrated) if run.calibrated else None
     return {"run_id": run.run_id, "path": run.path, "state": run.state, "calibrated": calibrated}
 
 
 def exit_code(run: Run, limits: LimitsTable | None, planned: int) -> Exit:
-    """0, 1 or 2: invalid or missing trials outweigh a limit, since no figure can be held against it."""
+    """Return 0, 1 or 2: invalid or missing trials outweigh a limit, since no figure can be held against it."""
     if len(run.trials) < planned or any(t.verdict is not Verdict.VALID for t in run.trials):
         return Exit.NOT_VALID
     return Exit.OVER_LIMIT if limits and over_limits(run, limits) else Exit.OK
 
 
 def over_limits(run: Run, limits: LimitsTable) -> list[str]:
-    """One sentence for each limit of the profile that the run's average is above."""
+    """Return one sentence for each limit of the profile that the run's average is above."""
     found = []
     for direction, limit in ((Direction.EGRESS, limits.egress), (Direction.INGRESS, limits.ingress)):
         downtimes = run.downtimes(direction)

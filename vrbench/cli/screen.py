@@ -9,8 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from vrbench.core.log.live import StreamState
-from vrbench.core.log.strip import NEWS_S
-from vrbench.core.model import Direction
+from vrbench.core.log.strip import summary_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -115,20 +114,3 @@ class PlainScreen:
     def _line(self, text: str) -> None:
         elapsed = time.monotonic() - self._begun
         self._console.print(f"{elapsed:7.1f} s  {text}", markup=False, highlight=False, soft_wrap=True)
-
-
-def is_old(state: StreamState, now_ns: int) -> bool:
-    """Return whether the newest judged probe of a stream is too long ago to speak of now."""
-    return (now_ns - state.judged_ns) / 1e9 > NEWS_S
-
-
-def summary_words(states: Sequence[StreamState], now_ns: int) -> str:
-    """ "egress 18 of 20 up, 2 without news; ingress 0 of 20 up"."""
-    words = []
-    for direction in (Direction.EGRESS, Direction.INGRESS):
-        here = [s for s in states if s.stream.direction is direction and s.stream.counts]
-        old = sum(is_old(s, now_ns) for s in here)
-        up = sum(bool(s.up) and not is_old(s, now_ns) for s in here)
-        if here:
-            words.append(f"{direction.value} {up} of {len(here)} up{f', {old} without news' if old else ''}")
-    return "; ".join(words) or "no stream yet"

@@ -26,7 +26,7 @@ COLUMNS = tuple(
 
 
 def calibration_report(calibration: Calibration) -> RenderableType:
-    """Figures per kind of stream, what is wrong, and the verdict in one line; fits 80 columns."""
+    """Show figures per kind of stream, what is wrong, and the verdict in one line; fits 80 columns."""
     parts: list[RenderableType] = [_kinds(calibration)]
     if calibration.faults:
         parts.append(_faults(calibration))
@@ -36,7 +36,7 @@ def calibration_report(calibration: Calibration) -> RenderableType:
 
 
 def verdict(calibration: Calibration) -> str:
-    """What this machine's figures are worth, in one line."""
+    """Say what this machine's figures are worth, in one line."""
     total, steady, flapped = calibration.total, calibration.steady, calibration.flapped
     if not total.outages:
         false = some(calibration.false, "false window")
@@ -94,7 +94,7 @@ def _kinds(calibration: Calibration) -> Table:
 
 
 def _faults(calibration: Calibration) -> Table:
-    """The same by fault, banners apart; flapping is only here, as its parts are shorter than the interval."""
+    """Show the same by fault, banners apart; flapping is only here, as its parts are shorter than the interval."""
     columns = ("fault", "outages", "seen", "held %", "bias\nms", "worst\nms", "missed", "over")
     table = _table("By fault (over: at_least claims more than was down)", *columns)
     for f in calibration.faults:
@@ -108,7 +108,7 @@ def _cells(f: Figures) -> tuple[str, ...]:
 
 
 def _share(part: int, whole: int) -> str:
-    """In percent, rounded down: 100 means all."""
+    """Word a share in percent, rounded down: 100 means all."""
     return f"{math.floor(part / whole * 1000) / 10:g}" if whole else "–"
 
 
@@ -145,7 +145,7 @@ def write_comparisons(calibration: Calibration, path: Path, run_id: str, method:
 
 
 def comparison_rows(calibration: Calibration) -> Iterator[Row]:
-    """One row per comparison, then one per false window, whose outage is empty."""
+    """Yield one row per comparison, then one per false window, whose outage is empty."""
     for c in calibration.comparisons:
         o, m = c.outage, c.measured
         yield {
@@ -185,8 +185,11 @@ def comparison_rows(calibration: Calibration) -> Iterator[Row]:
 
 
 def _result(c: OutageMeasurement) -> str:
-    """unseen: too short for the stream; unknown: the prober was held up; slow: sshd was; off: too large an error; over:
-    it flapped, and at_least claims more than was down."""
+    """Say what became of an outage in one stream.
+
+    unseen: too short for the stream; unknown: the prober was held up; slow: sshd was; off: too large an error; over: it
+    flapped, and at_least claims more than was down.
+    """
     if not c.windows:
         return "missed" if c.missed else "unseen"
     if c.slow or not c.held:
@@ -201,7 +204,7 @@ def _stream_cells(of: OutageMeasurement | FalseWindow) -> Row:
 
 
 def as_object(calibration: Calibration) -> dict[str, object]:
-    """All figures and comparisons as plain values for JSON."""
+    """Return all figures and comparisons as plain values for JSON."""
     return {
         "good": calibration.good,
         "verdict": verdict(calibration),
@@ -216,6 +219,6 @@ def as_object(calibration: Calibration) -> dict[str, object]:
 
 
 def _flat(row: KindFigures | FaultFigures) -> dict[str, object]:
-    """A row of figures as one object."""
+    """Return a row of figures as one object."""
     cells = asdict(row)
     return {**cells, **cells.pop("figures")}

@@ -75,7 +75,7 @@ def _where(places: set[Place], trials: dict[str, list[int]], names: dict[str, st
 
 
 def _trials(numbers: Sequence[int], of: int) -> str:
-    """ "trial 2", "trials 1 and 3 of 6", "5 of 6 trials"."""
+    """Word trials: "trial 2", "trials 1 and 3 of 6", "5 of 6 trials"."""
     if len(numbers) == of > 1:
         return _all(of)
     if len(numbers) > MOST_NUMBERS:

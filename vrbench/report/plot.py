@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,12 @@ _STYLE: Any = {"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "vrbench"
 _STYLE |= dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK)
 SHIFT = 0.012  # between kinds, so that bars of one outage don't hide each other
 REACH = 2.4  # intervals shown above and below; more where something wrong lies further out
+CANNOT_DRAW = "no picture was drawn, since matplotlib is not installed: pip install 'vrbench[plot]'"
+
+
+def can_draw() -> bool:
+    """Return whether matplotlib is there; it takes 90 MB, and nothing else needs it."""
+    return importlib.util.find_spec("matplotlib") is not None
 
 
 def write_plot(calibration: Calibration, path: Path) -> None:
@@ -57,7 +64,7 @@ def _title(calibration: Calibration) -> str:
 
 
 def _panels(calibration: Calibration) -> tuple[list[OutageMeasurement], list[OutageMeasurement]]:
-    """What probes the network itself, and the banners."""
+    """Return what probes the network itself, and the banners."""
     shown = [c for c in calibration.comparisons if c.of_its_own and c.resolved and not (c.unknown or c.slow)]
     return [c for c in shown if c.stream.flow != "banner"], [c for c in shown if c.stream.flow == "banner"]
 
@@ -78,7 +85,7 @@ def _panel(ax: Axes, comparisons: Sequence[OutageMeasurement]) -> None:
 
 
 def _draw(ax: Axes, comparisons: Sequence[OutageMeasurement], colour: str, shift: float, label: str) -> None:
-    """Marks at the errors; bars from the lower bound to the upper one, both less the truth."""
+    """Draw marks at the errors, and bars from the lower bound to the upper one, both less the truth."""
     if not comparisons:
         return
     at = [c.outage.duration_s * shift for c in comparisons]
@@ -99,7 +106,7 @@ def _draw(ax: Axes, comparisons: Sequence[OutageMeasurement], colour: str, shift
 
 
 def _dress(ax: Axes, interval_ms: float, worst_ms: float) -> None:
-    """Scales, words and the legend."""
+    """Add scales, words and the legend."""
     from matplotlib.ticker import FixedLocator, NullLocator
 
     reach = max(REACH * interval_ms, 1.1 * worst_ms)

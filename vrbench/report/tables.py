@@ -51,7 +51,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def run_report(run: Run) -> RenderableType:
-    """All of a run: windows and trials, the headline, and every caveat."""
+    """Show all of a run: windows and trials, the headline, and every caveat."""
     unreadable: list[RenderableType] = [Text(f"! {words}", style="red") for words in run.unreadable]
     if not run.trials:
         return Group(*unreadable, Text(f"{run.run_id}: no complete trial ({run.state})"))
@@ -81,7 +81,7 @@ def windows_table(trial: TrialResult) -> RenderableType:
 
 
 def trials_table(run: Run) -> Table:
-    """One row per trial and direction."""
+    """Show one row per trial and direction."""
     table = _table("Trials", "trial", "direction", "mean over streams (bounds)", "worst", "any down", "job", "verdict")
     for trial in run.trials:
         for direction in MEASURED:
@@ -101,7 +101,7 @@ def trials_table(run: Run) -> Table:
 
 
 def causes_table(run: Run) -> RenderableType:
-    """Why it was down: milliseconds of each cause per trial and direction; what has no cause has its own column."""
+    """Show why it was down: milliseconds of each cause per trial and direction, and of what has no known cause."""
     listed = [
         (trial, direction, seconds_by_cause([s for s in trial.of(direction) if s.stream.counts]))
         for trial in run.trials
@@ -120,7 +120,7 @@ def causes_table(run: Run) -> RenderableType:
 
 
 def flows_table(run: Run) -> Table:
-    """Old against new flows, and the network against the service: averages over trials."""
+    """Show old against new flows, and the network against the service: averages over trials."""
     table = _table("By flow and layer, average over trials", "stream", "mean over streams (bounds)", "worst", "windows")
     usable = [t for t in run.trials if t.averaged]
     for direction, flow in FLOWS:
@@ -137,7 +137,7 @@ def flows_table(run: Run) -> Table:
 
 
 def _names_row(trials: Sequence[TrialResult]) -> Iterable[tuple[str, ...]]:
-    """The router's DNS as a row, where it answered before the operation."""
+    """Yield the router's DNS as a row, where it answered before the operation."""
     found = [streams for t in trials if (streams := answered(t, "resolver"))]
     if found:
         mean = Downtime.mean([Downtime.mean([s.downtime for s in streams]) for streams in found])
@@ -147,7 +147,7 @@ def _names_row(trials: Sequence[TrialResult]) -> Iterable[tuple[str, ...]]:
 
 
 def _logins_row(trials: Sequence[TrialResult], interval_s: float) -> Iterable[tuple[str, ...]]:
-    """Logins as a row: how many failed, for they are too rare to say for how long."""
+    """Yield logins as a row: how many failed, for they are too rare to say for how long."""
     tried = [found for t in trials if (found := logins(t))]
     if tried:
         words = f"{sum(failed for _, failed in tried)} of {sum(count for count, _ in tried)} failed"
@@ -155,7 +155,7 @@ def _logins_row(trials: Sequence[TrialResult], interval_s: float) -> Iterable[tu
 
 
 def sessions_table(run: Run) -> RenderableType:
-    """What became of the sessions of each trial: how many, and the first and last moment of each thing."""
+    """Show what became of the sessions of each trial: how many, and the first and last moment of each thing."""
     table = _table("Sessions that stood before the request", "trial", "sessions", "silent from", "resumed", "ended")
     for trial in run.trials:
         listed = sessions(trial)
@@ -173,7 +173,7 @@ def sessions_table(run: Run) -> RenderableType:
 
 
 def _span(moments: Sequence[float | None], of: int = 0) -> str:
-    """ "+2.81 to +2.93 s" from the first moment to the last; with ``of``, how many there are where some are missing."""
+    """Word a span: "+2.81 to +2.93 s"; with ``of``, how many moments there are where some are missing."""
     known = sorted(m for m in moments if m is not None)
     if not known:
         return "–"
@@ -183,7 +183,7 @@ def _span(moments: Sequence[float | None], of: int = 0) -> str:
 
 
 def headline_table(run: Run) -> RenderableType:
-    """Over all trials that count in averages: average with bounds, lowest, median, highest."""
+    """Show, over all trials that count in averages, average with bounds, lowest, median, highest."""
     table = _table(
         f"Downtime over {_counted(len(run.downtimes(None)), len(run.trials))}",
         "direction",
@@ -201,7 +201,7 @@ def headline_table(run: Run) -> RenderableType:
 
 
 def _counted(used: int, trials: int) -> str:
-    """ "3 trials", "2 of 3 trials; the others are in no average"."""
+    """Word a count: "3 trials", or "2 of 3 trials; the others are in no average"."""
     if used == trials:
         return some(used, "trial")
     return f"{used or 'none'} of {some(trials, 'trial')}{'; the others are in no average' if used else ''}"
@@ -234,7 +234,7 @@ def reduction_table(before: Run, after: Run, words: tuple[str, str]) -> Table:
 
 
 def _reduction(before: float, after: float) -> float | None:
-    """How much less, as a share; None where one of the two has no upper bound."""
+    """Return how much less it is, as a share; None where one of the two has no upper bound."""
     return 1 - after / before if before > 0 and math.isfinite(before) and math.isfinite(after) else None
 
 

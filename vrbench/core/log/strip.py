@@ -1,4 +1,4 @@
-"""The last minutes of a stream, second by second, for people who watch: up, down, or not seen.
+"""What people watch: the last minutes of a stream, second by second, and how many streams are up now.
 
 Only for watching, like ``live``, from whose states it is made; the figures come from ``analysis`` afterwards.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 
 from vrbench.core.log.live import StreamState
+from vrbench.core.model import Direction
 
 SECOND_NS = 1_000_000_000
 KEPT_S = 128
@@ -92,3 +93,20 @@ def _told(before: StreamState | None, now: StreamState) -> Iterator[tuple[int, i
         yield before.judged_ns, went_down_ns, False
     if not one or now.up:
         yield (went_down_ns if one else before.judged_ns), now.since_ns, True
+
+
+def is_old(state: StreamState, now_ns: int) -> bool:
+    """Return whether the newest judged probe of a stream is too long ago to speak of now."""
+    return (now_ns - state.judged_ns) / 1e9 > NEWS_S
+
+
+def summary_words(states: Sequence[StreamState], now_ns: int) -> str:
+    """Word the sums: "egress 18 of 20 up, 2 without news; ingress 0 of 20 up"."""
+    words = []
+    for direction in (Direction.EGRESS, Direction.INGRESS):
+        here = [s for s in states if s.stream.direction is direction and s.stream.counts]
+        old = sum(is_old(s, now_ns) for s in here)
+        up = sum(bool(s.up) and not is_old(s, now_ns) for s in here)
+        if here:
+            words.append(f"{direction.value} {up} of {len(here)} up{f', {old} without news' if old else ''}")
+    return "; ".join(words) or "no stream yet"
