@@ -1,4 +1,4 @@
-"""Calls side by side: results in order, the first failure wins, an interrupt ends them."""
+"""Calls in parallel: results in order, the first failure wins, an interrupt ends them."""
 
 from __future__ import annotations
 

@@ -243,7 +243,7 @@ def test_a_vm_whose_deployment_fails_is_destroyed_too(lab: Lab, tmp_path: Path) 
 
 @pytest.mark.parametrize("kind", ["keypair", "network", "vm", "address", "firewall", "egress"])
 def test_ctrl_c_leaves_a_true_journal(tmp_path: Path, kind: str) -> None:
-    """Interrupted at any stage: what was submitted side by side has its id in the journal, and all of it goes."""
+    """Interrupted at any stage: what was submitted in parallel has its id in the journal, and all of it goes."""
     slow = ZoneSettings(timing=Timing().scaled(0.05), api_step_s=0.01, expunge_delay_s=0.3)
     with running_lab(slow) as lab, lab.journal(tmp_path / "j") as journal:
         threading.Thread(target=_interrupt_at, args=(journal, kind), daemon=True).start()

@@ -124,7 +124,7 @@ def test_a_cloud_init_that_never_ends_is_not_waited_for_for_ever(booting: Bootin
     began = time.monotonic()
     (note,) = booting.start().await_guests(3)
     assert note == Caveat(CaveatKind.BOOT_DOUBTFUL, "vm1: cloud-init had not finished")
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.lab
@@ -133,8 +133,8 @@ def test_without_a_running_cloud_init_nothing_is_waited_for(booting: Booting) ->
     booting.cloud_init("#!/bin/sh\nexec sleep 60\n")
     booting.box.run(None, "rmdir", "/run/cloud-init")
     began = time.monotonic()
-    assert booting.start().await_guests(30) == ()
-    assert time.monotonic() - began < 15
+    assert booting.start().await_guests(60) == ()
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.lab
@@ -154,7 +154,7 @@ def test_a_guest_with_neither_python_nor_ping_ends_the_waiting(booting: Booting)
     began = time.monotonic()
     with pytest.raises(ProbeError, match=r"vrb-1-vm1 has no Python 3\.6"):
         booting.start().await_guests(60)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.lab

@@ -79,7 +79,7 @@ def test_a_command_that_hangs_is_given_up(login: Login) -> None:
         began = time.monotonic()
         with pytest.raises(RemoteError, match="no answer in time"):
             remote.run("sleep 30", timeout_s=0.5)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15
         assert remote.run("echo still").out == b"still\n"
 
 

@@ -49,7 +49,9 @@ def under_way(sensors: Sensors, box: Box, tmp_path: Path) -> Iterator[Trial]:
 
 def of_nodes(result: TrialResult, harness: bool) -> list[StreamResult]:
     """Return the node's streams that are probed often enough to be blind within a second."""
-    return [s for s in result.streams if (s.node == "harness") is harness and s.stream.interval_s <= 0.1]
+    found = [s for s in result.streams if (s.node == "harness") is harness and s.stream.interval_s <= 0.1]
+    assert found
+    return found
 
 
 def kinds(result: TrialResult) -> set[CaveatKind]:
@@ -172,6 +174,7 @@ def test_cpu_hogs_make_no_outage(under_way: Trial, starving: bool) -> None:
     # Starved with the probers, a guest's sshd is down for longer than the network: then banners must hide nothing.
     banners = [s for s in measured(result) if s.stream.flow == "banner"] if starving else []
     check_truth(result, under_way.cuts, [s for s in measured(result) if s not in banners])
+    assert bool(banners) is starving
     assert all(s.downtime.at_most_s >= under_way.cuts[0].at_least_s for s in banners)
     shares = (result.punctual_harness, result.punctual_guests)
     assert all(0 < share <= 1 for share in shares)

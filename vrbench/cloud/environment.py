@@ -1,7 +1,7 @@
 """Build the network that is measured, in the one order that is safe, each creating call journaled before and after.
 
-    key pair → network → VMs side by side → the network is Implemented and has exactly one source-NAT address
-    → addresses side by side → rules side by side → Environment
+    key pair → network → VMs in parallel → the network is Implemented and has exactly one source-NAT address
+    → addresses in parallel → rules in parallel → Environment
 
 The order is a contract. A real server that is asked for addresses while the network is still Allocated gives it
 several source-NAT addresses, and from then on nothing can be done with that network, not even delete it. So no address
@@ -39,12 +39,12 @@ def build(cloud: Cloud, plan: EnvironmentPlan, resolved: Resolved, journal: Jour
     progress("creating the network")
     network = _create_network(site)
     _tag(site, "Network", [network["id"]])
-    progress(f"deploying {some(plan.vms, 'VM')} side by side; the first one starts the network's router")
+    progress(f"deploying {some(plan.vms, 'VM')} in parallel; the first one starts the network's router")
     vms = all_answers([partial(_deploy, site, network["id"], number) for number in range(plan.vms)], site.stop)
     _tag(site, "UserVm", [vm.id for vm in vms])
     source_nat = await_source_nat(cloud, network["id"], plan.job_timeout_s, plan.poll_s)
     source = allowed_source(plan.source_cidr, source_nat)  # before more addresses are taken: it may be hopeless
-    progress(f"acquiring {plan.public_ips} public addresses side by side")
+    progress(f"acquiring {plan.public_ips} public addresses in parallel")
     addresses = all_answers(
         [partial(_acquire, site, network["id"], number) for number in range(plan.public_ips)], site.stop
     )

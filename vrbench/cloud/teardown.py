@@ -131,7 +131,7 @@ def _settle_rest(removal: Removal) -> None:
 def _destroy_vms(removal: Removal, network: Entry) -> None:
     entries = removal.pending("vm")
     if entries:
-        removal.progress(f"destroying {some(len(entries), 'VM')} side by side")
+        removal.progress(f"destroying {some(len(entries), 'VM')} in parallel")
         destroy = partial(_destroy_vm, removal, network)
         all_answers([partial(removal.attempt, entry, destroy) for entry in entries], removal.stop)
 
@@ -196,7 +196,7 @@ def _await_vm_gone(removal: Removal, vm: Entry, failure: CloudError | None) -> N
 def _release_addresses(removal: Removal, network: Entry) -> None:
     entries = _with_ids(removal, network, removal.pending("address"))
     if entries:
-        removal.progress(f"releasing {len(entries)} public addresses side by side")
+        removal.progress(f"releasing {len(entries)} public addresses in parallel")
         release = partial(_release, removal, network)
         all_answers([partial(removal.attempt, entry, release) for entry in entries], removal.stop)
 
