@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
 import subprocess
 import sys
@@ -86,6 +87,21 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert sorted(p.name for p in path.parent.iterdir()) == ["facts.json", "taken"]
     with pytest.raises(StoreError, match="can't write"):
         replace_text(tmp_path / "nowhere" / "facts.json", "new")
+
+
+def test_a_disk_that_fills_up_takes_nothing_away(tmp_path: Path) -> None:
+    """The old file stays as it was when the new one does not fit."""
+    path = tmp_path / "facts.json"
+    replace_text(path, "old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(StoreError, match="File too large; free some space"):
+            replace_text(path, "new" * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["facts.json"]
 
 
 @pytest.mark.parametrize(
