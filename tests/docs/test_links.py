@@ -57,6 +57,15 @@ def test_every_file_that_is_named_exists() -> None:
     assert [n for here, n in named if not any((at / n).is_file() for at in (here, *(ROOT / p for p in places)))] == []
 
 
+def test_every_name_that_the_architecture_mentions_exists() -> None:
+    """A constant, class or function that is named there is a word of the code."""
+    text = document("vrbench/README.md").text
+    named = set(re.findall(r"`([A-Z][A-Z_]{2,}|[A-Z][a-z]+[A-Z]\w+|[a-z]+_[a-z_]+)`", text))
+    code = set(re.findall(r"\w+", "\n".join(p.read_text(encoding="utf-8") for p in (ROOT / "vrbench").rglob("*.py"))))
+    assert {"COLUMNS", "OutageWindow", "execute_run"} <= named
+    assert named - code == set()
+
+
 def test_the_floor_plan_shows_every_room() -> None:
     """The drawing names each folder of the package."""
     drawing = document("vrbench/README.md").blocks[0].text
