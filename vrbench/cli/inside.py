@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vrbench.cli.blame import describe
 from vrbench.cli.ending import Ending, ending_of, write_ending
-from vrbench.cli.screen import RunScreen, make_screen
+from vrbench.cli.screen import ShownScreen, make_screen
 from vrbench.cloud.credentials import load_credentials
 from vrbench.embedded.outages import known_outages
 from vrbench.run.cloudstack import connect
@@ -52,7 +52,7 @@ def carry_out(store: RunDir, run: BoxedRun) -> Ending:
     return ending_of(outcome)
 
 
-def screen_for(view: View) -> RunScreen:
+def screen_for(view: View) -> ShownScreen:
     """Return the screen that shows a run in this way."""
     return SilentScreen() if view is View.NONE else make_screen(view is View.PLAIN)
 

@@ -27,7 +27,7 @@ from vrbench.store.files import StoreError
 from vrbench.store.loading import load_run
 
 if TYPE_CHECKING:
-    from vrbench.cli.screen import RunScreen
+    from vrbench.core.ports import RunScreen
     from vrbench.lab.status import LabStatus
 
 

@@ -10,31 +10,22 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from vrbench.core.log.live import StreamState
 from vrbench.core.log.strip import summary_words
+from vrbench.core.ports import RunScreen
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-class RunScreen(Protocol):
-    """What a run shows while it goes on; also the main path's ``Screen`` port.
-
-    ``label`` says which row a public end ("address:port") belongs to, once that is known; ``doing`` what a long phase
-    is at, ``note`` something worth keeping.
-    """
+class ShownScreen(RunScreen, Protocol):
+    """A run's screen that is there for as long as a block lasts."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None: ...
 
-    def label(self, rows: Mapping[str, str]) -> None: ...
-    def phase(self, name: str, following: str) -> None: ...
-    def watch(self, states: Sequence[StreamState], now_ns: int, job: str) -> None: ...
-    def doing(self, text: str) -> None: ...
-    def note(self, text: str) -> None: ...
 
-
-def make_screen(plain: bool) -> RunScreen:
+def make_screen(plain: bool) -> ShownScreen:
     """Return the live view where stderr is a terminal that can show it, plain lines otherwise."""
     from vrbench.cli.console import PatientConsole
 
@@ -49,7 +40,7 @@ def make_screen(plain: bool) -> RunScreen:
 class Unfailing:
     """Passes everything on; a terminal that is gone or a pipe that is closed must not end what goes on behind it."""
 
-    def __init__(self, screen: RunScreen) -> None:
+    def __init__(self, screen: ShownScreen) -> None:
         self._screen = screen
 
     def __enter__(self) -> Self:

@@ -78,3 +78,13 @@ class Screen(Protocol):
 
     def note(self, text: str) -> None:
         """One line worth keeping."""
+
+
+class RunScreen(Screen, Protocol):
+    """Where the progress of a whole run is shown."""
+
+    def label(self, rows: Mapping[str, str]) -> None:
+        """Say which row a public end ("address:port") belongs to, once that is known."""
+
+    def doing(self, text: str) -> None:
+        """Say what a long phase is at."""

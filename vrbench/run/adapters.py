@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from vrbench.cloud.preflight import Resolved
 from vrbench.cloud.removal import TeardownReport
 from vrbench.core.caveats import Caveat
 from vrbench.core.model import Environment
-from vrbench.core.ports import Clock, Observation, Operation, Screen
+from vrbench.core.ports import Clock, Observation, Operation, RunScreen
 from vrbench.run.interrupts import Interrupts
 from vrbench.store.directory import RunDir
 
@@ -58,13 +58,6 @@ class Guests(Protocol):
 
     def observation(self, folder: Path) -> TrialObservation:
         """Prepare the probers of one trial, whose raw logs go to ``folder``."""
-
-
-class RunScreen(Screen, Protocol):
-    """What a run shows while it goes on: ``label`` tells rows of public ends, ``doing`` what a long phase is at."""
-
-    def label(self, rows: Mapping[str, str]) -> None: ...
-    def doing(self, text: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

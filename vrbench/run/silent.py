@@ -10,7 +10,7 @@ from vrbench.core.log.live import StreamState
 
 
 class SilentScreen(AbstractContextManager["SilentScreen"]):
-    """Shows nothing (port ``run.adapters.RunScreen``)."""
+    """Shows nothing (port ``core.ports.RunScreen``)."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         return None
