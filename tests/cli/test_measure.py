@@ -28,7 +28,7 @@ Inside = Callable[[RunDir, Sequence[str]], int]
 
 @pytest.fixture
 def boxed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Inside], Finished]:
-    """A run whose process inside is a function."""
+    """Return what carries out a run whose process inside is a function."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
     def run(inside: Inside) -> Finished:

@@ -181,7 +181,7 @@ def _natural(name: str) -> tuple[str, int]:
 
 
 class LiveScreen:
-    """The view on a terminal, drawn anew four times a second (port ``run.adapters.RunScreen``)."""
+    """The view on a terminal, drawn anew four times a second (port ``core.ports.RunScreen``)."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
