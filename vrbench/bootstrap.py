@@ -50,8 +50,7 @@ def main() -> int:
         print(problem, file=sys.stderr)
         return USAGE
     make_venv("" if asked.what == "demo" else "[test,clients]")
-    codes = [subprocess.call(command, cwd=ROOT) for command in commands(asked.what, asked.arguments)]
-    return next((code for code in codes if code), 0)
+    return run_all(commands(asked.what, asked.arguments))
 
 
 def system_packages(install_missing: bool, tests: bool) -> str:
@@ -96,7 +95,7 @@ def make_venv(extras: str) -> None:
 
 
 def commands(what: str, arguments: list[str]) -> list[list[str]]:
-    """List the command lines for one word; all of them run, so that one failure hides no other."""
+    """List the command lines for one word."""
     if what == "demo":
         return [[str(VENV / "bin" / "vrbench"), "demo", *arguments]]
     if what == "test":
@@ -105,6 +104,12 @@ def commands(what: str, arguments: list[str]) -> list[list[str]]:
         left = [argument for argument in arguments if argument != BUT_TEST]
         return static_commands() + ([] if BUT_TEST in arguments else test_commands(left)) + slow_commands(left)
     return []
+
+
+def run_all(lines: list[list[str]]) -> int:
+    """Run all of them, so that one failure hides no other; return the code of the first that failed."""
+    codes = [subprocess.call(line, cwd=ROOT) for line in lines]
+    return next((code for code in codes if code), 0)
 
 
 def static_commands() -> list[list[str]]:
