@@ -109,6 +109,12 @@ def test_the_readme_states_what_the_shipped_profile_costs() -> None:
     assert f"{bytes_needed(plan) / 1e6:.0f} MB of disk" in words
 
 
+def test_the_method_is_explained_by_todays() -> None:
+    """The id that is taken apart is that of the shipped profile."""
+    method = make_plan(open_profile("isolated", ()), "none").method.id
+    assert f"`{method.partition('+')[0]}+…`" in document("vrbench/core/README.md").text
+
+
 @pytest.mark.parametrize("name", ["README.md", "reports/README.md"])
 def test_figures_are_explained_as_they_are_printed(name: str) -> None:
     """The two forms that a figure can have stand in the text that explains them."""
