@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +29,17 @@ def leads_somewhere(found: Document, link: str) -> bool:
     if not target.is_relative_to(ROOT.resolve()) or not target.exists():
         return False
     return not fragment or fragment in Document(target).anchors
+
+
+def test_links_of_the_readme_lead_somewhere_in_the_source_package_too(tmp_path: Path) -> None:
+    """Who unpacks the source package finds the pictures and documents that its README names."""
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    (package,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(package) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    linked = {link.partition("#")[0] for link in document("README.md").links if "://" not in link}
+    assert linked - names == set()
 
 
 @pytest.mark.parametrize("found", DOCUMENTS, ids=lambda d: str(d.path.relative_to(ROOT)))
