@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "": {""},
 }
+LAB_IN_CLI = ["cleanup.py", "doctor_machine.py", "lab.py", "machine.py", "measure.py"]
 ONE_IMPORTER = {
     "cs": "cloud/facade.py",
     "paramiko": "remote/connection.py",
@@ -88,6 +89,12 @@ def imported_modules(path: Path, ours: set[str]) -> set[str]:
             inner = {f"{node.module}.{alias.name}" for alias in node.names} & ours
             found = found - {str(node.module)} | inner if inner else found
     return found
+
+
+def test_few_commands_know_the_lab() -> None:
+    """Those that look after one; whatever measures has it started by ``embedded``."""
+    knowing = [p.name for p in sorted((PACKAGE / "cli").glob("*.py")) if any(room(m) == "lab" for m in imports(p))]
+    assert knowing == LAB_IN_CLI
 
 
 @pytest.mark.parametrize(("library", "place"), ONE_IMPORTER.items())

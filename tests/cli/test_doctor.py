@@ -66,7 +66,7 @@ def test_a_stored_verdict_counts_while_it_is_fresh(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("nosuch",), "no profile 'nosuch'"),
+        (("nosuch",), "no shipped profile 'nosuch'"),
         (("isolated", "--set", "trials.count=0", "--set", "probes.intervall=1"), "did you mean interval?"),
         (("isolated",), "no CloudStack endpoint, key, secret found"),
     ],

@@ -20,7 +20,7 @@ def make_ready(install_missing: bool) -> None:
             raise UsageProblem(str(error)) from error
         lacking = requirements.find_missing()
     if lacking:
-        raise UsageProblem(f"{lacking.message()}Or run the same command with --install-missing.")
+        raise UsageProblem(f"{lacking.message()}Or let vrbench do it: vrbench demo --install-missing")
     reasons = requirements.check_machine()
     if reasons:
         raise UsageProblem("\n".join(reasons))

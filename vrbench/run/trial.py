@@ -144,7 +144,9 @@ def _await_baseline(trial: Trial) -> Sequence[StreamState]:
             return states
         if (now - begun) / 1e9 >= limits.first_answers_s + limits.baseline_s:
             _check_answers(trial.number, states)
-            trial.screen.note("some streams do not answer although nothing was restarted yet: the trial will say so")
+            trial.screen.note(
+                "some streams don't answer, although nothing was restarted yet; the trial's caveats will say which"
+            )
             return states
         trial.clock.sleep(STEP_S)
 

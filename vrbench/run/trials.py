@@ -107,7 +107,9 @@ def _await_job(series: _Series, number: int, operation: Operation) -> str:
     until = clock.monotonic_ns() + round(timeout_s * 1e9)
     while not (job := operation.poll()).done:
         if clock.monotonic_ns() >= until:
-            return f"its job has not ended in {timeout_s:.0f} s more"
+            return (
+                f"the operation's job has not ended, {timeout_s:.0f} s after its trial. See what the cloud says of it"
+            )
         clock.sleep(JOB_LOOK_S)
     return job.error
 
