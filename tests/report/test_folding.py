@@ -12,7 +12,9 @@ from tests.report.runs import OUT, UP, fixed_run, guest, harness, trial
 from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.figures.results import Run
 from vrbench.core.figures.windows import Downtime
+from vrbench.core.model import Verdict
 from vrbench.report.caveats import caveat_lines, caveat_rows, fold_caveats
+from vrbench.report.tables import headline_table
 from vrbench.report.windows import WindowRow, longest, window_rows
 
 LOSSY, LAB = CaveatKind.BASELINE_LOSSY, CaveatKind.LAB
@@ -116,3 +118,20 @@ def test_the_longest_are_kept_in_their_order() -> None:
     rows = [row("a", 1), row("b", 3), row("c", 0, "not seen"), row("d", 2)]
     assert [r.name for r in longest(rows, 3)] == ["b", "c", "d"]
     assert [r.name for r in longest(rows, 9)] == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("invalid", "title"),
+    [
+        ((), "Downtime over 2 trials"),
+        ((2,), "Downtime over 1 of 2 trials"),
+        ((1, 2), "Downtime: no trial counts, see the caveats"),
+    ],
+)
+def test_the_headline_says_how_many_trials_it_is_made_of(invalid: tuple[int, ...], title: str) -> None:
+    """A trial that is left out is not passed over in silence."""
+    run = fixed_run()
+    trials = [replace(t, verdict=Verdict.INVALID) if t.facts.number in invalid else t for t in run.trials]
+    out = io.StringIO()
+    Console(file=out, width=80).print(headline_table(replace(run, trials=tuple(trials))))
+    assert title in [line.strip() for line in out.getvalue().splitlines()]

@@ -185,7 +185,7 @@ def _span(moments: Sequence[float | None], of: int = 0) -> str:
 def headline_table(run: Run) -> RenderableType:
     """Show, over all trials that count in averages, average with bounds, lowest, median, highest."""
     table = _table(
-        f"Downtime over {_counted(len(run.downtimes(None)), len(run.trials))}",
+        _over(len(run.downtimes(None)), len(run.trials)),
         "direction",
         "average (bounds)",
         "lowest",
@@ -200,11 +200,11 @@ def headline_table(run: Run) -> RenderableType:
     return Group(Text(setting(run), style="bold"), table, _method_line(run))
 
 
-def _counted(used: int, trials: int) -> str:
-    """Word a count: "3 trials", or "2 of 3 trials; the others are in no average"."""
-    if used == trials:
-        return some(used, "trial")
-    return f"{used or 'none'} of {some(trials, 'trial')}{'; the others are in no average' if used else ''}"
+def _over(used: int, trials: int) -> str:
+    """Word over how many trials the averages are."""
+    if not used:
+        return "Downtime: no trial counts, see the caveats"
+    return f"Downtime over {some(used, 'trial') if used == trials else f'{used} of {trials} trials'}"
 
 
 def _method_line(run: Run) -> RenderableType:
