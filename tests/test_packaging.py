@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def test_the_wheel_is_whole(tmp_path: Path) -> None:
-    """Every module, profile and data file of the checkout is in the wheel, and tests are not."""
+    """Every module, profile and data file of the checkout is in the wheel, with its types, and tests are not."""
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*command, "--wheel-dir", str(tmp_path), str(ROOT)], check=True, timeout=120)
     (wheel,) = tmp_path.glob("*.whl")
