@@ -26,7 +26,7 @@ from vrbench.store.directory import RunDir
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """A real API without packets."""
+    """Start a real API without packets."""
     with running_lab() as running:
         yield running
 
@@ -42,7 +42,7 @@ def cloud(request: pytest.FixtureRequest) -> CloudPort:
 
 @pytest.fixture
 def journal(cloud: CloudPort, tmp_path: Path) -> Iterator[Journal]:
-    """A journal of what is built there."""
+    """Open a journal of what is built there."""
     resolved, _ = cloud.preflight(planned(), accept_slow_removal=True)
     head = Head(planned().run_id, cloud.endpoint, resolved.account, resolved.domain_id)
     with Journal.create(tmp_path / "journal.jsonl", head) as made:

@@ -28,7 +28,7 @@ MEASURING = ["preflight", "build", "await guests", "start probers", "request", "
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Rig:
-    """A run that goes well unless it is told otherwise."""
+    """Prepare a run that goes well unless it is told otherwise."""
     return Rig(tmp_path)
 
 
@@ -263,7 +263,7 @@ def test_half_an_environment_is_not_kept(rig: Rig) -> None:
 
 
 def reusing(kept: Rig, *settings: str) -> Rig:
-    """A second run, on what the first one kept."""
+    """Prepare a second run, on what the first one kept."""
     rig = Rig(kept.store.path.parent / "second", *settings)
     rig.order = RunOrder(rig.plan, rig.store, reuse=RunDir(kept.store.path))
     return rig
@@ -271,7 +271,7 @@ def reusing(kept: Rig, *settings: str) -> Rig:
 
 @pytest.fixture
 def kept(rig: Rig) -> Rig:
-    """A run that kept its environment."""
+    """Carry out a run that keeps its environment."""
     rig.order = replace(rig.order, keep=True)
     rig.run()
     return rig

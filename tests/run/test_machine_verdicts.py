@@ -38,7 +38,7 @@ VERDICT = MachineVerdict(
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """A state directory of the test's own."""
+    """Make a state directory of the test's own."""
     return {"XDG_STATE_HOME": str(tmp_path / "state")}
 
 

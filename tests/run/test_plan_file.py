@@ -24,7 +24,7 @@ SERIES = draw_series(40, 30.0, ("vm1", "vm2"), 0.5, 10.0, 7)
 
 @pytest.fixture
 def store(tmp_path: Path) -> RunDir:
-    """A run's directory."""
+    """Make a run's directory."""
     return RunDir.create(tmp_path, RUN_ID, 0)
 
 

@@ -313,13 +313,13 @@ class Rig:
         return self._operating(folder)
 
     def pending(self, store: RunDir | None = None) -> list[str]:
-        """What the journal has not seen go."""
+        """Return what the journal has not seen go."""
         with Journal.open((store or self.store).journal) as journal:
             return [entry.key for entry in journal.pending()]
 
 
 def failing(error: BaseException) -> Callable[[], None]:
-    """An act that raises."""
+    """Return an act that raises."""
 
     def act() -> None:
         raise error
