@@ -32,6 +32,7 @@ from pathlib import Path
 
 from tests.cli.zone import Zone, running_zone
 from vrbench.core.figures.results import Run, TrialResult
+from vrbench.core.kinds import SSH_SYN
 from vrbench.core.model import Direction, OutageWindow
 from vrbench.lab import lifecycle
 from vrbench.lab.status import LabOptions
@@ -144,10 +145,10 @@ def compare(run: Run, fping: str, capture: str) -> Iterator[Row]:
     by_capture = capture_gaps(capture)
     for trial in run.trials:
         zero = datetime.fromisoformat(trial.facts.requested_utc).timestamp()
-        for stream in trial.of(Direction.EGRESS):
+        for stream in trial.headline(Direction.EGRESS):
             if "/vm1/" in stream.stream.name:
                 yield from beside(trial, stream.stream.name, "fping", stream.windows, by_fping, zero)
-        for stream in trial.of(Direction.INGRESS, "syn"):
+        for stream in trial.of(SSH_SYN):
             gaps = by_capture[stream.stream.target.partition(":")[0]]
             yield from beside(trial, stream.stream.name, "capture", stream.windows, gaps, zero)
 

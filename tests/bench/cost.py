@@ -135,7 +135,7 @@ def address(number: int) -> str:
 def streams(targets: range, interval_s: float, flow: str = "persistent") -> tuple[PhasedStream, ...]:
     """One stream per target, phases as in a trial."""
     return tuple(
-        PhasedStream(Stream(f"icmp/{n}", Direction.CONTROL, "icmp", flow, address(n), interval_s), phase_s)
+        PhasedStream(Stream(f"icmp/{n}", Direction.EGRESS, "icmp-egress", flow, address(n), interval_s), phase_s)
         for n, phase_s in zip(targets, phases(len(targets), interval_s, targets.start), strict=True)
     )
 

@@ -24,15 +24,16 @@ from vrbench.cli.exits import Exit
 from vrbench.core.figures.results import Run
 from vrbench.core.figures.sessions import SessionState, sessions
 from vrbench.core.figures.windows import Downtime
-from vrbench.core.model import Direction, Verdict
+from vrbench.core.kinds import ICMP_FRESH, ICMP_PERSISTENT, SSH_SYN
+from vrbench.core.model import Verdict
 from vrbench.core.plan.profile import STRATEGIES
 from vrbench.store.directory import run_paths
 from vrbench.store.loading import load_run
 
 COLUMNS = (
-    ("egress, fresh", Direction.EGRESS, "fresh"),
-    ("egress, persistent", Direction.EGRESS, "persistent"),
-    ("ingress, syn", Direction.INGRESS, "syn"),
+    ("egress, fresh", ICMP_FRESH),
+    ("egress, persistent", ICMP_PERSISTENT),
+    ("ingress, syn", SSH_SYN),
 )
 Row = dict[str, str | int | float]
 
@@ -82,8 +83,8 @@ def row(strategy: str, run: Run) -> Row:
     """Return a strategy's figures over its valid trials."""
     valid = [t for t in run.trials if t.verdict is not Verdict.INVALID]
     listed: Row = {"strategy": strategy, "trials": len(valid), "trials_not_valid": sum(_doubted(run))}
-    for title, direction, flow in COLUMNS:
-        downtimes = [t.figures(direction, flow).downtime for t in valid]
+    for title, kind in COLUMNS:
+        downtimes = [t.figures_of(kind).downtime for t in valid]
         mean = Downtime.mean(downtimes)
         name = title.replace(", ", "_")
         listed[f"{name}_average_s"] = round(mean.estimate_s, 3)
@@ -105,11 +106,11 @@ def _doubted(run: Run) -> list[bool]:
 
 def markdown(rows: Sequence[Row]) -> str:
     """Return the table for people: average (at least to at most), lowest."""
-    titles = ["strategy", *(title for title, _, _ in COLUMNS), "sessions that survived", "trials (not valid)"]
+    titles = ["strategy", *(title for title, _ in COLUMNS), "sessions that survived", "trials (not valid)"]
     lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
     for each in rows:
         cells = [f"`{each['strategy']}`"]
-        for title, _, _ in COLUMNS:
+        for title, _ in COLUMNS:
             name = title.replace(", ", "_")
             average, low, high, lowest = (each[f"{name}_{k}_s"] for k in ("average", "at_least", "at_most", "lowest"))
             cells.append(f"{average:.2f} s ({low:.2f}–{high:.2f}), lowest {lowest:.2f}")

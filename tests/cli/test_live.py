@@ -11,6 +11,7 @@ from rich.console import Console
 from vrbench.cli import live
 from vrbench.cli.live import ASCII_GLYPHS, GLYPHS, Layout, LiveScreen, Watched, stream_lines
 from vrbench.cli.screen import PlainScreen, Unfailing, make_screen
+from vrbench.core.kinds import KINDS
 from vrbench.core.log.live import StreamState
 from vrbench.core.log.strip import Strip
 from vrbench.core.model import Direction, Stream
@@ -23,7 +24,8 @@ INGRESS = ("syn", "banner")
 def state(vm: str, flow: str, up: bool | None = True, since: float = 0.0, judged: float = 99.5) -> StreamState:
     """Make a stream of a VM, up since the start unless said otherwise."""
     direction = Direction.INGRESS if flow in INGRESS else Direction.EGRESS
-    stream = Stream(f"probe/{vm}/{flow}", direction, "probe", flow, "target", 0.1)
+    kind = next(kind for kind in KINDS if kind.flow == flow)
+    stream = Stream(f"probe/{vm}/{flow}", direction, kind.probe, flow, "target", 0.1)
     return StreamState("node", stream, up, round(since * 1e9), round(judged * 1e9), 1, int(up is False), 0)
 
 

@@ -78,7 +78,7 @@ def guest(
     if persistent:
         log.add(Direction.EGRESS, "icmp-egress", "persistent", "203.0.113.1", persistent)
     if gateway:
-        log.add(Direction.ROUTER, "gateway", "gateway", GATEWAY, gateway)
+        log.add(Direction.ROUTER, "gateway", "persistent", GATEWAY, gateway)
     return log.add(Direction.CONTROL, "control", "fresh", "10.1.1.99", control)
 
 

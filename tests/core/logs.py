@@ -1,5 +1,6 @@
 """Raw logs made by hand, for tests: a stream of slots with what became of them."""
 
+from vrbench.core.kinds import KINDS
 from vrbench.core.log.rawlog import RECORD, Header, Kind, StreamHeader, encode_header
 from vrbench.core.model import Direction, Stream
 
@@ -9,8 +10,9 @@ END_MS = 60  # slots of a log that ends in good order, for tests that don't care
 
 
 def stream(name: str = "s", direction: Direction = Direction.EGRESS, flow: str = "fresh") -> Stream:
-    """A stream at 100 ms."""
-    return Stream(name, direction, "icmp-egress", flow, "203.0.113.1", 0.1)
+    """Return a stream at 100 ms, of the kind that has this direction and flow."""
+    kind = next(kind for kind in KINDS if (kind.direction, kind.flow) == (direction, flow))
+    return Stream(name, direction, kind.probe, flow, "203.0.113.1", 0.1)
 
 
 def header(*streams: Stream, node: str = "vm1") -> bytes:

@@ -17,6 +17,7 @@ from vrbench.core.calibrate.calibration import Calibration, calibrate
 from vrbench.core.calibrate.injections import SHORTEST_S, Fault, KnownOutage, Piece
 from vrbench.core.figures.results import StreamResult
 from vrbench.core.figures.windows import Downtime, find_windows
+from vrbench.core.kinds import KINDS
 from vrbench.core.log.outcomes import CODES, Stage
 from vrbench.core.log.samples import Samples
 from vrbench.core.model import Direction, OutageWindow, Outcome, Sample, Stream
@@ -34,7 +35,8 @@ def true_windows(samples: Sequence[Sample]) -> Sequence[OutageWindow]:
 
 def stream(direction: str = "egress", guest: str = "vm1", interval_s: float = 0.01, flow: str = "fresh") -> Stream:
     """A stream whose name tells its guest."""
-    return Stream(f"{direction}/{guest}/{flow}", Direction(direction), "icmp-egress", flow, "203.0.113.1", interval_s)
+    probe = next((k.probe for k in KINDS if (k.direction, k.flow) == (direction, flow)), "")
+    return Stream(f"{direction}/{guest}/{flow}", Direction(direction), probe, flow, "203.0.113.1", interval_s)
 
 
 def outage(*pieces: tuple[float, float], number: int = 1, fault: Fault = Fault.BURST) -> KnownOutage:
@@ -192,7 +194,9 @@ def test_an_outage_that_a_stream_slept_through_is_unknown() -> None:
 def test_only_touched_streams_may_see_it(direction: str, guest: str, touched: set[str]) -> None:
     """Where every stream goes down, those that the outage did not touch are false, control among them."""
     known = outages([0.5], direction, guest)
-    every = [stream(d, g) for d in ("egress", "ingress", "control") for g in GUESTS]
+    every = [
+        stream(d, g, flow=f) for d, f in (("egress", "fresh"), ("ingress", "syn"), ("control", "fresh")) for g in GUESTS
+    ]
     results = [result(s, probed(s, known, 0.3)) for s in every]
     made = calibrate(results, known, {s.name: s.name.split("/")[1] for s in every}, 0.0)
     assert {c.stream.name.rpartition("/")[0] for c in made.comparisons} == touched

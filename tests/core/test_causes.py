@@ -25,6 +25,7 @@ from tests.core.causes import (
 )
 from vrbench.core.causes.attribution import in_words, seconds_by_cause
 from vrbench.core.caveats import CaveatKind
+from vrbench.core.kinds import ICMP_FRESH, SSH_SYN
 from vrbench.core.model import Cause, CausePhase, Direction
 
 AT_FIRST = (-0.9, OLD, REACHABLE)
@@ -246,9 +247,9 @@ def test_what_once_worked_is_not_missing() -> None:
     """An outage through a router that had worked already is none of its programming."""
     twice = UP[:20] + "L" * 5 + "R" * 15 + "L" * 5 + UP[45:]
     trial = analysed(replaced(guest("vm1", twice, gateway=UP), 1.0), harness(twice))
-    first, second = next(s for s in trial.of(Direction.EGRESS)).windows
+    first, second = trial.of(ICMP_FRESH)[0].windows
     assert (causes(first), causes(second)) == (["NAT missing"], ["unattributed"])
-    first, second = next(s for s in trial.of(Direction.INGRESS)).windows
+    first, second = trial.of(SSH_SYN)[0].windows
     assert (causes(first), causes(second)) == (["firewall missing"], ["unattributed"])
 
 
@@ -330,7 +331,7 @@ def test_seconds_by_cause_are_means_over_streams() -> None:
     trial = analysed(
         replaced(guest("vm1", down(1, 3), gateway=down(1, 2))), replaced(guest("vm2", down(1, 2.5), gateway=down(1, 2)))
     )
-    found = seconds_by_cause(trial.of(Direction.EGRESS))
+    found = seconds_by_cause(trial.headline(Direction.EGRESS))
     assert found == pytest.approx({Cause.ROUTER_GONE: 0.999, Cause.NAT_MISSING: 0.75})
     assert sum(found.values()) == pytest.approx(trial.figures(Direction.EGRESS).downtime.estimate_s)
 

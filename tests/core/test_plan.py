@@ -7,8 +7,9 @@ import pytest
 
 from vrbench.core.model import Endpoint, Environment, Guest
 from vrbench.core.plan.method import Method
-from vrbench.core.plan.plan import Plan, expected_streams, make_plan, session_streams
+from vrbench.core.plan.plan import Plan, make_plan
 from vrbench.core.plan.profile import load_profile
+from vrbench.core.plan.streams import expected_streams, harness_streams
 from vrbench.core.words import about, listed, size, some
 
 KINDS = {
@@ -105,7 +106,7 @@ def test_the_plan_says_how_much_the_router_will_track() -> None:
 def test_sessions_echo_no_more_often_than_this_machine_bears(interval: str, vms: int, every_s: float) -> None:
     """The probes' interval, but neither under 100 ms nor more than 400 echoes a second over all."""
     plan = plan_of(f"probes.interval={interval}", f"environment.vms={vms}")
-    assert next(s.interval_s for s in session_streams(plan, environment())) == pytest.approx(every_s)
+    assert next(s.interval_s for s in harness_streams(plan, environment())["session"]) == pytest.approx(every_s)
     assert next(c for c in plan.costs if c.kind == "tcp.session").probes_per_s == pytest.approx(vms / every_s)
 
 

@@ -8,6 +8,7 @@ from vrbench.core.caveats import CaveatKind
 from vrbench.core.facts import TrialFacts
 from vrbench.core.figures.results import TrialResult
 from vrbench.core.figures.sessions import SessionState, answered, sessions
+from vrbench.core.kinds import DNS
 from vrbench.core.model import Direction, Stream, Verdict
 from vrbench.core.plan.method import Method
 
@@ -80,4 +81,4 @@ def test_a_resolver_that_never_answered_is_not_measured() -> None:
     """A router without DNS casts no doubt on the trial, and gives no figure."""
     result = trial(dns="L" * 40)
     assert result.verdict is Verdict.VALID
-    assert answered(result, "resolver") == ()
+    assert answered(result, DNS) == ()

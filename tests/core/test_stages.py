@@ -9,15 +9,16 @@ from hypothesis import strategies as st
 
 from tests.core.logs import MS, START, end, header, record, stream
 from vrbench.core.figures.windows import Downtime, find_windows
+from vrbench.core.kinds import SSH_AUTH, SSH_BANNER
 from vrbench.core.log.outcomes import Stage
-from vrbench.core.log.rawlog import PATIENCE_S, Kind
+from vrbench.core.log.rawlog import Kind
 from vrbench.core.log.samples import Samples, read_log
 from vrbench.core.model import Direction, OutageWindow, Outcome
 from vrbench.probes.auth import LATE_S
 from vrbench.probes.banner import LATE_NS
 
 BANNER = header(stream("b", Direction.INGRESS, "banner"))
-PATIENCE_MS, THRESHOLD_MS, RTT_MS = round(PATIENCE_S["banner"] * 1000), 800, 1
+PATIENCE_MS, THRESHOLD_MS, RTT_MS = round(SSH_BANNER.patience_s * 1000), 800, 1
 INTERVAL_MS = 100
 
 
@@ -40,7 +41,7 @@ def judged(*slots: tuple[bool, float | None]) -> Samples:
 
 
 def windows(samples: Samples) -> tuple[OutageWindow, ...]:
-    return find_windows(samples, rtt_s=RTT_MS / 1000, patience_s=PATIENCE_S["banner"])
+    return find_windows(samples, rtt_s=RTT_MS / 1000, patience_s=SSH_BANNER.patience_s)
 
 
 UP, LATE, BEGUN, DEAD = (True, 5.0), (True, 1200.0), (True, None), (False, None)
@@ -48,7 +49,7 @@ UP, LATE, BEGUN, DEAD = (True, 5.0), (True, 1200.0), (True, None), (False, None)
 
 def test_patience_is_that_of_the_probers() -> None:
     """What analysis allows for is how long connections are kept."""
-    assert {"banner": LATE_NS / 1e9, "auth": LATE_S} == PATIENCE_S
+    assert (SSH_BANNER.patience_s, SSH_AUTH.patience_s) == (LATE_NS / 1e9, LATE_S)
 
 
 def test_how_far_answers_came() -> None:
@@ -69,7 +70,7 @@ def test_banners_that_come_late_are_down_and_prove_nothing() -> None:
 def test_a_service_that_never_answers_is_down_for_more_than_is_waited_for() -> None:
     """Connections stand for five seconds, and no banner comes."""
     (window,) = windows(judged(UP, *[BEGUN] * 51, UP))
-    assert window.at_least_s == 5.0 - PATIENCE_S["banner"] - RTT_MS / 1000
+    assert window.at_least_s == 5.0 - SSH_BANNER.patience_s - RTT_MS / 1000
 
 
 def test_a_dead_path_between_a_slow_service_is_proven_alone() -> None:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.probes.box import Box
+from vrbench.core.kinds import kind_of
 from vrbench.core.log.rawlog import Header, Kind, Record, decode_header, decode_records
-from vrbench.core.model import Direction, Stream
+from vrbench.core.model import Stream
 from vrbench.probes.bundle import agent_bundle
 from vrbench.probes.config import PhasedStream
 
@@ -76,8 +77,9 @@ def logged_for(log: Path, duration_s: float) -> Callable[[], bool]:
 
 
 def stream(target: str, flow: str = "persistent", interval_s: float = 0.01, probe: str = "icmp") -> PhasedStream:
-    direction = Direction.EGRESS if probe == "icmp" else Direction.INGRESS
-    return PhasedStream(Stream(f"{probe}-{flow}", direction, probe, flow, target, interval_s), interval_s / 3)
+    spelled = {"icmp": "icmp-egress", "ssh": "ssh-ingress"}.get(probe, probe)
+    direction = kind_of(spelled, flow).direction
+    return PhasedStream(Stream(f"{probe}-{flow}", direction, spelled, flow, target, interval_s), interval_s / 3)
 
 
 class Agent:

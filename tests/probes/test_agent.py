@@ -17,7 +17,7 @@ from tests.probes.box import Box
 from tests.probes.rig import AS_USER, HARNESS, Agent, read_log, stream, wait_for
 from vrbench.core.log import rawlog
 from vrbench.core.log.rawlog import Kind
-from vrbench.core.plan import plan
+from vrbench.core.plan import streams
 from vrbench.probes import agent as agent_module
 from vrbench.probes import auth, banner, dns, engine, session, syn
 from vrbench.probes.echo import FRESH_CYCLE_S, fresh_cycle_s
@@ -51,7 +51,7 @@ def test_the_format_is_the_one_that_analysis_reads() -> None:
         "DNS": dns.REFUSED_DNS,
     }
     assert refusals == {refusal.name: refusal.value for refusal in rawlog.Refusal}
-    assert dns.RESOLVER == plan.RESOLVER
+    assert dns.RESOLVER == streams.RESOLVER
 
 
 @pytest.mark.lab

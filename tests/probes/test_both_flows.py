@@ -13,7 +13,7 @@ from tests.probes.trials import Trial, reachable, trial
 from vrbench.core.caveats import CaveatKind
 from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.figures.windows import Downtime
-from vrbench.core.model import Direction
+from vrbench.core.kinds import kind_of
 
 pytestmark = pytest.mark.lab
 DOWN_S, BARE_S, WATCHED_S = 0.5, 0.3, 2.0
@@ -48,7 +48,7 @@ def forward_before_nat(begun: Trial) -> tuple[float, float]:
 
 
 def pings(result: TrialResult, flow: str) -> list[StreamResult]:
-    found = list(result.of(Direction.EGRESS, flow))
+    found = list(result.of(kind_of("icmp-egress", flow)))
     assert len(found) == 2
     return found
 

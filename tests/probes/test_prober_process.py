@@ -20,9 +20,10 @@ import pytest
 from tests.probes.box import Box
 from tests.probes.rig import AS_USER, ROUTER, Logged, more, read_log, stream, wait_for
 from tests.probes.servers import start_speaker, start_sshd, stop_server
+from vrbench.core.kinds import SSH_SYN
 from vrbench.core.log.rawlog import Kind, Refusal
 from vrbench.probes.config import ProbeError
-from vrbench.probes.prober_process import START_DEADLINE_S, ProberConfig, ProberProcess, how_probed, start_prober
+from vrbench.probes.prober_process import ProberConfig, ProberProcess, how_probed, start_prober
 
 pytestmark = pytest.mark.lab
 GUEST, OTHER = f"{ROUTER}:2201", f"{ROUTER}:2202"  # forwarded to the SSH ports of guest1 and guest2
@@ -292,7 +293,7 @@ def test_what_can_not_start_says_why(box: Box, tmp_path: Path, target: str, inte
     began = time.monotonic()
     with pytest.raises(ProbeError, match=why), probing(box, log, "syn", target, interval_s=interval_s):
         pass
-    assert time.monotonic() - began < START_DEADLINE_S / 2, "it was waited for in vain"
+    assert time.monotonic() - began < SSH_SYN.start_s / 2, "it was waited for in vain"
 
 
 @pytest.mark.usefixtures("sshd")

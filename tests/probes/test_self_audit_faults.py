@@ -13,6 +13,7 @@ from tests.probes.rig import HARNESS, ROUTER
 from tests.probes.trials import PROFILE, Trial, check_truth, reachable, stopped, tally, trial
 from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.figures.results import TrialResult
+from vrbench.core.kinds import SSH_SYN
 from vrbench.core.model import Direction, Outcome, Verdict
 from vrbench.probes.observation import Sensors
 
@@ -103,7 +104,7 @@ def test_a_guest_without_a_link_voids_the_trial(under_way: Trial) -> None:
     result = under_way.end()
     assert result.verdict is Verdict.INVALID
     assert "control/vm2" in caveat(result, CaveatKind.CONTROL_DOWN).detail
-    unsent = [s for s in result.of(Direction.EGRESS) if s.node == "vrb-1-vm1"]
+    unsent = [s for s in result.headline(Direction.EGRESS) if s.node == "vrb-1-vm1"]
     for s in unsent:
         assert tally(s, Outcome.SKIPPED) >= 0.8 * FAULT_S / s.stream.interval_s
         assert tally(s, Outcome.REFUSED) == 0
@@ -117,7 +118,7 @@ def test_a_frozen_guest_voids_the_trial(under_way: Trial) -> None:
     result = under_way.end()
     assert result.verdict is Verdict.INVALID
     assert "control/vm2" in caveat(result, CaveatKind.CONTROL_DOWN).detail
-    assert [w for s in result.of(Direction.EGRESS) if s.node == "vrb-1-vm1" for w in s.outages] == []
+    assert [w for s in result.headline(Direction.EGRESS) if s.node == "vrb-1-vm1" for w in s.outages] == []
 
 
 @pytest.mark.usefixtures("_lab_machine")
@@ -153,9 +154,9 @@ def test_what_a_machine_refuses_to_send_is_a_gap(under_way: Trial, how: str) -> 
         under_way.spend(FAULT_S)
     under_way.spend(1.0)
     result = under_way.end()
-    own = [s for s in result.of(Direction.EGRESS) if s.node == "vrb-1-vm1"]
+    own = [s for s in result.headline(Direction.EGRESS) if s.node == "vrb-1-vm1"]
     harness = [s for s in result.streams if s.stream.name == "control/harness"]
-    for s in [*own, *harness, *result.of(Direction.INGRESS, "syn")]:
+    for s in [*own, *harness, *result.of(SSH_SYN)]:
         assert s.outages == (), s.stream.name
         assert tally(s, Outcome.SKIPPED) >= 0.8 * FAULT_S / s.stream.interval_s, s.stream.name
     assert result.verdict is Verdict.UNKNOWN

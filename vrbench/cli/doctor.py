@@ -18,6 +18,7 @@ import click
 from vrbench.cli.exits import Exit
 from vrbench.cli.options import json_option, reports_option
 from vrbench.core.checks import Check, State, exit_code
+from vrbench.core.kinds import SSH_SYN
 from vrbench.core.machine_verdict import NOT_CALIBRATED, MachineVerdict
 from vrbench.core.plan.plan import Plan
 from vrbench.core.words import size
@@ -71,7 +72,7 @@ def examine(profile: str | None, settings: tuple[str, ...], may_calibrate: bool,
         words = f"{size(e.vms, e.public_ips)}, {trials} × {plan.profile.operation.kind}"
         yield Check("profile", State.OK, f"{profile}: {words}")
         boxed = plan.profile.lab is not None
-        raw = plan.profile.probes.syn and not boxed
+        raw = plan.profile.probes.probes(SSH_SYN) and not boxed
         yield from check_machine(boxed, raw, reports, bytes_needed(plan))
         if not boxed:
             yield from _cloud(plan)

@@ -17,11 +17,12 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from vrbench.core.kinds import KINDS
 from vrbench.core.log.live import StreamState
 from vrbench.core.log.strip import Seen, Strip, is_old, summary_words, worst
 from vrbench.core.model import Direction
 
-COLUMNS = {"fresh": "out new", "persistent": "out old", "syn": "in TCP", "banner": "in SSH"}
+COLUMNS = {kind.flow: kind.labels.column for kind in KINDS if kind.labels.column}
 MINUTE_S = 60
 STRIP_LENGTHS = (60, 30, 20, 15, 12, 10)  # cells of a minute: whole seconds each
 WIDE_LENGTHS = STRIP_LENGTHS[:4]  # below that a strip per stream tells too little

@@ -9,9 +9,10 @@ from vrbench.core.facts import NodeClock, TrialFacts
 from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.figures.windows import Downtime, find_windows, unavailable_s
 from vrbench.core.judge.verdict import judge
-from vrbench.core.log.rawlog import PATIENCE_S, decode_header
+from vrbench.core.kinds import Aim
+from vrbench.core.log.rawlog import decode_header
 from vrbench.core.log.samples import NodeLog, StreamSamples, punctual_share, read_log
-from vrbench.core.model import HARNESS, Direction, Outcome, Stream
+from vrbench.core.model import HARNESS, Outcome, Stream
 from vrbench.core.plan.method import Method
 
 CUT_SHORT_S = 1.0  # a stream whose last probe is this much (and three intervals) before the end was cut short
@@ -47,8 +48,7 @@ def _read(log: bytes, facts: TrialFacts, threshold_s: float) -> NodeLog:
 
 def _punctual(nodes: Iterable[NodeLog], within_s: float) -> float:
     """Of the streams beside the figures nothing is asked: an attempt to log in sends when its thread comes to it."""
-    beside = (Direction.EGRESS, Direction.INGRESS)
-    kept = (s for n in nodes for s in n.streams if s.stream.counts or s.stream.direction not in beside)
+    kept = (s for n in nodes for s in n.streams if s.stream.kind.headline or not s.stream.kind.crosses)
     return punctual_share(kept, within_s)
 
 
@@ -57,11 +57,10 @@ def _stream_result(node: NodeLog, stream: StreamSamples, facts: TrialFacts, meth
     before, since = samples[: samples.baseline], samples[samples.baseline :]
     rtt_s = before.answer_s(0.99)
     whole = node.ended and _reaches_the_end(stream, facts)
-    patience_s = PATIENCE_S.get(stream.stream.flow, 0.0)
+    kind = stream.stream.kind
     # The router is next to the guests: what they ping is beyond it, and what the harness asks is not.
-    outward = stream.stream.direction is Direction.EGRESS and stream.stream.probe == "icmp-egress"
-    beyond_s = before.answer_s(0.5) if outward else 0.0
-    windows = find_windows(samples, method.merge, rtt_s, whole, stream.grain_s, patience_s, beyond_s)
+    beyond_s = before.answer_s(0.5) if kind.aim is Aim.OUTSIDE else 0.0
+    windows = find_windows(samples, method.merge, rtt_s, whole, stream.grain_s, kind.patience_s, beyond_s)
     # A window that was open when the operation was requested belongs to the trial: nobody can divide it.
     after = tuple(w for w in windows if w.censored or w.start_s + max(w.estimate_s, _finite(w.at_most_s)) > 0)
     return StreamResult(

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from vrbench.core.kinds import Direction as Direction
+from vrbench.core.kinds import ProbeKind, kind_of
+
 
 class Outcome(StrEnum):
     """What became of one slot. Only LOST and REFUSED are down; SKIPPED and UNKNOWN are gaps, neither up nor down."""
@@ -26,18 +29,6 @@ class Outcome(StrEnum):
     @property
     def is_gap(self) -> bool:
         return self in (Outcome.SKIPPED, Outcome.UNKNOWN)
-
-
-class Direction(StrEnum):
-    """Which way a stream crosses the router; control streams do not cross it, and router ones end in it.
-
-    What ends in the router is evidence of causes only: it enters no figure and no verdict.
-    """
-
-    EGRESS = "egress"
-    INGRESS = "ingress"
-    CONTROL = "control"
-    ROUTER = "router"
 
 
 class Verdict(StrEnum):
@@ -63,16 +54,11 @@ class Cause(StrEnum):
 
 
 HARNESS = "harness"  # the node name of the harness's own probers
-BESIDE = ("tcp-ingress", "dns")  # probes whose streams are reported beside the headline figures
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One probed direction, flow and target.
-
-    ``flow`` is the ICMP id's life (fresh, persistent), the layer of an ingress probe (syn, banner, auth), "established"
-    for a session (probe tcp-ingress) or "resolver" for names (probe dns).
-    """
+    """One probed direction, flow and target; ``probe`` and ``flow`` are the words by which logs spell its kind."""
 
     name: str
     direction: Direction
@@ -82,15 +68,19 @@ class Stream:
     interval_s: float
 
     @property
+    def kind(self) -> ProbeKind:
+        """Its row in the table of kinds. Raises UnknownKind for words of another version."""
+        return kind_of(self.probe, self.flow)
+
+    @property
     def counts(self) -> bool:
         """Whether it goes into the headline figures; the other streams of a direction are reported beside them."""
-        crosses = self.direction in (Direction.EGRESS, Direction.INGRESS)
-        return crosses and self.probe not in BESIDE and self.flow != "auth"
+        return self.kind.headline
 
     @property
     def awaited(self) -> bool:
-        """Whether a trial waits for it to recover: a session that was cut never does, and that is a result."""
-        return self.probe != "tcp-ingress" and self.direction is not Direction.ROUTER
+        """Whether a trial waits for it to recover."""
+        return self.kind.awaited
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from vrbench.core.calibrate.calibration import Calibration, calibrate
 from vrbench.core.calibrate.injections import NOTHING, Injection, draw_series
 from vrbench.core.figures.results import TrialResult
 from vrbench.core.model import Environment
-from vrbench.core.plan.plan import Plan, guests_behind, make_plan, short_name
+from vrbench.core.plan.plan import Plan, make_plan
 from vrbench.core.plan.profile import load_profile
+from vrbench.core.plan.streams import guests_behind, short_name
 from vrbench.core.values import show_duration
 from vrbench.embedded.outages import TRUTH, read_truth
 from vrbench.store.directory import RunDir

@@ -15,8 +15,9 @@ from vrbench.core.facts import NodeClock
 from vrbench.core.log.live import LiveLog, StreamState
 from vrbench.core.log.rawlog import RawLogError
 from vrbench.core.model import HARNESS, Direction, Environment, Guest, Stream
-from vrbench.core.plan.plan import Plan, ProberKind, guest_streams, harness_streams, short_name
+from vrbench.core.plan.plan import Plan
 from vrbench.core.plan.schedule import phases
+from vrbench.core.plan.streams import guest_streams, harness_streams, short_name
 from vrbench.core.ports import Collected
 from vrbench.core.words import some
 from vrbench.parallel import CancelToken, parallel
@@ -158,8 +159,8 @@ class Observation:
         self._agents = [self._agent(g) for g in environment.guests]
         try:
             parallel(guests, lambda i, stop: self._start_agent(i, seed, stop))
-            for kind, streams in harness_streams(plan, environment).items():
-                self._start_prober(kind, streams, seed)
+            for prober, streams in harness_streams(plan, environment).items():
+                self._start_prober(prober, streams, seed)
         except BaseException:
             self.stop()
             raise
@@ -174,7 +175,7 @@ class Observation:
         return [state for state in found if state.stream.direction is not Direction.ROUTER]
 
     def failed(self) -> Sequence[str]:
-        return [p.config.kind for p in self._probers if not p.alive()]
+        return [p.config.prober for p in self._probers if not p.alive()]
 
     def notes(self) -> tuple[str, ...]:
         """Return what people should know of how it is probed, as the logs that are here by now say."""
@@ -211,13 +212,13 @@ class Observation:
         agent.follow()
         self._logs.append(self._followed(agent.local_log, clock.offset_ns))
 
-    def _start_prober(self, kind: ProberKind, streams: Sequence[Stream], seed: int) -> None:
-        sensors, log = self.sensors, self.folder / f"{HARNESS}-{kind}.raw"
+    def _start_prober(self, prober: str, streams: Sequence[Stream], seed: int) -> None:
+        sensors, log = self.sensors, self.folder / f"{HARNESS}-{prober}.raw"
         # Streams that probe rarely must have probed before the operation is asked for, and the first of them soon.
         within_s = min(sensors.plan.method.baseline_s / 2, len(streams) * FIRST_WITHIN_S)
-        login = sensors.login if kind in ("session", "auth") else None
+        login = sensors.login if any(s.kind.logs_in for s in streams) else None
         starting = phased(streams, seed, within_s)
-        config = ProberConfig(kind, HARNESS, log, starting, sensors.plan.method.threshold_s, login)
+        config = ProberConfig(prober, HARNESS, log, starting, sensors.plan.method.threshold_s, login)
         self._probers.append(start_prober(config))
         self._logs.append(self._followed(log, 0))
 

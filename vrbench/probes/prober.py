@@ -1,4 +1,4 @@
-"""The harness's prober process: nothing but the engine and one kind of probe.
+"""The harness's prober process: nothing but the engine and one of PROBERS.
 
 Its standard input is the configuration as one line of JSON, then a lifeline: whatever comes next, and its end above
 all, stops it in good order, so it never outlives the harness. Its standard output is one line: "started", or why not.
@@ -10,25 +10,29 @@ import json
 import select
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vrbench.probes.banner import TcpConnectProber
 from vrbench.probes.echo import open_echo
 from vrbench.probes.engine import CannotProbe, Log, Prober, on_signal, probe
 from vrbench.probes.syn import SynProber
 
+if TYPE_CHECKING:
+    from vrbench.remote.identity import Identity
+
 MIN_CONNECT_NS = 100_000_000  # what a full connection per slot may cost the guest
 
+Config = dict[str, Any]
+Streams = list[dict[str, Any]]
 
-def open_prober(config: dict[str, Any], streams: list[dict[str, Any]], log: Log) -> Prober:
-    """Return the prober of the configured kind. Raises CannotProbe."""
-    if config["kind"] == "icmp":
-        return open_echo(streams, log)
-    if config["kind"] == "banner":
-        return TcpConnectProber(streams, log, config["threshold_ns"], greeted=True)
-    if config["kind"] in ("session", "auth"):
-        return _logging_in(config, streams, log)
+
+def _banner(config: Config, streams: Streams, log: Log) -> Prober:
+    return TcpConnectProber(streams, log, config["threshold_ns"], greeted=True)
+
+
+def _syn(config: Config, streams: Streams, log: Log) -> Prober:
     try:
         return SynProber(streams, log, config["threshold_ns"])
     except PermissionError as error:
@@ -37,16 +41,32 @@ def open_prober(config: dict[str, Any], streams: list[dict[str, Any]], log: Log)
         return TcpConnectProber(streams, log, config["threshold_ns"], greeted=False)
 
 
-def _logging_in(config: dict[str, Any], streams: list[dict[str, Any]], log: Log) -> Prober:
-    """Return the prober of a kind that speaks SSH, which only its own process needs to know of."""
-    from vrbench.probes.auth import Logins
-    from vrbench.probes.session import Sessions
+def _session(config: Config, streams: Streams, log: Log) -> Prober:
+    from vrbench.probes.session import Sessions  # speaks SSH, which only its own process needs to know of
+
+    return Sessions(streams, log, _identity(config))
+
+
+def _auth(config: Config, streams: Streams, log: Log) -> Prober:
+    from vrbench.probes.auth import Logins  # speaks SSH, which only its own process needs to know of
+
+    return Logins(streams, log, config["threshold_ns"], _identity(config))
+
+
+def _identity(config: Config) -> Identity:
     from vrbench.remote.identity import HostKeyPins, Identity
 
-    identity = Identity(config["user"], Path(config["key"]), HostKeyPins(Path(config["pins"])))
-    if config["kind"] == "session":
-        return Sessions(streams, log, identity)
-    return Logins(streams, log, config["threshold_ns"], identity)
+    return Identity(config["user"], Path(config["key"]), HostKeyPins(Path(config["pins"])))
+
+
+# By the name that the table of kinds (core.kinds) gives: what opens the prober; each may raise CannotProbe.
+PROBERS: dict[str, Callable[[Config, Streams, Log], Prober]] = {
+    "icmp": lambda _, streams, log: open_echo(streams, log),
+    "syn": _syn,
+    "banner": _banner,
+    "session": _session,
+    "auth": _auth,
+}
 
 
 def main() -> int:
@@ -56,6 +76,7 @@ def main() -> int:
     try:
         with open(0, "rb", buffering=0, closefd=False) as stdin:  # unbuffered: what follows must stay in the pipe
             config = json.loads(stdin.readline())
+        open_prober = PROBERS[config["prober"]]
         probe(
             config,
             lambda streams, log: open_prober(config, streams, log),

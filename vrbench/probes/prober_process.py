@@ -12,11 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vrbench.core.log.rawlog import RECORD, Kind
-from vrbench.core.plan.plan import ProberKind
 from vrbench.probes.config import Login, PhasedStream, ProbeError
-
-START_DEADLINE_S = 20.0  # most of it for a machine on which everything starts at once
-SESSIONS_DEADLINE_S = 90.0  # sessions are opened before the first probe, each with a key exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +22,7 @@ class ProberConfig:
     ``login`` is for session and auth, which need one.
     """
 
-    kind: ProberKind
+    prober: str  # one of probes.prober.PROBERS
     node: str
     log: Path
     streams: tuple[PhasedStream, ...]
@@ -36,7 +32,7 @@ class ProberConfig:
     @property
     def start_deadline_s(self) -> float:
         """How long it may take until the first probe is out."""
-        return SESSIONS_DEADLINE_S if self.kind == "session" else START_DEADLINE_S
+        return max(phased.stream.kind.start_s for phased in self.streams)
 
 
 class ProberProcess:
@@ -74,7 +70,7 @@ class ProberProcess:
         self._process.stdout.close()
         if not ends_in_order(self.log):
             reason = words or f"exit code {self._process.returncode}"
-            raise ProbeError(f"the {self.config.kind} prober left {self.log} without an end: {reason}")
+            raise ProbeError(f"the {self.config.prober} prober left {self.log} without an end: {reason}")
 
 
 def start_prober(config: ProberConfig) -> ProberProcess:
@@ -95,7 +91,7 @@ def start_prober(config: ProberConfig) -> ProberProcess:
     if answer != "started":
         process.kill()
         process.wait()
-        raise ProbeError(f"the {config.kind} prober did not start: {answer}")
+        raise ProbeError(f"the {config.prober} prober did not start: {answer}")
     return running
 
 
@@ -137,7 +133,7 @@ def how_probed(log: Path) -> tuple[str, ...]:
 
 def _as_json(config: ProberConfig) -> bytes:
     line = {
-        "kind": config.kind,
+        "prober": config.prober,
         "node": config.node,
         "log": str(config.log),
         "threshold_ns": round(config.threshold_s * 1e9),

@@ -10,17 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from vrbench.core.calibrate.calibration import Calibration
 from vrbench.core.calibrate.measurement import OutageMeasurement
+from vrbench.core.kinds import KINDS
 from vrbench.report.calibration import verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLOURS = {
-    "egress fresh": "#0b6e99",
-    "egress persistent": "#53a38c",
-    "ingress syn": "#d98c21",
-    "ingress banner": "#7d6bb0",
-}
+COLOURS = {kind.labels.name: kind.labels.colour for kind in KINDS if kind.labels.colour}
 WRONG, FAINT, INK = "#d3202a", "#e9eef2", "#27323a"
 TICKS_S = {0.02: "20 ms", 0.05: "50 ms", 0.1: "100 ms", 0.2: "200 ms", 0.5: "0.5 s", 1: "1 s", 2: "2 s", 5: "5 s"}
 TICKS_S |= {10: "10 s", 20: "20 s", 30: "30 s"}
@@ -66,7 +62,8 @@ def _title(calibration: Calibration) -> str:
 def _panels(calibration: Calibration) -> tuple[list[OutageMeasurement], list[OutageMeasurement]]:
     """Return what probes the network itself, and the banners."""
     shown = [c for c in calibration.comparisons if c.of_its_own and c.resolved and not (c.unknown or c.slow)]
-    return [c for c in shown if c.stream.flow != "banner"], [c for c in shown if c.stream.flow == "banner"]
+    network = [c for c in shown if not c.stream.kind.is_service]
+    return network, [c for c in shown if c.stream.kind.is_service]
 
 
 def _panel(ax: Axes, comparisons: Sequence[OutageMeasurement]) -> None:

@@ -14,6 +14,7 @@ from vrbench.core.figures.results import Run, StreamResult, TrialResult
 from vrbench.core.figures.sessions import SessionState, answered, logins, sessions
 from vrbench.core.figures.stats import summarize
 from vrbench.core.figures.windows import Downtime
+from vrbench.core.kinds import BESIDE, HEADLINE
 from vrbench.core.model import Direction, Stream
 from vrbench.core.words import utc_text
 
@@ -26,12 +27,9 @@ SCOPES: tuple[tuple[str, Direction | None], ...] = (
     ("ingress", Direction.INGRESS),
     ("both", None),
 )
-FLOWS = (
-    (Direction.EGRESS, "fresh"),
-    (Direction.EGRESS, "persistent"),
-    (Direction.INGRESS, "syn"),
-    (Direction.INGRESS, "banner"),
-)
+# Columns keep their place for ever: kinds of probe that came after these have theirs at the end.
+FIRST_KINDS = HEADLINE[:4]
+LATER_KINDS = HEADLINE[4:]
 SESSION_COUNTS = ("survived", "reset", "stalled", "resumed")  # resumed: of those that stalled
 COLUMNS: dict[str, tuple[str, ...]] = {
     "samples": tuple("run_id trial stream direction probe flow target slot due_s sent_s outcome rtt_ms method".split()),
@@ -54,14 +52,15 @@ COLUMNS: dict[str, tuple[str, ...]] = {
                 "unavailable_s"
             ).split()
         ),
-        *(f"{d}_{flow}_downtime_s" for d, flow in FLOWS),
+        *(f"{kind.labels.export}_downtime_s" for kind in FIRST_KINDS),
         "punctual_harness",
         "punctual_guests",
         "method",
         *(f"sessions_{c}" for c in SESSION_COUNTS),
-        "dns_downtime_s",
+        *(f"{kind.labels.export}_downtime_s" for kind in BESIDE if kind.labels.export),
         "logins",
         "logins_failed",
+        *(f"{kind.labels.export}_downtime_s" for kind in LATER_KINDS),
     ),
     "summary": tuple(
         "environment cloud_version hypervisor operation method direction trials average_s lowest_s median_s highest_s "
@@ -167,7 +166,7 @@ def _trials(run: Run) -> Iterator[Row]:
         }
         for direction in (Direction.EGRESS, Direction.INGRESS):
             row |= {f"{direction}_{k}": v for k, v in _direction_cells(trial, direction).items()}
-        row |= {f"{d}_{f}_downtime_s": finite(trial.figures(d, f).downtime.estimate_s) for d, f in FLOWS}
+        row |= {f"{k.labels.export}_downtime_s": finite(trial.figures_of(k).downtime.estimate_s) for k in HEADLINE}
         row |= {"punctual_harness": trial.punctual_harness, "punctual_guests": trial.punctual_guests}
         yield {**row, "method": run.method.id, **_beside_cells(trial)}
 
@@ -175,7 +174,10 @@ def _trials(run: Run) -> Iterator[Row]:
 def _beside_cells(trial: TrialResult) -> Row:
     """What is reported beside the figures; empty where it was not measured."""
     row: Row = {f"sessions_{name}": count for name, count in session_counts(trial).items()}
-    row["dns_downtime_s"] = finite(Downtime.mean([s.downtime for s in answered(trial, "resolver")]).settled_s)
+    for kind in BESIDE:
+        if kind.labels.export:
+            mean = Downtime.mean([s.downtime for s in answered(trial, kind)])
+            row[f"{kind.labels.export}_downtime_s"] = finite(mean.settled_s)
     row["logins"], row["logins_failed"] = logins(trial) or (None, None)
     return row
 

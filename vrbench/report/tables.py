@@ -15,24 +15,19 @@ from vrbench.core.figures.results import MEASURED, Run, StreamResult, TrialResul
 from vrbench.core.figures.sessions import SessionState, answered, logins, sessions
 from vrbench.core.figures.stats import summarize
 from vrbench.core.figures.windows import Downtime
+from vrbench.core.kinds import DNS, HEADLINE
 from vrbench.core.machine_verdict import calibrated_line
 from vrbench.core.model import Cause, Direction, Verdict
 from vrbench.core.values import show_duration
 from vrbench.core.words import some
 from vrbench.report.caveats import caveat_lines
-from vrbench.report.rows import FLOWS, SCOPES
+from vrbench.report.rows import SCOPES
 from vrbench.report.windows import longest, window_rows
 from vrbench.report.wording import bounded, decimals, percent, seconds, setting
 
 _VERDICT_STYLE = {Verdict.VALID: "green", Verdict.INVALID: "bold red", Verdict.UNKNOWN: "yellow"}
 MAX_WINDOW_ROWS = 12
 NEVER_BROKEN = ("trial", "direction", "verdict")
-FLOW_NAMES = {
-    "fresh": "egress ping, new flows",
-    "persistent": "egress ping, one old flow",
-    "syn": "ingress TCP (SYN)",
-    "banner": "ingress SSH (banner)",
-}
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -103,7 +98,7 @@ def trials_table(run: Run) -> Table:
 def causes_table(run: Run) -> RenderableType:
     """Show why it was down: milliseconds of each cause per trial and direction, and of what has no known cause."""
     listed = [
-        (trial, direction, seconds_by_cause([s for s in trial.of(direction) if s.stream.counts]))
+        (trial, direction, seconds_by_cause(trial.headline(direction)))
         for trial in run.trials
         for direction in MEASURED
     ]
@@ -123,14 +118,14 @@ def flows_table(run: Run) -> Table:
     """Show old against new flows, and the network against the service: averages over trials."""
     table = _table("By flow and layer, average over trials", "stream", "mean over streams (bounds)", "worst", "windows")
     usable = [t for t in run.trials if t.averaged]
-    for direction, flow in FLOWS:
-        if not any(t.of(direction, flow) for t in run.trials):
+    for kind in HEADLINE:
+        if not any(t.of(kind) for t in run.trials):
             continue
-        figures = [t.figures(direction, flow) for t in usable]
+        figures = [t.figures_of(kind) for t in usable]
         worst = max((f.worst_s for f in figures), default=None)
         mean = bounded(Downtime.mean([f.downtime for f in figures])) if figures else "–"
         windows = str(sum(f.windows for f in figures)) if figures else "–"
-        table.add_row(FLOW_NAMES[flow], mean, seconds(worst), windows)
+        table.add_row(kind.labels.row, mean, seconds(worst), windows)
     for row in (*_names_row(usable), *_logins_row(usable, run.method.auth_interval_s)):
         table.add_row(*row)
     return table
@@ -138,12 +133,12 @@ def flows_table(run: Run) -> Table:
 
 def _names_row(trials: Sequence[TrialResult]) -> Iterable[tuple[str, ...]]:
     """Yield the router's DNS as a row, where it answered before the operation."""
-    found = [streams for t in trials if (streams := answered(t, "resolver"))]
+    found = [streams for t in trials if (streams := answered(t, DNS))]
     if found:
         mean = Downtime.mean([Downtime.mean([s.downtime for s in streams]) for streams in found])
         worst = max(s.downtime.settled_s for streams in found for s in streams)
         count = sum(len(s.outages) for streams in found for s in streams)
-        yield "names from the router's DNS", bounded(mean), seconds(worst), str(count)
+        yield DNS.labels.row, bounded(mean), seconds(worst), str(count)
 
 
 def _logins_row(trials: Sequence[TrialResult], interval_s: float) -> Iterable[tuple[str, ...]]:

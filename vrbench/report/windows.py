@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.figures.windows import Downtime
-from vrbench.core.model import Direction, OutageWindow
-from vrbench.report.rows import FLOWS
+from vrbench.core.kinds import KINDS
+from vrbench.core.model import OutageWindow
 
 NOT_SEEN = "not seen"
 
@@ -39,9 +39,9 @@ def window_rows(trial: TrialResult) -> Iterator[WindowRow]:
 
     Sessions have a table of their own, since what cuts one is no outage window of the network; logins are too rare.
     """
-    for direction, flow in (*FLOWS, (Direction.EGRESS, "resolver")):
-        streams = [s for s in trial.of(direction, flow) if s.windows and (s.stream.counts or s.seen_up)]
-        name = "router's DNS" if flow == "resolver" else f"{direction} {flow}"
+    for kind in (kind for kind in KINDS if kind.labels.row):
+        streams = [s for s in trial.of(kind) if s.windows and (kind.headline or s.seen_up)]
+        name = kind.labels.name
         for number, group in enumerate(_at_the_same_time(streams), 1):
             middle = sorted(group, key=lambda w: w.estimate_s)[len(group) // 2]
             yield WindowRow(len(group), name, str(number), middle.start_s, Downtime.total([middle]), _kind(middle))

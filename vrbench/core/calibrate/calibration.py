@@ -35,15 +35,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from vrbench.core.calibrate.injections import Fault, KnownOutage
-from vrbench.core.calibrate.measurement import FalseWindow, Figures, OutageMeasurement, figures, kind_of, mean
+from vrbench.core.calibrate.measurement import FalseWindow, Figures, OutageMeasurement, figures, mean
 from vrbench.core.figures.results import StreamResult
 from vrbench.core.figures.windows import Downtime
+from vrbench.core.kinds import CONTROL, HEADLINE, SSH_SYN, ProbeKind
 from vrbench.core.log.outcomes import Stage, parts
 from vrbench.core.model import OutageWindow, Outcome, Stream
 
 ALIGNMENT_S = 0.001  # two clocks of one machine are read this far apart at most, beside their measured error
 EDGE_INTERVALS = 2.5  # a slot within this of an edge decides which one the estimate is taken from
-COMPARED = ("fresh", "persistent", "syn", "banner")  # flows and layers whose truth is known
+COMPARED = (*HEADLINE, CONTROL)  # the kinds whose truth is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class KindFigures:
     false: int
     slow_windows: int
     clean_s: float
+    service: bool  # it measures a service, as slow as that is
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ class Calibration:
     @property
     def interval_s(self) -> float:
         """Interval of the fine streams."""
-        return max((k.interval_s for k in self.kinds if not k.kind.endswith("banner")), default=0.0)
+        return max((k.interval_s for k in self.kinds if not k.service), default=0.0)
 
 
 def calibrate(
@@ -147,29 +149,32 @@ def calibrate(
     """
     comparisons: list[OutageMeasurement] = []
     false: list[FalseWindow] = []
-    clean: dict[str, float] = {}
-    intervals: dict[str, float] = {}
-    for result in (r for r in streams if r.stream.flow in COMPARED):
+    clean: dict[ProbeKind, float] = {}
+    intervals: dict[ProbeKind, float] = {}
+    for result in (r for r in streams if r.stream.kind in COMPARED):
         stream, guest = result.stream, guests.get(result.stream.name, "")
         due = [o.seen_by(stream) for o in outages if o.touches(stream, guest)]
         compared, left = match(result, resolve(result, due), clock_error_s + ALIGNMENT_S)
         comparisons += compared
         false += [FalseWindow(stream, w, _slow(streams, result, w)) for w in left]
-        kind = kind_of(stream)
+        kind = stream.kind
         clean[kind] = clean.get(kind, 0.0) + _clean_s(result, due)
         intervals[kind] = min(intervals.get(kind, stream.interval_s), stream.interval_s)
-    kinds = [_kind_figures(k, intervals[k], s, comparisons, false) for k, s in clean.items()]
+    kinds = [
+        _kind_figures(k, intervals[k], s, comparisons, false)
+        for k, s in sorted(clean.items(), key=lambda e: COMPARED.index(e[0]))
+    ]
     return Calibration(
         tuple(comparisons),
         tuple(false),
-        tuple(sorted(kinds, key=lambda k: _rank(k.kind))),
+        tuple(kinds),
         tuple(_fault_figures(comparisons)),
     )
 
 
 def _slow(streams: Iterable[StreamResult], result: StreamResult, window: OutageWindow) -> bool:
     """Whether a window that no outage explains shows a slow service, on a path that was up."""
-    if result.stream.flow != "banner":
+    if not result.stream.kind.is_service:
         return False
     return came_late(result, window) or _answered(streams, result.stream, window)
 
@@ -188,7 +193,7 @@ def came_late(result: StreamResult, window: OutageWindow) -> bool:
 def _answered(streams: Iterable[StreamResult], banner: Stream, window: OutageWindow) -> bool:
     """Whether half-open connections to the banner's port were answered all the while."""
     begin, end = window.start_s, window.start_s + window.estimate_s
-    witnesses = [s for s in streams if s.stream.flow == "syn" and s.stream.target == banner.target]
+    witnesses = [s for s in streams if s.stream.kind is SSH_SYN and s.stream.target == banner.target]
     down = (w for s in witnesses for w in (*s.baseline_windows, *s.windows))
     return bool(witnesses) and not any(w.start_s <= end and begin <= w.start_s + _length_s(w) for w in down)
 
@@ -278,21 +283,22 @@ def _clean_s(result: StreamResult, outages: Iterable[KnownOutage]) -> float:
 
 
 def _kind_figures(
-    kind: str, interval_s: float, clean_s: float, comparisons: Iterable[OutageMeasurement], false: Iterable[FalseWindow]
+    kind: ProbeKind,
+    interval_s: float,
+    clean_s: float,
+    comparisons: Iterable[OutageMeasurement],
+    false: Iterable[FalseWindow],
 ) -> KindFigures:
-    mine = figures(c for c in comparisons if c.kind == kind and c.of_its_own)
-    ours = [f.slow for f in false if f.kind == kind]
-    return KindFigures(kind, interval_s, mine, ours.count(False), ours.count(True), clean_s)
+    mine = figures(c for c in comparisons if c.stream.kind is kind and c.of_its_own)
+    ours = [f.slow for f in false if f.stream.kind is kind]
+    return KindFigures(
+        kind.labels.name, interval_s, mine, ours.count(False), ours.count(True), clean_s, kind.is_service
+    )
 
 
 def _fault_figures(comparisons: Sequence[OutageMeasurement]) -> Iterator[FaultFigures]:
     for fault in Fault:
         for banner in (False, True):
-            mine = [c for c in comparisons if c.outage.fault is fault and (c.stream.flow == "banner") == banner]
+            mine = [c for c in comparisons if c.outage.fault is fault and c.stream.kind.is_service is banner]
             if mine:
                 yield FaultFigures(fault, banner, figures(mine))
-
-
-def _rank(kind: str) -> tuple[int, str]:
-    order = ("egress fresh", "egress persistent", "ingress syn", "ingress banner")
-    return (order.index(kind) if kind in order else len(order), kind)

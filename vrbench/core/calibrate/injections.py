@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from vrbench.core.kinds import ICMP_PERSISTENT
 from vrbench.core.model import Direction, Stream
 
 SHORTEST_S = 0.02
@@ -126,7 +127,7 @@ class KnownOutage:
 
     def seen_by(self, stream: Stream) -> KnownOutage:
         """The outage as it was for a stream that it touches."""
-        if self.bound and stream.flow == "persistent":
+        if self.bound and stream.kind is ICMP_PERSISTENT:
             return replace(self, pieces=(self.bound,))
         return self
 

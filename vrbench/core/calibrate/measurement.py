@@ -8,7 +8,7 @@ from statistics import fmean
 
 from vrbench.core.calibrate.injections import Fault, KnownOutage
 from vrbench.core.figures.windows import Downtime
-from vrbench.core.model import Direction, OutageWindow, Stream
+from vrbench.core.model import OutageWindow, Stream
 
 ERROR_SLACK_S = 0.001  # beside an interval, how far off a clean edge may be: a send may be held up so long
 VAGUE_S = 0.001  # a truth known less well than this says nothing about errors; bounds are held against it all the same
@@ -34,7 +34,7 @@ class OutageMeasurement:
 
     @property
     def kind(self) -> str:
-        return kind_of(self.stream)
+        return self.stream.kind.labels.name
 
     @property
     def error_s(self) -> float:
@@ -49,7 +49,7 @@ class OutageMeasurement:
     @property
     def slow(self) -> bool:
         """Whether a banner was still being served when the outage began, or failed when the path was back: sshd's."""
-        return self.stream.flow == "banner" and (self.after_s > 2 * self.stream.interval_s or self.before_s > 0)
+        return self.stream.kind.is_service and (self.after_s > 2 * self.stream.interval_s or self.before_s > 0)
 
     @property
     def resolved(self) -> bool:
@@ -87,7 +87,7 @@ class OutageMeasurement:
 
         Banners are coarser, and as slow as sshd.
         """
-        return self.stream.flow != "banner" and self.of_its_own and self.has_error
+        return not self.stream.kind.is_service and self.of_its_own and self.has_error
 
     @property
     def off(self) -> bool:
@@ -123,7 +123,7 @@ class FalseWindow:
 
     @property
     def kind(self) -> str:
-        return kind_of(self.stream)
+        return self.stream.kind.labels.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +148,6 @@ class Figures:
     bias_s: float
     worst_s: float
     missed: int
-
-
-def kind_of(stream: Stream) -> str:
-    """Streams of one kind share a row: "egress fresh", "ingress banner", "control"."""
-    if stream.direction is Direction.CONTROL:
-        return stream.direction.value
-    return f"{stream.direction.value} {stream.flow}"
 
 
 def figures(comparisons: Iterable[OutageMeasurement]) -> Figures:

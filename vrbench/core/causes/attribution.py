@@ -18,7 +18,6 @@ from vrbench.core.figures.results import StreamResult
 from vrbench.core.log.rawlog import decode_header
 from vrbench.core.model import HARNESS, Cause, CausePhase, Direction, OutageWindow
 
-LEADS = ("fresh", "syn")  # the finest stream of a guest's way out, and of a public end
 SHORTEST_S = 0.001  # a phase shorter than this is two nodes' difference about one moment
 
 
@@ -26,9 +25,9 @@ def with_causes(facts: TrialFacts, logs: Sequence[bytes], streams: Sequence[Stre
     """The streams with causes in the windows of the operation. Raises RawLogError for a log without a header."""
     evidence = [read_evidence(log, facts.requested_ns + _offset_ns(facts, log)) for log in logs]
     scene = set_scene(streams, evidence, facts.guest_of_endpoint, HARNESS)
-    led = [_explained(_Judge(scene, {}), s) if s.stream.flow in LEADS else s for s in streams]
-    leads = {_path(s): tuple(p for w in s.windows for p in w.phases) for s in led if s.stream.flow in LEADS}
-    return tuple(s if s.stream.flow in LEADS else _explained(_Judge(scene, leads), s) for s in led)
+    led = [_explained(_Judge(scene, {}), s) if s.stream.kind.leads else s for s in streams]
+    leads = {_path(s): tuple(p for w in s.windows for p in w.phases) for s in led if s.stream.kind.leads}
+    return tuple(s if s.stream.kind.leads else _explained(_Judge(scene, leads), s) for s in led)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ def _window(judge: _Judge, result: StreamResult, window: OutageWindow) -> Outage
 
 def _phases(case: Case) -> Iterator[CausePhase]:
     """The parts of a window, in order; neighbours with one cause are one."""
-    decide, begun, cause = RULES[case.stream.stream.direction], case.window.start_s, None
+    decide, begun, cause = RULES[case.result.stream.direction], case.window.start_s, None
     for start_s, end_s in pairwise(_cuts(case)):
         found = decide(case, (start_s + end_s) / 2)
         if cause is not None and found is not cause:

@@ -13,6 +13,7 @@ from enum import Enum, auto
 
 from vrbench.core.causes.evidence import Evidence, History, Move, Refusals
 from vrbench.core.figures.results import StreamResult
+from vrbench.core.kinds import ICMP_FRESH, SSH_SYN
 from vrbench.core.model import Direction, OutageWindow
 
 ANNOUNCED_INTERVALS = (
@@ -185,9 +186,9 @@ def set_scene(
             here.gateway = its
         elif result.stream.direction is Direction.CONTROL:
             here.control = its
-        elif result.stream.flow == "fresh":
+        elif result.stream.kind is ICMP_FRESH:
             here.fresh = its
-        elif result.stream.flow == "syn":
+        elif result.stream.kind is SSH_SYN:
             ends[result.stream.target] = its
     logs = list(evidence)
     own = parts.pop(harness, _Parts()).control

@@ -49,6 +49,7 @@ from dataclasses import dataclass
 from vrbench.core.causes.evidence import Refusals
 from vrbench.core.causes.evidence_timeline import CLOCKS_S, UNSEEN, GuestView, Scene, State, Track
 from vrbench.core.figures.results import StreamResult
+from vrbench.core.kinds import DNS, ICMP_FRESH, SSH_SYN, TCP_SESSION, ProbeKind
 from vrbench.core.log.rawlog import Refusal
 from vrbench.core.model import Cause, CausePhase, Direction, OutageWindow
 
@@ -63,11 +64,15 @@ class Case:
     """
 
     scene: Scene
-    stream: StreamResult
+    result: StreamResult
     window: OutageWindow
     refusals: Refusals
     began_s: float
     lead: tuple[CausePhase, ...] = ()
+
+    @property
+    def kind(self) -> ProbeKind:
+        return self.result.stream.kind
 
     @property
     def end_s(self) -> float:
@@ -84,17 +89,17 @@ class Case:
 
     def worked_since(self, at_s: float) -> bool:
         """Whether this path had worked, before it failed, through a router that came into view at ``at_s``."""
-        return self.began_s > at_s + CLOCKS_S + self.stream.stream.interval_s
+        return self.began_s > at_s + CLOCKS_S + self.result.stream.interval_s
 
     def alone(self, finer: Track, t_s: float) -> bool:
         """Whether probes failed while ``finer`` was up, about a moment at which it is."""
         since_s = max(math.nextafter(self.window.start_s, -math.inf), finer.recovered_s(t_s))
-        until_s = min(self.end_s, finer.falls_s(t_s) - self.stream.rtt_s)  # what was under way then failed with it
+        until_s = min(self.end_s, finer.falls_s(t_s) - self.result.rtt_s)  # what was under way then failed with it
         return self.failed_between(since_s, until_s)
 
     def failed_between(self, start_s: float, end_s: float) -> bool:
         """Whether a probe of this stream that was sent between two moments failed."""
-        samples, interval_s = self.stream.samples, self.stream.stream.interval_s
+        samples, interval_s = self.result.samples, self.result.stream.interval_s
         first = max(0, int((start_s - samples[0].due_s) / interval_s) - 1)  # a probe is sent a little late, or never
         for i in range(first, len(samples)):
             sample = samples[i]
@@ -107,12 +112,12 @@ class Case:
 
 def _egress(case: Case, t_s: float) -> Cause:
     """A guest's way out: by the kind of probe."""
-    guest = case.scene.guests[case.stream.node]
-    if case.stream.stream.probe == "dns":
+    guest = case.scene.guests[case.result.node]
+    if case.kind is DNS:
         if guest.gateway.at(t_s) is not State.UP:
             return _way_out(case, guest, t_s)
         return _service(case, t_s) if case.alone(guest.gateway, t_s) else Cause.UNATTRIBUTED
-    if case.stream.stream.flow != "fresh" and guest.fresh.at(t_s) is State.UP:
+    if case.kind is not ICMP_FRESH and guest.fresh.at(t_s) is State.UP:
         return Cause.OLD_FLOW_CUT if case.alone(guest.fresh, t_s) else Cause.UNATTRIBUTED
     led = case.led(t_s) if guest.fresh.at(t_s).not_up else None
     return led or _way_out(case, guest, t_s)
@@ -172,13 +177,13 @@ def _stale(scene: Scene, guest: GuestView, t_s: float) -> bool:
 
 def _ingress(case: Case, t_s: float) -> Cause:
     """The way to a public end: its SYN first, then what the service makes of it."""
-    syn = case.scene.ends.get(case.stream.stream.target, UNSEEN)
-    if case.stream.stream.flow != "syn" and syn.at(t_s) is State.UP:
+    syn = case.scene.ends.get(case.result.stream.target, UNSEEN)
+    if case.kind is not SSH_SYN and syn.at(t_s) is State.UP:
         if not case.alone(syn, t_s):
             return Cause.UNATTRIBUTED
-        return _session(case) if case.stream.stream.probe == "tcp-ingress" else _service(case, t_s)
+        return _session(case) if case.kind is TCP_SESSION else _service(case, t_s)
     led = case.led(t_s) if syn.at(t_s).not_up else None
-    if led is not None or case.stream.stream.flow == "syn":
+    if led is not None or case.kind is SSH_SYN:
         return led or _way_in(case, t_s)
     # Without its SYN nobody can tell a port that is closed from a service that is slow.
     found = _way_in(case, t_s)
@@ -215,7 +220,7 @@ def _way_in(case: Case, t_s: float) -> Cause:
 
 def _stale_behind(case: Case, t_s: float) -> Cause | None:
     """STALE_ARP where a stale entry explains it, UNATTRIBUTED where it could, None where it does not."""
-    scene, target = case.scene, case.stream.stream.target
+    scene, target = case.scene, case.result.stream.target
     table = scene.public.get(target.rpartition(":")[0])
     if table and table.mac_at(t_s) and table.mac_at(t_s) != table.mac_at(case.end_s + CLOCKS_S):
         return Cause.STALE_ARP

@@ -10,6 +10,7 @@ from enum import StrEnum
 from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.facts import Context, TrialFacts
 from vrbench.core.figures.windows import Downtime, any_down_s
+from vrbench.core.kinds import ProbeKind
 from vrbench.core.machine_verdict import MachineVerdict
 from vrbench.core.model import Direction, OutageWindow, Sample, Stream, Verdict
 from vrbench.core.plan.method import Method
@@ -92,19 +93,22 @@ class TrialResult:
         """Whether its figures are part of averages: they are of the operation, and were not slept through."""
         return self.verdict is not Verdict.INVALID and all(c.kind is not CaveatKind.UNSEEN for c in self.caveats)
 
-    def of(self, direction: Direction, flow: str | None = None) -> tuple[StreamResult, ...]:
-        """The streams of a direction, or of one flow of it."""
-        return tuple(
-            s for s in self.streams if s.stream.direction is direction and (flow is None or s.stream.flow == flow)
-        )
+    def of(self, kind: ProbeKind) -> tuple[StreamResult, ...]:
+        """Return the streams of a kind."""
+        return tuple(s for s in self.streams if s.stream.kind is kind)
 
-    def figures(self, direction: Direction | None, flow: str | None = None) -> DirectionFigures:
-        """The figures of one direction; None: of egress and ingress together (each stream weighs the same).
+    def headline(self, direction: Direction | None) -> tuple[StreamResult, ...]:
+        """Return the streams that make the headline figures of a direction; None: of egress, then of ingress."""
+        wanted = MEASURED if direction is None else (direction,)
+        return tuple(s for d in wanted for s in self.streams if s.stream.direction is d and s.stream.kind.headline)
 
-        Without a flow, of the streams that count; with one, of whatever has it.
-        """
-        chosen = [s for d in MEASURED if direction in (None, d) for s in self.of(d, flow)]
-        return _figures([s for s in chosen if s.stream.counts or flow is not None])
+    def figures(self, direction: Direction | None) -> DirectionFigures:
+        """Return the figures of a direction; None: of egress and ingress together (each stream weighs the same)."""
+        return _figures(self.headline(direction))
+
+    def figures_of(self, kind: ProbeKind) -> DirectionFigures:
+        """Return the figures of one kind of probe."""
+        return _figures(self.of(kind))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +133,9 @@ class Run:
     limits: LimitsTable | None = None
     recorded_under: str = ""
 
-    def downtimes(self, direction: Direction | None, flow: str | None = None) -> tuple[Downtime, ...]:
-        """One downtime per trial that counts in averages: what summaries are made of."""
-        return tuple(t.figures(direction, flow).downtime for t in self.trials if t.averaged)
+    def downtimes(self, direction: Direction | None) -> tuple[Downtime, ...]:
+        """Return one downtime per trial that counts in averages: what summaries are made of."""
+        return tuple(t.figures(direction).downtime for t in self.trials if t.averaged)
 
 
 def _figures(streams: Sequence[StreamResult]) -> DirectionFigures:

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from vrbench.core.figures.results import StreamResult, TrialResult
+from vrbench.core.kinds import SSH_AUTH, TCP_SESSION, ProbeKind
 from vrbench.core.log.outcomes import stretches
 from vrbench.core.model import Outcome
-
-PROBE = "tcp-ingress"
 
 
 class SessionState(StrEnum):
@@ -46,7 +45,7 @@ class Session:
 
 def sessions(trial: TrialResult) -> tuple[Session, ...]:
     """Every session that was to be watched, in the order of its guests."""
-    return tuple(session_of(s) for s in trial.streams if s.stream.probe == PROBE)
+    return tuple(session_of(s) for s in trial.of(TCP_SESSION))
 
 
 def session_of(result: StreamResult) -> Session:
@@ -72,9 +71,9 @@ def _ended_s(result: StreamResult) -> float | None:
     return None if first is None or first.sent_s is None else first.sent_s + (first.rtt_s or 0.0)
 
 
-def answered(trial: TrialResult, flow: str) -> tuple[StreamResult, ...]:
-    """The streams of a flow beside the figures ("resolver", "auth") that were up before the operation."""
-    return tuple(s for s in trial.streams if s.stream.flow == flow and s.seen_up and not s.stream.counts)
+def answered(trial: TrialResult, kind: ProbeKind) -> tuple[StreamResult, ...]:
+    """Return the streams of a kind that were up before the operation."""
+    return tuple(s for s in trial.of(kind) if s.seen_up)
 
 
 def logins(trial: TrialResult) -> tuple[int, int] | None:
@@ -82,6 +81,6 @@ def logins(trial: TrialResult) -> tuple[int, int] | None:
 
     They are too rare for a downtime: one that fails says little of how long, and none that fails says nothing.
     """
-    streams = answered(trial, "auth")
+    streams = answered(trial, SSH_AUTH)
     outcomes = [s.outcome for stream in streams for s in stream.samples if s.due_s >= 0 and not s.outcome.is_gap]
     return (len(outcomes), sum(o.is_down for o in outcomes)) if streams else None

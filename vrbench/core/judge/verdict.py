@@ -16,6 +16,7 @@ from vrbench.core.figures.results import MEASURED, StreamResult
 from vrbench.core.figures.windows import BLIND_GAPS
 from vrbench.core.judge.coverage import slept_through, unseen
 from vrbench.core.judge.flapping import flapping
+from vrbench.core.kinds import BESIDE, ICMP_FRESH, ICMP_PERSISTENT, SSH_SYN
 from vrbench.core.log.outcomes import stretches
 from vrbench.core.log.rawlog import Refusal
 from vrbench.core.log.samples import NodeLog
@@ -186,9 +187,9 @@ def _of_the_controls(streams: Sequence[StreamResult], measured: Sequence[StreamR
         yield Caveat(CaveatKind.CONTROL_LOSSY, _names(lossy))
 
 
-def _beside(stream: StreamResult) -> bool:
+def _beside(result: StreamResult) -> bool:
     """Whether it is reported beside the figures (sessions, names, logins), not in them."""
-    return not stream.stream.counts and stream.stream.direction in MEASURED
+    return result.stream.kind in BESIDE
 
 
 def _lost_any(stream: StreamResult) -> bool:
@@ -197,9 +198,9 @@ def _lost_any(stream: StreamResult) -> bool:
 
 def _of_the_flows(measured: Sequence[StreamResult], method: Method) -> Iterator[Caveat]:
     """Old and new flows of one node that recovered more than bounds and a threshold apart."""
-    fresh = {s.node: s for s in measured if s.stream.flow == "fresh"}
+    fresh = {s.node: s for s in measured if s.stream.kind is ICMP_FRESH}
     differ = []
-    for old in (s for s in measured if s.stream.flow == "persistent"):
+    for old in (s for s in measured if s.stream.kind is ICMP_PERSISTENT):
         new = fresh.get(old.node)
         if new is not None and _apart(old.recovered_s, new.recovered_s, method):
             differ.append(old.node)
@@ -210,8 +211,8 @@ def _of_the_flows(measured: Sequence[StreamResult], method: Method) -> Iterator[
 def _of_the_directions(measured: Sequence[StreamResult], method: Method) -> Iterator[Caveat]:
     """All new flows out and all new flows in, when they recovered more than bounds and a threshold apart."""
     out, into = (
-        [s.recovered_s or 0.0 for s in measured if (s.stream.direction, s.stream.flow) == which and len(s.samples)]
-        for which in ((Direction.EGRESS, "fresh"), (Direction.INGRESS, "syn"))
+        [s.recovered_s or 0.0 for s in measured if s.stream.kind is kind and len(s.samples)]
+        for kind in (ICMP_FRESH, SSH_SYN)
     )
     if any(slept_through(measured, direction) for direction in MEASURED):
         return

@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from vrbench.core.kinds import Aim, Layer
 from vrbench.core.log.rawlog import Kind, Refusal, decode_header, decode_records
 from vrbench.core.model import Stream
 
@@ -62,7 +63,7 @@ def count_failures(log: bytes, threshold_s: float, since_ns: int = 0) -> dict[St
     Of the slots sent at ``since_ns`` (on the log's clock) or later. Raises RawLogError when the header can't be read.
     """
     header, offset = decode_header(log)
-    layers = {i: h.stream.flow for i, h in enumerate(header.streams) if h.stream.probe == "ssh-ingress"}
+    layers = {i: h.stream.kind.layer for i, h in enumerate(header.streams) if h.stream.kind.aim is Aim.PUBLIC_END}
     attempts: dict[int, dict[int, _Attempt]] = defaultdict(dict)
     end_ns = 0
     for r in decode_records(log, offset, len(header.streams)):
@@ -84,7 +85,7 @@ def count_failures(log: bytes, threshold_s: float, since_ns: int = 0) -> dict[St
     }
 
 
-def failure(layer: str, attempt: _Attempt, threshold_ns: int, end_ns: int) -> Failure | None:
+def failure(layer: Layer, attempt: _Attempt, threshold_ns: int, end_ns: int) -> Failure | None:
     """The reason of one slot; None for one that did not fail or that nobody can judge."""
     due_ns = attempt.sent_ns + threshold_ns
     steps = attempt.steps
@@ -95,16 +96,16 @@ def failure(layer: str, attempt: _Attempt, threshold_ns: int, end_ns: int) -> Fa
         return Failure.UNREACHABLE if attempt.refused >= ICMP else REASONS.get(Refusal(attempt.refused))
     if due_ns > end_ns:
         return None
-    if layer == "syn" or not steps:
+    if layer is Layer.NETWORK or not steps:
         return Failure.CONNECTED_LATE if Kind.REPLY in steps else Failure.SILENCE
     if Kind.CONNECTED not in in_time:
         return Failure.CONNECTED_LATE if Kind.CONNECTED in steps else Failure.SILENCE
     return _after_connecting(layer, steps, in_time)
 
 
-def _after_connecting(layer: str, steps: dict[Kind, int], in_time: set[Kind]) -> Failure:
+def _after_connecting(layer: Layer, steps: dict[Kind, int], in_time: set[Kind]) -> Failure:
     """The reason of a slot whose connection stood in time."""
-    greeted = Kind.REPLY if layer == "banner" else Kind.GREETED
+    greeted = Kind.REPLY if layer is Layer.GREETING else Kind.GREETED
     if greeted not in in_time:
         return Failure.BANNER_LATE if greeted in steps else Failure.BANNER_MISSING
     return Failure.LOGIN_LATE if steps.keys() & {Kind.REPLY, Kind.REFUSED} else Failure.LOGIN_MISSING

@@ -24,7 +24,7 @@ from vrbench.core.model import Stream
 
 TICK = 10_000_000  # /proc/uptime counts hundredths of a second
 LATE = 15_000_000  # a tick and a little: read later than this, a line says nothing about when
-GRAIN_NS = {"persistent": LATE + PRECISE_NS, "fresh": 20_000_000}  # how far a send time may be off
+GRAIN_NS, LONE_GRAIN_NS = LATE + PRECISE_NS, 20_000_000  # how far a send time may be off: of one ping, of one each
 SECOND = 1_000_000_000
 SETTLE = SECOND  # answers that take longer are none, so after this a probe's fate is known
 LONE_WAIT = SECOND  # ``-W 1``: how long a ping of one probe waits
@@ -57,7 +57,7 @@ class PingStream:
 
     @property
     def grain_ns(self) -> int:
-        return GRAIN_NS[self.stream.flow]
+        return LONE_GRAIN_NS if self.stream.kind.new_flows else GRAIN_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +101,9 @@ class PingLog:
     def _begin(self, up_ns: int) -> bytes:
         first = 1 if self._setup.method.startswith(COUNTS_FROM_ONE) else 0
         self._tracks = [
-            _Ping(s, _Slots(up_ns, s.period_ns), first)
-            if s.stream.flow == "persistent"
-            else _Lone(s, _Slots(up_ns, s.period_ns))
+            _Lone(s, _Slots(up_ns, s.period_ns))
+            if s.stream.kind.new_flows
+            else _Ping(s, _Slots(up_ns, s.period_ns), first)
             for s in self._setup.streams
         ]
         return header_line(self._setup, up_ns)

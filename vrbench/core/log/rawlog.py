@@ -29,8 +29,6 @@ FORMAT = "vrbench-raw/1"
 RECORD = struct.Struct("<BBHIq")
 LATEST_NS = 1 << 61  # no machine has been up for 73 years
 
-PATIENCE_S = {"banner": 2.0, "auth": 5.0}  # how long these wait for their answer once the connection stands
-
 
 class Kind(IntEnum):
     """What a record says happened at ``t_ns``."""

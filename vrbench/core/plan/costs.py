@@ -12,16 +12,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vrbench.core.kinds import KINDS, Aim, ProbeKind
 from vrbench.core.plan.profile import ProbesTable, Profile
 
-LOGIN_PROCESSES = 3
 SESSION_PROCESSES = 2
-TRACKED_ICMP_S, TRACKED_UDP_S = 30.0, 30.0
-TRACKED_TCP_S = 120.0  # a connection that was closed in good order: TIME_WAIT
 SPARE_PORTS, MOST_PORTS = 2, 200  # half-open probes use the ports of one threshold in turn (``probes.syn``)
-FINEST_GATEWAY_S = 0.05
-FINEST_SESSION_S = 0.1
-MOST_ECHOES_PER_S = 400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,55 +45,43 @@ class Cost:
 
 
 def costs(profile: Profile) -> tuple[Cost, ...]:
-    """What is switched on, in the order in which the method names it; what makes no figure last."""
-    p, vms = profile.probes, profile.environment.vms
-    ends = max(vms, profile.environment.public_ips)
-    every, banners, logins = ends / p.interval, ends / p.banner_interval, ends / p.auth_interval
-    ports = min(round(p.threshold / p.interval) + SPARE_PORTS, MOST_PORTS)
-    pings, names = vms / p.interval, vms / p.dns_interval
-    found = {
-        "icmp.fresh": Cost("icmp.fresh", pings, tracked=round(pings * TRACKED_ICMP_S)),
-        "icmp.persistent": Cost("icmp.persistent", pings, tracked=vms),
-        "ssh.syn": Cost("ssh.syn", every, tracked=ends * ports),
-        "ssh.banner": Cost("ssh.banner", banners, banners, banners, tracked=round(banners * TRACKED_TCP_S)),
-        "tcp.session": Cost("tcp.session", vms / session_interval_s(profile), kept=vms, tracked=vms),
-        "dns": Cost("dns", names, tracked=round(names * TRACKED_UDP_S)),
-        "ssh.auth": Cost("ssh.auth", logins, logins, LOGIN_PROCESSES * logins, tracked=round(logins * TRACKED_TCP_S)),
-    }
-    gateway = vms / gateway_interval_s(p) if p.gateway else 0.0
-    control = ((vms if vms > 1 else 0) + bool(p.control_target)) / p.interval
-    beside = (Cost("control", control), Cost("gateway", gateway, tracked=vms if p.gateway else 0))
-    return (*(found[kind] for kind in kinds(p)), *(cost for cost in beside if cost.probes_per_s))
+    """Return what each kind that is switched on costs, in the order of the table of kinds."""
+    return tuple(_cost(profile, kind) for kind in KINDS if profile.probes.probes(kind) and targets(profile, kind.aim))
 
 
-def session_interval_s(profile: Profile) -> float:
-    """How often a session echoes: as often as the other probes, but no more than this machine can bear.
+def _cost(profile: Profile, kind: ProbeKind) -> Cost:
+    count, footprint = targets(profile, kind.aim), kind.footprint
+    per_s = count / interval_s(profile, kind)
+    standing = count * footprint.flows * (_ports(profile.probes) if footprint.ports else 1)
+    return Cost(
+        kind.key,
+        per_s,
+        connections_per_s=footprint.connections * per_s,
+        sshd_per_s=footprint.sshd * per_s,
+        kept=footprint.kept * count,
+        tracked=standing + round(per_s * footprint.remembered_s),
+    )
 
-    An echo costs it about half a millisecond, fifty times what a ping does, and it need not be finer: what it tells is
-    whether and when, and TCP itself waits for 200 ms at least before it sends again.
-    """
-    return max(profile.probes.interval, FINEST_SESSION_S, profile.environment.vms / MOST_ECHOES_PER_S)
+
+def targets(profile: Profile, aim: Aim) -> int:
+    """Return how many streams a kind with this aim has."""
+    vms = profile.environment.vms
+    if aim is Aim.PUBLIC_END:
+        return max(vms, profile.environment.public_ips)
+    if aim is Aim.PEER:
+        return (vms if vms > 1 else 0) + bool(profile.probes.control_target)
+    return vms
 
 
-def gateway_interval_s(probes: ProbesTable) -> float:
-    """How often a guest pings its gateway: it is evidence of causes, and no figure needs it finer."""
-    return max(probes.interval, FINEST_GATEWAY_S)
+def interval_s(profile: Profile, kind: ProbeKind) -> float:
+    """Return how often a kind probes: as often as asked, but no more than it needs and this machine can bear."""
+    return max(profile.probes.asked_s(kind), kind.finest_s, targets(profile, kind.aim) / kind.most_per_s)
 
 
-def kinds(probes: ProbesTable) -> tuple[str, ...]:
-    """The kinds of probe that are switched on, as the method names them."""
-    switches = {
-        "icmp.fresh": probes.icmp_fresh,
-        "icmp.persistent": probes.icmp_persistent,
-        "ssh.syn": probes.syn,
-        "ssh.banner": probes.banner,
-        "tcp.session": probes.session,
-        "dns": probes.dns,
-        "ssh.auth": probes.auth,
-    }
-    return tuple(kind for kind, on in switches.items() if on)
+def _ports(probes: ProbesTable) -> int:
+    return min(round(probes.threshold / probes.interval) + SPARE_PORTS, MOST_PORTS)
 
 
 def _rate(per_s: float) -> str:
-    """ "100" or "0.5": a figure a second with no more digits than it needs."""
+    """Return a figure a second with no more digits than it needs: "100" or "0.5"."""
     return f"{per_s:.0f}" if per_s >= 10 else f"{per_s:.2g}"

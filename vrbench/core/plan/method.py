@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vrbench.core.kinds import (
+    DNS,
+    EVERY,
+    ICMP_FRESH,
+    ICMP_PERSISTENT,
+    SSH_AUTH,
+    SSH_BANNER,
+    SSH_SYN,
+    Interval,
+    ProbeKind,
+)
 from vrbench.core.values import show_duration
 
 ESTIMATOR = "w4"  # changes whenever the same samples would give other figures; part of every method id
-FIGURES = ("icmp.fresh", "icmp.persistent", "ssh.syn", "ssh.banner")  # the kinds that make the headline figures
+FORMERLY = (ICMP_FRESH, ICMP_PERSISTENT, SSH_SYN, SSH_BANNER)  # what runs probed whose method does not say so
+
+
+def kinds_word(kinds: Sequence[tuple[ProbeKind, float]]) -> str:
+    """Return what is probed as one word: the kinds joined by "+", with their intervals where those have no letter."""
+    return "+".join(k.key if k.interval.letter else f"{k.key}@{show_duration(every_s)}" for k, every_s in kinds)
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """Intervals, threshold (Tmax), merge and validation, in seconds; ``kinds`` says what is probed, joined by "+".
+    """Intervals, threshold (Tmax), merge and validation, in seconds; ``kinds`` is what is probed, see ``kinds_word``.
 
     The defaults are those of runs that were stored before a field existed.
     """
@@ -24,10 +41,20 @@ class Method:
     baseline_s: float
     validation_s: float
     estimator: str = ESTIMATOR
-    kinds: str = "+".join(FIGURES)
+    kinds: str = kinds_word([(kind, kind.interval.default_s) for kind in FORMERLY])
     dns_interval_s: float = 0.0
     auth_interval_s: float = 0.0
     without_python: str = ""  # how guests without Python were probed, known from the logs: "iputils-20ms"
+
+    @property
+    def intervals(self) -> tuple[tuple[Interval, float], ...]:
+        """The intervals that have a letter, in the order of the id; 0 s stands for a kind that is switched off."""
+        return (
+            (EVERY, self.interval_s),
+            (SSH_BANNER.interval, self.banner_interval_s),
+            (DNS.interval, self.dns_interval_s),
+            (SSH_AUTH.interval, self.auth_interval_s),
+        )
 
     @property
     def id(self) -> str:
@@ -37,14 +64,11 @@ class Method:
         """
         parts = [
             self.estimator,
-            f"i{show_duration(self.interval_s)}",
-            f"b{show_duration(self.banner_interval_s)}",
-            *([f"d{show_duration(self.dns_interval_s)}"] if self.dns_interval_s else []),
-            *([f"a{show_duration(self.auth_interval_s)}"] if self.auth_interval_s else []),
+            *(f"{interval.letter}{show_duration(every_s)}" for interval, every_s in self.intervals if every_s),
             f"t{show_duration(self.threshold_s)}",
             f"m{self.merge}",
             f"v{show_duration(self.validation_s)}",
             self.kinds,
-            *([self.without_python] if self.without_python else []),
+            self.without_python,
         ]
-        return "/".join(parts)
+        return "/".join(filter(None, parts))

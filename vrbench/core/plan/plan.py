@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from vrbench.core.model import HARNESS, Direction, Environment, Stream
-from vrbench.core.plan.costs import Cost, costs, gateway_interval_s, kinds, session_interval_s
-from vrbench.core.plan.method import Method
+from vrbench.core.kinds import DNS, KINDS, SSH_AUTH, SSH_BANNER, ProbeKind
+from vrbench.core.plan.costs import Cost, costs, interval_s
+from vrbench.core.plan.method import Method, kinds_word
 from vrbench.core.plan.profile import LabTable, Profile
 from vrbench.core.values import show_duration
 from vrbench.core.words import about, size, some
-
-ProberKind = Literal["session", "syn", "banner", "auth", "icmp"]  # the harness's probers, a process each
-GATEWAY = "gateway"  # the target that stands for the default gateway, which only the guest knows
-RESOLVER = "resolver"  # the target that stands for the router's resolver, which only the guest knows
 
 MUST_KNOW = ("where", "builds", "opens", "operation", "trials", "takes", "removes")
 STARTING_S = 5.0  # to start the probers of a trial and to collect their samples
@@ -89,105 +84,20 @@ def _source(profile: Profile) -> str:
 def make_plan(profile: Profile, run_id: str) -> Plan:
     """Resolve a profile."""
     p, t = profile.probes, profile.trials
+    probed = [kind for kind in KINDS if kind.crosses and p.probes(kind)]
+
+    def every_s(kind: ProbeKind) -> float:
+        return p.asked_s(kind) if kind in probed else 0.0
+
     method = Method(
         interval_s=p.interval,
-        banner_interval_s=p.banner_interval,
+        banner_interval_s=p.asked_s(SSH_BANNER),
         threshold_s=p.threshold,
         merge=p.merge,
         baseline_s=t.baseline,
         validation_s=t.validation,
-        kinds="+".join(kinds(p)),
-        dns_interval_s=p.dns_interval if p.dns else 0.0,
-        auth_interval_s=p.auth_interval if p.auth else 0.0,
+        kinds=kinds_word([(kind, interval_s(profile, kind)) for kind in probed]),
+        dns_interval_s=every_s(DNS),
+        auth_interval_s=every_s(SSH_AUTH),
     )
     return Plan(run_id, profile, method, costs(profile))
-
-
-def guest_streams(plan: Plan, environment: Environment, guest: int) -> tuple[Stream, ...]:
-    """What guest number ``guest`` probes: egress on each flow, its neighbour, its gateway, its resolver; ICMP first."""
-    p, name = plan.profile.probes, environment.guests[guest].name
-    label = short_name(environment, name)
-    flows = [flow for flow, on in (("fresh", p.icmp_fresh), ("persistent", p.icmp_persistent)) if on]
-    streams = [
-        Stream(f"icmp-egress/{label}/{f}", Direction.EGRESS, "icmp-egress", f, p.egress_target, p.interval)
-        for f in flows
-    ]
-    if len(environment.guests) > 1:
-        peer = environment.guests[(guest + 1) % len(environment.guests)]
-        streams.append(Stream(f"control/{label}", Direction.CONTROL, "control", "fresh", peer.ip, p.interval))
-    if p.gateway:
-        every_s = gateway_interval_s(p)
-        streams.append(Stream(f"gateway/{label}", Direction.ROUTER, "gateway", "persistent", GATEWAY, every_s))
-    if p.dns:
-        streams.append(Stream(f"dns/{label}", Direction.EGRESS, "dns", "resolver", RESOLVER, p.dns_interval))
-    return tuple(streams)
-
-
-def harness_streams(plan: Plan, environment: Environment) -> dict[ProberKind, tuple[Stream, ...]]:
-    """What the harness probes by itself, per prober, for all that is switched on."""
-    p = plan.profile.probes
-    listed: dict[ProberKind, tuple[Stream, ...]] = {
-        "session": session_streams(plan, environment) if p.session else (),
-        "syn": ingress_streams(plan, environment, "syn") if p.syn else (),
-        "banner": ingress_streams(plan, environment, "banner") if p.banner else (),
-        "auth": ingress_streams(plan, environment, "auth") if p.auth else (),
-        "icmp": control_streams(plan),
-    }
-    return {kind: streams for kind, streams in listed.items() if streams}
-
-
-def ingress_streams(plan: Plan, environment: Environment, layer: str) -> tuple[Stream, ...]:
-    """One stream per public end of the network, on the layer "syn", "banner" or "auth"."""
-    p = plan.profile.probes
-    interval = {"syn": p.interval, "banner": p.banner_interval, "auth": p.auth_interval}[layer]
-    return tuple(
-        Stream(
-            f"ssh-ingress/{e.public_ip}:{e.port}/{layer}",
-            Direction.INGRESS,
-            "ssh-ingress",
-            layer,
-            f"{e.public_ip}:{e.port}",
-            interval,
-        )
-        for e in environment.endpoints
-    )
-
-
-def session_streams(plan: Plan, environment: Environment) -> tuple[Stream, ...]:
-    """One established session per guest, through the public end by which the harness reaches it."""
-    return tuple(
-        Stream(
-            f"tcp-ingress/{short_name(environment, g.name)}/established",
-            Direction.INGRESS,
-            "tcp-ingress",
-            "established",
-            f"{g.public_ip}:{g.public_port}",
-            session_interval_s(plan.profile),
-        )
-        for g in environment.guests
-    )
-
-
-def control_streams(plan: Plan) -> tuple[Stream, ...]:
-    """The harness's own path beside the router, where the profile names a target for it."""
-    probes = plan.profile.probes
-    if not probes.control_target:
-        return ()
-    return (Stream("control/harness", Direction.CONTROL, "control", "fresh", probes.control_target, probes.interval),)
-
-
-def expected_streams(plan: Plan, environment: Environment) -> tuple[tuple[str, Stream], ...]:
-    """(node, stream) of everything that a trial probes: what is missing from its logs was not measured."""
-    guests = [(g.name, s) for i, g in enumerate(environment.guests) for s in guest_streams(plan, environment, i)]
-    own = [s for streams in harness_streams(plan, environment).values() for s in streams]
-    return (*guests, *((HARNESS, s) for s in own))
-
-
-def guests_behind(environment: Environment) -> dict[str, str]:
-    """The guest behind each public end, by what probes call their target."""
-    return {f"{e.public_ip}:{e.port}": e.guest for e in environment.endpoints}
-
-
-def short_name(environment: Environment, guest: str) -> str:
-    """A guest's name without the run's prefix: vm1."""
-    return guest.removeprefix(f"{environment.network_name.rpartition('-')[0]}-")

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, make_dataclass
 from typing import Any
 
 from vrbench.core import values
+from vrbench.core.kinds import EVERY, HEADLINE, KINDS, Direction, ProbeKind
 from vrbench.core.suggest import did_you_mean
 from vrbench.core.words import some
 
@@ -110,22 +111,28 @@ class TrialsTable:
 class ProbesTable:
     """[probes]: how the network is looked at."""
 
-    interval: float = _key(values.duration, 0.1, "between probes of a stream (icmp, syn)")
-    banner_interval: float = _key(values.duration, 0.25, "between SSH banner probes; each costs the guest a process")
-    dns_interval: float = _key(values.duration, 0.5, "between questions to the router's resolver")
-    auth_interval: float = _key(values.duration, 10.0, "between full SSH logins; each costs the guest three processes")
+    interval: float = _key(values.duration, EVERY.default_s, EVERY.help)
     threshold: float = _key(values.duration, 0.8, "an answer later than this is a loss (Tmax, RFC 7680); under 1 s")
     merge: int = _key(values.count(1, 1000), 1, "successes that end an outage window (RFC 3357); 1: no merging")
     egress_target: str = _key(values.address, "", "address outside the network that the VMs ping (required)")
     control_target: str = _key(values.address_or_empty, "", "address near the public side, not behind the router")
-    icmp_fresh: bool = _key(values.flag, True, "probe egress by pings of which each is a new flow")
-    icmp_persistent: bool = _key(values.flag, True, "probe egress by pings that are one flow all the time")
-    syn: bool = _key(values.flag, True, "probe ingress by half-open TCP connections, which never reach sshd")
-    banner: bool = _key(values.flag, True, "probe ingress by the SSH banner")
-    session: bool = _key(values.flag, True, "keep an SSH session with every VM, and see whether it survives")
-    gateway: bool = _key(values.flag, True, "let every VM ping its gateway: no figure, but evidence of causes")
-    dns: bool = _key(values.flag, True, "let every VM ask the router's resolver")
-    auth: bool = _key(values.flag, True, "log in by SSH at every public end, now and then")
+
+    def probes(self, kind: ProbeKind) -> bool:
+        """Return whether a kind is switched on; one without a switch always is."""
+        return not kind.switch or bool(getattr(self, kind.switch))
+
+    def asked_s(self, kind: ProbeKind) -> float:
+        """Return the interval that the profile asks of a kind."""
+        return float(getattr(self, kind.interval.key))
+
+
+def _with_kinds(table: type[ProbesTable]) -> type[ProbesTable]:
+    """Return the table with the keys of all kinds: their own intervals first, then their switches."""
+    own = {kind.interval.key: kind.interval for kind in KINDS if kind.interval is not EVERY}
+    keys = [(i.key, float, _key(values.duration, i.default_s, i.help)) for i in own.values()]
+    switches = [(kind.switch, bool, _key(values.flag, True, kind.help)) for kind in KINDS if kind.switch]
+    words = {"__doc__": table.__doc__}
+    return make_dataclass("ProbesTable", [*keys, *switches], bases=(table,), namespace=words, frozen=True, slots=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,15 +163,11 @@ TABLES: dict[str, type[Any]] = {
     "environment": EnvironmentTable,
     "operation": OperationTable,
     "trials": TrialsTable,
-    "probes": ProbesTable,
+    "probes": _with_kinds(ProbesTable),
     "limits": LimitsTable,
 }
 REQUIRED = (("probes", "egress_target"),)
-COSTLY = (  # key of [probes], its least value in seconds, and why
-    ("banner_interval", 0.1, "every banner costs the guest's sshd a process"),
-    ("dns_interval", 0.05, "every question costs the router's resolver a look-up"),
-    ("auth_interval", 1.0, "every login costs the guest's sshd three processes and a signature"),
-)
+FINEST_S = 0.005  # between probes of a stream
 
 
 class ProfileError(ValueError):
@@ -308,12 +311,12 @@ def _contradictions(tables: Mapping[str, Any]) -> list[str]:
 
 
 def _bad_times(probes: ProbesTable) -> list[str]:
-    """Intervals and a threshold that don't go together, or that the guests would have to pay for."""
+    """Find intervals and a threshold that don't go together, or that the guests would have to pay for."""
     found = []
-    for key in ("interval", "banner_interval"):
-        if getattr(probes, key) >= probes.threshold:
+    for key, asked_s in {kind.interval.key: probes.asked_s(kind) for kind in HEADLINE}.items():
+        if asked_s >= probes.threshold:
             found.append(
-                f"probes.{key} ({values.show_duration(getattr(probes, key))}) must be shorter than probes.threshold "
+                f"probes.{key} ({values.show_duration(asked_s)}) must be shorter than probes.threshold "
                 f"({values.show_duration(probes.threshold)}): make the interval smaller"
             )
     if probes.threshold >= 1:
@@ -321,19 +324,24 @@ def _bad_times(probes: ProbesTable) -> list[str]:
             f"probes.threshold ({values.show_duration(probes.threshold)}) must be under 1s: the kernel retransmits a "
             "SYN after 1s, and a later answer would count an outage as up"
         )
-    if probes.interval < 0.005:
-        found.append(f"probes.interval ({values.show_duration(probes.interval)}) is below the finest grain, 5ms")
-    for key, least, cost in COSTLY:
-        if getattr(probes, key) < least:
-            found.append(f"probes.{key} must be at least {values.show_duration(least)}: {cost}")
+    if probes.interval < FINEST_S:
+        found.append(
+            f"probes.interval ({values.show_duration(probes.interval)}) is below the finest grain, "
+            f"{values.show_duration(FINEST_S)}"
+        )
+    for kind in KINDS:
+        least_s, reason = kind.interval.least_s, kind.interval.reason
+        if probes.asked_s(kind) < least_s:
+            found.append(f"probes.{kind.interval.key} must be at least {values.show_duration(least_s)}: {reason}")
     return found
 
 
 def _unmeasured(probes: ProbesTable) -> list[str]:
-    """Directions for which every kind of probe is switched off: they would have no figure."""
+    """Find directions for which every kind of probe is switched off: they would have no figure."""
     found = []
-    if not (probes.icmp_fresh or probes.icmp_persistent):
-        found.append("probes.icmp_fresh or probes.icmp_persistent must be true: without both, egress has no figure")
-    if not (probes.syn or probes.banner):
-        found.append("probes.syn or probes.banner must be true: without both, ingress has no figure")
+    for direction in (Direction.EGRESS, Direction.INGRESS):
+        kinds = [kind for kind in HEADLINE if kind.direction is direction]
+        if not any(map(probes.probes, kinds)):
+            switches = " or ".join(f"probes.{kind.switch}" for kind in kinds)
+            found.append(f"{switches} must be true: without any of them, {direction} has no figure")
     return found
