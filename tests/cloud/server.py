@@ -6,7 +6,7 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -60,6 +60,16 @@ def refuses(command: str, code: int, text: str, cserrorcode: int = 9999) -> Beha
 
 def job(status: int, **more: object) -> Behaviour:
     return says("queryAsyncJobResult", {"jobid": "j", "jobstatus": status, "jobresultcode": 0, **more})
+
+
+def by_command(answers: Mapping[str, Behaviour]) -> Behaviour:
+    """Answer each command in its own way; one that is not listed is refused as unknown."""
+
+    def behave(request: Request) -> None:
+        command = request.params["command"]
+        answers.get(command, refuses(command, 432, "The given command does not exist"))(request)
+
+    return behave
 
 
 def page(status: int = 200) -> Behaviour:

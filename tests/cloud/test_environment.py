@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from vrbench.cloud.credentials import Credentials
 from vrbench.cloud.environment import TAG, await_source_nat, build
 from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.errors import CloudError, JobFailed, QuotaExceeded, UnsafeNetwork
-from vrbench.cloud.facade import Answer, Cloud, Param
+from vrbench.cloud.facade import Answer, Cloud, Job, Param
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.site import Forward
 from vrbench.cloud.teardown import teardown
@@ -289,3 +290,55 @@ def test_a_static_nat_that_is_answered_with_no_fails_the_build(lab: Lab, tmp_pat
     plan = planned(access="static-nat")
     with lab.journal(tmp_path / "j") as journal, pytest.raises(CloudError, match="it can't be programmed"):
         build(cloud, plan, lab.resolve(plan), journal, silent)
+
+
+class Changed(Cloud):
+    """A cloud in which the jobs of one command end with another result, and tags can't be set."""
+
+    command = ""
+    result: Answer
+
+    def submit(self, command: str, /, **params: Param) -> Job:
+        if command == "createTags":
+            raise CloudError("createTags: does not work today", command=command)
+        return super().submit(command, **params)
+
+    def wait(
+        self, job: Job, deadline_s: float, poll_s: float = 0.5, after_poll: Callable[[], None] = lambda: None
+    ) -> Answer:
+        answer = super().wait(job, deadline_s, poll_s, after_poll)
+        return self.result if job.command == self.command else answer
+
+
+@pytest.mark.parametrize(
+    ("command", "result", "words"),
+    [
+        ("deployVirtualMachine", {"virtualmachine": {"id": "v", "state": "Stopped"}}, "is Stopped with address none"),
+        ("deployVirtualMachine", {}, "reports success, and its answer shows no virtualmachine"),
+        (
+            "associateIpAddress",
+            {"ipaddress": {"id": "a", "ipaddress": "203.0.113.9", "issourcenat": True}},
+            "made a second source-NAT address",
+        ),
+    ],
+)
+def test_a_success_that_is_none_stops_the_build(
+    lab: Lab, tmp_path: Path, command: str, result: Answer, words: str
+) -> None:
+    """What the job's answer shows must be what was asked for; all of it goes again."""
+    cloud = Changed(lab.cloud()._credentials)
+    cloud.command, cloud.result = command, result
+    with lab.journal(tmp_path / "j") as journal:
+        with pytest.raises(CloudError, match=words):
+            build(cloud, PLAN, lab.resolve(PLAN), journal, silent)
+        assert is_clean(teardown(lab.cloud(), journal, silent, DEADLINES))
+    assert lab.objects() == []
+
+
+def test_a_build_without_tags_is_whole(lab: Lab, tmp_path: Path) -> None:
+    """Tags are for people: that they can't be set is said, and nothing else depends on them."""
+    told: list[str] = []
+    with lab.journal(tmp_path / "j") as journal:
+        environment = build(Changed(lab.cloud()._credentials), PLAN, lab.resolve(PLAN), journal, told.append)
+    assert len(environment.guests) == PLAN.vms
+    assert told.count("not tagged: createTags: does not work today") == 2

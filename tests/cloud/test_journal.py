@@ -157,3 +157,39 @@ def test_threads_write_whole_lines(tmp_path: Path) -> None:
     with Journal.open(tmp_path / "j") as journal:
         assert len(journal.pending()) == 100
         assert all(entry.id == "id" for entry in journal.pending())
+
+
+def test_a_journal_that_can_not_be_begun_leaves_none(tmp_path: Path) -> None:
+    """Nothing was made yet: an empty file would only be in the way of the next one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(JournalError, match="can't be written"):
+            Journal.create(tmp_path / "j", HEAD)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_where_none_can_be_is_told(tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="can't be opened: No such file or directory"):
+        Journal.open(tmp_path / "nowhere" / "j")
+
+
+def test_what_comes_too_late_is_told(tmp_path: Path) -> None:
+    """A thread that still waits for its answer when the journal is closed, once or twice."""
+    journal = Journal.create(tmp_path / "j", HEAD)
+    journal.intend("vm", "vm1", {})
+    journal.close()
+    journal.close()
+    with pytest.raises(JournalError, match="came too late"):
+        journal.created("vm1", "id")
+
+
+def test_parameters_that_are_none_are_refused(tmp_path: Path) -> None:
+    """With the number of the line."""
+    Journal.create(tmp_path / "j", HEAD).close()
+    with (tmp_path / "j").open("a") as file:
+        file.write(json.dumps({"event": "intended", "key": "k", "kind": "vm", "params": [], "at": "2026-11-24"}) + "\n")
+    with pytest.raises(JournalError, match="line 2: not a record"):
+        Journal.open(tmp_path / "j")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.cloud.lab import PLAN, Lab, silent
+from tests.cloud.server import Behaviour, Request, by_command, fake_cloud, job, says
+from tests.probes.rig import wait_for
 from vrbench.cloud.environment import build
-from vrbench.cloud.errors import NotPermitted, UnknownOperation
+from vrbench.cloud.errors import NotPermitted, UnknownOperation, UnsafeNetwork
 from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.operations import (
     OPERATIONS,
@@ -22,6 +26,9 @@ from vrbench.cloud.operations import (
 from vrbench.core.model import Environment
 from vrbench.core.plan.profile import OPERATIONS as PROFILE_OPERATIONS
 from vrbench.core.ports import JobState
+
+SOMEWHERE = Environment("n", "net", "z", "KVM", "4.20", "o", "203.0.113.1", (), ())
+RESTART = says("restartNetwork", {"jobid": "j"})
 
 
 @pytest.fixture
@@ -112,3 +119,71 @@ def test_the_router_to_reboot_is_looked_up_before_the_clock_runs(lab: Lab, envir
     assert cloud.asked == ["listRouters"]
     operation.request()
     assert cloud.asked == ["listRouters", "rebootRouter"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (
+            job(2, jobresult={"errorcode": 530, "errortext": "no host"}),
+            "restartNetwork: the job j failed (530): no host",
+        ),
+        (job(2, jobresult={"errorcode": "many"}), "ValueError"),
+    ],
+    ids=["failed", "no sense"],
+)
+def test_a_job_that_ends_badly_is_done_with_its_error(answer: Behaviour, error: str) -> None:
+    """Also when its answer makes no sense: a thread that died in silence would leave it running for ever."""
+    with fake_cloud(by_command({"restartNetwork": RESTART, "queryAsyncJobResult": answer})) as fake:
+        operation = RunningOperation(Cloud(fake.credentials()), "restart-network", SOMEWHERE, 20, poll_s=0.02)
+        operation.request()
+        wait_for(lambda: operation.poll().done, "the job's end")
+    assert error in operation.poll().error
+
+
+def test_a_job_that_does_not_end_is_not_done() -> None:
+    """Its deadline ends the watching, and the trial has a deadline of its own."""
+    with fake_cloud(by_command({"restartNetwork": RESTART, "queryAsyncJobResult": job(0)})) as fake:
+        operation = RunningOperation(Cloud(fake.credentials()), "restart-network", SOMEWHERE, 0.2, poll_s=0.02)
+        (watcher,) = started_by(operation.request)
+        watcher.join(20)
+    assert not watcher.is_alive()
+    assert operation.poll() == JobState(done=False)
+
+
+def test_late_news_of_an_earlier_request_change_nothing() -> None:
+    """The first job is told to have failed when a second one is already under way."""
+    second = threading.Event()
+
+    def state(request: Request) -> None:
+        second.wait(20)
+        ended = request.params["jobid"] == "1"
+        (job(2, jobresult={"errortext": "late"}) if ended else job(0))(request)
+
+    jobs = iter("12")
+
+    def restart(request: Request) -> None:
+        says("restartNetwork", {"jobid": next(jobs)})(request)
+
+    with fake_cloud(by_command({"restartNetwork": restart, "queryAsyncJobResult": state})) as fake:
+        operation = RunningOperation(Cloud(fake.credentials()), "restart-network", SOMEWHERE, 2, poll_s=0.02)
+        (first,) = started_by(operation.request)
+        (other,) = started_by(operation.request)
+        second.set()
+        first.join(20)
+        assert operation.poll() == JobState(done=False)
+        other.join(20)
+
+
+def test_without_a_running_router_there_is_none_to_reboot() -> None:
+    """The message names the network."""
+    routers = says("listRouters", {"count": 1, "router": [{"id": "r", "state": "Stopped"}]})
+    with fake_cloud(by_command({"listRouters": routers})) as fake, pytest.raises(UnsafeNetwork, match="network net: "):
+        find_operation("reboot-router").prepare(Cloud(fake.credentials()), SOMEWHERE)
+
+
+def started_by(call: Callable[[], None]) -> list[threading.Thread]:
+    """Return the threads of this process that a call starts."""
+    before = set(threading.enumerate())
+    call()
+    return [thread for thread in threading.enumerate() if thread not in before and "_watch" in thread.name]

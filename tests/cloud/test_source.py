@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vrbench.cloud.errors import CloudError
-from vrbench.cloud.source import check_source
+from vrbench.cloud.source import allowed_source, check_source
 
 
 def test_a_private_source_of_a_public_address_is_refused_with_the_setting() -> None:
@@ -18,3 +18,15 @@ def test_a_private_source_of_a_public_address_is_refused_with_the_setting() -> N
 def test_a_source_that_the_cloud_can_see_is_fine(source: str, towards: str) -> None:
     """A private cloud from a private network, a public one from a public address."""
     check_source(source, towards)
+
+
+def test_the_source_is_this_machine_or_what_was_configured() -> None:
+    """The routing table tells which of this machine's addresses the cloud will see."""
+    assert allowed_source("auto", "127.0.0.1") == "127.0.0.1/32"
+    assert allowed_source("192.0.2.0/24", "127.0.0.1") == "192.0.2.0/24"
+
+
+def test_without_a_route_the_setting_is_named() -> None:
+    """A broadcast is no address that a plain socket may be led to."""
+    with pytest.raises(CloudError, match=r"no route to 255\.255\.255\.255 .*set environment\.source_cidr"):
+        allowed_source("auto", "255.255.255.255")

@@ -1,0 +1,114 @@
+"""Zones that the lab is not: what preflight makes of answers that real servers give, one odd answer at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.cloud.lab import planned
+from tests.cloud.server import KEY, Behaviour, by_command, fake_cloud, refuses, says
+from tests.cloud.test_preflight import offering, problems
+from vrbench.cloud.facade import Cloud
+from vrbench.cloud.preflight import preflight
+
+PLAN = planned(service_offering="S", template="T")
+DENIED = 432, "The given command does not exist or it is not available for user"
+
+
+def rows(command: str, name: str, *found: dict[str, Any]) -> Behaviour:
+    """Return a list command's answer."""
+    return says(command, {"count": len(found), name: list(found)})
+
+
+GOOD: dict[str, Behaviour] = {
+    "listCapabilities": says(
+        "listCapabilities", {"capability": {"cloudstackversion": "4.20.1", "allowuserexpungerecovervm": True}}
+    ),
+    "listAccounts": rows("listAccounts", "account", {"name": "a", "domainid": "d", "roletype": "User"}),
+    "listZones": rows("listZones", "zone", {"id": "z", "name": "z", "networktype": "Advanced"}),
+    "listNetworkOfferings": rows("listNetworkOfferings", "networkoffering", offering()),
+    "listServiceOfferings": rows("listServiceOfferings", "serviceoffering", {"id": "s", "name": "S", "memory": 512}),
+    "listTemplates": rows("listTemplates", "template", {"id": "t", "name": "T", "isready": True}),
+    "listPublicIpAddresses": says("listPublicIpAddresses", {"count": 50, "publicipaddress": [{}]}),
+    "listHypervisors": rows("listHypervisors", "hypervisor", {"name": "KVM"}, {"name": "VMware"}),
+    "listRouters": says("listRouters", {}),
+}
+
+
+def test_a_plain_zone_has_no_problem() -> None:
+    """What the other tests change one answer of; the hypervisors of a zone are named where the template names none."""
+    with fake_cloud(by_command(GOOD)) as fake:
+        resolved, notes = preflight(Cloud(fake.credentials()), PLAN)
+    assert notes == ()
+    assert (resolved.zone_id, resolved.template_id, resolved.hypervisor) == ("z", "t", "KVM/VMware")
+
+
+@pytest.mark.parametrize(
+    ("command", "answer", "words"),
+    [
+        ("listAccounts", rows("listAccounts", "account", {}, {}), "can't tell which account"),
+        ("listAccounts", refuses("listAccounts", *DENIED), "listAccounts: "),
+        (
+            "listZones",
+            rows("listZones", "zone", {"id": "z", "name": "flat", "networktype": "Basic"}),
+            "zone 'flat' is a basic zone or uses security groups",
+        ),
+        ("listNetworkOfferings", says("listNetworkOfferings", {}), "no network offering gives isolated networks"),
+        (
+            "listServiceOfferings",
+            rows("listServiceOfferings", "serviceoffering", {"id": "s", "name": "S", "iscustomized": True}),
+            "service offering 'S' leaves CPU and memory open",
+        ),
+        (
+            "listTemplates",
+            rows("listTemplates", "template", {"id": "t", "name": "T", "isready": False, "status": "5% downloaded"}),
+            "template 'T' is not ready in this zone (5% downloaded)",
+        ),
+    ],
+)
+def test_one_odd_answer_is_one_problem(command: str, answer: Behaviour, words: str) -> None:
+    """It is named with what to do, and causes no others."""
+    with fake_cloud(by_command({**GOOD, command: answer})) as fake:
+        found = problems(Cloud(fake.credentials()), PLAN)
+    (problem,) = found
+    assert words in problem
+
+
+def test_zones_that_are_not_shown_are_told_with_the_servers_words() -> None:
+    """Without a zone no template is looked for, and no addresses are counted."""
+    with fake_cloud(by_command({**GOOD, "listZones": refuses("listZones", 530, "database down")})) as fake:
+        first, second = problems(Cloud(fake.credentials()), PLAN)
+    assert "database down" in first
+    assert "no zone is named in the profile" in second
+    assert "listTemplates" not in {request.params["command"] for request in fake.requests}
+
+
+@pytest.mark.parametrize(
+    ("command", "answer", "words"),
+    [
+        ("listCapabilities", says("listCapabilities", {"capability": {"cloudstackversion": "5.1"}}), "CloudStack 5.1"),
+        ("listPublicIpAddresses", refuses("listPublicIpAddresses", *DENIED), "can't be counted here"),
+        ("listPublicIpAddresses", says("listPublicIpAddresses", {}), "shown no free public addresses"),
+        ("listRouters", refuses("listRouters", *DENIED), "may not list routers"),
+        ("listRouters", refuses("listRouters", 530, "internal"), "routers can't be listed"),
+    ],
+)
+def test_what_hinders_nothing_is_a_note(command: str, answer: Behaviour, words: str) -> None:
+    """The operator is told, and the run goes on."""
+    with fake_cloud(by_command({**GOOD, command: answer})) as fake:
+        _, notes = preflight(Cloud(fake.credentials()), PLAN, accept_unexpunged=True)
+    assert any(words in note for note in notes), notes
+
+
+def test_an_unknown_hypervisor_is_none() -> None:
+    """Neither the template nor the zone tells it: the context of the run says so."""
+    with fake_cloud(by_command({**GOOD, "listHypervisors": refuses("listHypervisors", *DENIED)})) as fake:
+        assert preflight(Cloud(fake.credentials()), PLAN)[0].hypervisor == "unknown"
+
+
+def test_an_administrators_account_is_told_by_its_key() -> None:
+    """Administrators are shown all accounts: theirs is the one that has this key."""
+    accounts = rows("listAccounts", "account", {"name": "x"}, {"name": "mine", "user": [{"apikey": KEY}]})
+    with fake_cloud(by_command({**GOOD, "listAccounts": accounts})) as fake:
+        assert preflight(Cloud(fake.credentials()), PLAN)[0].account == "mine"
