@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
 from urllib.parse import quote
 
 import cs.client
@@ -17,6 +18,7 @@ import pytest
 
 from tests.cloud import server
 from tests.cloud.server import KEY, SECRET, fake_cloud, job, page, refuses, says
+from tests.cloud.test_clock import answering
 from vrbench.cloud import errors, facade
 from vrbench.cloud.credentials import Credentials
 from vrbench.cloud.facade import POLL_TIMEOUT_S, Cloud, Job
@@ -295,3 +297,29 @@ def test_importing_the_facade_loads_no_http_library() -> None:
     code = "import sys, vrbench.cloud.environment, vrbench.cloud.teardown; print('requests' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ('{"restartnetworkresponse": {}}', 200, "the answer names no job"),
+        ('{"restartnetworkresponse": [1]}', 200, "JSON of another shape"),
+        ('{"errorresponse": "no"}', 530, "HTTP 530 without a reason"),
+    ],
+)
+def test_json_that_makes_no_sense_may_have_been_carried_out(body: str, status: int, words: str) -> None:
+    """CloudStack's API answers otherwise; whether the call was carried out is not known."""
+    with fake_cloud(lambda request: request.answer(body, status)) as fake:
+        with pytest.raises(errors.NotCloudStack, match=words) as caught:
+            Cloud(fake.credentials()).submit("restartNetwork", id="n")
+        assert len(fake.requests) == 1
+    assert caught.value.may_have_run
+
+
+def test_a_certificate_that_nobody_vouches_for_says_what_to_set(certificate: Path) -> None:
+    """Nothing was sent; the setting is named."""
+    with answering(200, None, certificate) as endpoint, pytest.raises(errors.CloudUnreachable) as caught:
+        Cloud(Credentials(endpoint, "key", "secret")).call("createNetwork", name="n")
+    assert "TLS failed" in str(caught.value)
+    assert "Give the CA's bundle as verify" in str(caught.value)
+    assert not caught.value.may_have_run
