@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "": {""},
 }
-LAB_IN_CLI = ["cleanup.py", "doctor_machine.py", "lab.py", "machine.py", "measure.py"]
+LAB_IN_CLI = ["cleanup.py", "doctor_machine.py", "lab.py", "machine.py"]
 ONE_IMPORTER = {
     "cs": "cloud/facade.py",
     "paramiko": "remote/connection.py",

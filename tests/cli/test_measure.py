@@ -12,11 +12,11 @@ from tests.embedded.test_process import STATUS
 from tests.run.world import PROFILE, RUN_ID
 from vrbench.cli.ending import Ending, write_ending
 from vrbench.cli.exits import Exit
-from vrbench.cli.measure import Finished, conclude, run_boxed
+from vrbench.cli.measure import INSIDE, Finished, conclude, measure_boxed
 from vrbench.core.figures.results import RunState
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import LabTable, load_profile
-from vrbench.embedded import process
+from vrbench.embedded import boxed as boxing
 from vrbench.embedded.process import NotStarted
 from vrbench.lab.status import LabStatus
 from vrbench.run.plan_file import BoxedRun, View, plan_path, read_plan
@@ -40,8 +40,8 @@ def boxed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Inside],
             state.mkdir()
             return inside(RunDir(state.parent), command(STATUS))
 
-        monkeypatch.setattr(process, "run_in_lab", run_in_lab)
-        return run_boxed(RUN, tmp_path / "reports", "known-outages")
+        monkeypatch.setattr(boxing, "run_in_lab", run_in_lab)
+        return measure_boxed(RUN, tmp_path / "reports")
 
     return run
 
@@ -50,10 +50,10 @@ def test_the_process_inside_finds_its_plan(boxed: Callable[[Inside], Finished]) 
     """By the directory alone; who logs in is what the lab says, and the run is noted before the lab is there."""
 
     def inside(store: RunDir, command: Sequence[str]) -> int:
-        assert list(command[1:]) == ["-m", "vrbench.cli.inside", str(store.path)]
+        assert list(command) == [*INSIDE, str(store.path)]
         assert read_plan(store).plan.profile.cloud.ssh_user == STATUS.ssh_user
         noted = json.loads((store.path / "run.json").read_text())
-        assert (noted["state"], noted["context"]["operation"]) == (RunState.STARTING, "known-outages")
+        assert (noted["state"], noted["context"]["operation"]) == (RunState.STARTING, "restart-network-cleanup")
         assert "secret" not in plan_path(store).read_text()
         store.key.write_text("secret")
         write_ending(store, Ending())

@@ -52,6 +52,7 @@ def test_what_was_written_is_read(store: RunDir, run: BoxedRun) -> None:
         ({"method_id": "w0/i100ms"}, "another version"),
         ({"view": "sideways"}, "not whole"),
         ({"profile": None}, "not whole"),
+        ({"profile": {"name": "small"}}, "not whole"),
     ],
 )
 def test_another_plan_is_refused(store: RunDir, change: dict[str, object], words: str) -> None:

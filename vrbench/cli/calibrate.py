@@ -142,12 +142,11 @@ class Calibrated:
 
 def _calibrate(planned: CalibrationPlan, reports: Path, view: View, timeout_s: float | None = None) -> Calibrated:
     """Build, inject and probe inside a lab, then hold what was measured against what was injected."""
-    from vrbench.cli.measure import run_boxed
+    from vrbench.cli.measure import measure_boxed
     from vrbench.embedded.calibration import compare
-    from vrbench.embedded.outages import NAME
     from vrbench.run.plan_file import BoxedRun
 
-    finished = run_boxed(BoxedRun(planned.plan, view, planned.series), reports, NAME, timeout_s)
+    finished = measure_boxed(BoxedRun(planned.plan, view, planned.series), reports, timeout_s)
     trial = next((t for t in finished.run.trials if not t.facts.interrupted), None)
     if trial is None:
         return Calibrated(planned, finished)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,14 +19,15 @@ from vrbench.core.plan.plan import Plan
 from vrbench.run.disk import bytes_needed, calibration_bytes
 from vrbench.run.machine_verdicts import load_verdict
 from vrbench.run.order import RunOrder
-from vrbench.run.plan_file import BoxedRun, View, write_plan
+from vrbench.run.plan_file import BoxedRun, View
 from vrbench.store.directory import RunDir, find_run
 from vrbench.store.files import StoreError
 from vrbench.store.loading import load_run
 
 if TYPE_CHECKING:
     from vrbench.core.ports import RunScreen
-    from vrbench.lab.status import LabStatus
+
+INSIDE = (sys.executable, "-m", "vrbench.cli.inside")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,33 +104,22 @@ def measure_in_lab(plan: Plan, reports: Path, choices: Choices) -> Finished:
 
     _tell_plan(plan, choices, make_screen(choices.plain))
     view = View.PLAIN if choices.plain else View.LIVE
-    return run_boxed(BoxedRun(plan, view), reports, plan.profile.operation.kind)
+    return measure_boxed(BoxedRun(plan, view), reports)
 
 
-def run_boxed(run: BoxedRun, reports: Path, operation: str, timeout_s: float | None = None) -> Finished:
+def measure_boxed(run: BoxedRun, reports: Path, timeout_s: float | None = None) -> Finished:
     """Carry a run out in a process inside a lab, which both end with this one."""
-    from vrbench.embedded.process import NotStarted, run_in_lab
+    from vrbench.embedded.boxed import run_boxed
+    from vrbench.embedded.process import NotStarted
 
-    plan, profile = run.plan, run.plan.profile
-    assert profile.lab is not None
-    run = replace(run, calibrated=load_verdict(os.environ))
+    plan = run.plan
     store = RunDir.create(reports, plan.run_id, bytes_needed(plan) if run.outages is None else calibration_bytes(plan))
-
-    def command(status: LabStatus) -> Sequence[str]:
-        cloud = replace(profile.cloud, ssh_user=status.ssh_user)
-        write_plan(store, replace(run, plan=replace(plan, profile=replace(profile, cloud=cloud))))
-        return [sys.executable, "-m", "vrbench.cli.inside", str(store.path)]
-
-    with store.owned():
-        context = Context(profile.name, "unknown", "unknown", operation, lab=True)
-        store.write_run(RunState.STARTING, context, plan.method, asdict(profile), run.calibrated)
-        try:
-            ending = read_ending(store, run_in_lab(profile.lab, store.lab, command, timeout_s))
-        except NotStarted:
-            ending = Ending(Exit.NOT_VALID, interrupted=True)
-        finally:
-            shutil.rmtree(store.lab, ignore_errors=True)
-            store.forget_secrets()
+    try:
+        code = run_boxed(replace(run, calibrated=load_verdict(os.environ)), store, INSIDE, timeout_s)
+    except NotStarted:
+        ending = Ending(Exit.NOT_VALID, interrupted=True)
+    else:
+        ending = read_ending(store, code)
     return _read_back(plan, store, ending)
 
 

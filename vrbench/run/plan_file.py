@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from vrbench.core.calibrate.injections import Injection
 from vrbench.core.machine_verdict import MachineVerdict
 from vrbench.core.plan.plan import Plan, make_plan
-from vrbench.core.plan.profile import Profile
+from vrbench.core.plan.profile import TABLES, Profile
 from vrbench.store.directory import RunDir
 from vrbench.store.files import StoreError, read_json, replace_json
 
@@ -39,12 +40,12 @@ class BoxedRun:
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """What the file holds: the plan is made anew from the profile, and must be of the same method."""
+    """What the file holds: the plan is made anew from the profile's tables, and must be of the same method."""
 
     format: str
     run_id: str
     method_id: str
-    profile: Profile
+    profile: dict[str, Any]
     view: View
     outages: tuple[Injection, ...] | None
     calibrated: MachineVerdict | None
@@ -58,7 +59,8 @@ def plan_path(store: RunDir) -> Path:
 def write_plan(store: RunDir, run: BoxedRun) -> None:
     """Write the plan for the process inside. Raises StoreError."""
     plan = run.plan
-    stored = _Stored(FORMAT, plan.run_id, plan.method.id, plan.profile, run.view, run.outages, run.calibrated)
+    profile = asdict(plan.profile)
+    stored = _Stored(FORMAT, plan.run_id, plan.method.id, profile, run.view, run.outages, run.calibrated)
     replace_json(plan_path(store), asdict(stored), mode=0o600)
 
 
@@ -69,9 +71,18 @@ def read_plan(store: RunDir) -> BoxedRun:
     path = plan_path(store)
     try:
         stored = msgspec.convert(read_json(path), _Stored)
-    except msgspec.ValidationError as error:
+        plan = make_plan(_profile(stored.profile), stored.run_id)
+    except (msgspec.ValidationError, KeyError) as error:
         raise StoreError(f"{path} is not whole ({error}); run the same command again") from error
-    plan = make_plan(stored.profile, stored.run_id)
     if (stored.format, stored.method_id) != (FORMAT, plan.method.id):
         raise StoreError(f"{path} was written by another version of vrbench; run the same command again")
     return BoxedRun(plan, stored.view, stored.outages, stored.calibrated)
+
+
+def _profile(stored: dict[str, Any]) -> Profile:
+    """Return the profile of these tables; one without a lab has none of the lab's."""
+    import msgspec
+
+    tables = {name: kind for name, kind in TABLES.items() if name != "lab" or stored["lab"] is not None}
+    read = {name: msgspec.convert(stored[name], kind) for name, kind in tables.items()}
+    return Profile(**{"name": stored["name"], "lab": None, **read})

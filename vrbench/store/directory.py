@@ -8,6 +8,9 @@
         environment.json    the network, guests and addresses
         trial-01/facts.json when the operation was requested, clocks, job; first as of an interrupted trial, then whole
         trial-01/*.raw      raw sample logs, one per prober
+        trial-01/truth.json of a calibration: what was injected, and how it truly was
+        plan.json           of a run on an embedded lab: what the process inside it is to do (0600)
+        ending.json         the same: how that process says it ended
         lab/                the embedded lab's state, where there is one
 
 A file is replaced whole or not at all. Nothing computed is kept: figures come from ``analyze``.
