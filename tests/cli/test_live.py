@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator, Sequence
 
@@ -54,7 +55,7 @@ def test_it_fits(vms: int, width: int, height: int) -> None:
     """Every line fits the width, all lines fit the height beside the two above them."""
     lines = shown(vms, width, height)
     assert max(map(len, lines)) <= width
-    assert len(lines) + 3 <= height
+    assert len(lines) + 4 <= height
 
 
 def test_at_80_columns_streams_of_a_vm_share_a_strip() -> None:
@@ -78,9 +79,9 @@ def test_vms_without_room_are_counted_and_those_that_are_down_are_shown() -> Non
     """Nothing that is wrong hides behind what is fine."""
     lines = shown(60, 80, 24, state("vm47", "syn", False, 90.0))
     assert any(line.startswith("vm47 ") for line in lines)
-    assert "and 43 more, all up" in lines
+    assert "and 44 more, all up" in lines
     wrong = [state(f"vm{n}", "syn", False, 90.0) for n in range(1, 31)]
-    assert "and 43 more: 13 down" in shown(60, 80, 24, *wrong)
+    assert "and 44 more: 14 down" in shown(60, 80, 24, *wrong)
 
 
 def test_an_ascii_terminal_gets_characters_that_it_has() -> None:
@@ -94,7 +95,8 @@ class Terminal:
 
     def __init__(self, width: int, height: int) -> None:
         self.now = 0.0
-        self.console = Console(file=io.StringIO(), force_terminal=True, width=width, height=height, color_system=None)
+        self.file = io.StringIO()
+        self.console = Console(file=self.file, force_terminal=True, width=width, height=height, color_system=None)
         self.screen = LiveScreen(self.console, lambda: self.now)
 
     def view(self, states: Sequence[StreamState]) -> Iterator[str]:
@@ -106,7 +108,9 @@ class Terminal:
     def now_shown(self) -> Iterator[str]:
         with self.console.capture() as captured:
             self.console.print(self.screen._view())
-        return iter(captured.get().splitlines())
+        *lines, last = captured.get().splitlines()
+        assert last == "", "the cursor must stand where an echoed ^C breaks no line"
+        return iter(lines)
 
 
 def test_the_view_says_what_is_done_and_what_comes_next() -> None:
@@ -141,3 +145,18 @@ def test_a_dumb_terminal_gets_lines(term: str, plain: bool, monkeypatch: pytest.
     screen = make_screen(plain=False)
     assert isinstance(screen, Unfailing)
     assert isinstance(screen._screen, PlainScreen) is plain
+
+
+@pytest.mark.parametrize(("failed", "ticks"), [(False, 2), (True, 1)])
+def test_a_phase_that_is_over_leaves_a_line(failed: bool, ticks: int) -> None:
+    """With the time it took; one that failed is not ticked off."""
+    terminal = Terminal(80, 24)
+    with contextlib.suppress(RuntimeError), terminal.screen as screen:
+        screen.phase("building", "trial 1")
+        terminal.now = 2.5
+        screen.phase("removing what was built", "")
+        if failed:
+            raise RuntimeError
+    told = terminal.file.getvalue()
+    assert "✓ building 2.5 s" in told
+    assert told.count("✓") == ticks

@@ -28,7 +28,7 @@ STRIP_LENGTHS = (60, 30, 20, 15, 12, 10)  # cells of a minute: whole seconds eac
 WIDE_LENGTHS = STRIP_LENGTHS[:4]  # below that a strip per stream tells too little
 NARROWEST = 70  # columns; below them there is room for the sums only
 WORD = 9  # of a stream's state: "DOWN 12.3"
-OTHER_LINES = 6  # of the view beside the VMs
+OTHER_LINES = 7  # of the view beside the VMs
 FADED_S = 1.5  # states this old belong to a phase that is over
 GLYPHS = {Seen.NOTHING_YET: " ", Seen.UP: "▁", Seen.NOT_SEEN: "░", Seen.DOWN: "█"}
 ASCII_GLYPHS = {Seen.NOTHING_YET: " ", Seen.UP: "_", Seen.NOT_SEEN: "?", Seen.DOWN: "#"}
@@ -189,7 +189,7 @@ class LiveScreen:
         self._clock = clock
         self._labels: Mapping[str, str] = {}
         self._begun = self._phase_begun = clock()
-        self._phase, self._following, self._doing, self._job = "starting", "", "", ""
+        self._phase = self._following = self._doing = self._job = ""
         self._watched: dict[tuple[str, str], Watched] = {}
         self._now_ns, self._watched_at = 0, -math.inf
         self._live = Live(get_renderable=self._view, console=console, refresh_per_second=4, transient=True)
@@ -200,17 +200,23 @@ class LiveScreen:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._live.stop()
+        if kind is None:
+            self._tick_off()
 
     def label(self, rows: Mapping[str, str]) -> None:
         self._labels = rows
 
     def phase(self, name: str, following: str) -> None:
-        now = self._clock()
-        if self._phase != "starting":
-            took = f" {now - self._phase_begun:.1f} s"
-            self._console.print(Text.assemble(("✓ ", "green"), self._phase, (took, "dim")))
-        self._phase, self._following, self._phase_begun = name, following, now
+        self._tick_off()
+        self._phase, self._following, self._phase_begun = name, following, self._clock()
         self._doing = ""
+
+    def _tick_off(self) -> None:
+        """Leave a line for the phase that is over."""
+        if self._phase:
+            took = f" {self._clock() - self._phase_begun:.1f} s"
+            tick = "✓" if self._unicode else "*"
+            self._console.print(Text.assemble((f"{tick} ", "green"), self._phase, (took, "dim")))
 
     def doing(self, text: str) -> None:
         self._doing = text
@@ -232,7 +238,7 @@ class LiveScreen:
         now = self._clock()
         following = f"   next: {self._following}" if self._following else ""
         run = f"{following}   run {now - self._begun:.0f} s"
-        lines = [Text.assemble((self._phase, "bold"), f"  {now - self._phase_begun:.0f} s", (run, "dim"))]
+        lines = [Text.assemble((self._phase or "starting", "bold"), f"  {now - self._phase_begun:.0f} s", (run, "dim"))]
         if self._doing:
             lines.append(Text(f"  {self._doing}"))
         watched = tuple(self._watched.values())
@@ -242,11 +248,14 @@ class LiveScreen:
             lines += stream_lines(self._rows(), self._now_ns, self._layout())
         for line in lines:
             line.no_wrap, line.overflow = True, "ellipsis"
-        return Group(*lines)
+        return Group(*lines, Text())  # a terminal echoes ^C at the end: on a full line it would wrap, and stay
+
+    @property
+    def _unicode(self) -> bool:
+        return self._console.encoding.lower().startswith("utf")
 
     def _layout(self) -> Layout:
-        glyphs = GLYPHS if self._console.encoding.lower().startswith("utf") else ASCII_GLYPHS
-        return Layout(self._console.width, self._console.height, glyphs)
+        return Layout(self._console.width, self._console.height, GLYPHS if self._unicode else ASCII_GLYPHS)
 
     def _rows(self) -> Rows:
         rows: dict[str, dict[str, Watched]] = {}
