@@ -53,16 +53,17 @@ def places() -> dict[str, object]:
     from vrbench.core.calibrate.calibration import calibrate
     from vrbench.core.calibrate.injections import Fault, KnownOutage, Piece
     from vrbench.core.facts import Context, TrialFacts
-    from vrbench.core.figures.results import Run
+    from vrbench.core.figures.results import Run, RunState
     from vrbench.core.plan.plan import make_plan
     from vrbench.core.plan.profile import load_profile, reference
     from vrbench.core.plan.streams import expected_streams, harness_streams
     from vrbench.probes import prober
+    from vrbench.probes.engine import Prober
     from vrbench.report import plot
     from vrbench.report.rows import COLUMNS, rows
     from vrbench.report.tables import run_report
 
-    def opened(config: object, streams: object, log: object) -> prober.Prober:
+    def opened(config: object, streams: object, log: object) -> Prober:
         raise NotImplementedError
 
     prober.PROBERS["udp"] = opened
@@ -72,7 +73,7 @@ def places() -> dict[str, object]:
     facts = TrialFacts(1, "2026-11-24T12:00:00.000Z", START + 1000 * MS, 1.0)
     log = header(stream, node="harness") + line("R" * 15 + "L" * 10 + "R" * 35) + end(END_MS)
     trial = analyze_trial(facts, [log], plan.method)
-    run = Run("run", "", Context("here", "4.20", "kvm", "restart", lab=True), plan.method, "done", (trial,))
+    run = Run("run", "", Context("here", "4.20", "kvm", "restart", lab=True), plan.method, RunState.DONE, (trial,))
     shown = Console(file=io.StringIO(), width=140, record=True)
     shown.print(run_report(run))
     outage = KnownOutage(1, Fault.SILENCE, "ingress", "", (Piece(0.45, 1.45, 0.0001),))
