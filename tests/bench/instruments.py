@@ -30,7 +30,8 @@ from tests.bench.loops import ICMPLIB, SAMPLER, SSH
 from tests.cli.zone import Zone, running_zone
 from vrbench.core.figures.stats import percentile
 from vrbench.core.figures.windows import find_windows
-from vrbench.core.log.samples import read_log
+from vrbench.core.log.log_file import LogFile
+from vrbench.core.log.samples import read_samples
 from vrbench.core.model import OutageWindow
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import load_profile
@@ -290,7 +291,7 @@ def parts(answers: Sequence[Answer], outages: Sequence[Outage]) -> Iterator[tupl
 def our_readings(folder: Path, outages: Sequence[Outage]) -> Iterator[tuple[str, Iterator[Reading]]]:
     """Our streams across the router; the lab's guests share this machine's monotonic clock."""
     for path in sorted(folder.glob("*.raw")):
-        log = read_log(path.read_bytes(), 0, THRESHOLD_S)
+        log = read_samples(LogFile.read(path.read_bytes(), 0), THRESHOLD_S)
         for found in log.streams:
             if found.stream.probe in ("icmp-egress", "ssh-ingress"):
                 rtts = [s.rtt_s for s in found.samples[:200] if s.rtt_s is not None]

@@ -6,6 +6,7 @@ import pytest
 
 from tests.core.logs import END_MS, MS, START, end, header, line, record, stream
 from vrbench.core.causes.evidence import Entry, History, Move, Refusals, read_evidence
+from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.rawlog import Kind, RawLogError
 
 GATEWAY = 0x0A010101
@@ -23,7 +24,7 @@ def entry(t_ns: int, state: int, address: int = GATEWAY) -> bytes:
 def test_entries_are_read_with_their_addresses() -> None:
     """A MAC belongs to the entry right behind it; one without is not known, one cut off by a crash is no entry."""
     log = header(stream()) + line("RRR") + mac(START) + entry(START, 2) + line("RR") + entry(START + 5 * MS, 0x20)
-    found = read_evidence(log + mac(START + 9 * MS) + b"\x11\0", START)
+    found = read_evidence(LogFile.read(log + mac(START + 9 * MS) + b"\x11\0", START))
     assert found.node == "vm1"
     assert found.neighbours == {"10.1.1.1": History((Entry(0.0, MAC, 2), Entry(0.005, 0, 0x20)))}
 
@@ -33,7 +34,7 @@ def test_what_follows_damage_is_no_evidence() -> None:
     log = (
         header(stream()) + entry(START, 2) + bytes(16) + entry(START + MS, 0x20) + record(Kind.REFUSED, 0, START, 0, 1)
     )
-    found = read_evidence(log, START)
+    found = read_evidence(LogFile.read(log, START))
     assert found.neighbours == {"10.1.1.1": History((Entry(0.0, 0, 2),))}
     assert found.refusals == {}
 
@@ -41,7 +42,7 @@ def test_what_follows_damage_is_no_evidence() -> None:
 def test_addresses_are_kept_apart() -> None:
     """Each address has a history of its own."""
     log = header(stream()) + entry(START, 2) + entry(START, 4, 0xC6336402)
-    assert set(read_evidence(log, START).neighbours) == {"10.1.1.1", "198.51.100.2"}
+    assert set(read_evidence(LogFile.read(log, START)).neighbours) == {"10.1.1.1", "198.51.100.2"}
 
 
 def test_refusals_are_runs_of_one_reason() -> None:
@@ -49,7 +50,7 @@ def test_refusals_are_runs_of_one_reason() -> None:
     slots = [(3, 0x030D), (4, 0x030D), (5, 1), (7, 1), (7, 2)]
     log = header(stream("a"), stream("b"))
     log += b"".join(record(Kind.REFUSED, slot, START + slot * 100 * MS, 1, detail) for slot, detail in slots)
-    found = read_evidence(log + end(END_MS), START).refusals
+    found = read_evidence(LogFile.read(log + end(END_MS), START)).refusals
     assert set(found) == {"b"}
     assert found["b"].runs == ((0.3, 0.5, 0x030D), (0.5, 0.6, 1), (0.7, 0.8, 1))
     assert [found["b"].at(t) for t in (0.29, 0.3, 0.49, 0.55, 0.65, 0.75, 0.8)] == [0, 0x030D, 0x030D, 1, 0, 1, 0]
@@ -58,10 +59,10 @@ def test_refusals_are_runs_of_one_reason() -> None:
 
 def test_nothing_is_found_where_nothing_is() -> None:
     """A log without evidence has none, and one without a header can't be read."""
-    found = read_evidence(header(stream()) + line("RLRL") + end(END_MS), START)
+    found = read_evidence(LogFile.read(header(stream()) + line("RLRL") + end(END_MS), START))
     assert (found.neighbours, found.refusals, Refusals().at(1.0)) == ({}, {}, 0)
     with pytest.raises(RawLogError):
-        read_evidence(b"", START)
+        read_evidence(LogFile.read(b"", START))
 
 
 def test_a_move_is_announced_or_found_by_asking() -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from tests.core.logs import MS, START, end, header, line, record, stream
 from vrbench.core.log.failures import Failure, count_failures
+from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.rawlog import Kind, Refusal
 from vrbench.core.model import Direction, Stream
 
@@ -16,7 +17,9 @@ def reasons(layer: str, *steps: tuple[Kind, int, int], end_ms: int = 5000) -> di
     probed = ingress(layer)
     body = record(Kind.SENT, 0, START)
     body += b"".join(record(kind, 0, START + ms * MS, detail=detail) for kind, ms, detail in steps)
-    return dict(count_failures(header(probed) + body + record(Kind.END, 0, START + end_ms * MS), 0.8)[probed])
+    return dict(
+        count_failures(LogFile.read(header(probed) + body + record(Kind.END, 0, START + end_ms * MS)), 0.8)[probed]
+    )
 
 
 def ingress(layer: str) -> Stream:
@@ -76,4 +79,4 @@ def test_a_probe_under_way_has_not_failed() -> None:
 def test_what_failed_before_the_request_is_left_out() -> None:
     """Only slots sent since a moment are counted, and only those of ingress."""
     log = header(ingress("syn"), stream("e")) + line("LLLRR") + line("LLLLL", 1) + end(5)
-    assert count_failures(log, 0.8, START + 100 * MS) == {ingress("syn"): {Failure.SILENCE: 2}}
+    assert count_failures(LogFile.read(log, START + 100 * MS), 0.8) == {ingress("syn"): {Failure.SILENCE: 2}}

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import pytest
 
 from vrbench.core.judge.verdict import CLOCK_STEP_NS
+from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.pinglog import PingLog, PingSetup, PingStream
 from vrbench.core.log.pingtimes import send_times
 from vrbench.core.log.rawlog import decode_header
-from vrbench.core.log.samples import NodeLog, read_log
+from vrbench.core.log.samples import NodeLog, read_samples
 from vrbench.core.model import Direction, Outcome, Sample, Stream
 
 MS = 1_000_000
@@ -83,7 +84,7 @@ def converted(text: str, how: PingSetup, chunk: int = 0) -> NodeLog:
     """The samples of a text, fed whole or in pieces; times in seconds of its own clock."""
     log, feed = PingLog(how), text.encode()
     pieces = [feed[i : i + chunk] for i in range(0, len(feed), chunk)] if chunk else [feed]
-    return read_log(b"".join(log.feed(piece) for piece in pieces), 0, 0.8)
+    return read_samples(LogFile.read(b"".join(log.feed(piece) for piece in pieces), 0), 0.8)
 
 
 def samples(text: str, how: PingSetup) -> Sequence[Sample]:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from tests.core import reference
 from vrbench.core.figures.windows import find_windows, unavailable_s
+from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.outcomes import stretches
 from vrbench.core.log.rawlog import RECORD, Header, Kind, StreamHeader, encode_header
-from vrbench.core.log.samples import Samples, punctual_share, read_log
+from vrbench.core.log.samples import Samples, punctual_share, read_samples
 from vrbench.core.model import Direction, Outcome, Sample, Stream
 
 MS = 1_000_000
@@ -88,7 +89,7 @@ def last_moment(draw: random.Random, facts: list[Fact]) -> int:
 
 def same(log: bytes, zero_ns: int, merge: int = 1, whole: bool = True, grain_s: float = 0.0) -> None:
     """Assert that both ways give the same samples, windows and figures."""
-    plain, fast = reference.read_log(log, zero_ns, THRESHOLD_S), read_log(log, zero_ns, THRESHOLD_S)
+    plain, fast = reference.read_log(log, zero_ns, THRESHOLD_S), read_samples(LogFile.read(log, zero_ns), THRESHOLD_S)
     assert (fast.ended, fast.wall_ns) == (plain.ended, plain.wall_ns)
     assert len(fast.streams) == len(plain.streams)
     for theirs, stages, ours in zip(plain.streams, plain.stages, (s.samples for s in fast.streams), strict=True):
@@ -148,7 +149,7 @@ def test_a_stream_that_comes_twice_in_each_turn_keeps_its_order() -> None:
             at = START + slot * INTERVAL + later
             facts += [(kind, 1, slot, at), (kind, 0, max(0, slot - 1), at), (kind, 0, slot, at + 300)]
     same(packed(2, facts), START + 400 * MS)
-    samples = read_log(packed(2, facts), 0, THRESHOLD_S).streams[0].samples
+    samples = read_samples(LogFile.read(packed(2, facts), 0), THRESHOLD_S).streams[0].samples
     sent_ns, replied_ns = START + 8 * INTERVAL, START + 7 * INTERVAL + MS + 300
     assert samples[7] == Sample(7, samples[7].due_s, sent_ns / 1e9, Outcome.REPLIED, max(0, replied_ns - sent_ns) / 1e9)
 
@@ -167,7 +168,7 @@ def test_the_usual_round_trip_among_many(slow: int) -> None:
 def test_a_slice_of_samples_is_samples() -> None:
     """Slots keep their numbers and times; a place from the end is a place."""
     log = packed(1, prober(random.Random(1), 1, 30))
-    samples = read_log(log, START + 100 * MS, THRESHOLD_S).streams[0].samples
+    samples = read_samples(LogFile.read(log, START + 100 * MS), THRESHOLD_S).streams[0].samples
     listed = list(samples)
     assert isinstance(samples[3:9], Samples)
     assert list(samples[3:9]) == listed[3:9]
@@ -187,12 +188,12 @@ def test_a_slot_out_of_all_reason_is_named() -> None:
     """A damaged slot number is an error that says so, not an attempt to fill all the memory there is."""
     log = packed(1, [(Kind.SENT, 0, 0, START), (Kind.SENT, 0, 0xFFFFFFF0, START + MS)])
     with pytest.raises(ValueError, match="damaged"):
-        read_log(log, START, THRESHOLD_S)
+        read_samples(LogFile.read(log, START), THRESHOLD_S)
 
 
 def test_a_sample_is_one_of_the_reference() -> None:
     """The comparison itself compares: a sample more is seen."""
-    samples = read_log(packed(1, [(Kind.SENT, 0, 0, START)]), START, THRESHOLD_S).streams[0].samples
+    samples = read_samples(LogFile.read(packed(1, [(Kind.SENT, 0, 0, START)]), START), THRESHOLD_S).streams[0].samples
     assert tuple(samples) != reference.read_log(packed(1, []), START, THRESHOLD_S).streams[0]
     assert isinstance(samples[0], Sample)
 

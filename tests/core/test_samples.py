@@ -3,15 +3,16 @@
 import pytest
 
 from tests.core.logs import MS, START, end, header, line, record, stream
+from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.rawlog import Kind, RawLogError
-from vrbench.core.log.samples import punctual_share, read_log
+from vrbench.core.log.samples import punctual_share, read_samples
 from vrbench.core.model import Outcome
 
 
 def outcomes(log: bytes, threshold_s: float = 0.8) -> str:
     """The outcomes of a log's first stream, one letter each."""
     letters = {"replied": "R", "lost": "L", "refused": "F", "skipped": "s", "unknown": "u"}
-    return "".join(letters[s.outcome] for s in read_log(log, START, threshold_s).streams[0].samples)
+    return "".join(letters[s.outcome] for s in read_samples(LogFile.read(log, START), threshold_s).streams[0].samples)
 
 
 def test_outcomes_come_back_as_written() -> None:
@@ -30,7 +31,7 @@ def test_a_log_cut_short_leaves_the_last_slots_unknown() -> None:
     """Without END a probe that could still be answered is unknown, not lost, and a torn record is ignored."""
     log = header() + line("RRRRRRRRRRLL") + b"\x01\x00torn"
     assert outcomes(log) == "RRRRRRRRRRuu"
-    assert not read_log(log, START, 0.8).ended
+    assert not read_samples(LogFile.read(log, START), 0.8).ended
 
 
 def test_a_stopped_prober_leaves_gaps() -> None:
@@ -42,27 +43,27 @@ def test_a_stopped_prober_leaves_gaps() -> None:
 def test_duplicate_answers_count_once() -> None:
     """The first answer decides; a duplicate after the threshold changes nothing."""
     log = header() + line("R") + record(Kind.REPLY, 0, START + 2000 * MS) + end(1)
-    sample = read_log(log, START, 0.8).streams[0].samples[0]
+    sample = read_samples(LogFile.read(log, START), 0.8).streams[0].samples[0]
     assert (sample.outcome, sample.rtt_s) == (Outcome.REPLIED, 0.001)
 
 
 def test_punctual_share_counts_skipped_as_late() -> None:
     """Two of four slots in time: one skipped, one 3 ms late."""
     log = header() + line("RRs") + record(Kind.SENT, 3, START + 303 * MS) + end(4)
-    assert punctual_share(read_log(log, START, 0.8).streams, 0.002) == 0.5
+    assert punctual_share(read_samples(LogFile.read(log, START), 0.8).streams, 0.002) == 0.5
 
 
 @pytest.mark.parametrize("log", [b"", b"no newline", b"not json\n", b'{"format": "other/1"}\n', b"[]\n"])
 def test_unreadable_headers_are_named(log: bytes) -> None:
     """Bytes that are no raw log of this version are refused, never half read."""
     with pytest.raises(RawLogError):
-        read_log(log, 0, 0.8)
+        read_samples(LogFile.read(log, 0), 0.8)
 
 
 def test_two_streams_keep_apart() -> None:
     """Records go to the stream whose index they bear."""
     log = header(stream("a"), stream("b")) + line("RL", 0) + line("LR", 1) + end(2)
-    a, b = read_log(log, START, 0.8).streams
+    a, b = read_samples(LogFile.read(log, START), 0.8).streams
     assert [s.outcome for s in a.samples[:2]] == [Outcome.REPLIED, Outcome.LOST]
     assert [s.outcome for s in b.samples[:2]] == [Outcome.LOST, Outcome.REPLIED]
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from tests.core.logs import MS, START, end, header, record, stream
 from vrbench.core.figures.windows import Downtime, find_windows
 from vrbench.core.kinds import SSH_AUTH, SSH_BANNER
+from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.outcomes import Stage
 from vrbench.core.log.rawlog import Kind
-from vrbench.core.log.samples import Samples, read_log
+from vrbench.core.log.samples import Samples, read_samples
 from vrbench.core.model import Direction, OutageWindow, Outcome
 from vrbench.probes.auth import LATE_S
 from vrbench.probes.banner import LATE_NS
@@ -36,7 +37,7 @@ def slot(number: int, connected: bool, banner_ms: float | None) -> bytes:
 def judged(*slots: tuple[bool, float | None]) -> Samples:
     """The samples of such probes, one after another."""
     log = BANNER + b"".join(slot(n, *told) for n, told in enumerate(slots)) + end(len(slots) + 20)
-    (found,) = read_log(log, START, THRESHOLD_MS / 1000).streams
+    (found,) = read_samples(LogFile.read(log, START), THRESHOLD_MS / 1000).streams
     return found.samples
 
 

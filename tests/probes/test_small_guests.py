@@ -15,7 +15,8 @@ from tests.probes.box import Box
 from tests.probes.rig import HARNESS, ROUTER, stream, wait_for
 from tests.probes.servers import start_sshd, stop_server
 from vrbench.core.figures.windows import find_windows
-from vrbench.core.log.samples import NodeLog, read_log
+from vrbench.core.log.log_file import LogFile
+from vrbench.core.log.samples import NodeLog, read_samples
 from vrbench.core.model import Guest, OutageWindow, Outcome
 from vrbench.probes.guest import GuestAgent
 from vrbench.probes.readiness import look
@@ -57,7 +58,7 @@ def test_such_a_guest_is_ready(agent: GuestAgent) -> None:
 
 def judged(agent: GuestAgent) -> NodeLog:
     """Return the log as analysis reads it, times on the harness's clock in seconds."""
-    return read_log(agent.local_log.read_bytes(), 0, 0.8)
+    return read_samples(LogFile.read(agent.local_log.read_bytes(), 0), 0.8)
 
 
 def replies(agent: GuestAgent, index: int) -> int:

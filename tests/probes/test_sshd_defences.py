@@ -21,6 +21,7 @@ from vrbench.core.analysis import analyze_trial
 from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.log.failures import count_failures
+from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.rawlog import Kind, Refusal, decode_header, decode_records
 from vrbench.core.model import Direction, Outcome, Verdict
 from vrbench.lab.packets.userdata import parse_user_data
@@ -169,7 +170,7 @@ def test_a_login_that_is_turned_away_is_no_outage_and_is_named(box: Box, tmp_pat
     assert tally(logins, Outcome.REPLIED) >= 1, "nobody could log in at any time"
     assert logins.outages == ()
     assert tally(logins, Outcome.LOST) == tally(logins, Outcome.REFUSED) == 0
-    (failures,) = (f for s, f in count_failures(log_of(begun, "auth"), 0.8).items() if s.flow == "auth")
+    (failures,) = (f for s, f in count_failures(LogFile.read(log_of(begun, "auth")), 0.8).items() if s.flow == "auth")
     assert not failures, "what sshd turned away for its own limits failed for no other reason"
     (said,) = (c for c in result.caveats if c.kind is CaveatKind.TURNED_AWAY)
     (named,) = (part for part in said.detail.split(", ssh") if "/auth " in part)

@@ -10,8 +10,8 @@ from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.figures.windows import Downtime, find_windows, unavailable_s
 from vrbench.core.judge.verdict import judge
 from vrbench.core.kinds import Aim
-from vrbench.core.log.rawlog import decode_header
-from vrbench.core.log.samples import NodeLog, StreamSamples, punctual_share, read_log
+from vrbench.core.log.log_file import LogFile
+from vrbench.core.log.samples import NodeLog, StreamSamples, punctual_share, read_samples
 from vrbench.core.model import HARNESS, Outcome, Stream
 from vrbench.core.plan.method import Method
 
@@ -23,9 +23,10 @@ def analyze_trial(facts: TrialFacts, logs: Sequence[bytes], method: Method) -> T
 
     A stream that was expected and is in no log has a result without samples: not measured is never zero.
     """
-    nodes = [_read(log, facts, method.threshold_s) for log in logs]
+    files = read_logs(facts, logs)
+    nodes = [read_samples(file, method.threshold_s) for file in files]
     measured = {(n.node, s.stream.name): _stream_result(n, s, facts, method) for n in nodes for s in n.streams}
-    streams = with_causes(facts, logs, (*measured.values(), *_unseen(facts, measured.keys())))
+    streams = with_causes(facts, files, (*measured.values(), *_unseen(facts, measured.keys())))
     verdict, caveats = judge(facts, nodes, streams, method)
     return TrialResult(
         facts,
@@ -39,11 +40,17 @@ def analyze_trial(facts: TrialFacts, logs: Sequence[bytes], method: Method) -> T
     )
 
 
-def _read(log: bytes, facts: TrialFacts, threshold_s: float) -> NodeLog:
-    """Judge a log with its node's own zero: the request, moved onto the node's clock."""
-    header, _ = decode_header(log)
-    offset = facts.clocks.get(header.node, NodeClock(0, 0)).offset_ns
-    return read_log(log, facts.requested_ns + offset, threshold_s)
+def read_logs(facts: TrialFacts, logs: Iterable[bytes]) -> tuple[LogFile, ...]:
+    """Read a trial's raw logs, each with its own zero: the request, moved onto the clock of the log's node.
+
+    Raises RawLogError when a header can't be read.
+    """
+    return tuple(_counted_from_request(facts, LogFile.read(log)) for log in logs)
+
+
+def _counted_from_request(facts: TrialFacts, log: LogFile) -> LogFile:
+    clock = facts.clocks.get(log.header.node, NodeClock(0, 0))
+    return log.counted_from(facts.requested_ns + clock.offset_ns)
 
 
 def _punctual(nodes: Iterable[NodeLog], within_s: float) -> float:

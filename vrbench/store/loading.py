@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vrbench.core.figures.results import Run, TrialResult
-from vrbench.core.log.failures import Failure, count_failures
 from vrbench.core.log.rawlog import RawLogError
 from vrbench.core.model import Stream
 from vrbench.core.plan.method import ESTIMATOR, Method
 from vrbench.store.codec import decode_facts, decode_header, decode_method
 from vrbench.store.files import StoreError, read_json
+
+if TYPE_CHECKING:
+    from vrbench.core.log.failures import Failure
 
 
 def load_run(path: Path) -> Run:
@@ -49,12 +52,15 @@ def load_failures(path: Path) -> Iterator[tuple[int, Stream, Failure, int]]:
 
     Raises StoreError.
     """
+    from vrbench.core.analysis import read_logs  # numpy takes its time to load, and few commands analyse
+    from vrbench.core.log.failures import count_failures
+
     threshold_s = load_method(path).threshold_s
     for facts_path in _facts_paths(path):
         facts = decode_facts(read_json(facts_path), facts_path)
         try:
-            for log in _logs(facts_path.parent):
-                for stream, counted in count_failures(log, threshold_s, facts.requested_ns).items():
+            for log in read_logs(facts, _logs(facts_path.parent)):
+                for stream, counted in count_failures(log, threshold_s).items():
                     for failure, count in sorted(counted.items()):
                         yield facts.number, stream, failure, count
         except (RawLogError, TypeError, KeyError, ValueError) as error:
@@ -63,7 +69,7 @@ def load_failures(path: Path) -> Iterator[tuple[int, Stream, Failure, int]]:
 
 def load_trial(facts_path: Path, method: Method) -> TrialResult:
     """Analyse one stored trial. Raises StoreError."""
-    from vrbench.core.analysis import analyze_trial  # numpy takes its time to load, and few commands analyse
+    from vrbench.core.analysis import analyze_trial  # loads numpy, as above
 
     facts = decode_facts(read_json(facts_path), facts_path)
     try:

@@ -13,17 +13,19 @@ from itertools import pairwise
 from vrbench.core.causes.evidence import Refusals, read_evidence
 from vrbench.core.causes.evidence_timeline import Scene, set_scene, span
 from vrbench.core.causes.rules import RULES, Case
-from vrbench.core.facts import NodeClock, TrialFacts
+from vrbench.core.facts import TrialFacts
 from vrbench.core.figures.results import StreamResult
-from vrbench.core.log.rawlog import decode_header
+from vrbench.core.log.log_file import LogFile
 from vrbench.core.model import HARNESS, Cause, CausePhase, Direction, OutageWindow
 
 SHORTEST_S = 0.001  # a phase shorter than this is two nodes' difference about one moment
 
 
-def with_causes(facts: TrialFacts, logs: Sequence[bytes], streams: Sequence[StreamResult]) -> tuple[StreamResult, ...]:
-    """The streams with causes in the windows of the operation. Raises RawLogError for a log without a header."""
-    evidence = [read_evidence(log, facts.requested_ns + _offset_ns(facts, log)) for log in logs]
+def with_causes(
+    facts: TrialFacts, logs: Sequence[LogFile], streams: Sequence[StreamResult]
+) -> tuple[StreamResult, ...]:
+    """The streams with causes in the windows of the operation."""
+    evidence = [read_evidence(log) for log in logs]
     scene = set_scene(streams, evidence, facts.guest_of_endpoint, HARNESS)
     led = [_explained(_Judge(scene, {}), s) if s.stream.kind.leads else s for s in streams]
     leads = {_path(s): tuple(p for w in s.windows for p in w.phases) for s in led if s.stream.kind.leads}
@@ -36,10 +38,6 @@ class _Judge:
 
     scene: Scene
     leads: Mapping[str, tuple[CausePhase, ...]]
-
-
-def _offset_ns(facts: TrialFacts, log: bytes) -> int:
-    return facts.clocks.get(decode_header(log)[0].node, NodeClock(0, 0)).offset_ns
 
 
 def _path(result: StreamResult) -> str:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from vrbench.core.log.columns import Records, pick, read_records
-from vrbench.core.log.rawlog import Header, Kind, decode_header
+from vrbench.core.log.columns import Records, pick
+from vrbench.core.log.log_file import LogFile
+from vrbench.core.log.rawlog import Header, Kind
 
 RESOLVED = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80  # NUD: reachable, stale, delay, probe, noarp, permanent
 ASKING = 0x01 | 0x20  # NUD: incomplete, failed: nobody has answered for the address
@@ -131,16 +132,13 @@ class Evidence:
     refusals: dict[str, Refusals]
 
 
-def read_evidence(log: bytes, zero_ns: int) -> Evidence:
-    """Read a log's evidence; ``zero_ns`` is the log's own clock at the moment from which ``*_s`` times count.
-
-    Raises RawLogError when the header can't be read.
-    """
-    header, offset = decode_header(log)
+def read_evidence(log: LogFile) -> Evidence:
+    """Read a log's evidence."""
+    header, zero_ns = log.header, log.zero_ns
     entries: dict[str, list[Entry]] = defaultdict(list)
     refused: dict[int, dict[int, int]] = defaultdict(dict)
     macs: dict[int, int] = {}  # by the time of the record that told it
-    for kind, stream, detail, slot, t_ns in _telling(read_records(log, offset, len(header.streams))):
+    for kind, stream, detail, slot, t_ns in _telling(log.records):
         if kind == Kind.NEIGHBOUR_MAC:
             macs = {t_ns: detail << 32 | slot}
         elif kind == Kind.NEIGHBOUR:

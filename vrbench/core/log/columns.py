@@ -42,19 +42,18 @@ class LogColumns:
 
 
 def read_records(log: bytes, offset: int, streams: int) -> Records:
-    """The records that ``rawlog.decode_records`` yields, as one array and without a copy."""
+    """Return the records that ``rawlog.decode_records`` yields, as one array and without a copy."""
     records = np.frombuffer(log, RECORDS, (len(log) - offset) // RECORD.size, offset)
     possible = _KNOWN[records["kind"]] & (records["stream"] < streams)
     possible &= (records["t_ns"].view("<u8") < LATEST_NS) | (records["kind"] == Kind.WALL)
     return records if possible.all() else records[: possible.argmin()]
 
 
-def read_columns(log: bytes, offset: int, streams: int) -> LogColumns:
-    """The records from ``offset`` on, of a log of so many streams, by slot: the last send counts, the first answer.
+def read_columns(records: Records, streams: int) -> LogColumns:
+    """Sort the records of so many streams by slot: of several sends the last counts, of several answers the first.
 
     Raises RawLogError for a slot at which no prober can have arrived.
     """
-    records = read_records(log, offset, streams)
     tried, ends = pick(records, Kind.SENT, Kind.FAILED), pick(records, Kind.END)
     turned_away = pick(records, Kind.TURNED_AWAY)
     lengths = _lengths(tried, streams)
@@ -81,6 +80,12 @@ def pick(records: Records, *kinds: Kind) -> Records:
     for kind in kinds[1:]:
         chosen |= here == kind
     return records if chosen.all() else records.take(np.flatnonzero(chosen))
+
+
+def last_ns(records: Records) -> int:
+    """Return the time of the last record that has one of the log's own clock; 0 without any."""
+    timed = records["t_ns"][records["kind"] != Kind.WALL]
+    return int(timed[-1]) if len(timed) else 0
 
 
 def _lengths(tried: Records, streams: int) -> Times:

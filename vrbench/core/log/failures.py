@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from vrbench.core.kinds import Aim, Layer
-from vrbench.core.log.rawlog import Kind, Refusal, decode_header, decode_records
+from vrbench.core.log.columns import last_ns, pick
+from vrbench.core.log.log_file import LogFile
+from vrbench.core.log.rawlog import Kind, Refusal
 from vrbench.core.model import Stream
 
 
@@ -57,29 +59,24 @@ class _Attempt:
     refused: int = 0
 
 
-def count_failures(log: bytes, threshold_s: float, since_ns: int = 0) -> dict[Stream, Counter[Failure]]:
-    """How often each stream of ``log`` on the layers syn, banner and auth failed for which reason.
-
-    Of the slots sent at ``since_ns`` (on the log's clock) or later. Raises RawLogError when the header can't be read.
-    """
-    header, offset = decode_header(log)
-    layers = {i: h.stream.kind.layer for i, h in enumerate(header.streams) if h.stream.kind.aim is Aim.PUBLIC_END}
+def count_failures(log: LogFile, threshold_s: float) -> dict[Stream, Counter[Failure]]:
+    """Count why each stream to a public end failed, of the slots sent at the log's moment zero or later."""
+    streams = log.header.streams
+    layers = {i: h.stream.kind.layer for i, h in enumerate(streams) if h.stream.kind.aim is Aim.PUBLIC_END}
     attempts: dict[int, dict[int, _Attempt]] = defaultdict(dict)
-    end_ns = 0
-    for r in decode_records(log, offset, len(header.streams)):
-        end_ns = r.t_ns if r.kind is not Kind.WALL else end_ns
-        attempt = attempts[r.stream].get(r.slot)
-        if r.kind is Kind.SENT and r.stream in layers:
-            attempts[r.stream][r.slot] = _Attempt(r.t_ns)
-        elif attempt and r.kind in STEPS:
-            attempt.steps.setdefault(r.kind, r.t_ns)
-            attempt.refused = r.detail if r.kind is Kind.REFUSED else attempt.refused
-    threshold_ns = round(threshold_s * 1e9)
+    for kind, stream, detail, slot, t_ns in pick(log.records, Kind.SENT, *STEPS).tolist():
+        attempt = attempts[stream].get(slot)
+        if kind == Kind.SENT and stream in layers:
+            attempts[stream][slot] = _Attempt(t_ns)
+        elif attempt and kind != Kind.SENT:
+            attempt.steps.setdefault(Kind(kind), t_ns)
+            attempt.refused = detail if kind == Kind.REFUSED else attempt.refused
+    threshold_ns, end_ns = round(threshold_s * 1e9), last_ns(log.records)
     return {
-        header.streams[i].stream: Counter(
+        streams[i].stream: Counter(
             why
             for a in attempts[i].values()
-            if a.sent_ns >= since_ns and (why := failure(layer, a, threshold_ns, end_ns))
+            if a.sent_ns >= log.zero_ns and (why := failure(layer, a, threshold_ns, end_ns))
         )
         for i, layer in layers.items()
     }

@@ -13,13 +13,12 @@ not send, there is none.
 from __future__ import annotations
 
 import bisect
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from vrbench.core.log.pingtimes import PRECISE_NS, send_times
-from vrbench.core.log.rawlog import FORMAT, RECORD, Kind
+from vrbench.core.log.rawlog import RECORD, Header, Kind, StreamHeader, encode_header
 from vrbench.core.model import Stream
 
 TICK = 10_000_000  # /proc/uptime counts hundredths of a second
@@ -110,22 +109,9 @@ class PingLog:
 
 
 def header_line(setup: PingSetup, started_ns: int) -> bytes:
-    """The raw log's first line."""
-    streams = [
-        {
-            "name": s.stream.name,
-            "direction": s.stream.direction.value,
-            "probe": s.stream.probe,
-            "flow": s.stream.flow,
-            "target": s.stream.target,
-            "start_ns": started_ns,
-            "interval_ns": s.period_ns,
-            "grain_ns": s.grain_ns,
-        }
-        for s in setup.streams
-    ]
-    line = {"method": setup.method, "format": FORMAT, "node": setup.node, "started_ns": started_ns, "streams": streams}
-    return json.dumps(line).encode() + b"\n"
+    """Return the raw log's first line."""
+    streams = tuple(StreamHeader(s.stream, started_ns, s.period_ns, s.grain_ns) for s in setup.streams)
+    return encode_header(Header(setup.node, started_ns, streams, setup.method))
 
 
 @dataclass(frozen=True, slots=True)

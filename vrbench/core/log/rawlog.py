@@ -103,7 +103,7 @@ class RawLogError(ValueError):
 
 
 def encode_header(header: Header) -> bytes:
-    """The header as its line of JSON, newline included."""
+    """Return the header as its line of JSON, newline included; what is not known of it is left out."""
     streams = [
         {
             "name": h.stream.name,
@@ -113,10 +113,12 @@ def encode_header(header: Header) -> bytes:
             "target": h.stream.target,
             "start_ns": h.start_ns,
             "interval_ns": h.interval_ns,
+            **({"grain_ns": h.grain_ns} if h.grain_ns else {}),
         }
         for h in header.streams
     ]
-    line = {"format": FORMAT, "node": header.node, "started_ns": header.started_ns, "streams": streams}
+    how = {"method": header.method} if header.method else {}
+    line = {**how, "format": FORMAT, "node": header.node, "started_ns": header.started_ns, "streams": streams}
     return json.dumps(line).encode() + b"\n"
 
 

@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrbench.core.log.columns import MISSING, LogColumns, Times, read_columns
+from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.outcomes import CODES, Coded, Stage
-from vrbench.core.log.rawlog import LATEST_NS, StreamHeader, decode_header
+from vrbench.core.log.rawlog import LATEST_NS, StreamHeader
 from vrbench.core.model import Outcome, Sample, Stream
 
 _OUTCOMES = tuple(Outcome)
@@ -169,13 +170,10 @@ class NodeLog:
         return max((s.grain_s for s in self.streams), default=0.0)
 
 
-def read_log(log: bytes, zero_ns: int, threshold_s: float) -> NodeLog:
-    """Judge a raw log. ``zero_ns`` is the moment, on the log's own clock, from which ``*_s`` times count.
-
-    Raises RawLogError when the header can't be read, or a slot's number can't be one.
-    """
-    header, offset = decode_header(log)
-    columns = read_columns(log, offset, len(header.streams))
+def read_samples(log: LogFile, threshold_s: float) -> NodeLog:
+    """Judge the slots of a log. Raises RawLogError when a slot's number can't be one."""
+    header, zero_ns = log.header, log.zero_ns
+    columns = read_columns(log.records, len(header.streams))
     # A prober stops sending some time before it writes END, to wait for the last answers: the last send is the end.
     end_ns = columns.end_ns or max(header.started_ns, columns.newest_ns)
     codes, rtt_ns = _judge(columns, end_ns, min(round(threshold_s * 1e9), LATEST_NS))
