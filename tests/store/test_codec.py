@@ -52,7 +52,7 @@ def header(**change: object) -> codec.Header:
 
 def test_facts_are_read_by_the_words_of_the_first_version() -> None:
     """Whatever the fields are called in code by now."""
-    facts = codec.decode_facts(WRITTEN, PATH)
+    facts = codec.decode(TrialFacts, WRITTEN, PATH)
     stored = codec.encode(facts)
     assert {name: json.loads(json.dumps(stored[name])) for name in WRITTEN} == WRITTEN
     parts = [getattr(facts, field.name) for field in fields(facts)]
@@ -69,7 +69,7 @@ def test_facts_are_read_by_the_words_of_the_first_version() -> None:
 def test_facts_come_back_whole() -> None:
     """Through JSON, with clocks and tuples of their own types."""
     facts = TrialFacts(*FACTS[0], **FACTS[1])  # type: ignore[arg-type]  # of several types by design
-    assert codec.decode_facts(json.loads(json.dumps(codec.encode(facts))), PATH) == facts
+    assert codec.decode(TrialFacts, json.loads(json.dumps(codec.encode(facts))), PATH) == facts
 
 
 def test_an_environment_comes_back_whole() -> None:
@@ -77,7 +77,7 @@ def test_an_environment_comes_back_whole() -> None:
     built = Environment(
         "n1", "net", "zone", "KVM", "4.20", "offering", "203.0.113.1", (guest,), (Endpoint("203.0.113.7", 22, "vm1"),)
     )
-    assert codec.decode_environment(json.loads(json.dumps(codec.encode(built))), PATH) == built
+    assert codec.decode(Environment, json.loads(json.dumps(codec.encode(built))), PATH) == built
 
 
 def test_every_other_name_belongs_to_a_field() -> None:

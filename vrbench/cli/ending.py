@@ -9,6 +9,7 @@ import click
 from vrbench.cli.exits import Exit
 from vrbench.core.words import some
 from vrbench.run.order import RunOutcome
+from vrbench.store.codec import decode
 from vrbench.store.directory import RunDir
 from vrbench.store.files import StoreError, read_json, replace_json
 
@@ -48,11 +49,10 @@ def write_ending(store: RunDir, ending: Ending) -> None:
 
 def read_ending(store: RunDir, code: int) -> Ending:
     """Read how the process inside the lab ended; ``code`` is its exit code, should it have left nothing to read."""
-    import msgspec
-
+    path = store.path / NAME
     try:
-        return msgspec.convert(read_json(store.path / NAME), Ending)
-    except (StoreError, msgspec.ValidationError):
+        return decode(Ending, read_json(path), path)
+    except StoreError:
         return Ending(code if code > 0 else Exit.FAILED, f"the run inside the lab ended early (exit code {code})")
 
 

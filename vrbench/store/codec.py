@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from vrbench.core.facts import Context, TrialFacts
 from vrbench.core.figures.results import RunState
 from vrbench.core.machine_verdict import MachineVerdict
-from vrbench.core.model import Environment
 from vrbench.core.plan.method import Method
 from vrbench.core.plan.profile import LimitsTable
 from vrbench.store.files import StoreError
@@ -59,6 +58,23 @@ def encode(value: DataclassInstance) -> dict[str, Any]:
     return {names.get(name, name): part for name, part in asdict(value).items()}
 
 
+def decode(kind: type[T], stored: object, path: Path) -> T:
+    """Return the value of a dataclass that ``encode`` made this of; ``path`` is for the message. Raises StoreError."""
+    import msgspec  # only commands that read a stored run need it
+
+    if not isinstance(stored, Mapping):
+        raise _not_whole(path, f"no {kind.__name__}")
+    names = {field.name: WRITTEN_AS.get(kind, {}).get(field.name, field.name) for field in fields(kind)}
+    if unknown := sorted(set(stored) - set(names.values())):
+        raise StoreError(
+            f"{path} holds {', '.join(unknown)}, which this version does not know: read it with a newer one"
+        )
+    try:
+        return msgspec.convert({name: stored[key] for name, key in names.items() if key in stored}, kind)
+    except msgspec.ValidationError as error:
+        raise _not_whole(path, str(error).replace("$", kind.__name__.lower())) from error
+
+
 def decode_header(stored: Mapping[str, Any], path: Path) -> Header:
     """Return what ``run.json`` at ``path`` holds. Raises StoreError."""
     if stored.get("format") != FORMAT:
@@ -67,7 +83,7 @@ def decode_header(stored: Mapping[str, Any], path: Path) -> Header:
     return Header(
         run_id=str(stored.get("run_id", path.parent.name)),
         state=_state(stored.get("state"), path),
-        context=_decode(Context, stored.get("context"), path),
+        context=decode(Context, stored.get("context"), path),
         method=decode_method(stored, path),
         planned=planned,
         limits=limits,
@@ -84,7 +100,7 @@ def _state(stored: object, path: Path) -> RunState:
 
 def decode_method(stored: Mapping[str, Any], path: Path) -> Method:
     """Return the rules that a run was recorded under, from its ``run.json``. Raises StoreError."""
-    method = _decode(Method, stored.get("method"), path)
+    method = decode(Method, stored.get("method"), path)
     for field in fields(method):
         value = getattr(method, field.name)
         if not isinstance(value, str) and not 0 <= value < 1e9:
@@ -94,20 +110,10 @@ def decode_method(stored: Mapping[str, Any], path: Path) -> Method:
     return method
 
 
-def decode_facts(stored: Mapping[str, Any], path: Path) -> TrialFacts:
-    """Return the facts of a trial, from its ``facts.json``. Raises StoreError."""
-    return _decode(TrialFacts, stored, path)
-
-
-def decode_environment(stored: Mapping[str, Any], path: Path) -> Environment:
-    """Return what was built, from ``environment.json``. Raises StoreError."""
-    return _decode(Environment, stored, path)
-
-
 def decode_verdict(stored: object, path: Path) -> MachineVerdict | None:
     """Return the machine's calibration; None in runs without one, and in those of a version that kept other figures."""
     try:
-        return _decode(MachineVerdict, stored, path) if stored is not None else None
+        return decode(MachineVerdict, stored, path) if stored is not None else None
     except StoreError:
         return None
 
@@ -116,26 +122,10 @@ def _asked(profile: object, path: Path) -> tuple[int, LimitsTable | None]:
     """Return how many trials a stored profile asked for, and its limits; 0 and None where it can't be read."""
     try:
         asked: Any = profile
-        return int(asked["trials"]["count"]), _decode(LimitsTable, asked["limits"], path)
+        return int(asked["trials"]["count"]), decode(LimitsTable, asked["limits"], path)
     except (KeyError, TypeError, ValueError, StoreError):
         return 0, None
 
 
-def _decode(kind: type[T], stored: object, path: Path) -> T:
-    import msgspec  # only commands that read a stored run need it
-
-    if not isinstance(stored, Mapping):
-        raise _not_whole(path, f"no {kind.__name__}")
-    names = {field.name: WRITTEN_AS.get(kind, {}).get(field.name, field.name) for field in fields(kind)}
-    if unknown := sorted(set(stored) - set(names.values())):
-        raise StoreError(
-            f"{path} holds {', '.join(unknown)}, which this version does not know: read it with a newer one"
-        )
-    try:
-        return msgspec.convert({name: stored[key] for name, key in names.items() if key in stored}, kind)
-    except msgspec.ValidationError as error:
-        raise _not_whole(path, str(error).replace("$", kind.__name__.lower())) from error
-
-
 def _not_whole(path: Path, reason: str) -> StoreError:
-    return StoreError(f"{path} is not whole ({reason}): what it describes can't be analysed")
+    return StoreError(f"{path} is not whole ({reason}): what it describes can't be used")

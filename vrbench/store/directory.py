@@ -31,7 +31,7 @@ from vrbench.core.figures.results import RunState
 from vrbench.core.machine_verdict import MachineVerdict
 from vrbench.core.model import Environment
 from vrbench.core.plan.method import Method
-from vrbench.store.codec import FORMAT, decode_environment, encode
+from vrbench.store.codec import FORMAT, decode, encode
 from vrbench.store.files import NoSuchRun, RunInUse, StoreError, read_json, replace_json
 
 
@@ -158,7 +158,7 @@ class RunDir:
     def read_environment(self) -> Environment:
         """Read back what ``write_environment`` noted. Raises StoreError."""
         path = self.path / "environment.json"
-        return decode_environment(read_json(path), path)
+        return decode(Environment, read_json(path), path)
 
     def forget_secrets(self) -> None:
         """Delete the run's private key and pinned host keys: what they opened is gone."""

@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vrbench.core.facts import TrialFacts
 from vrbench.core.figures.results import Run, TrialResult
 from vrbench.core.log.rawlog import RawLogError
 from vrbench.core.model import Stream
 from vrbench.core.plan.method import ESTIMATOR, Method
-from vrbench.store.codec import decode_facts, decode_header, decode_method
+from vrbench.store.codec import decode, decode_header, decode_method
 from vrbench.store.files import StoreError, read_json
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def load_failures(path: Path) -> Iterator[tuple[int, Stream, Failure, int]]:
 
     threshold_s = load_method(path).threshold_s
     for facts_path in _facts_paths(path):
-        facts = decode_facts(read_json(facts_path), facts_path)
+        facts = decode(TrialFacts, read_json(facts_path), facts_path)
         try:
             for log in read_logs(facts, _logs(facts_path.parent)):
                 for stream, counted in count_failures(log, threshold_s).items():
@@ -71,7 +72,7 @@ def load_trial(facts_path: Path, method: Method) -> TrialResult:
     """Analyse one stored trial. Raises StoreError."""
     from vrbench.core.analysis import analyze_trial  # loads numpy, as above
 
-    facts = decode_facts(read_json(facts_path), facts_path)
+    facts = decode(TrialFacts, read_json(facts_path), facts_path)
     try:
         return analyze_trial(facts, list(_logs(facts_path.parent)), method)
     except (RawLogError, TypeError, KeyError, ValueError) as error:
