@@ -203,7 +203,7 @@ def _usable(state: Path) -> Iterator[None]:
 def _claim(state: Path) -> None:
     """Make the directory, or take one that is empty or a lab's already; only its owner may look into it."""
     if state.exists() and not (state / _LOCK).exists() and any(state.iterdir()):
-        raise LabError(f"{state} holds files that are no lab's: give the lab an empty directory")
+        raise LabError(f"{state} holds files that are no lab's: give the lab a directory of its own")
     state.mkdir(parents=True, exist_ok=True)
     state.chmod(0o700)
 
