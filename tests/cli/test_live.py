@@ -12,35 +12,32 @@ from rich.console import Console
 from vrbench.cli import live
 from vrbench.cli.live import ASCII_GLYPHS, GLYPHS, Layout, LiveScreen, Watched, stream_lines
 from vrbench.cli.screen import PlainScreen, Unfailing, make_screen
-from vrbench.core.kinds import KINDS
+from vrbench.core.kinds import HEADLINE, ICMP_FRESH, SSH_SYN, ProbeKind
 from vrbench.core.log.live import StreamState
 from vrbench.core.log.strip import Strip
-from vrbench.core.model import Direction, Stream
+from vrbench.core.model import Stream
 
 NOW_S = 100.0
 NOW_NS = round(NOW_S * 1e9)
-INGRESS = ("syn", "banner")
 
 
-def state(vm: str, flow: str, up: bool | None = True, since: float = 0.0, judged: float = 99.5) -> StreamState:
+def state(vm: str, kind: ProbeKind, up: bool | None = True, since: float = 0.0, judged: float = 99.5) -> StreamState:
     """Make a stream of a VM, up since the start unless said otherwise."""
-    direction = Direction.INGRESS if flow in INGRESS else Direction.EGRESS
-    kind = next(kind for kind in KINDS if kind.flow == flow)
-    stream = Stream(f"probe/{vm}/{flow}", direction, kind.probe, flow, "target", 0.1)
+    stream = Stream(kind.stream_name(vm), kind.direction, kind.probe, kind.flow, "target", 0.1)
     return StreamState("node", stream, up, round(since * 1e9), round(judged * 1e9), 1, int(up is False), 0)
 
 
 def rows(vms: int, *changed: StreamState) -> dict[str, dict[str, Watched]]:
     """Make streams of so many VMs, all up but for the changed ones."""
-    states = {(f"vm{n}", flow): state(f"vm{n}", flow) for n in range(1, vms + 1) for flow in live.COLUMNS}
-    states |= {(s.stream.name.split("/")[1], s.stream.flow): s for s in changed}
+    states = {(f"vm{n}", kind): state(f"vm{n}", kind) for n in range(1, vms + 1) for kind in HEADLINE}
+    states |= {(s.stream.name.split("/")[1], s.stream.kind): s for s in changed}
     found: dict[str, dict[str, Watched]] = {}
-    for (vm, flow), one in states.items():
+    for (vm, kind), one in states.items():
         strip = Strip()
         if one.up is False:  # it was up until then
-            strip.add(state(vm, flow, True, 0.0, one.since_ns / 1e9 - 0.1))
+            strip.add(state(vm, kind, True, 0.0, one.since_ns / 1e9 - 0.1))
         strip.add(one)
-        found.setdefault(vm, {})[flow] = Watched(one, strip)
+        found.setdefault(vm, {})[kind.key] = Watched(one, strip)
     return found
 
 
@@ -60,7 +57,7 @@ def test_it_fits(vms: int, width: int, height: int) -> None:
 
 def test_at_80_columns_streams_of_a_vm_share_a_strip() -> None:
     """The worst of them is drawn, and each says up or down and for how long by itself."""
-    down, lost = state("vm2", "syn", False, 90.0), state("vm1", "fresh", True, 0.0, 70.0)
+    down, lost = state("vm2", SSH_SYN, False, 90.0), state("vm1", ICMP_FRESH, True, 0.0, 70.0)
     heading, first, second, legend = shown(2, 80, 24, down, lost)
     assert heading.split() == "VM last minute out new out old in TCP in SSH".split()
     assert first.split() == ["vm1", "▁" * 14 + "░" * 14 + "▁", "no", "news", "up", "up", "up"]
@@ -70,17 +67,17 @@ def test_at_80_columns_streams_of_a_vm_share_a_strip() -> None:
 
 def test_at_140_columns_each_stream_has_a_strip() -> None:
     """A third as fine."""
-    _, line, legend = shown(1, 140, 24, state("vm1", "syn", False, 88.0))
+    _, line, legend = shown(1, 140, 24, state("vm1", SSH_SYN, False, 88.0))
     assert line.split() == ["vm1", *("▁" * 20, "up") * 2, "▁" * 15 + "█" * 5, "DOWN", "12.0", "▁" * 20, "up"]
     assert "each character 3 s" in legend
 
 
 def test_vms_without_room_are_counted_and_those_that_are_down_are_shown() -> None:
     """Nothing that is wrong hides behind what is fine."""
-    lines = shown(60, 80, 24, state("vm47", "syn", False, 90.0))
+    lines = shown(60, 80, 24, state("vm47", SSH_SYN, False, 90.0))
     assert any(line.startswith("vm47 ") for line in lines)
     assert "and 44 more, all up" in lines
-    wrong = [state(f"vm{n}", "syn", False, 90.0) for n in range(1, 31)]
+    wrong = [state(f"vm{n}", SSH_SYN, False, 90.0) for n in range(1, 31)]
     assert "and 44 more: 14 down" in shown(60, 80, 24, *wrong)
 
 
@@ -115,7 +112,7 @@ class Terminal:
 
 def test_the_view_says_what_is_done_and_what_comes_next() -> None:
     """Phase, next, job and sums; a public end stands in its VM's row."""
-    lines = Terminal(80, 24).view([state("vm1", "fresh"), state("198.51.100.1:22", "syn", False, 90.0)])
+    lines = Terminal(80, 24).view([state("vm1", ICMP_FRESH), state("198.51.100.1:22", SSH_SYN, False, 90.0)])
     assert "trial 1 of 3: operating" in (first := next(lines))
     assert "next: recovery of every stream" in first
     assert "job: running, 4 s   egress 1 of 1 up; ingress 0 of 1 up" in next(lines)
@@ -124,7 +121,7 @@ def test_the_view_says_what_is_done_and_what_comes_next() -> None:
 
 def test_a_narrow_terminal_gets_the_sums() -> None:
     """No table that would be broken."""
-    lines = list(Terminal(40, 24).view([state("vm1", "fresh")]))
+    lines = list(Terminal(40, 24).view([state("vm1", ICMP_FRESH)]))
     assert len(lines) == 2
     assert all(len(line) <= 40 for line in lines)
 
@@ -132,7 +129,7 @@ def test_a_narrow_terminal_gets_the_sums() -> None:
 def test_states_of_a_phase_that_is_over_are_not_shown() -> None:
     """Nobody watches while samples are collected."""
     terminal = Terminal(80, 24)
-    assert len(list(terminal.view([state("vm1", "fresh")]))) > 2
+    assert len(list(terminal.view([state("vm1", ICMP_FRESH)]))) > 2
     terminal.now = live.FADED_S + 0.1
     assert len(list(terminal.now_shown())) == 1
 

@@ -22,7 +22,7 @@ from vrbench.core.log.live import StreamState
 from vrbench.core.log.strip import Seen, Strip, is_old, summary_words, worst
 from vrbench.core.model import Direction
 
-COLUMNS = {kind.flow: kind.labels.column for kind in KINDS if kind.labels.column}
+COLUMNS = {kind.key: kind.labels.column for kind in KINDS if kind.labels.column}
 MINUTE_S = 60
 STRIP_LENGTHS = (60, 30, 20, 15, 12, 10)  # cells of a minute: whole seconds each
 WIDE_LENGTHS = STRIP_LENGTHS[:4]  # below that a strip per stream tells too little
@@ -49,7 +49,7 @@ class Watched:
         return bool(self.state.up) and not is_old(self.state, now_ns)
 
 
-Rows = Mapping[str, Mapping[str, Watched]]  # name of the VM or public end -> flow -> stream
+Rows = Mapping[str, Mapping[str, Watched]]  # name of the VM or public end -> key of the kind -> stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +75,15 @@ def stream_lines(rows: Rows, now_ns: int, layout: Layout) -> list[Text]:
     """Return the table of streams, heading and legend with it, in no more lines than there is room for."""
     if not rows or layout.width < NARROWEST:
         return []
-    flows = [flow for flow in COLUMNS if any(flow in streams for streams in rows.values())]
+    kinds = [kind for kind in COLUMNS if any(kind in streams for streams in rows.values())]
     name = max(len("VM"), *map(len, rows))
-    each = layout.strip_each(name, len(flows))
-    length = each or layout.strip_shared(name, len(flows))
+    each = layout.strip_each(name, len(kinds))
+    length = each or layout.strip_shared(name, len(kinds))
     shown, folded = _fitting(rows, now_ns, max(3, layout.height - OTHER_LINES))
-    lines = [_heading(name, flows, length, bool(each))]
+    lines = [_heading(name, kinds, length, bool(each))]
     for row in shown:
         lines.append(
-            _row(row.ljust(name), [rows[row].get(flow) for flow in flows], now_ns, (length, bool(each), layout.glyphs))
+            _row(row.ljust(name), [rows[row].get(kind) for kind in kinds], now_ns, (length, bool(each), layout.glyphs))
         )
     if folded:
         lines.append(Text(_folded([rows[row] for row in folded], now_ns), style="dim"))
@@ -113,11 +113,11 @@ def _folded(rows: Sequence[Mapping[str, Watched]], now_ns: int) -> str:
     return f"and {len(rows)} more{': ' + ', '.join(told) if told else ', all up'}"
 
 
-def _heading(name: int, flows: Sequence[str], length: int, each: bool) -> Text:
+def _heading(name: int, kinds: Sequence[str], length: int, each: bool) -> Text:
     if each:
-        return Text("VM".ljust(name) + "".join(f"  {COLUMNS[flow]:{length + 1 + WORD}}" for flow in flows), style="dim")
+        return Text("VM".ljust(name) + "".join(f"  {COLUMNS[kind]:{length + 1 + WORD}}" for kind in kinds), style="dim")
     minute = "last minute"[:length].ljust(length)
-    return Text(f"{'VM':{name}}  {minute}" + "".join(f"  {COLUMNS[flow]:>{WORD}}" for flow in flows), style="dim")
+    return Text(f"{'VM':{name}}  {minute}" + "".join(f"  {COLUMNS[kind]:>{WORD}}" for kind in kinds), style="dim")
 
 
 def _row(
@@ -261,6 +261,7 @@ class LiveScreen:
         rows: dict[str, dict[str, Watched]] = {}
         for watched in self._watched.values():
             place = watched.state.stream.name.split("/")[1]
-            if watched.state.stream.flow in COLUMNS:
-                rows.setdefault(self._labels.get(place, place), {})[watched.state.stream.flow] = watched
+            kind = watched.state.stream.kind.key
+            if kind in COLUMNS:
+                rows.setdefault(self._labels.get(place, place), {})[kind] = watched
         return rows
