@@ -89,7 +89,7 @@ def places() -> dict[str, object]:
         "probers": sorted(set(probed) - set(prober.PROBERS)),
         "results": [[s.stream.name, len(s.windows), s.stream.counts] for s in trial.streams],
         "tables": shown.export_text(),
-        "live column": live.COLUMNS.get(stream.flow),
+        "live column": live.COLUMNS.get(stream.kind.key),
         "colour": plot.COLOURS.get("ingress udp"),
         "export column": [COLUMNS["trials"][-1], row["ingress_udp_downtime_s"]],
         "calibration": [[k.kind, k.figures.seen] for k in found.kinds],
