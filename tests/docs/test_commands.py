@@ -18,6 +18,7 @@ from tests.cli.zone import PROFILE, running_zone
 from tests.docs.markdown import ROOT, Document, document, documents
 from tests.test_stored import STORED, unpack
 from vrbench import bootstrap
+from vrbench.cli.exits import Exit
 from vrbench.lab import lifecycle
 
 
@@ -92,6 +93,19 @@ def test_commands_that_need_no_cloud(found: Document, tmp_path: Path) -> None:
         for line in lines(found, Kind.OFFLINE):
             done = run(line.replace("RUN", stored.name), tmp_path, environ)
             assert done.returncode == 0, f"{line}: {done.stderr}"
+
+
+@pytest.mark.lab
+@pytest.mark.slow
+def test_the_demo_ends_with_the_table_of_its_picture(tmp_path: Path) -> None:
+    """The README's first command, with one trial of each instead of three; other work may make a trial unknown."""
+    with shell(tmp_path) as environ:
+        done = run("vrbench demo --trials 1 --plain", tmp_path, environ, timeout_s=240)
+    assert done.returncode in (Exit.OK, Exit.NOT_VALID), done.stderr
+    table = done.stdout.partition("How long the network is down")[2].splitlines()
+    assert [line.split()[0] for line in table if " average " in line] == ["egress", "ingress", "both"]
+    (csv,) = (tmp_path / "reports").glob("demo-*.csv")
+    assert len(csv.read_text().splitlines()) == 3
 
 
 @pytest.mark.lab
