@@ -26,6 +26,11 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "": {""},
 }
+# The shelves of core, from the ground up: files by name, folders whole. Each imports only what stands before it.
+CORE_SHELVES = (
+    *("words", "suggest", "values", "checks", "kinds", "model", "caveats", "facts", "machine_verdict"),
+    *("log", "plan", "ports", "figures", "causes", "judge", "analysis", "calibrate"),
+)
 LAB_IN_CLI = ["cleanup.py", "doctor_machine.py", "lab.py", "machine.py"]
 ONE_IMPORTER = {
     "cs": "cloud/facade.py",
@@ -95,6 +100,27 @@ def test_few_commands_know_the_lab() -> None:
     """Those that look after one; whatever measures has it started by ``embedded``."""
     knowing = [p.name for p in sorted((PACKAGE / "cli").glob("*.py")) if any(room(m) == "lab" for m in imports(p))]
     assert knowing == LAB_IN_CLI
+
+
+def shelf(module: str) -> str:
+    """Name the shelf of a module of core: vrbench.core.log.samples -> log."""
+    return module.split(".")[2]
+
+
+def test_every_part_of_core_has_its_shelf() -> None:
+    """A new file or folder of core is given its place."""
+    parts = {p.relative_to(PACKAGE / "core").parts[0].removesuffix(".py") for p in (PACKAGE / "core").rglob("*.py")}
+    assert parts - {"__init__"} == set(CORE_SHELVES)
+
+
+@pytest.mark.parametrize("place", CORE_SHELVES)
+def test_core_imports_nothing_from_a_shelf_above(place: str) -> None:
+    """So there is no circle between shelves either."""
+    at = PACKAGE / "core" / place
+    files = at.rglob("*.py") if at.is_dir() else [at.with_suffix(".py")]
+    used = {shelf(m) for path in files for m in imports(path) if m.startswith("vrbench.core.")}
+    below = CORE_SHELVES[: CORE_SHELVES.index(place) + 1]
+    assert used <= set(below), f"core/{place} must not import {sorted(used - set(below))}"
 
 
 @pytest.mark.parametrize(("library", "place"), ONE_IMPORTER.items())

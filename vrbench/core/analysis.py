@@ -54,7 +54,7 @@ def _counted_from_request(facts: TrialFacts, log: LogFile) -> LogFile:
 
 
 def _punctual(nodes: Iterable[NodeLog], within_s: float) -> float:
-    """Of the streams beside the figures nothing is asked: an attempt to log in sends when its thread comes to it."""
+    """Return the share sent on time. Nothing is asked of streams beside the figures: an attempt to log in sends when its thread comes to it."""
     kept = (s for n in nodes for s in n.streams if s.stream.kind.headline or not s.stream.kind.crosses)
     return punctual_share(kept, within_s)
 
@@ -85,7 +85,7 @@ def _stream_result(node: NodeLog, stream: StreamSamples, facts: TrialFacts, meth
 
 
 def _reaches_the_end(stream: StreamSamples, facts: TrialFacts) -> bool:
-    """Whether the stream was probed until observation was stopped, as far as that is known."""
+    """Return whether the stream was probed until observation was stopped, as far as that is known."""
     if not facts.observed_ns:
         return True
     end_s = (facts.observed_ns - facts.requested_ns) / 1e9
@@ -94,12 +94,12 @@ def _reaches_the_end(stream: StreamSamples, facts: TrialFacts) -> bool:
 
 
 def _finite(at_most_s: float) -> float:
-    """For a blind stretch how long it was; a window that was never up before is judged by its estimate."""
+    """Return how long a blind stretch was; a window that was never up before is judged by its estimate."""
     return 0.0 if at_most_s == float("inf") else at_most_s
 
 
 def _unseen(facts: TrialFacts, seen: Iterable[tuple[str, str]]) -> Iterator[StreamResult]:
-    """Results without samples for the streams that should have been there."""
+    """Return results without samples for the streams that should have been there."""
     known = set(seen)
     for node, stream in facts.expected_streams:
         if (node, stream.name) not in known:

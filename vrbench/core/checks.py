@@ -27,5 +27,5 @@ class Check:
 
 
 def exit_code(checks: Iterable[Check]) -> int:
-    """0 when nothing is bad, else the code of the first that is."""
+    """Return 0 when nothing is bad, else the code of the first that is."""
     return next((c.code for c in checks if c.state is State.BAD), 0)

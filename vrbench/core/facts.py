@@ -16,7 +16,7 @@ class NodeClock:
     error_ns: int
 
     def drifting_to(self, later: NodeClock) -> NodeClock:
-        """One offset for the time between two measurements: their middle, its error holds both."""
+        """Return one offset for the time between two measurements: their middle, its error holds both."""
         low = min(self.offset_ns - self.error_ns, later.offset_ns - later.error_ns)
         high = max(self.offset_ns + self.error_ns, later.offset_ns + later.error_ns)
         return NodeClock((low + high) // 2, (high - low + 1) // 2)

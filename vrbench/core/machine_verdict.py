@@ -55,5 +55,5 @@ class MachineVerdict:
 
 
 def calibrated_line(verdict: MachineVerdict | None) -> str:
-    """What a run says of its machine's calibration, in one line."""
+    """Return what a run says of its machine's calibration, in one line."""
     return verdict.line if verdict else NOT_CALIBRATED

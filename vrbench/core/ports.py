@@ -35,7 +35,7 @@ class Clock(Protocol):
     def monotonic_ns(self) -> int: ...
 
     def utc(self) -> str:
-        """The time of day, ISO 8601 with milliseconds and Z."""
+        """Return the time of day, ISO 8601 with milliseconds and Z."""
 
     def sleep(self, seconds: float) -> None: ...
 
@@ -44,16 +44,16 @@ class Observation(Protocol):
     """Probers at work, in the harness and in the guests."""
 
     def start(self) -> None:
-        """All probers running and writing; raises when one can't start."""
+        """Return all probers running and writing; raises when one can't start."""
 
     def mark(self) -> None:
-        """The operation is about to be requested: count windows from here."""
+        """Note that the operation is about to be requested: count windows from here."""
 
     def states(self) -> Sequence[StreamState]:
-        """Every stream now, times on the harness's clock."""
+        """Return every stream now, times on the harness's clock."""
 
     def failed(self) -> Sequence[str]:
-        """The harness's own probers that have died."""
+        """Return the harness's own probers that have died."""
 
     def stop(self) -> Collected:
         """End all probers and fetch what guests have written."""
@@ -71,13 +71,13 @@ class Screen(Protocol):
     """Where progress is shown."""
 
     def phase(self, name: str, following: str) -> None:
-        """A phase begins; what comes next."""
+        """Show that a phase begins, and what comes next."""
 
     def watch(self, states: Sequence[StreamState], now_ns: int, job: str) -> None:
-        """The state of things, called a few times a second."""
+        """Show the state of things; called a few times a second."""
 
     def note(self, text: str) -> None:
-        """One line worth keeping."""
+        """Show one line worth keeping."""
 
 
 class RunScreen(Screen, Protocol):

@@ -14,21 +14,21 @@ _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Zµ]*)\s*")
 
 
 def text(value: object) -> str:
-    """Any string."""
+    """Read any string."""
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not text; put it in quotes")
     return value
 
 
 def flag(value: object) -> bool:
-    """true or false."""
+    """Read true or false."""
     if not isinstance(value, bool):
         raise ValueError(f"{value!r} is neither true nor false")
     return value
 
 
 def count(low: int, high: int) -> Callable[[object], int]:
-    """A whole number from low to high."""
+    """Read a whole number from low to high."""
 
     def read(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -41,7 +41,7 @@ def count(low: int, high: int) -> Callable[[object], int]:
 
 
 def number(low: float, high: float) -> Callable[[object], float]:
-    """A number from low to high."""
+    """Read a number from low to high."""
 
     def read(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
@@ -52,7 +52,7 @@ def number(low: float, high: float) -> Callable[[object], float]:
 
 
 def choice(*allowed: str) -> Callable[[object], str]:
-    """One of the words."""
+    """Read one of the words."""
 
     def read(value: object) -> str:
         if value in allowed:
@@ -63,7 +63,10 @@ def choice(*allowed: str) -> Callable[[object], str]:
 
 
 def duration(value: object) -> float:
-    """Seconds from "100ms", "15s", "2m", "1h" or "0s"; a bare number is refused, since nobody can tell its unit."""
+    """Return seconds from "100ms", "15s", "2m", "1h" or "0s".
+
+    A bare number is refused, since nobody can tell its unit.
+    """
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match and match[2] in _UNITS:
         return float(match[1]) * _UNITS[match[2]]
@@ -71,7 +74,7 @@ def duration(value: object) -> float:
 
 
 def show_duration(seconds: float) -> str:
-    """The shortest text that ``duration`` reads back: "100ms", "15s", "2m"."""
+    """Return the shortest text that ``duration`` reads back: "100ms", "15s", "2m"."""
     if seconds < 1:
         return f"{seconds * 1000:g}ms"
     for unit, size in (("h", 3600), ("m", 60)):
@@ -81,7 +84,7 @@ def show_duration(seconds: float) -> str:
 
 
 def address(value: object) -> str:
-    """An IPv4 address."""
+    """Return an IPv4 address."""
     try:
         return str(ipaddress.IPv4Address(value if isinstance(value, str) else repr(value)))
     except ValueError:
@@ -89,7 +92,7 @@ def address(value: object) -> str:
 
 
 def address_or_empty(value: object) -> str:
-    """An IPv4 address, or "" for none."""
+    """Return an IPv4 address, or "" for none."""
     return "" if value == "" else address(value)
 
 

@@ -298,6 +298,6 @@ def _stop(prober: ProberProcess) -> str:
 
 
 def _longest_s(plan: Plan) -> float:
-    """After this long an agent ends by itself, should nobody come back for it."""
+    """Return after how long an agent ends by itself, should nobody come back for it."""
     t = plan.profile.trials
     return t.baseline + t.observe_at_most + t.validation + 300

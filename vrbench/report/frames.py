@@ -47,7 +47,7 @@ def write_table(table: str, rows: Iterable[Row], format_: str, target: Path | IO
 
 
 def _frames(table: str, rows: Iterable[Row]) -> Iterator[pd.DataFrame]:
-    """The rows by parts, at least one; the types of columns depend on no part alone."""
+    """Return the rows by parts, at least one; the types of columns depend on no part alone."""
     columns, types = list(COLUMNS[table]), TYPES.get(table)
     coming = iter(rows)
     part = list(islice(coming, AT_ONCE if types else None))
@@ -60,7 +60,7 @@ def _frames(table: str, rows: Iterable[Row]) -> Iterator[pd.DataFrame]:
 
 
 def _write_json(frames: Iterator[pd.DataFrame], out: IO[str]) -> None:
-    """One array of records, though it comes in parts."""
+    """Write one array of records, though it comes in parts."""
     before = "["
     for frame in frames:
         text = frame.to_json(orient="records", indent=1, double_precision=6, force_ascii=False)

@@ -70,7 +70,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 
 def rows(table: str, runs: Sequence[Run]) -> Iterator[Row]:
-    """The rows of one of ``TABLES``."""
+    """Return the rows of one of ``TABLES``."""
     makers = {
         "samples": _samples,
         "windows": _windows,
@@ -146,7 +146,7 @@ def _stream_cells(run: Run, trial: TrialResult, result: StreamResult) -> Row:
 
 
 def failure_rows(run_id: str, method: str, found: Iterable[tuple[int, Stream, str, int]]) -> Iterator[Row]:
-    """The rows of the table "failures", whose counts (trial, stream, reason, how often) no Run carries."""
+    """Return the rows of the table "failures", whose counts (trial, stream, reason, how often) no Run carries."""
     for trial, s, failure, count in found:
         head: Row = {"run_id": run_id, "trial": trial, "stream": s.name, "probe": s.probe, "flow": s.flow}
         yield {**head, "target": s.target, "failure": str(failure), "count": count, "method": method}
@@ -172,7 +172,7 @@ def _trials(run: Run) -> Iterator[Row]:
 
 
 def _beside_cells(trial: TrialResult) -> Row:
-    """What is reported beside the figures; empty where it was not measured."""
+    """Return what is reported beside the figures; empty where it was not measured."""
     row: Row = {f"sessions_{name}": count for name, count in session_counts(trial).items()}
     for kind in BESIDE:
         if kind.labels.export:
@@ -183,7 +183,7 @@ def _beside_cells(trial: TrialResult) -> Row:
 
 
 def session_counts(trial: TrialResult) -> dict[str, int | None]:
-    """How many sessions there are of each of SESSION_COUNTS; None where none was watched."""
+    """Return how many sessions there are of each of SESSION_COUNTS; None where none was watched."""
     listed = [s for s in sessions(trial) if s.state is not SessionState.UNKNOWN]
     counts = {name: sum(s.state == name for s in listed) for name in SESSION_COUNTS}
     counts["resumed"] = sum(s.resumed_s is not None for s in listed)
@@ -240,5 +240,5 @@ def _context(run: Run) -> Row:
 
 
 def finite(value: float) -> float | None:
-    """The value, or None where there is no bound or nothing was measured."""
+    """Return the value, or None where there is no bound or nothing was measured."""
     return value if math.isfinite(value) else None

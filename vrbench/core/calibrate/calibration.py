@@ -173,14 +173,14 @@ def calibrate(
 
 
 def _slow(streams: Iterable[StreamResult], result: StreamResult, window: OutageWindow) -> bool:
-    """Whether a window that no outage explains shows a slow service, on a path that was up."""
+    """Return whether a window that no outage explains shows a slow service, on a path that was up."""
     if not result.stream.kind.is_service:
         return False
     return came_late(result, window) or _answered(streams, result.stream, window)
 
 
 def came_late(result: StreamResult, window: OutageWindow) -> bool:
-    """Whether every answer that was missed in time came later all the same, on a connection that stood."""
+    """Return whether every answer that was missed in time came later all the same, on a connection that stood."""
     half_s = result.stream.interval_s / 2
     due = [s.due_s for s in result.samples]
     begin, end = (bisect_left(due, at - half_s) for at in (window.start_s, window.start_s + window.estimate_s))
@@ -191,7 +191,7 @@ def came_late(result: StreamResult, window: OutageWindow) -> bool:
 
 
 def _answered(streams: Iterable[StreamResult], banner: Stream, window: OutageWindow) -> bool:
-    """Whether half-open connections to the banner's port were answered all the while."""
+    """Return whether half-open connections to the banner's port were answered all the while."""
     begin, end = window.start_s, window.start_s + window.estimate_s
     witnesses = [s for s in streams if s.stream.kind is SSH_SYN and s.stream.target == banner.target]
     down = (w for s in witnesses for w in (*s.baseline_windows, *s.windows))
@@ -199,7 +199,7 @@ def _answered(streams: Iterable[StreamResult], banner: Stream, window: OutageWin
 
 
 def resolve(result: StreamResult, outages: Sequence[KnownOutage]) -> list[KnownOutage]:
-    """The outages as one stream can tell them apart: cut where it has a success between two times down, else joined."""
+    """Cut the outages where the stream has a success between two times down; join them where it has none."""
     replied = [s.sent_s for s in result.samples if s.outcome is Outcome.REPLIED and s.sent_s is not None]
     found: list[KnownOutage] = []
     for outage in outages:
@@ -215,7 +215,7 @@ def resolve(result: StreamResult, outages: Sequence[KnownOutage]) -> list[KnownO
 def match(
     result: StreamResult, outages: Sequence[KnownOutage], alignment_s: float
 ) -> tuple[list[OutageMeasurement], list[OutageWindow]]:
-    """Each outage with the sum of the windows that it explains, and the windows that none explains."""
+    """Return each outage with the sum of the windows that it explains, and the windows that none explains."""
     outages = _bridged(result.outages, outages)
     explained: dict[int, list[OutageWindow]] = {n: [] for n in range(len(outages))}
     left = []
@@ -232,7 +232,7 @@ def match(
 
 
 def _bridged(windows: Sequence[OutageWindow], outages: Sequence[KnownOutage]) -> list[KnownOutage]:
-    """Outages of which one window reaches into two are one: the answer after the first came only after the second."""
+    """Join outages into which one window reaches: the answer after the first came only after the second."""
     found: list[KnownOutage] = []
     for outage in outages:
         if found and any(w.start_s < found[-1].end_s and outage.start_s < w.start_s + _length_s(w) for w in windows):
@@ -245,7 +245,7 @@ def _bridged(windows: Sequence[OutageWindow], outages: Sequence[KnownOutage]) ->
 def _compare(
     outage: KnownOutage, result: StreamResult, windows: Sequence[OutageWindow], gaps: Sequence[float]
 ) -> OutageMeasurement:
-    """``gaps``: when slots were due that were never sent, in order."""
+    """Compare one outage with the windows that it explains; ``gaps``: when slots were due that were never sent, in order."""
     about_s = EDGE_INTERVALS * result.stream.interval_s
     edges = {at for edge in (outage.start_s, outage.end_s) for at in _within(gaps, edge - about_s, edge + about_s)}
     seen = [w for w in windows if not w.blind]
@@ -264,17 +264,17 @@ def _compare(
 
 
 def _within(times: Sequence[float], low: float, high: float) -> Sequence[float]:
-    """The part of ordered times that lies between two moments."""
+    """Return the part of ordered times that lies between two moments."""
     return times[bisect_left(times, low) : bisect_right(times, high)]
 
 
 def _length_s(window: OutageWindow) -> float:
-    """How far a window reaches from its start: by its estimate, or where it saw nothing by what it may hide."""
+    """Return how far a window reaches from its start: by its estimate, or where it saw nothing by what it may hide."""
     return window.at_most_s if window.blind else window.estimate_s
 
 
 def _clean_s(result: StreamResult, outages: Iterable[KnownOutage]) -> float:
-    """For how long a stream was watched without an outage; its samples may end early."""
+    """Return for how long a stream was watched without an outage; its samples may end early."""
     if not result.samples:
         return 0.0
     first, last = result.samples[0].due_s, result.samples[-1].due_s

@@ -62,7 +62,7 @@ class Injection:
         return sum(self.beats) + self.held_s
 
     def meets(self, other: Injection) -> bool:
-        """Whether some stream sees both."""
+        """Return whether some stream sees both."""
         if NOTHING in (self.direction, other.direction) or (self.guest and other.guest and self.guest != other.guest):
             return False
         return "both" in (self.direction, other.direction) or self.direction == other.direction
@@ -120,13 +120,13 @@ class KnownOutage:
         return sum(p.uncertainty_s for p in self.pieces)
 
     def touches(self, stream: Stream, guest: str) -> bool:
-        """Whether a stream from or to ``guest`` must see it."""
+        """Return whether a stream from or to ``guest`` must see it."""
         if stream.direction is Direction.CONTROL or self.guest not in ("", guest):
             return False
         return self.direction in ("both", stream.direction.value)
 
     def seen_by(self, stream: Stream) -> KnownOutage:
-        """The outage as it was for a stream that it touches."""
+        """Return the outage as it was for a stream that it touches."""
         if self.bound and stream.kind is ICMP_PERSISTENT:
             return replace(self, pieces=(self.bound,))
         return self
@@ -155,7 +155,9 @@ def draw_series(
     seed: int,
     interval_s: float = 0.01,
 ) -> tuple[Injection, ...]:
-    """The series that ``seed`` stands for: lengths log-uniform from 20 ms to ``longest_s``, every case equally often.
+    """Draw the series that ``seed`` stands for.
+
+    Lengths are log-uniform from 20 ms to ``longest_s``, and every case comes equally often.
 
     Source NAT is missing for three intervals at least: a flow that sends nothing meanwhile is not bound.
 

@@ -171,6 +171,6 @@ def figures(comparisons: Iterable[OutageMeasurement]) -> Figures:
 
 
 def mean(values: Iterable[float]) -> float:
-    """The mean; 0 of nothing."""
+    """Return the mean; 0 of nothing."""
     listed = list(values)
     return fmean(listed) if listed else 0.0

@@ -24,7 +24,7 @@ SHORTEST_S = 0.001  # a phase shorter than this is two nodes' difference about o
 def with_causes(
     facts: TrialFacts, logs: Sequence[LogFile], streams: Sequence[StreamResult]
 ) -> tuple[StreamResult, ...]:
-    """The streams with causes in the windows of the operation."""
+    """Return the streams with causes in the windows of the operation."""
     evidence = [read_evidence(log) for log in logs]
     scene = set_scene(streams, evidence, facts.guest_of_endpoint, HARNESS)
     led = [_explained(_Judge(scene, {}), s) if s.stream.kind.leads else s for s in streams]
@@ -41,7 +41,7 @@ class _Judge:
 
 
 def _path(result: StreamResult) -> str:
-    """A guest's way out, or a public end."""
+    """Return a guest's way out, or a public end."""
     return result.node if result.stream.direction is Direction.EGRESS else result.stream.target
 
 
@@ -52,7 +52,7 @@ def _explained(judge: _Judge, result: StreamResult) -> StreamResult:
 
 
 def _window(judge: _Judge, result: StreamResult, window: OutageWindow) -> OutageWindow:
-    """A window with its phases; a blind one has none, since its estimate is nothing."""
+    """Return a window with its phases; a blind one has none, since its estimate is nothing."""
     refusals = judge.scene.refusals.get((result.node, result.stream.name), Refusals())
     began_s = span(window, result.stream.interval_s).last_up_s
     phases = tuple(_phases(Case(judge.scene, result, window, refusals, began_s, judge.leads.get(_path(result), ()))))
@@ -60,7 +60,7 @@ def _window(judge: _Judge, result: StreamResult, window: OutageWindow) -> Outage
 
 
 def _phases(case: Case) -> Iterator[CausePhase]:
-    """The parts of a window, in order; neighbours with one cause are one."""
+    """Return the parts of a window, in order; neighbours with one cause are one."""
     decide, begun, cause = RULES[case.result.stream.direction], case.window.start_s, None
     for start_s, end_s in pairwise(_cuts(case)):
         found = decide(case, (start_s + end_s) / 2)
@@ -73,7 +73,7 @@ def _phases(case: Case) -> Iterator[CausePhase]:
 
 
 def _cuts(case: Case) -> list[float]:
-    """The window's ends, and the moments within at which evidence changes; those close together are one."""
+    """Return the window's ends, and the moments within at which evidence changes; those close together are one."""
     start_s, end_s = case.window.start_s, case.end_s
     kept = [start_s]
     for t_s in sorted({*case.scene.cuts_within(start_s, end_s), *case.refusals.cuts_within(start_s, end_s)}):
@@ -83,7 +83,7 @@ def _cuts(case: Case) -> list[float]:
 
 
 def in_words(phases: Sequence[CausePhase]) -> str:
-    """Phases as one line: "router gone 1.84 s, NAT missing 0.12 s, unattributed 3 ms"."""
+    """Return phases as one line: "router gone 1.84 s, NAT missing 0.12 s, unattributed 3 ms"."""
     return ", ".join(f"{p.cause} {_length(p.seconds)}" for p in phases)
 
 
@@ -92,7 +92,7 @@ def _length(seconds: float) -> str:
 
 
 def seconds_by_cause(streams: Sequence[StreamResult]) -> dict[Cause, float]:
-    """Mean seconds of downtime of each cause over the streams; causes that none had are left out."""
+    """Return the mean seconds of downtime of each cause over the streams; causes that none had are left out."""
     sums = dict.fromkeys(Cause, 0.0)
     for phase in (p for s in streams for w in s.windows for p in w.phases):
         sums[phase.cause] += phase.seconds / len(streams)

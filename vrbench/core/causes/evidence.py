@@ -54,7 +54,7 @@ class Asking:
     heard: bool  # whether it was heard at its end, from whoever came, and not answered
 
     def in_vain(self, t_s: float) -> bool:
-        """Whether nobody was there at a moment within: nobody knows since when one was who answered in the end."""
+        """Return whether nobody was there at a moment within; since when someone was, nobody knows."""
         return self.heard or t_s < self.end_s - ASKS_EVERY_S
 
 
@@ -65,19 +65,19 @@ class History:
     entries: tuple[Entry, ...] = ()
 
     def at(self, t_s: float) -> Entry | None:
-        """The entry at a time; None before the first was seen."""
+        """Return the entry at a time; None before the first was seen."""
         i = bisect_right(self.entries, t_s, key=lambda e: e.at_s)
         return self.entries[i - 1] if i else None
 
     def mac_at(self, t_s: float) -> int:
-        """The last address that was known at a time, though it may be asked for again by then; 0 without one."""
+        """Return the last address that was known at a time, though it may be asked for again by then; 0 without one."""
         known = (
             e.mac for e in reversed(self.entries[: bisect_right(self.entries, t_s, key=lambda e: e.at_s)]) if e.mac
         )
         return next(known, 0)
 
     def asking(self, t_s: float) -> Asking | None:
-        """The time around a moment in which the address was asked for; None when it is not asked for then."""
+        """Return the time around a moment in which the address was asked for; None when it is not asked for then."""
         i = bisect_right(self.entries, t_s, key=lambda e: e.at_s)
         if not i or not self.entries[i - 1].state & ASKING:
             return None
@@ -87,14 +87,14 @@ class History:
         return Asking(self.entries[start].at_s, end_s, heard)
 
     def changes(self) -> Iterator[float]:
-        """Every moment at which an entry changed, or an ``Asking`` stops being known to be in vain."""
+        """Return every moment at which an entry changed, or an ``Asking`` stops being known to be in vain."""
         for before, entry in pairwise((Entry(-math.inf, 0, 0), *self.entries)):
             if before.state & ASKING and entry.state & ANSWERED:
                 yield entry.at_s - ASKS_EVERY_S
             yield entry.at_s
 
     def moves(self) -> tuple[Move, ...]:
-        """Every change from one MAC address to another, in order of time."""
+        """Return every change from one MAC address to another, in order of time."""
         found, mac, asked = [], 0, False
         for entry in self.entries:
             asked = asked or not entry.resolved
@@ -112,12 +112,12 @@ class Refusals:
     runs: tuple[tuple[float, float, int], ...] = ()
 
     def at(self, t_s: float) -> int:
-        """The reason at a time; 0 where the probe of that time was not refused."""
+        """Return the reason at a time; 0 where the probe of that time was not refused."""
         i = bisect_right(self.runs, t_s, key=lambda run: run[0])
         return self.runs[i - 1][2] if i and t_s < self.runs[i - 1][1] else 0
 
     def cuts_within(self, start_s: float, end_s: float) -> Iterator[float]:
-        """The moments between two at which the reason changes."""
+        """Return the moments between two at which the reason changes."""
         first = bisect_right(self.runs, start_s, key=lambda run: run[1])
         for begun, ended, _ in self.runs[first : bisect_right(self.runs, end_s, key=lambda run: run[0])]:
             yield from (t for t in (begun, ended) if start_s < t < end_s)
@@ -151,7 +151,7 @@ def read_evidence(log: LogFile) -> Evidence:
 
 
 def _telling(records: Records) -> Iterator[tuple[int, int, int, int, int]]:
-    """The few records that are evidence, among millions of others: (kind, stream, detail, slot, t_ns)."""
+    """Return the few records that are evidence, among millions of others: (kind, stream, detail, slot, t_ns)."""
     yield from pick(records, Kind.REFUSED, Kind.NEIGHBOUR_MAC, Kind.NEIGHBOUR).tolist()
 
 

@@ -54,7 +54,7 @@ class Track:
     seen_up: bool
 
     def at(self, t_s: float) -> State:
-        """The state at a moment. A success counts until the next failure, a failure until the next success."""
+        """Return the state at a moment. A success counts until the next failure, a failure until the next success."""
         i = bisect_right(self.spans, t_s, key=lambda s: s.last_up_s) - 1
         if not self.seen_up:
             return State.UNKNOWN
@@ -65,17 +65,20 @@ class Track:
         return State.DOWN if t_s >= self.spans[i].start_s else State.FALLING
 
     def recovered_s(self, t_s: float) -> float:
-        """When it last came up before a moment; minus infinity when it had not been down by then."""
+        """Return when it last came up before a moment; minus infinity when it had not been down by then."""
         i = bisect_right(self.spans, t_s, key=lambda s: s.end_s)
         return self.spans[i - 1].end_s if i else -math.inf
 
     def falls_s(self, t_s: float) -> float:
-        """Until when it is surely up, from a moment at which it is; infinite when it is not seen to fall again."""
+        """Return until when it is surely up, from a moment at which it is.
+
+        Infinite when it is not seen to fall again.
+        """
         i = bisect_right(self.spans, t_s, key=lambda s: s.last_up_s)
         return self.spans[i].last_up_s if i < len(self.spans) else math.inf
 
     def recovers_s(self, t_s: float) -> float:
-        """When it comes up again after a moment at which it is not; infinite when nobody saw that."""
+        """Return when it comes up again after a moment at which it is not; infinite when nobody saw that."""
         i = bisect_right(self.spans, t_s, key=lambda s: s.last_up_s)
         return self.spans[i - 1].end_s if i else math.inf
 
@@ -84,14 +87,14 @@ UNSEEN = Track((), 0.1, seen_up=False)
 
 
 def track(result: StreamResult) -> Track:
-    """A stream's windows as a track."""
+    """Return a stream's windows as a track."""
     windows = sorted((*result.baseline_windows, *result.windows), key=lambda w: w.start_s)
     interval_s = result.stream.interval_s
     return Track(tuple(span(w, interval_s) for w in windows), interval_s, result.seen_up)
 
 
 def span(window: OutageWindow, interval_s: float) -> Span:
-    """A window of a stream probed at an interval, as a span."""
+    """Return a window of a stream probed at an interval, as a span."""
     if window.blind:
         return Span(window.start_s, window.start_s, window.start_s + window.at_most_s, blind=True)
     end_s = window.start_s + window.estimate_s
@@ -115,7 +118,7 @@ class GuestView:
     answers: tuple[float, ...]
 
     def moved_s(self, t_s: float) -> float:
-        """When its entry last moved, up to a moment; minus infinity when it had not."""
+        """Return when its entry last moved, up to a moment; minus infinity when it had not."""
         i = bisect_right(self.moves, t_s, key=lambda move: move.at_s)
         return self.moves[i - 1].at_s if i else -math.inf
 
@@ -124,7 +127,7 @@ class GuestView:
         return self.moves[i] if i < len(self.moves) else None
 
     def appeared_s(self, t_s: float) -> float:
-        """When a router last came into its view, up to a moment: it moved, or answered after silence."""
+        """Return when a router last came into its view, up to a moment: it moved, or answered after silence."""
         i = bisect_right(self.answers, t_s)
         return max(self.moved_s(t_s), self.answers[i - 1] if i else -math.inf)
 
@@ -144,19 +147,19 @@ class Scene:
     cuts: tuple[float, ...] = ()  # every moment at which some answer changes
 
     def appeared_s(self, t_s: float) -> float:
-        """When a router last came into anybody's view, up to a moment; minus infinity when none did."""
+        """Return when a router last came into anybody's view, up to a moment; minus infinity when none did."""
         i = bisect_right(self.appearances, t_s)
         return self.appearances[i - 1] if i else -math.inf
 
     def works(self, t_s: float, leaving_out: str = "") -> bool:
-        """Whether the router is seen at work at a moment, by anybody but the guest ``leaving_out``."""
+        """Return whether the router is seen at work at a moment, by anybody but the guest ``leaving_out``."""
         others = (g for g in self.guests.values() if g.node != leaving_out)
         return any(State.UP in (g.gateway.at(t_s), g.fresh.at(t_s)) for g in others) or any(
             end.at(t_s) is State.UP for end in self.ends.values()
         )
 
     def silent(self, t_s: float) -> bool:
-        """Whether guests see no answer from the gateway at a moment: all who can tell, and at least one."""
+        """Return whether guests see no answer from the gateway at a moment: all who can tell, and at least one."""
         seen = [state for g in self.guests.values() if (state := g.gateway.at(t_s)) is not State.UNKNOWN]
         return bool(seen) and all(state.not_up for state in seen)
 
@@ -210,7 +213,7 @@ def _view(node: str, parts: _Parts, history: History) -> GuestView:
 
 
 def _announced(gateway: Track, moves: Sequence[float]) -> Track:
-    """The gateway's track, up from its announcement on where its answers follow at once: that is the finer time."""
+    """Take the gateway for up from its announcement on where answers follow at once: that is the finer time."""
 
     def end_s(span: Span) -> float:
         since = moves[bisect_left(moves, span.last_up_s) : bisect_left(moves, span.end_s)]

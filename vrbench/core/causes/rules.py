@@ -79,26 +79,26 @@ class Case:
         return self.window.start_s + self.window.estimate_s
 
     def led(self, t_s: float) -> Cause | None:
-        """The finer stream's cause, about a moment at which that is down or falling; None where it has none."""
+        """Return the finer stream's cause, about a moment at which that is down or falling; None where it has none."""
         i = bisect_right(self.lead, t_s, key=lambda phase: phase.end_s)
         return self.lead[i].cause if i < len(self.lead) else None
 
     def bare(self, at_s: float) -> bool:
-        """Whether this path failed through a router that came into view at ``at_s``, never having worked through it."""
+        """Return whether this path failed through a router that came into view then, without ever working."""
         return not self.worked_since(at_s) and self.failed_between(at_s, self.end_s)
 
     def worked_since(self, at_s: float) -> bool:
-        """Whether this path had worked, before it failed, through a router that came into view at ``at_s``."""
+        """Return whether this path had worked, before it failed, through a router that came into view at ``at_s``."""
         return self.began_s > at_s + CLOCKS_S + self.result.stream.interval_s
 
     def alone(self, finer: Track, t_s: float) -> bool:
-        """Whether probes failed while ``finer`` was up, about a moment at which it is."""
+        """Return whether probes failed while ``finer`` was up, about a moment at which it is."""
         since_s = max(math.nextafter(self.window.start_s, -math.inf), finer.recovered_s(t_s))
         until_s = min(self.end_s, finer.falls_s(t_s) - self.result.rtt_s)  # what was under way then failed with it
         return self.failed_between(since_s, until_s)
 
     def failed_between(self, start_s: float, end_s: float) -> bool:
-        """Whether a probe of this stream that was sent between two moments failed."""
+        """Return whether a probe of this stream that was sent between two moments failed."""
         samples, interval_s = self.result.samples, self.result.stream.interval_s
         first = max(0, int((start_s - samples[0].due_s) / interval_s) - 1)  # a probe is sent a little late, or never
         for i in range(first, len(samples)):
@@ -111,7 +111,7 @@ class Case:
 
 
 def _egress(case: Case, t_s: float) -> Cause:
-    """A guest's way out: by the kind of probe."""
+    """Judge a guest's way out, by the kind of probe."""
     guest = case.scene.guests[case.result.node]
     if case.kind is DNS:
         if guest.gateway.at(t_s) is not State.UP:
@@ -124,7 +124,7 @@ def _egress(case: Case, t_s: float) -> Cause:
 
 
 def _way_out(case: Case, guest: GuestView, t_s: float) -> Cause:
-    """Why a new flow of a guest gets no answer."""
+    """Return why a new flow of a guest gets no answer."""
     scene = case.scene
     if guest.control.at(t_s).not_up:
         return Cause.UNATTRIBUTED
@@ -140,20 +140,20 @@ def _way_out(case: Case, guest: GuestView, t_s: float) -> Cause:
 
 
 def _answers_but_passes_nothing(case: Case, guest: GuestView, t_s: float) -> bool:
-    """Whether the router came into this guest's view and is the one through which its path recovers."""
+    """Return whether the router came into this guest's view and is the one through which its path recovers."""
     answers = guest.gateway.at(t_s) is State.UP
     seen_s = guest.appeared_s(t_s) if answers else guest.moved_s(t_s)
     return guest.history.mac_at(t_s) == guest.history.mac_at(case.end_s) and case.bare(seen_s)
 
 
 def _not_found_by_asking(guest: GuestView, t_s: float) -> bool:
-    """Whether the gateway's next move, if there is one, came as an announcement."""
+    """Return whether the gateway's next move, if there is one, came as an announcement."""
     following = guest.next_move(t_s)
     return following is None or following.announced
 
 
 def _silent_for_all(scene: Scene, t_s: float) -> bool:
-    """Whether no gateway answers any guest because there is no router, rather than one that nobody had announced."""
+    """Return whether no gateway answers since there is no router, rather than one that nobody announced."""
     if not scene.silent(t_s):
         return False
     for guest in scene.guests.values():
@@ -164,7 +164,7 @@ def _silent_for_all(scene: Scene, t_s: float) -> bool:
 
 
 def _stale(scene: Scene, guest: GuestView, t_s: float) -> bool:
-    """Whether a guest sends to an address at which its gateway is not, while the router works elsewhere."""
+    """Return whether a guest sends to an address at which its gateway is not, while the router works elsewhere."""
     held, cut_off = guest.history.mac_at(t_s), guest.gateway if guest.gateway.seen_up else guest.fresh
     moves_on = guest.next_move(t_s) is not None or cut_off.recovers_s(t_s) == math.inf
     if not held or not moves_on or not cut_off.at(t_s).not_up:
@@ -176,7 +176,7 @@ def _stale(scene: Scene, guest: GuestView, t_s: float) -> bool:
 
 
 def _ingress(case: Case, t_s: float) -> Cause:
-    """The way to a public end: its SYN first, then what the service makes of it."""
+    """Judge the way to a public end: its SYN first, then what the service makes of it."""
     syn = case.scene.ends.get(case.result.stream.target, UNSEEN)
     if case.kind is not SSH_SYN and syn.at(t_s) is State.UP:
         if not case.alone(syn, t_s):
@@ -191,7 +191,7 @@ def _ingress(case: Case, t_s: float) -> Cause:
 
 
 def _session(case: Case) -> Cause:
-    """Why a session is silent while its port accepts new ones."""
+    """Return why a session is silent while its port accepts new ones."""
     went_on = not (case.window.refused or case.window.censored)
     return Cause.TCP_BACKOFF if went_on else Cause.OLD_FLOW_CUT
 
@@ -201,7 +201,7 @@ def _service(case: Case, t_s: float) -> Cause:
 
 
 def _way_in(case: Case, t_s: float) -> Cause:
-    """Why a new connection to a public end gets no answer, or a refusal."""
+    """Return why a new connection to a public end gets no answer, or a refusal."""
     scene, refusal = case.scene, case.refusals.at(t_s)
     if scene.harness.at(t_s).not_up:
         return Cause.UNATTRIBUTED
@@ -219,7 +219,7 @@ def _way_in(case: Case, t_s: float) -> Cause:
 
 
 def _stale_behind(case: Case, t_s: float) -> Cause | None:
-    """STALE_ARP where a stale entry explains it, UNATTRIBUTED where it could, None where it does not."""
+    """Return STALE_ARP where a stale entry explains it, UNATTRIBUTED where it could, None where it does not."""
     scene, target = case.scene, case.result.stream.target
     table = scene.public.get(target.rpartition(":")[0])
     if table and table.mac_at(t_s) and table.mac_at(t_s) != table.mac_at(case.end_s + CLOCKS_S):

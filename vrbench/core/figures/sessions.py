@@ -44,12 +44,12 @@ class Session:
 
 
 def sessions(trial: TrialResult) -> tuple[Session, ...]:
-    """Every session that was to be watched, in the order of its guests."""
+    """Return every session that was to be watched, in the order of its guests."""
     return tuple(session_of(s) for s in trial.of(TCP_SESSION))
 
 
 def session_of(result: StreamResult) -> Session:
-    """What a session's stream says of it."""
+    """Return what a session's stream says of it."""
     guest, target = result.stream.name.split("/")[1], result.stream.target
     silent_s = min((w.start_s for w in result.outages), default=None)
     ended_s = _ended_s(result)
@@ -66,7 +66,7 @@ def session_of(result: StreamResult) -> Session:
 
 
 def _ended_s(result: StreamResult) -> float | None:
-    """When the first refusal was heard: a session refuses for ever."""
+    """Return when the first refusal was heard: a session refuses for ever."""
     first = next((result.samples[begin] for begin, _ in stretches(result.samples, Outcome.REFUSED)), None)
     return None if first is None or first.sent_s is None else first.sent_s + (first.rtt_s or 0.0)
 
@@ -77,7 +77,7 @@ def answered(trial: TrialResult, kind: ProbeKind) -> tuple[StreamResult, ...]:
 
 
 def logins(trial: TrialResult) -> tuple[int, int] | None:
-    """How many logins were tried after the request and how many of them failed; None where none was measured.
+    """Return how many logins were tried after the request and how many of them failed; None where none was measured.
 
     They are too rare for a downtime: one that fails says little of how long, and none that fails says nothing.
     """

@@ -23,7 +23,7 @@ class Summary:
 
 
 def summarize(values: Sequence[float]) -> Summary:
-    """Average, lowest, median, highest, sample deviation and a 95 % interval of the median, in the unit given.
+    """Return average, lowest, median, highest, sample deviation and a 95 % interval of the median, in the unit given.
 
     An infinite value stands for a trial whose end nobody saw (right-censored): order statistics below it still hold,
     averages don't.
@@ -49,7 +49,7 @@ def _finite(value: float | None) -> float | None:
 
 
 def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:
-    """A distribution-free confidence interval of the median from order statistics, or None for n < 6.
+    """Return a distribution-free confidence interval of the median from order statistics, or None for n < 6.
 
     The r-th smallest and r-th largest of n values hold the median with probability 1 - 2 P(B <= r - 1), B binomial
     (n, 1/2); the largest r that keeps ``confidence`` is taken (Conover, Practical Nonparametric Statistics, 3.2).
@@ -65,6 +65,6 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least ``share`` of all are not above (nearest rank); 0.0 of nothing."""
+    """Return the smallest value that at least ``share`` of all are not above (nearest rank); 0.0 of nothing."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0

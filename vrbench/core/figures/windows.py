@@ -75,7 +75,7 @@ def find_windows(
     patience_s: float = 0.0,
     beyond_s: float = 0.0,
 ) -> tuple[OutageWindow, ...]:
-    """All outage windows of one stream's samples, in order of slots; ``rtt_s`` is what a round trip usually takes.
+    """Find all outage windows of one stream's samples, in order of slots; ``rtt_s``: what a round trip usually takes.
 
     ``whole`` is False for a log that was cut short: what came after its last sample was not seen. ``grain_s`` is how
     far a send time may be off, ``patience_s`` how long an answer was waited for once the connection stood, ``beyond_s``
@@ -130,7 +130,7 @@ class _Bounds:
     beyond_s: float
 
     def window(self, run: _Run) -> OutageWindow:
-        """The window of a run that has ended, or never will."""
+        """Return the window of a run that has ended, or never will."""
         first, last = self._sent(run.downs[0][0]), self._sent(run.downs[-1][1] - 1)
         end = run.first_up if run.ups else None
         rtt_s = self._slowest(run.downs[0][0])
@@ -149,18 +149,20 @@ class _Bounds:
         )
 
     def blind(self, last_up: int, end: int | None, gaps: int) -> OutageWindow:
-        """A stretch between two successes, or after the last, in which nothing was seen."""
+        """Return a stretch between two successes, or after the last, in which nothing was seen."""
         length = self._between(last_up, end)
         return OutageWindow(self._sent(last_up), 0.0, 0.0, length, 0, 0, gaps, censored=end is None)
 
     def _proven(self, stage: Stage, begin: int, end: int, rtt_s: float) -> float:
-        """How long the path was down at least, by down samples next to each other whose answers came equally far."""
+        """Return how long the path was down at least, by down samples next to each other that came equally far."""
         waited_s = {Stage.NOTHING: 0.0, Stage.BEGUN: self.patience_s, Stage.LATE: math.inf}[stage]
         return max(0.0, self._sent(end - 1) - self._sent(begin) - waited_s - rtt_s - self.grains_s)
 
     def _slowest(self, begin: int) -> float:
-        """How long a round trip may have taken when a window began: its first probes may have been lost on their way
-        back. How long a service takes says nothing of the path."""
+        """Return how long a round trip may have taken when a window began.
+
+        Its first probes may have been lost on their way back. How long a service takes says nothing of the path.
+        """
         if self.patience_s:
             return self.rtt_s
         slowest_s, since_s = self.rtt_s, self.samples[begin].due_s - SLOWING_S
@@ -172,7 +174,10 @@ class _Bounds:
         return slowest_s
 
     def _between(self, last_up: int | None, end: int | None) -> float:
-        """From one success being sent to the next one's answer; infinite where one of them is missing."""
+        """Return the time from one success being sent to the next one's answer.
+
+        Infinite where one of them is missing.
+        """
         if last_up is None or end is None:
             return math.inf
         return self._sent(end) + self._rtt(end) - self._sent(last_up) + self.grains_s
@@ -181,7 +186,7 @@ class _Bounds:
         return self.samples[at].rtt_s or 0.0
 
     def _sent(self, at: int) -> float:
-        """A sample's send time; one that was never sent is neither up nor down."""
+        """Return a sample's send time; one that was never sent is neither up nor down."""
         sample = self.samples[at]
         if sample.sent_s is None:
             raise ValueError(f"slot {sample.slot} is {sample.outcome} but was never sent")
@@ -203,7 +208,7 @@ class Downtime:
 
     @classmethod
     def total(cls, windows: Iterable[OutageWindow]) -> Downtime:
-        """The sum over windows; bounds add up."""
+        """Return the sum over windows; bounds add up."""
         listed = list(windows)
         return cls(
             sum(w.at_least_s for w in listed), sum(w.estimate_s for w in listed), sum(w.at_most_s for w in listed)
@@ -211,7 +216,7 @@ class Downtime:
 
     @classmethod
     def mean(cls, downtimes: Sequence[Downtime]) -> Downtime:
-        """The mean, bound by bound; of nothing it is not measured: no estimate, no upper bound."""
+        """Return the mean, bound by bound; of nothing it is not measured: no estimate, no upper bound."""
         if not downtimes:
             return cls(0.0, math.nan, math.inf)
         n = len(downtimes)
@@ -223,7 +228,7 @@ class Downtime:
 
 
 def any_down_s(windows: Iterable[OutageWindow]) -> float:
-    """How long at least one of the windows was open, by their estimates; infinite when one has no end.
+    """Return how long at least one of the windows was open, by their estimates; infinite when one has no end.
 
     Windows of different clocks must have been aligned before.
     """
@@ -232,7 +237,7 @@ def any_down_s(windows: Iterable[OutageWindow]) -> float:
 
 
 def _covered(spans: list[tuple[float, float]]) -> float:
-    """The length of the union of intervals."""
+    """Return the length of the union of intervals."""
     total, reach = 0.0, -math.inf
     for start, end in sorted(spans):
         if end > reach:
@@ -242,7 +247,7 @@ def _covered(spans: list[tuple[float, float]]) -> float:
 
 
 def unavailable_s(samples: Sequence[Sample], interval_s: float, run: int = 10) -> float:
-    """Unavailable time by the ten-interval rule (ITU-T Y.1563 and MEF 10 style).
+    """Return unavailable time by the ten-interval rule (ITU-T Y.1563 and MEF 10 style).
 
     Unavailability begins with the first of ``run`` consecutive down intervals and ends before the first of ``run``
     consecutive up ones. Gaps count as neither: they don't break a run and don't lengthen it.

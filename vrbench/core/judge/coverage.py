@@ -14,7 +14,7 @@ Span = tuple[float, float]
 
 
 def unseen(streams: Sequence[StreamResult]) -> Iterator[str]:
-    """The directions whose figures don't hold what was to be measured, each with the reason."""
+    """Return the directions whose figures don't hold what was to be measured, each with the reason."""
     counted = [s for s in streams if s.stream.counts and s.seen_up]
     outages = [(w.start_s, w.start_s + w.estimate_s) for s in counted for w in s.outages]
     for direction in MEASURED:
@@ -27,13 +27,13 @@ def unseen(streams: Sequence[StreamResult]) -> Iterator[str]:
 
 
 def slept_through(streams: Sequence[StreamResult], direction: Direction) -> bool:
-    """Whether nothing can be said of when a direction recovered: none of its streams saw an outage, one was blind."""
+    """Return whether nobody saw when a direction recovered: no stream saw an outage, and one was blind."""
     mine = [s for s in streams if s.stream.counts and s.stream.direction is direction]
     return not any(s.outages for s in mine) and any(_blind(s) for s in mine)
 
 
 def _slept(stream: StreamResult, outages: Sequence[Span]) -> bool:
-    """Whether it saw no outage, and was blind for half or more of one that others saw."""
+    """Return whether it saw no outage, and was blind for half or more of one that others saw."""
     if stream.outages:
         return False
     return any(
@@ -44,12 +44,12 @@ def _slept(stream: StreamResult, outages: Sequence[Span]) -> bool:
 
 
 def _blind(stream: StreamResult) -> list[Span]:
-    """Where nothing of it was seen, from one answer to the next."""
+    """Return where nothing of it was seen, from one answer to the next."""
     return [(w.start_s, w.start_s + w.at_most_s) for w in stream.windows if w.blind]
 
 
 def _in_common(streams: Sequence[StreamResult]) -> Span | None:
-    """The first long stretch in which all of them were blind."""
+    """Return the first long stretch in which all of them were blind."""
     common = _blind(streams[0])
     for stream in streams[1:]:
         both = ((max(a, c), min(b, d)) for a, b in common for c, d in _blind(stream))

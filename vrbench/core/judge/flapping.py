@@ -36,7 +36,7 @@ class Flapping:
 
 
 def flapping(result: StreamResult) -> tuple[Flapping, ...]:
-    """Every stretch in which the stream flapped; none where it lost probes before already: that has a caveat."""
+    """Return every stretch in which the stream flapped; none where it lost probes before already: that has a caveat."""
     if any(not w.blind for w in result.baseline_windows):
         return ()
     interval_s = result.stream.interval_s

@@ -35,7 +35,7 @@ SKIPPED_DECISIVE = 0.10  # above it nobody can say what happened
 def judge(
     facts: TrialFacts, nodes: Sequence[NodeLog], streams: Sequence[StreamResult], method: Method
 ) -> tuple[Verdict, tuple[Caveat, ...]]:
-    """The trial's verdict and every caveat that applies, worst first."""
+    """Return the trial's verdict and every caveat that applies, worst first."""
     found = [*_of_the_run(facts, method), *_of_the_clocks(facts, nodes), *_of_the_streams(streams, method)]
     found += [
         *facts.pre_trial_caveats,
@@ -60,7 +60,7 @@ def judge(
 
 
 def reasons(caveats: Sequence[Caveat]) -> tuple[Caveat, ...]:
-    """Those of a trial that is not VALID which make it so; all of them where none does by its kind alone."""
+    """Return the caveats that keep a trial from being VALID; all of them where none does by its kind alone."""
     return tuple(c for c in caveats if c.kind.effect) or tuple(caveats)
 
 
@@ -90,7 +90,7 @@ def _of_the_run(facts: TrialFacts, method: Method) -> Iterator[Caveat]:
 
 
 def _of_the_probers(nodes: Sequence[NodeLog]) -> Iterator[Caveat]:
-    """How guests without Python were probed, each way once, with its grain; and whom sshd would not talk to."""
+    """Return how guests without Python were probed, each way once, with its grain; and whom sshd would not talk to."""
     ways = sorted({f"{n.method}, to {n.grain_s * 1000:.0f} ms" for n in nodes if n.grain_s})
     if ways:
         yield Caveat(CaveatKind.WITHOUT_PYTHON, "; ".join(ways))
@@ -101,14 +101,14 @@ def _of_the_probers(nodes: Sequence[NodeLog]) -> Iterator[Caveat]:
 
 
 def _of_the_logs(facts: TrialFacts, nodes: Sequence[NodeLog]) -> Iterator[Caveat]:
-    """Logs that have lost their end since: every prober that ended in order had written it."""
+    """Find logs that have lost their end since: every prober that ended in order had written it."""
     cut = sorted({n.node for n in nodes if not n.ended})
     if cut and not (facts.agents_lost or facts.probers_failed or facts.guests_rebooted or facts.interrupted):
         yield Caveat(CaveatKind.LOG_CUT, _names(cut))
 
 
 def _of_the_stalls(streams: Sequence[StreamResult], facts: TrialFacts) -> Iterator[Caveat]:
-    """Machines that sent nothing while their own end was down: a guest its public one, the harness any."""
+    """Find machines that sent nothing while their own end was down: a guest its public one, the harness any."""
     ingress = [s for s in streams if s.stream.direction is Direction.INGRESS]
     stalls = [(s.node, stall) for s in streams for stall in unsent(s)]
     held = {
@@ -123,7 +123,7 @@ def _of_the_stalls(streams: Sequence[StreamResult], facts: TrialFacts) -> Iterat
 
 
 def _shut_out(nodes: Sequence[NodeLog], streams: Sequence[StreamResult]) -> bool:
-    """Whether sshd turned away two or more probes of a stream in a row: what was down meanwhile, nobody saw there."""
+    """Return whether sshd turned away two or more probes of a stream in a row: nobody saw what was down meanwhile."""
     turned_away = {name for node in nodes for name, _, _ in node.turned_away}
     return any(w.blind or w.gaps for s in streams if s.stream.name in turned_away for w in s.windows)
 
@@ -168,7 +168,7 @@ def _of_the_streams(streams: Sequence[StreamResult], method: Method) -> Iterator
 
 
 def _by_the_service(stream: StreamResult) -> float:
-    """For how long the guest's service alone was down; 0.0 where that is too little to move the figure."""
+    """Return for how long the guest's service alone was down; 0.0 where that is too little to move the figure."""
     services = (Cause.SERVICE_SLOW, Cause.SERVICE_REFUSES)
     seconds = sum(p.seconds for w in stream.windows for p in w.phases if p.cause in services)
     return seconds if seconds > SERVICE_TOLERATED * stream.downtime.estimate_s else 0.0
@@ -188,7 +188,7 @@ def _of_the_controls(streams: Sequence[StreamResult], measured: Sequence[StreamR
 
 
 def _beside(result: StreamResult) -> bool:
-    """Whether it is reported beside the figures (sessions, names, logins), not in them."""
+    """Return whether it is reported beside the figures (sessions, names, logins), not in them."""
     return result.stream.kind in BESIDE
 
 
@@ -197,7 +197,7 @@ def _lost_any(stream: StreamResult) -> bool:
 
 
 def _of_the_flows(measured: Sequence[StreamResult], method: Method) -> Iterator[Caveat]:
-    """Old and new flows of one node that recovered more than bounds and a threshold apart."""
+    """Find old and new flows of one node that recovered more than bounds and a threshold apart."""
     fresh = {s.node: s for s in measured if s.stream.kind is ICMP_FRESH}
     differ = []
     for old in (s for s in measured if s.stream.kind is ICMP_PERSISTENT):
@@ -209,7 +209,7 @@ def _of_the_flows(measured: Sequence[StreamResult], method: Method) -> Iterator[
 
 
 def _of_the_directions(measured: Sequence[StreamResult], method: Method) -> Iterator[Caveat]:
-    """All new flows out and all new flows in, when they recovered more than bounds and a threshold apart."""
+    """Return all new flows out and all new flows in, when they recovered more than bounds and a threshold apart."""
     out, into = (
         [s.recovered_s or 0.0 for s in measured if s.stream.kind is kind and len(s.samples)]
         for kind in (ICMP_FRESH, SSH_SYN)
@@ -223,19 +223,22 @@ def _of_the_directions(measured: Sequence[StreamResult], method: Method) -> Iter
 
 
 def _apart(one_s: float | None, other_s: float | None, method: Method) -> bool:
-    """Whether two recoveries differ by more than bounds and a threshold; what never was down recovered at once."""
+    """Return whether two recoveries differ by more than bounds and a threshold.
+
+    What never was down recovered at once.
+    """
     one, other = one_s or 0.0, other_s or 0.0
     return one != other and abs(one - other) > method.threshold_s + 2 * method.interval_s
 
 
 def _overlap(control: OutageWindow, outages: Iterable[OutageWindow]) -> bool:
-    """Whether a control window was open while a measured one was."""
+    """Return whether a control window was open while a measured one was."""
     end = control.start_s + control.estimate_s
     return any(w.start_s <= end and control.start_s <= w.start_s + w.estimate_s for w in outages)
 
 
 def unsent(stream: StreamResult) -> Iterator[tuple[float, float]]:
-    """Stretches of a second or more after the request in which no probe of the stream left, as (begin, end)."""
+    """Yield the stretches of a second or more after the request in which no probe left, as (begin, end)."""
     samples = stream.samples
     for first, end in stretches(samples, Outcome.SKIPPED):
         begin = bisect_left(samples, 0.0, first, end, key=lambda s: s.due_s)
@@ -246,6 +249,6 @@ def unsent(stream: StreamResult) -> Iterator[tuple[float, float]]:
 
 
 def _names(names: Sequence[str]) -> str:
-    """At most three names, and how many more."""
+    """List at most three names, and how many more."""
     shown = ", ".join(names[:3])
     return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown

@@ -74,7 +74,7 @@ def read_columns(records: Records, streams: int) -> LogColumns:
 
 
 def pick(records: Records, *kinds: Kind) -> Records:
-    """The records of some kinds, in their order."""
+    """Return the records of some kinds, in their order."""
     here = records["kind"]
     chosen = here == kinds[0]
     for kind in kinds[1:]:
@@ -89,7 +89,7 @@ def last_ns(records: Records) -> int:
 
 
 def _lengths(tried: Records, streams: int) -> Times:
-    """How many slots each stream has, up to the last that was tried."""
+    """Return how many slots each stream has, up to the last that was tried."""
     slots, lengths = tried["slot"].astype(np.int64), np.zeros(streams, np.int64)
     np.maximum.at(lengths, tried["stream"], slots + 1)
     for stream in np.flatnonzero(lengths > MOST_ABSENT):
@@ -113,20 +113,20 @@ class _Slots:
     count: int
 
     def column(self, records: Records) -> Times:
-        """The records' times by slot; of several for one slot the last record counts."""
+        """Return the records' times by slot; of several for one slot the last record counts."""
         column = np.full(self.count, MISSING)
         places, known = self.places(records)
         column[places] = records["t_ns"][known]  # numpy assigns in order: the last stays
         return column
 
     def marks(self, records: Records) -> NDArray[np.bool_]:
-        """Which slots have one of the records."""
+        """Return which slots have one of the records."""
         marked = np.zeros(self.count, np.bool_)
         marked[self.places(records)[0]] = True
         return marked
 
     def places(self, records: Records) -> tuple[Times, NDArray[np.bool_] | slice]:
-        """The places of records in a column, and which of them have one: those of slots that were tried."""
+        """Return the places of records in a column, and which of them have one: those of slots that were tried."""
         streams, slots = records["stream"], records["slot"].astype(np.int64)
         beyond = slots - self.lengths[streams]
         places = self.begins[streams] + slots

@@ -83,7 +83,7 @@ def count_failures(log: LogFile, threshold_s: float) -> dict[Stream, Counter[Fai
 
 
 def failure(layer: Layer, attempt: _Attempt, threshold_ns: int, end_ns: int) -> Failure | None:
-    """The reason of one slot; None for one that did not fail or that nobody can judge."""
+    """Return the reason of one slot; None for one that did not fail or that nobody can judge."""
     due_ns = attempt.sent_ns + threshold_ns
     steps = attempt.steps
     in_time = {kind for kind, t_ns in steps.items() if t_ns <= due_ns}
@@ -101,7 +101,7 @@ def failure(layer: Layer, attempt: _Attempt, threshold_ns: int, end_ns: int) -> 
 
 
 def _after_connecting(layer: Layer, steps: dict[Kind, int], in_time: set[Kind]) -> Failure:
-    """The reason of a slot whose connection stood in time."""
+    """Return the reason of a slot whose connection stood in time."""
     greeted = Kind.REPLY if layer is Layer.GREETING else Kind.GREETED
     if greeted not in in_time:
         return Failure.BANNER_LATE if greeted in steps else Failure.BANNER_MISSING

@@ -65,7 +65,7 @@ class LiveLog:
         self.ended = False
 
     def feed(self, chunk: bytes) -> None:
-        """More bytes, in order. Raises RawLogError when the header can't be read."""
+        """Take more bytes, in order. Raises RawLogError when the header can't be read."""
         self._rest += chunk
         if self._header is None:
             if b"\n" not in self._rest:
@@ -83,7 +83,7 @@ class LiveLog:
             track.windows = track.down_ns = 0
 
     def states(self) -> tuple[StreamState, ...]:
-        """All streams, judged as far as the newest record allows."""
+        """Return all streams, judged as far as the newest record allows."""
         if self._header is None:
             return ()
         for track in self._tracks:

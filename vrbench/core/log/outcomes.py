@@ -29,12 +29,12 @@ class Coded(Sequence[Sample]):
 
 
 def codes_of(samples: Sequence[Sample]) -> bytes:
-    """The outcomes of samples as codes of CODES, one byte per slot."""
+    """Return the outcomes of samples as codes of CODES, one byte per slot."""
     return samples.outcomes if isinstance(samples, Coded) else bytes(CODES[s.outcome] for s in samples)
 
 
 def parts(samples: Sequence[Sample], begin: int, end: int) -> Iterator[tuple[Stage, int, int]]:
-    """The places from ``begin`` to ``end`` as runs of one stage: (stage, begin, end)."""
+    """Return the places from ``begin`` to ``end`` as runs of one stage: (stage, begin, end)."""
     stages = samples.stages[begin:end] if isinstance(samples, Coded) else b""
     if not stages:
         yield Stage.NOTHING, begin, end
@@ -45,5 +45,5 @@ def parts(samples: Sequence[Sample], begin: int, end: int) -> Iterator[tuple[Sta
 
 
 def stretches(samples: Sequence[Sample], outcome: Outcome) -> Iterator[tuple[int, int]]:
-    """Where samples of that outcome are next to each other, as places (begin, end)."""
+    """Return where samples of that outcome are next to each other, as places (begin, end)."""
     return (run.span() for run in re.finditer(b"%c+" % CODES[outcome], codes_of(samples), re.DOTALL))

@@ -77,7 +77,7 @@ class PingLog:
         self._tracks: list[_Ping | _Lone] = []
 
     def feed(self, text: bytes) -> bytes:
-        """More text, in order; returns records (the first time with the header before them)."""
+        """Take more text, in order; return records (the first time with the header before them)."""
         *lines, self._rest = (self._rest + text).split(b"\n")
         return b"".join(part for line in lines for part in self._line(line.decode(errors="replace")))
 
@@ -172,7 +172,7 @@ class _Ping:
     wall_s: int = 0
 
     def hear(self, up_ns: int, words: str) -> Iterator[_Fact]:
-        """One line of ping's; what it settles when a new ping begins."""
+        """Take one line of ping's; return what it settles when a new ping begins."""
         if words == "new":
             yield from self._over(up_ns)
             self.last = (self.first - 1, up_ns - self.setup.asked_ns)
@@ -200,7 +200,7 @@ class _Ping:
         return line
 
     def settle(self, now_ns: int, over: bool) -> Iterator[_Fact]:
-        """What is known for certain by now; all that will ever be known once it is ``over``."""
+        """Return what is known for certain by now; all that will ever be known once it is ``over``."""
         while self.answers:
             number = min(self.answers)
             if not over and self.answers[number].up_ns > now_ns - SETTLE:
@@ -210,7 +210,7 @@ class _Ping:
             yield from self._over(now_ns)
 
     def _over(self, now_ns: int) -> Iterator[_Fact]:
-        """This ping has ended: settle all, and what it told of unanswered probes at its end."""
+        """Settle all at this ping's end, and what it told of unanswered probes at its end."""
         while self.answers:
             yield from self._answered(self.answers.pop(min(self.answers)))
         count, ended_ns = self.transmitted or (0, now_ns)
@@ -238,7 +238,7 @@ class _Ping:
         self._know(line.number, sent_ns)
 
     def _know(self, number: int, sent_ns: int) -> None:
-        """This probe is the last one known: forget what went before."""
+        """Take this probe for the last one known: forget what went before."""
         self.last = (number, sent_ns)
         for passed in [n for n in (*self.silences, *self.refusals) if n <= number]:
             self.silences.pop(passed, None)
@@ -247,7 +247,7 @@ class _Ping:
         del self.lines[: bisect.bisect_left(self.lines, sent_ns - PAST, key=_read_at)]
 
     def _earliest(self, number: int) -> int:
-        """Ping does not send faster than it was asked to."""
+        """Return when a probe can have left at the earliest: ping is never faster than asked."""
         assert self.last is not None
         return self.last[1] + (number - self.last[0]) * self.setup.asked_ns - LATE
 
@@ -261,7 +261,7 @@ class _Ping:
         return line.lag_ns - max(before, after) > LATE
 
     def _lost(self, first: int, first_ns: int, end: int, end_ns: int) -> Iterator[_Fact]:
-        """SENT (and REFUSED) of the probes between two known ones, without those that were answered late."""
+        """Yield SENT (and REFUSED) of the probes between two known ones, without those that were answered late."""
         known = {n: line.up_ns for n, line in self.silences.items() if first < n < end and not self._was_late(line)}
         for number, sent_ns, certain in send_times((first, first_ns), (end, end_ns), known, self.setup.asked_ns):
             if number in self.late:
@@ -288,7 +288,7 @@ class _Lone:
     waiting: list[tuple[int, tuple[_Fact, ...]]] = field(default_factory=list)  # by when they began
 
     def hear(self, up_ns: int, words: str) -> Iterator[_Fact]:
-        """``one STARTED CODE (what ping said)``; nothing is settled by it yet."""
+        """Take ``one STARTED CODE (what ping said)``; nothing is settled by it yet."""
         mark, begun, code, said = (*words.split(" ", 3), "")[:4]
         if mark == "one" and begun:
             entry = (round(float(begun) * 100) * TICK, tuple(self._facts(up_ns, begun, code, said)))
@@ -296,7 +296,7 @@ class _Lone:
         return iter(())
 
     def _facts(self, up_ns: int, begun: str, code: str, said: str) -> Iterable[_Fact]:
-        """The records of one probe, slots still to be given; none when nobody can say when it was sent."""
+        """Return the records of one probe, slots still to be given; none when nobody can say when it was sent."""
         begun_ns = round(float(begun) * 100) * TICK
         answer, refusal = _ANSWER.search(said), _REFUSAL.search(said)
         if answer:
@@ -320,7 +320,7 @@ class _Lone:
         return facts
 
     def settle(self, now_ns: int, over: bool) -> Iterator[_Fact]:
-        """The probes that began long enough ago for all before them to have ended."""
+        """Return the probes that began long enough ago for all before them to have ended."""
         while self.waiting and (over or self.waiting[0][0] <= now_ns - LONE_WAIT - SETTLE // 2):
             if facts := self.waiting.pop(0)[1]:
                 slot = self.slots.next(facts[0].t_ns)
@@ -328,6 +328,6 @@ class _Lone:
 
 
 def interval_steps(asked_s: float) -> Sequence[float]:
-    """The intervals (s) to try with ping, finest first: not every ping takes a fraction, not every user a short one."""
+    """Return the intervals (s) to try with ping, finest first: some pings take no fraction, some users no short one."""
     finest = max(asked_s, 0.02)
     return (finest, *(step for step in (0.1, 0.2, 1.0) if step > finest))

@@ -22,7 +22,7 @@ Known = tuple[int, int]  # a probe's number and when it was sent (ns)
 
 
 def send_times(start: Known, end: Known, known: dict[int, int], asked_ns: int) -> Iterator[tuple[int, int, bool]]:
-    """(number, ns, whether to tell of it) for each probe between two, in order; ``known`` gives some of them.
+    """Return (number, ns, whether to tell of it) for each probe between two, in order; ``known`` gives some of them.
 
     ``asked_ns`` is the interval that ping was asked for: it never sends faster.
     """

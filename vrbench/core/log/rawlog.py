@@ -160,7 +160,7 @@ _KINDS = frozenset(Kind)
 
 
 def decode_records(log: bytes, offset: int, streams: int = 256) -> Iterator[Record]:
-    """The records from ``offset`` on, of a log of so many streams.
+    """Return the records from ``offset`` on, of a log of so many streams.
 
     A last record cut short by a crash is left out, and the log ends at the first record that can't be one (a tail of
     zeros after a power cut, a time that no clock shows): what comes after it is nothing that a prober wrote.

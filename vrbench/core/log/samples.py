@@ -89,7 +89,7 @@ class Samples(Coded):
         return max(0, min(len(self), due))
 
     def tally(self, outcome: Outcome) -> int:
-        """How many slots came to that."""
+        """Return how many slots came to that."""
         return self.outcomes.count(CODES[outcome])
 
     @property
@@ -98,13 +98,16 @@ class Samples(Coded):
         return sum(self.tally(outcome) for outcome in Outcome if outcome.is_gap) / len(self) if len(self) else 0.0
 
     def answer_s(self, share: float) -> float:
-        """What at least ``share`` of all answers took no longer than (nearest rank), in seconds; 0.0 without any."""
+        """Return what at least ``share`` of all answers took no longer than (nearest rank), in seconds.
+
+        0.0 without any.
+        """
         taken = self.rtt_ns[self.where(Outcome.REPLIED) | self.where(Outcome.REFUSED)]
         rank = max(0, math.ceil(share * len(taken)) - 1)
         return int(np.partition(taken, rank)[rank]) / 1e9 if len(taken) else 0.0
 
     def where(self, outcome: Outcome) -> NDArray[np.bool_]:
-        """Which slots came to that."""
+        """Return which slots came to that."""
         codes: NDArray[np.uint8] = np.frombuffer(self.outcomes, np.uint8)
         return np.equal(codes, CODES[outcome])
 
@@ -137,7 +140,7 @@ class Samples(Coded):
 
 
 def _seconds(ns: Times, zero_ns: int) -> Seconds:
-    """Moments in seconds from another, each rounded once, as Python rounds."""
+    """Return moments in seconds from another, each rounded once, as Python rounds."""
     if abs(zero_ns) < _FITS:
         return (ns - zero_ns) / 1e9
     return np.array([(t_ns - zero_ns) / 1e9 for t_ns in ns.tolist()])
@@ -195,7 +198,7 @@ def read_samples(log: LogFile, threshold_s: float) -> NodeLog:
 
 
 def _judge(columns: LogColumns, end_ns: int, threshold_ns: int) -> tuple[NDArray[np.uint8], Times]:
-    """The outcome of each slot as a code, and how long its answer took."""
+    """Return the outcome of each slot as a code, and how long its answer took."""
     replied_in, refused_in = columns.replied - columns.sent, columns.refused - columns.sent
     rules = {  # the first that holds decides
         Outcome.SKIPPED: columns.sent == MISSING,
@@ -210,14 +213,17 @@ def _judge(columns: LogColumns, end_ns: int, threshold_ns: int) -> tuple[NDArray
 
 
 def _stages(columns: LogColumns, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """How far the answer to each slot that was LOST came."""
+    """Return how far the answer to each slot that was LOST came."""
     begun = columns.begun & (codes == CODES[Outcome.LOST])
     reached = np.where(columns.replied == MISSING, np.uint8(Stage.BEGUN), np.uint8(Stage.LATE))
     return np.where(begun, reached, np.uint8(Stage.NOTHING))
 
 
 def punctual_share(streams: Iterable[StreamSamples], within_s: float) -> float:
-    """The share (0..1) of slots sent within ``within_s`` of plan; skipped slots count as late. 1.0 without slots."""
+    """Return the share (0..1) of slots sent within ``within_s`` of plan.
+
+    Skipped slots count as late. 1.0 without slots.
+    """
     slots = punctual = 0
     for samples in (s.samples for s in streams):
         slots += len(samples)

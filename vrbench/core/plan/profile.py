@@ -187,7 +187,7 @@ class Places:
     set_by_hand: tuple[str, ...]  # "table.key"
 
     def at(self, table: str | None, key: str) -> str:
-        """'line 12: ' where the key (or table) stands, or '' (tomllib tells no positions, so look for it)."""
+        """Return 'line 12: ' where the key (or table) stands, or '' (tomllib tells no positions, so look for it)."""
         if f"{table}.{key}" in self.set_by_hand:
             return "--set: "
         current: str | None = None
@@ -227,7 +227,7 @@ def load_profile(text: str, name: str, settings: tuple[str, ...] = (), source: s
 
 
 def reference() -> Iterator[tuple[str, str, str, str]]:
-    """Every key there is: (table, key, default as TOML, help)."""
+    """Return every key there is: (table, key, default as TOML, help)."""
     for table, kind in TABLES.items():
         for f in fields(kind):
             is_duration = f.metadata["read"] is values.duration
@@ -265,7 +265,7 @@ def _unknown_tables(written: Mapping[str, Any], places: Places) -> list[str]:
 
 
 def _read_table(table: str, given: object, places: Places, problems: list[str]) -> Any:
-    """The table's dataclass; whatever can't be read is named in ``problems`` and left at its default."""
+    """Return the table's dataclass; whatever can't be read is named in ``problems`` and left at its default."""
     kind = TABLES[table]
     if given is None:
         return kind()
@@ -295,7 +295,7 @@ def _missing(written: Mapping[str, Any]) -> list[str]:
 
 
 def _contradictions(tables: Mapping[str, Any]) -> list[str]:
-    """What is wrong between keys that are each right."""
+    """Find what is wrong between keys that are each right."""
     environment: EnvironmentTable = tables["environment"]
     trials: TrialsTable = tables["trials"]
     found = []

@@ -10,7 +10,7 @@ HANDFUL = 25  # probes that may leave at one moment: half a millisecond in all
 
 
 def phases(count: int, interval_s: float, seed: int) -> tuple[float, ...]:
-    """One start phase per stream, in seconds within [0, interval).
+    """Return one start phase per stream, in seconds within [0, interval).
 
     The streams are spread evenly, so that they don't all send at once, from one random offset per trial, so that the
     trial locks on to nothing periodic in the path (VRRP advertisements, ARP timers). Many streams share phases (at
