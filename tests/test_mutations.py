@@ -58,7 +58,7 @@ ESTIMATOR = {
     ),
     "a far target lengthens every outage": Mutation(
         "core/figures/windows.py",
-        "start = min(first + self.beyond_s, until)",
+        "start = min(first + self.allowance.beyond_s, until)",
         "start = first",
         (f"{WINDOWS}::test_estimate_is_unbiased_over_phases[far target]",),
     ),

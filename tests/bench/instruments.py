@@ -29,7 +29,7 @@ from pathlib import Path
 from tests.bench.loops import ICMPLIB, SAMPLER, SSH
 from tests.cli.zone import Zone, running_zone
 from vrbench.core.figures.stats import percentile
-from vrbench.core.figures.windows import find_windows
+from vrbench.core.figures.windows import Allowance, find_windows
 from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.samples import read_samples
 from vrbench.core.model import OutageWindow
@@ -295,7 +295,12 @@ def our_readings(folder: Path, outages: Sequence[Outage]) -> Iterator[tuple[str,
         for found in log.streams:
             if found.stream.probe in ("icmp-egress", "ssh-ingress"):
                 rtts = [s.rtt_s for s in found.samples[:200] if s.rtt_s is not None]
-                windows = find_windows(found.samples, 1, percentile(rtts, 0.99), log.ended, found.grain_s)
+                windows = find_windows(
+                    found.samples,
+                    Allowance(rtt_s=percentile(rtts, 0.99), grain_s=found.grain_s),
+                    merge=1,
+                    whole=log.ended,
+                )
                 yield f"**vrbench {found.stream.probe}, {found.stream.flow}**", of_windows(windows, outages)
 
 

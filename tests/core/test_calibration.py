@@ -16,7 +16,7 @@ from rich.console import Console
 from vrbench.core.calibrate.calibration import Calibration, calibrate
 from vrbench.core.calibrate.injections import SHORTEST_S, Fault, KnownOutage, Piece
 from vrbench.core.figures.results import StreamResult
-from vrbench.core.figures.windows import Downtime, find_windows
+from vrbench.core.figures.windows import Allowance, Downtime, find_windows
 from vrbench.core.kinds import KINDS
 from vrbench.core.log.outcomes import CODES, Stage
 from vrbench.core.log.samples import Samples
@@ -30,7 +30,7 @@ Windows = Callable[[Sequence[Sample]], Sequence[OutageWindow]]
 
 def true_windows(samples: Sequence[Sample]) -> Sequence[OutageWindow]:
     """The estimator as it is."""
-    return find_windows(samples, rtt_s=RTT_S)
+    return find_windows(samples, Allowance(rtt_s=RTT_S))
 
 
 def stream(direction: str = "egress", guest: str = "vm1", interval_s: float = 0.01, flow: str = "fresh") -> Stream:
@@ -122,7 +122,7 @@ def first_up_for_last_down(samples: Sequence[Sample]) -> list[OutageWindow]:
 
 def no_round_trip(samples: Sequence[Sample]) -> list[OutageWindow]:
     """Broken where the path is slow: bounds that don't widen by the round trip."""
-    return list(find_windows(samples, rtt_s=0.0))
+    return list(find_windows(samples, Allowance(rtt_s=0.0)))
 
 
 @pytest.mark.parametrize("broken", [last_down_for_first_up, first_up_for_last_down])

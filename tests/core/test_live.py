@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.logs import MS, START, end, header, line
-from vrbench.core.figures.windows import find_windows
+from vrbench.core.figures.windows import Allowance, find_windows
 from vrbench.core.log.live import LiveLog
 from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.samples import read_samples
@@ -18,7 +18,7 @@ def test_live_windows_agree_with_the_analysis(outcomes: str, chunk: int) -> None
     for at in range(0, len(log), chunk):
         live.feed(log[at : at + chunk])
     (state,) = live.states()
-    windows = find_windows(read_samples(LogFile.read(log, START), 0.8).streams[0].samples, rtt_s=0.001)
+    windows = find_windows(read_samples(LogFile.read(log, START), 0.8).streams[0].samples, Allowance(rtt_s=0.001))
     assert state.windows == len(windows)
     closed = sum(w.estimate_s for w in windows if outcomes[-1] == "R" or w is not windows[-1])
     assert abs(state.down_ns / 1e9 - closed) < 1e-6

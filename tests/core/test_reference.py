@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core import reference
-from vrbench.core.figures.windows import find_windows, unavailable_s
+from vrbench.core.figures.windows import Allowance, find_windows, unavailable_s
 from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.outcomes import stretches
 from vrbench.core.log.rawlog import RECORD, Header, Kind, StreamHeader, encode_header
@@ -98,8 +98,9 @@ def same(log: bytes, zero_ns: int, merge: int = 1, whole: bool = True, grain_s: 
         assert ours[: ours.baseline].answer_s(0.99) == rtt_s
         for patience_s, beyond_s in ((0.03, 0.0), (0.0, 0.002)):
             asked = (merge, rtt_s, whole, grain_s, patience_s, beyond_s)
-            assert find_windows(ours, *asked) == reference.find_windows(theirs, *asked, stages)
-            assert find_windows(theirs, *asked) == reference.find_windows(theirs, *asked)
+            by_value = (Allowance(rtt_s, beyond_s, grain_s, patience_s), merge, whole)
+            assert find_windows(ours, *by_value) == reference.find_windows(theirs, *asked, stages)
+            assert find_windows(theirs, *by_value) == reference.find_windows(theirs, *asked)
         since = [s for s in theirs if s.due_s >= 0]
         after = ours[ours.baseline :]
         assert list(after) == since

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vrbench.core.figures.windows import find_windows
+from vrbench.core.figures.windows import Allowance, find_windows
 from vrbench.core.model import Outcome, Sample
 
 SCENARIOS = sorted((Path(__file__).parent.parent / "scenarios").glob("*.toml"))
@@ -33,7 +33,7 @@ def test_scenario(path: Path) -> None:
     """Every scenario file gives exactly the windows it names."""
     scenario = tomllib.loads(path.read_text())
     rtt, merge, whole = scenario.get("rtt", 0.0), scenario.get("merge", 1), scenario.get("whole", True)
-    found = find_windows(samples_of(scenario["outcomes"], rtt), merge, rtt, whole)
+    found = find_windows(samples_of(scenario["outcomes"], rtt), Allowance(rtt_s=rtt), merge=merge, whole=whole)
     keys = ("start", "at_least", "estimate", "at_most", "lost", "refused", "gaps")
     have = [
         dict(

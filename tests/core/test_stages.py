@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.logs import MS, START, end, header, record, stream
-from vrbench.core.figures.windows import Downtime, find_windows
+from vrbench.core.figures.windows import Allowance, Downtime, find_windows
 from vrbench.core.kinds import SSH_AUTH, SSH_BANNER
 from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.outcomes import Stage
@@ -42,7 +42,7 @@ def judged(*slots: tuple[bool, float | None]) -> Samples:
 
 
 def windows(samples: Samples) -> tuple[OutageWindow, ...]:
-    return find_windows(samples, rtt_s=RTT_MS / 1000, patience_s=SSH_BANNER.patience_s)
+    return find_windows(samples, Allowance(rtt_s=RTT_MS / 1000, patience_s=SSH_BANNER.patience_s))
 
 
 UP, LATE, BEGUN, DEAD = (True, 5.0), (True, 1200.0), (True, None), (False, None)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vrbench.core.figures.windows import Downtime, any_down_s, find_windows, unavailable_s
+from vrbench.core.figures.windows import Allowance, Downtime, any_down_s, find_windows, unavailable_s
 from vrbench.core.model import OutageWindow, Outcome, Sample
 
 LETTERS = {"R": Outcome.REPLIED, "L": Outcome.LOST, "F": Outcome.REFUSED, "s": Outcome.SKIPPED, "u": Outcome.UNKNOWN}
@@ -40,7 +40,9 @@ def test_truth_lies_inside_the_bounds(
 ) -> None:
     """A continuous outage of known length lies between at_least and at_most of what is found of it."""
     begin = 2 + random.Random(seed).random()
-    found = find_windows(probe(begin, begin + length, interval, phase * interval, out_s, back_s), rtt_s=out_s + back_s)
+    found = find_windows(
+        probe(begin, begin + length, interval, phase * interval, out_s, back_s), Allowance(rtt_s=out_s + back_s)
+    )
     if not found:
         assert length < interval + 1e-9, "an outage longer than an interval can't be missed"
         return
@@ -67,7 +69,7 @@ def test_estimate_is_unbiased_over_phases(out_s: float, back_s: float) -> None:
     for _ in range(2000):
         length, phase = rng.uniform(0.5, 3), rng.random() * 0.1
         seen = probe(2.0, 2.0 + length, 0.1, phase, out_s, back_s)
-        (window,) = find_windows(seen, rtt_s=out_s + back_s, beyond_s=back_s)
+        (window,) = find_windows(seen, Allowance(rtt_s=out_s + back_s, beyond_s=back_s))
         errors.append(window.estimate_s - length)
         ends.append(window.start_s + window.estimate_s - (2.0 + length - out_s))
     assert abs(sum(errors) / len(errors)) < 0.004
@@ -79,22 +81,25 @@ def test_a_path_that_slows_down_before_it_fails_proves_less() -> None:
     """What was on its way when the path failed had been sent up to a round trip before: as slow as the latest was."""
     samples = line("RRRRRLLLLLRRR", 0.1)
     samples[4] = replace(samples[4], rtt_s=0.15)
-    (slow,), (quick,) = find_windows(samples, rtt_s=0.01), find_windows(line("RRRRRLLLLLRRR", 0.1), rtt_s=0.01)
+    (slow,), (quick,) = (
+        find_windows(samples, Allowance(rtt_s=0.01)),
+        find_windows(line("RRRRRLLLLLRRR", 0.1), Allowance(rtt_s=0.01)),
+    )
     assert (quick.at_least_s, slow.at_least_s) == pytest.approx((0.39, 0.25))
     long_ago = [samples[4], *(replace(s, slot=s.slot + 20, due_s=s.due_s + 2, sent_s=s.due_s + 2) for s in samples)]
     long_ago[5] = replace(long_ago[5], rtt_s=0.0)
-    (later,) = find_windows(long_ago, rtt_s=0.01)
+    (later,) = find_windows(long_ago, Allowance(rtt_s=0.01))
     assert later.at_least_s == pytest.approx(0.39)
 
 
 @pytest.mark.parametrize("merge", [1, 2, 3])
 def test_what_nobody_saw_after_a_window_is_reported_however_many_answers_end_one(merge: int) -> None:
     """Answers with a blind stretch between them end a window; the stretch may hide an outage all the same."""
-    window, blind = find_windows(line("RRRLLLRssssssssRRRR"), merge)
+    window, blind = find_windows(line("RRRLLLRssssssssRRRR"), merge=merge)
     assert (window.start_s, window.estimate_s, blind.blind, blind.at_most_s) == (3, 3, True, 9)
-    _, open_end = find_windows(line("RRRLLLRsssss"), merge)
+    _, open_end = find_windows(line("RRRLLLRsssss"), merge=merge)
     assert (open_end.blind, open_end.censored) == (True, True)
-    _, cut_short = find_windows(line("RRRLLLR"), merge, whole=False)
+    _, cut_short = find_windows(line("RRRLLLR"), merge=merge, whole=False)
     assert (cut_short.blind, cut_short.censored) == (True, True)
 
 
@@ -148,7 +153,7 @@ def test_truth_holds_when_the_sender_queues(length: float, interval: float, phas
         else:
             rtt = end - sent if begin <= sent < end else 0.0
             samples.append(Sample(k, sent, sent, Outcome.REPLIED, rtt))
-    total = Downtime.total(find_windows(samples, rtt_s=0.0))
+    total = Downtime.total(find_windows(samples, Allowance(rtt_s=0.0)))
     if total.at_most_s:
         assert total.at_least_s - 1e-9 <= length <= total.at_most_s + 1e-9
 

@@ -14,7 +14,7 @@ import pytest
 from tests.probes.box import Box
 from tests.probes.rig import HARNESS, ROUTER, stream, wait_for
 from tests.probes.servers import start_sshd, stop_server
-from vrbench.core.figures.windows import find_windows
+from vrbench.core.figures.windows import Allowance, find_windows
 from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.samples import NodeLog, read_samples
 from vrbench.core.model import Guest, OutageWindow, Outcome
@@ -167,10 +167,14 @@ def test_bounds_hold_real_outages(agent: GuestAgent, gate: Box) -> None:
     agent.finish()
     log = judged(agent)
     for found in log.streams:
-        windows = list(find_windows(found.samples, 1, 0.001, log.ended, found.grain_s))
+        windows = list(
+            find_windows(found.samples, Allowance(rtt_s=0.001, grain_s=found.grain_s), merge=1, whole=log.ended)
+        )
         for episode in episodes(cuts, windows, offset_s):
             unseen = not episode.windows and episode.cuts[0].shortest_s < 2 * found.stream.interval_s
             assert unseen or episode.held(), (found.stream.name, episode)
             assert episode.cuts or all(w.blind for w in episode.windows), f"false: {episode.windows}"
-    persistent = find_windows(log.streams[0].samples, 1, 0.001, log.ended, log.streams[0].grain_s)
+    persistent = find_windows(
+        log.streams[0].samples, Allowance(rtt_s=0.001, grain_s=log.streams[0].grain_s), merge=1, whole=log.ended
+    )
     assert sum(not w.blind for w in persistent) >= 6, "most are seen as what they are"

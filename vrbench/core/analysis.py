@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from vrbench.core.causes.attribution import with_causes
 from vrbench.core.facts import NodeClock, TrialFacts
 from vrbench.core.figures.results import StreamResult, TrialResult
-from vrbench.core.figures.windows import Downtime, find_windows, unavailable_s
+from vrbench.core.figures.windows import Allowance, Downtime, find_windows, unavailable_s
 from vrbench.core.judge.verdict import judge
 from vrbench.core.kinds import Aim
 from vrbench.core.log.log_file import LogFile
@@ -54,7 +54,10 @@ def _counted_from_request(facts: TrialFacts, log: LogFile) -> LogFile:
 
 
 def _punctual(nodes: Iterable[NodeLog], within_s: float) -> float:
-    """Return the share sent on time. Nothing is asked of streams beside the figures: an attempt to log in sends when its thread comes to it."""
+    """Return the share of slots that were sent on time.
+
+    Streams beside the figures are left out: an attempt to log in sends when its thread comes to it.
+    """
     kept = (s for n in nodes for s in n.streams if s.stream.kind.headline or not s.stream.kind.crosses)
     return punctual_share(kept, within_s)
 
@@ -67,7 +70,8 @@ def _stream_result(node: NodeLog, stream: StreamSamples, facts: TrialFacts, meth
     kind = stream.stream.kind
     # The router is next to the guests: what they ping is beyond it, and what the harness asks is not.
     beyond_s = before.answer_s(0.5) if kind.aim is Aim.OUTSIDE else 0.0
-    windows = find_windows(samples, method.merge, rtt_s, whole, stream.grain_s, kind.patience_s, beyond_s)
+    allowance = Allowance(rtt_s, beyond_s, stream.grain_s, kind.patience_s)
+    windows = find_windows(samples, allowance, method.merge, whole)
     # A window that was open when the operation was requested belongs to the trial: nobody can divide it.
     after = tuple(w for w in windows if w.censored or w.start_s + max(w.estimate_s, _finite(w.at_most_s)) > 0)
     return StreamResult(

@@ -97,7 +97,7 @@ def address_or_empty(value: object) -> str:
 
 
 def cidr_or_auto(value: object) -> str:
-    """ "auto", or an IPv4 network with its prefix (a real server refuses one without: 431)."""
+    """Read "auto", or an IPv4 network with its prefix (a real server refuses one without: 431)."""
     if value == "auto":
         return "auto"
     try:

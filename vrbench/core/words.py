@@ -17,7 +17,7 @@ def size(vms: int, public_ips: int) -> str:
 
 
 def listed(items: Sequence[object]) -> str:
-    """ "1", "1 and 2", "1, 2 and 3"."""
+    """Return "1", "1 and 2", "1, 2 and 3"."""
     *first, last = map(str, items)
     return f"{', '.join(first)} and {last}" if first else last
 
@@ -28,7 +28,7 @@ def utc_text(moment: datetime, timespec: str = "milliseconds") -> str:
 
 
 def about(seconds: float) -> str:
-    """ "45 s", "3 min", "1 h 10 min": as exact as one plans by."""
+    """Return "45 s", "3 min", "1 h 10 min": as exact as one plans by."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)

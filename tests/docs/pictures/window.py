@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tests.docs.pictures.svg import INK, card, tag
-from vrbench.core.figures.windows import find_windows
+from vrbench.core.figures.windows import Allowance, find_windows
 from vrbench.core.model import OutageWindow, Outcome, Sample
 
 EVERY_S, RTT_S = 0.1, 0.004
@@ -33,7 +33,7 @@ def example() -> tuple[list[Sample], OutageWindow]:
         Sample(k, t, t, Outcome.LOST if out else Outcome.REPLIED, None if out else RTT_S)
         for k, (t, out) in enumerate(zip(sent, lost, strict=True))
     ]
-    (window,) = find_windows(samples, rtt_s=RTT_S)
+    (window,) = find_windows(samples, Allowance(rtt_s=RTT_S))
     return samples, window
 
 

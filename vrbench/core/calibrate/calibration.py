@@ -245,7 +245,7 @@ def _bridged(windows: Sequence[OutageWindow], outages: Sequence[KnownOutage]) ->
 def _compare(
     outage: KnownOutage, result: StreamResult, windows: Sequence[OutageWindow], gaps: Sequence[float]
 ) -> OutageMeasurement:
-    """Compare one outage with the windows that it explains; ``gaps``: when slots were due that were never sent, in order."""
+    """Compare an outage with the windows that it explains; ``gaps``: when slots were due that were never sent."""
     about_s = EDGE_INTERVALS * result.stream.interval_s
     edges = {at for edge in (outage.start_s, outage.end_s) for at in _within(gaps, edge - about_s, edge + about_s)}
     seen = [w for w in windows if not w.blind]

@@ -66,22 +66,29 @@ class _Run:
     blind: list[OutageWindow] = field(default_factory=list)  # between those successes
 
 
-def find_windows(
-    samples: Sequence[Sample],
-    merge: int = 1,
-    rtt_s: float = 0.0,
-    whole: bool = True,
-    grain_s: float = 0.0,
-    patience_s: float = 0.0,
-    beyond_s: float = 0.0,
-) -> tuple[OutageWindow, ...]:
-    """Find all outage windows of one stream's samples, in order of slots; ``rtt_s``: what a round trip usually takes.
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What the bounds of one stream's windows allow for, in seconds.
 
-    ``whole`` is False for a log that was cut short: what came after its last sample was not seen. ``grain_s`` is how
-    far a send time may be off, ``patience_s`` how long an answer was waited for once the connection stood, ``beyond_s``
-    how much of a usual round trip lies beyond the router.
+    ``rtt_s``: what a round trip usually takes, ``beyond_s`` how much of that lies beyond the router. ``grain_s``: how
+    far a send time may be off. ``patience_s``: how long an answer was waited for once the connection stood.
     """
-    bounds = _Bounds(samples, codes_of(samples), rtt_s, 2 * grain_s, patience_s, beyond_s)
+
+    rtt_s: float = 0.0
+    beyond_s: float = 0.0
+    grain_s: float = 0.0
+    patience_s: float = 0.0
+
+
+def find_windows(
+    samples: Sequence[Sample], allowance: Allowance = Allowance(), merge: int = 1, whole: bool = True
+) -> tuple[OutageWindow, ...]:
+    """Find all outage windows of one stream's samples, in order of slots.
+
+    ``merge`` successes end a window. ``whole`` is False for a log that was cut short: what came after its last sample
+    was not seen.
+    """
+    bounds = _Bounds(samples, codes_of(samples), allowance)
     found: list[OutageWindow] = []
     last_up: int | None = None
     run: _Run | None = None
@@ -119,15 +126,16 @@ def find_windows(
 
 @dataclass(frozen=True, slots=True)
 class _Bounds:
-    """Samples by their place, and what bounds allow for: the usual round trip, two send times' grains together, how
-    long an answer that had begun was waited for, and what of a round trip lies beyond the router."""
+    """Samples by their place, and what their bounds allow for."""
 
     samples: Sequence[Sample]
     codes: bytes
-    rtt_s: float
-    grains_s: float
-    patience_s: float
-    beyond_s: float
+    allowance: Allowance
+
+    @property
+    def grains_s(self) -> float:
+        """How far the distance of two send times may be off."""
+        return 2 * self.allowance.grain_s
 
     def window(self, run: _Run) -> OutageWindow:
         """Return the window of a run that has ended, or never will."""
@@ -135,8 +143,8 @@ class _Bounds:
         end = run.first_up if run.ups else None
         rtt_s = self._slowest(run.downs[0][0])
         at_least = sum(self._proven(*part, rtt_s) for down in run.downs for part in parts(self.samples, *down))
-        until = last if end is None else self._sent(end) + max(0.0, self._rtt(end) - self.rtt_s)
-        start = min(first + self.beyond_s, until)
+        until = last if end is None else self._sent(end) + max(0.0, self._rtt(end) - self.allowance.rtt_s)
+        start = min(first + self.allowance.beyond_s, until)
         return OutageWindow(
             start_s=start,
             at_least_s=at_least,
@@ -155,7 +163,7 @@ class _Bounds:
 
     def _proven(self, stage: Stage, begin: int, end: int, rtt_s: float) -> float:
         """Return how long the path was down at least, by down samples next to each other that came equally far."""
-        waited_s = {Stage.NOTHING: 0.0, Stage.BEGUN: self.patience_s, Stage.LATE: math.inf}[stage]
+        waited_s = {Stage.NOTHING: 0.0, Stage.BEGUN: self.allowance.patience_s, Stage.LATE: math.inf}[stage]
         return max(0.0, self._sent(end - 1) - self._sent(begin) - waited_s - rtt_s - self.grains_s)
 
     def _slowest(self, begin: int) -> float:
@@ -163,9 +171,9 @@ class _Bounds:
 
         Its first probes may have been lost on their way back. How long a service takes says nothing of the path.
         """
-        if self.patience_s:
-            return self.rtt_s
-        slowest_s, since_s = self.rtt_s, self.samples[begin].due_s - SLOWING_S
+        if self.allowance.patience_s:
+            return self.allowance.rtt_s
+        slowest_s, since_s = self.allowance.rtt_s, self.samples[begin].due_s - SLOWING_S
         for at in range(begin - 1, -1, -1):
             if self.samples[at].due_s < since_s:
                 break
