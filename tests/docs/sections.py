@@ -19,6 +19,7 @@ from vrbench.cli.exits import Exit
 from vrbench.cli.main import COMMANDS, cli
 from vrbench.cli.profiles import shipped
 from vrbench.core.caveats import CaveatKind
+from vrbench.core.kinds import KINDS, Direction, ProbeKind
 from vrbench.core.plan.profile import TABLES, reference
 from vrbench.report.rows import COLUMNS
 from vrbench.report.tables import headline_table
@@ -176,6 +177,22 @@ def phases_part() -> str:
     return f"```text\n{inspect.getdoc(execute_run)}\n```"
 
 
+def probe_kinds_part() -> str:
+    """Return every kind of probe: its word in the method's id, its switch, which way it goes, and what it serves."""
+    lines = (
+        f"| `{kind.key}` | {f'`probes.{kind.switch}`' if kind.switch else ''} | {kind.direction} | {_serves(kind)} | "
+        f"{kind.help} |"
+        for kind in KINDS
+    )
+    return "\n".join(("| kind | switch | direction | serves | what it does |", "|---|---|---|---|---|", *lines))
+
+
+def _serves(kind: ProbeKind) -> str:
+    if kind.headline:
+        return "the figures"
+    return "beside the figures" if kind.crosses else "verdict" if kind.direction is Direction.CONTROL else "causes"
+
+
 def benches_part() -> str:
     """Return every bench that is a command, and what it measures."""
     texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests/bench").glob("*.py"))}
@@ -190,6 +207,7 @@ SECTIONS: dict[tuple[str, str], Callable[[], str]] = {
     ("vrbench/cli/README.md", "command-reference"): command_reference_part,
     ("vrbench/README.md", "rooms"): rooms_part,
     ("vrbench/README.md", "phases"): phases_part,
+    ("vrbench/core/README.md", "probe-kinds"): probe_kinds_part,
     ("tests/README.md", "benches"): benches_part,
     ("profiles/README.md", "shipped-profiles"): shipped_profiles_part,
     ("profiles/README.md", "profile-keys"): profile_keys_part,

@@ -14,6 +14,7 @@ from vrbench.cli.live import GLYPHS
 from vrbench.cli.profiles import open_profile
 from vrbench.core.caveats import CaveatKind
 from vrbench.core.figures.windows import Downtime
+from vrbench.core.kinds import KINDS
 from vrbench.core.log.strip import Seen
 from vrbench.core.model import Cause
 from vrbench.core.plan.plan import make_plan
@@ -76,6 +77,13 @@ def test_every_caveat_has_its_line_with_meaning_and_cure() -> None:
     rows = [r for r in document("reports/README.md").rows if r.under[-1] == "What a trial says about itself"]
     assert {row.cells[0].strip("`") for row in rows} == {kind.value for kind in CaveatKind}
     assert all(all(row.cells[1:4]) for row in rows)
+
+
+def test_every_kind_of_probe_has_its_line() -> None:
+    """What may be probed is listed once, and every switch of the profile with it."""
+    rows = [row for row in document("vrbench/core/README.md").rows if len(row.cells) == 5 and "`" in row.cells[0]]
+    listed = {row.cells[0].strip("`"): row.cells[1].strip("`") for row in rows if row.under[-1] == "How it measures"}
+    assert listed == {kind.key: kind.switch and f"probes.{kind.switch}" for kind in KINDS}
 
 
 def test_every_cause_has_its_line() -> None:

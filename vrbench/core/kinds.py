@@ -292,6 +292,7 @@ CONTROL = ProbeKind(
     aim=Aim.PEER,
     prober="icmp",
     labels=Labels("control"),
+    help="ping beside the router, never through it: VM to VM, and from here the control target",
 )
 GATEWAY = ProbeKind(
     "gateway",
