@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import random
 import re
 import signal
@@ -28,7 +29,6 @@ from pathlib import Path
 
 from tests.bench.loops import ICMPLIB, SAMPLER, SSH
 from tests.cli.zone import Zone, running_zone
-from vrbench.core.figures.stats import percentile
 from vrbench.core.figures.windows import Allowance, find_windows
 from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.samples import read_samples
@@ -98,6 +98,12 @@ class Tool:
     argv: tuple[str, ...]
     parse: Callable[[str], list[Answer]]
     readings: tuple[tuple[str, Callable[[Sequence[Answer]], float]], ...]
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the smallest value that at least ``share`` of all are not above (nearest rank); 0.0 of nothing."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0
 
 
 def main() -> int:

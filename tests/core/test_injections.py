@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from vrbench.core.calibrate.injections import CASES, NOTHING, SHORTEST_S, Fault, Injection, draw_series
+from vrbench.core.calibrate.injections import CASES, NOTHING, SHORTEST_S, Fault, Injection, Series, draw_series
 
 GUESTS = ("vm1", "vm2")
 
@@ -14,9 +14,9 @@ GUESTS = ("vm1", "vm2")
 def test_the_series_follows_from_its_seed() -> None:
     """Same seed, same series; every case equally often; lengths and pauses within their limits, and one quiet time."""
     count = 2 * len(CASES)
-    series = draw_series(count, 30.0, GUESTS, 0.5, 12.0, seed=3)
-    assert series == draw_series(count, 30.0, GUESTS, 0.5, 12.0, seed=3)
-    assert series != draw_series(count, 30.0, GUESTS, 0.5, 12.0, seed=4)
+    series = draw_series(Series(count, 30.0, GUESTS, 0.5, 12.0), 3)
+    assert series == draw_series(Series(count, 30.0, GUESTS, 0.5, 12.0), 3)
+    assert series != draw_series(Series(count, 30.0, GUESTS, 0.5, 12.0), 4)
     real = [i for i in series if i.direction != NOTHING]
     cases = [(i.fault, i.direction, bool(i.guest)) for i in real]
     assert sorted(cases) == sorted(2 * CASES)
@@ -28,7 +28,7 @@ def test_the_series_follows_from_its_seed() -> None:
     assert all(bool(i.held_s) == (i.fault is Fault.NO_NAT) for i in real)
     assert [i.seconds for i in series if i.direction == NOTHING] == [12.0]
     assert any(a != b for a, b in pairwise(cases))
-    assert draw_series(0, 30.0, GUESTS, 0.5, 0.0, seed=3) == ()
+    assert draw_series(Series(0, 30.0, GUESTS, 0.5, 0.0), 3) == ()
 
 
 @pytest.mark.parametrize(

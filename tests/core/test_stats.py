@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from vrbench.core.figures.stats import median_interval, percentile, summarize
+from vrbench.core.figures.stats import median_interval, summarize
 
 
 def test_no_interval_below_six_values() -> None:
@@ -31,12 +31,6 @@ def test_summary_of_nothing_is_empty_not_zero() -> None:
     s = summarize([])
     assert s.trials == 0
     assert s.average_s is None
-
-
-def test_percentile_is_nearest_rank() -> None:
-    """The 99th percentile of 1..100 is 99."""
-    assert percentile([float(x) for x in range(1, 101)], 0.99) == 99
-    assert percentile([], 0.99) == 0
 
 
 def test_a_trial_without_an_end_spoils_averages_but_not_order() -> None:

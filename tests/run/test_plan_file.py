@@ -11,7 +11,7 @@ import pytest
 
 from tests.run.test_machine_verdicts import VERDICT
 from tests.run.world import PROFILE, RUN_ID
-from vrbench.core.calibrate.injections import draw_series
+from vrbench.core.calibrate.injections import Series, draw_series
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import load_profile
 from vrbench.run.plan_file import BoxedRun, View, plan_path, read_plan, write_plan
@@ -19,7 +19,7 @@ from vrbench.store.directory import RunDir
 from vrbench.store.files import StoreError
 
 PLAN = make_plan(load_profile(PROFILE + "[lab]\n", "small", ("limits.egress=2s",)), RUN_ID)
-SERIES = draw_series(40, 30.0, ("vm1", "vm2"), 0.5, 10.0, 7)
+SERIES = draw_series(Series(40, 30.0, ("vm1", "vm2"), 0.5, 10.0), 7)
 
 
 @pytest.fixture

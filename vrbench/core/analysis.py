@@ -62,39 +62,39 @@ def _punctual(nodes: Iterable[NodeLog], within_s: float) -> float:
     return punctual_share(kept, within_s)
 
 
-def _stream_result(node: NodeLog, stream: StreamSamples, facts: TrialFacts, method: Method) -> StreamResult:
-    samples = stream.samples
+def _stream_result(node: NodeLog, judged: StreamSamples, facts: TrialFacts, method: Method) -> StreamResult:
+    samples = judged.samples
     before, since = samples[: samples.baseline], samples[samples.baseline :]
     rtt_s = before.answer_s(0.99)
-    whole = node.ended and _reaches_the_end(stream, facts)
-    kind = stream.stream.kind
+    whole = node.ended and _reaches_the_end(judged, facts)
+    kind = judged.stream.kind
     # The router is next to the guests: what they ping is beyond it, and what the harness asks is not.
     beyond_s = before.answer_s(0.5) if kind.aim is Aim.OUTSIDE else 0.0
-    allowance = Allowance(rtt_s, beyond_s, stream.grain_s, kind.patience_s)
+    allowance = Allowance(rtt_s, beyond_s, judged.grain_s, kind.patience_s)
     windows = find_windows(samples, allowance, method.merge, whole)
     # A window that was open when the operation was requested belongs to the trial: nobody can divide it.
     after = tuple(w for w in windows if w.censored or w.start_s + max(w.estimate_s, _finite(w.at_most_s)) > 0)
     return StreamResult(
         node=node.node,
-        stream=stream.stream,
+        stream=judged.stream,
         samples=samples,
         windows=after,
         baseline_windows=tuple(w for w in windows if w not in after),
         downtime=Downtime.total(after),
-        unavailable_s=unavailable_s(since, stream.stream.interval_s),
+        unavailable_s=unavailable_s(since, judged.stream.interval_s),
         rtt_s=rtt_s,
         seen_up=before.tally(Outcome.REPLIED) > 0,
         gap_share=since.gap_share,
     )
 
 
-def _reaches_the_end(stream: StreamSamples, facts: TrialFacts) -> bool:
+def _reaches_the_end(judged: StreamSamples, facts: TrialFacts) -> bool:
     """Return whether the stream was probed until observation was stopped, as far as that is known."""
     if not facts.observed_ns:
         return True
     end_s = (facts.observed_ns - facts.requested_ns) / 1e9
-    last_s = stream.samples[-1].due_s if stream.samples else float("-inf")
-    return last_s >= end_s - max(CUT_SHORT_S, 3 * stream.stream.interval_s)
+    last_s = judged.samples[-1].due_s if judged.samples else float("-inf")
+    return last_s >= end_s - max(CUT_SHORT_S, 3 * judged.stream.interval_s)
 
 
 def _finite(at_most_s: float) -> float:

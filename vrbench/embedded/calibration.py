@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vrbench.core.calibrate.calibration import Calibration, calibrate
-from vrbench.core.calibrate.injections import NOTHING, Injection, draw_series
+from vrbench.core.calibrate.injections import NOTHING, Injection, Series, draw_series
 from vrbench.core.figures.results import TrialResult
 from vrbench.core.model import Environment
 from vrbench.core.plan.plan import Plan, make_plan
@@ -93,7 +93,7 @@ def plan_calibration(run_id: str, size: Size, instrument: Instrument, seed: int)
     banner_s = max(BANNER_S, interval_s, vms / BANNERS_PER_S)
     recovery_s = max(size.recovery_s, RECOVERY_INTERVALS * banner_s)
     guests = [f"vm{n + 1}" for n in range(vms)]
-    series = draw_series(size.outages, size.longest_s, guests, recovery_s, size.clean_s, seed, interval_s)
+    series = draw_series(Series(size.outages, size.longest_s, guests, recovery_s, size.clean_s, interval_s), seed)
     text = PROFILE.format(
         vms=vms,
         longest_s=_planned_s(series) * 1.5 + 60,

@@ -146,15 +146,19 @@ CASES = (
 )
 
 
-def draw_series(
-    outages: int,
-    longest_s: float,
-    guests: Sequence[str],
-    recovery_s: float,
-    clean_s: float,
-    seed: int,
-    interval_s: float = 0.01,
-) -> tuple[Injection, ...]:
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What a series is to hold, in seconds: so many outages up to the longest, and a quiet time in the middle."""
+
+    outages: int
+    longest_s: float
+    guests: Sequence[str]
+    recovery_s: float
+    clean_s: float
+    interval_s: float = 0.01
+
+
+def draw_series(asked: Series, seed: int) -> tuple[Injection, ...]:
     """Draw the series that ``seed`` stands for.
 
     Lengths are log-uniform from 20 ms to ``longest_s``, and every case comes equally often.
@@ -167,21 +171,21 @@ def draw_series(
     the middle nothing happens for ``clean_s``.
     """
     draw = random.Random(seed)
-    turns = [CASES[i % len(CASES)] for i in range(outages)]
+    turns = [CASES[i % len(CASES)] for i in range(asked.outages)]
     draw.shuffle(turns)
     series = [
         Injection(
             direction,
-            draw.choice(guests) if one else "",
+            draw.choice(asked.guests) if one else "",
             fault,
-            _beats(draw, fault, longest_s, 3 * interval_s),
-            recovery_s * draw.uniform(1.0, 1.5) * (EGRESS_RECOVERY if direction == "egress" else 1.0),
+            _beats(draw, fault, asked.longest_s, 3 * asked.interval_s),
+            asked.recovery_s * draw.uniform(1.0, 1.5) * (EGRESS_RECOVERY if direction == "egress" else 1.0),
             draw.uniform(*HELD_S) if fault is Fault.NO_NAT else 0.0,
         )
         for fault, direction, one in turns
     ]
-    if clean_s:
-        series.insert(outages // 2, Injection(NOTHING, "", Fault.SILENCE, (clean_s,), 0.0))
+    if asked.clean_s:
+        series.insert(asked.outages // 2, Injection(NOTHING, "", Fault.SILENCE, (asked.clean_s,), 0.0))
     return tuple(series)
 
 

@@ -62,9 +62,3 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[
         if 1 - 2 * tail >= confidence:
             best = r
     return (ordered[best - 1], ordered[n - best]) if best else None
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """Return the smallest value that at least ``share`` of all are not above (nearest rank); 0.0 of nothing."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0
