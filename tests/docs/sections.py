@@ -6,17 +6,18 @@ import ast
 import inspect
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import click
 from rich.console import Console
 
+from tests.cli.commands import every_command, options
 from tests.docs.markdown import ROOT
 from tests.docs.stored import stored_run
 from tests.test_layers import MAY_IMPORT
 from vrbench.cli.exits import Exit
-from vrbench.cli.main import COMMANDS, cli
+from vrbench.cli.main import COMMANDS
 from vrbench.cli.profiles import shipped
 from vrbench.core.caveats import CaveatKind
 from vrbench.core.kinds import KINDS, Direction, ProbeKind
@@ -24,6 +25,8 @@ from vrbench.core.plan.profile import TABLES, reference
 from vrbench.report.rows import COLUMNS
 from vrbench.report.tables import headline_table
 from vrbench.run.execute import execute_run
+
+BENCHES = ROOT / "tests/bench"
 
 
 def run_output_part() -> str:
@@ -34,51 +37,28 @@ def run_output_part() -> str:
     return "\n".join(("```text", *(line for line in shown if line), "```"))
 
 
+def table(heads: str, rows: Iterable[Sequence[object]]) -> str:
+    """Return a table; ``heads`` are separated by commas."""
+    lines = (heads.split(", "), ["---"] * (heads.count(", ") + 1), *rows)
+    return "\n".join(f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in row)} |" for row in lines)
+
+
 def commands_part() -> str:
     """Return one line for each command."""
-    lines = (f"| `vrbench {name}` | {words} |" for name, (_, words) in COMMANDS.items())
-    return "\n".join(("| command | what it does |", "|---|---|", *lines))
-
-
-def all_commands() -> dict[str, click.Command]:
-    """Return every command and subcommand by its words."""
-    context = click.Context(cli)
-    found: dict[str, click.Command] = {}
-    for name in COMMANDS:
-        command = cli.get_command(context, name)
-        assert command is not None
-        found[name] = command
-        if isinstance(command, click.Group):
-            found |= {f"{name} {sub}": inner for sub, inner in command.commands.items()}
-    return found
+    return table("command, what it does", ((f"`vrbench {name}`", words) for name, (_, words) in COMMANDS.items()))
 
 
 def command_reference_part() -> str:
     """Return every command with its usage, what it does and its options, a heading each."""
-    return "\n\n".join(_command(words, command) for words, command in all_commands().items())
+    return "\n\n".join(_command(words, command) for words, command in every_command().items())
 
 
 def _command(words: str, command: click.Command) -> str:
-    arguments = " ".join(
-        p.make_metavar(click.Context(command)) for p in command.params if isinstance(p, click.Argument)
-    )
-    usage = f"`vrbench {words}{f' {arguments}' if arguments else ''}`"
-    help_ = "\n\n".join(" ".join(part.split()) for part in (command.help or "").split("\n\n"))
-    options = list(visible_options(command))
-    lines = [f"### {usage}", "", help_]
-    if options:
-        lines += [
-            "",
-            "| option | what it does |",
-            "|---|---|",
-            *(f"| `{_spelled(o)}` | {_meaning(o)} |" for o in options),
-        ]
-    return "\n".join(lines)
-
-
-def visible_options(command: click.Command) -> Iterator[click.Option]:
-    """Return the options that a person is told of."""
-    return (p for p in command.params if isinstance(p, click.Option) and not p.hidden)
+    arguments = [p.make_metavar(click.Context(command)) for p in command.params if isinstance(p, click.Argument)]
+    help_ = (" ".join(part.split()) for part in (command.help or "").split("\n\n"))
+    listed = [(f"`{_spelled(option)}`", _meaning(option)) for option in options(command)]
+    shown = [table("option, what it does", listed)] if listed else []
+    return "\n\n".join((f"### `{' '.join(('vrbench', words, *arguments))}`", *help_, *shown))
 
 
 def _spelled(option: click.Option) -> str:
@@ -100,66 +80,53 @@ def _meaning(option: click.Option) -> str:
 
 def profile_keys_part() -> str:
     """Return every key of a profile, a heading and a table for each of its tables."""
-    listed = tuple(reference())
-    return "\n\n".join(
-        "\n".join(
-            (
-                f"### `[{name}]`",
-                "",
-                _sentence((kind.__doc__ or "").removeprefix(f"[{name}]: ")),
-                "",
-                "| key | default | what it is |",
-                "|---|---|---|",
-                *(f"| `{t}.{k}` | {f'`{d}`' if d else ''} | {h} |" for t, k, d, h in listed if t == name),
-            )
-        )
-        for name, kind in TABLES.items()
-    )
+    return "\n\n".join(_profile_table(name, kind.__doc__ or "") for name, kind in TABLES.items())
 
 
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"
+def _profile_table(name: str, words: str) -> str:
+    about = words.removeprefix(f"[{name}]: ")
+    keys = [(f"`{t}.{key}`", f"`{d}`" if d else "", help_) for t, key, d, help_ in reference() if t == name]
+    return f"### `[{name}]`\n\n{about[:1].upper()}{about[1:]}\n\n{table('key, default, what it is', keys)}"
 
 
 def shipped_profiles_part() -> str:
     """Return the shipped profiles, each with the first line of its file."""
-    lines = (f"| `{name}` | {text.splitlines()[0].lstrip('# ')} |" for name, text in shipped().items())
-    return "\n".join(("| profile | what it is for |", "|---|---|", *lines))
+    rows = ((f"`{name}`", text.splitlines()[0].lstrip("# ")) for name, text in shipped().items())
+    return table("profile, what it is for", rows)
 
 
 def caveats_part() -> str:
     """Return every caveat: what happened, what it means, what to do, and what it does to the verdict."""
-    lines = [f"| `{k}` | {k.happened} | {k.meaning} | {k.remedy} | {k.effect} |" for k in CaveatKind]
-    return "\n".join(
-        ("| caveat | what happened | what it means | what to do | verdict |", "|---|---|---|---|---|", *lines)
-    )
+    rows = ((f"`{kind}`", kind.happened, kind.meaning, kind.remedy, kind.effect) for kind in CaveatKind)
+    return table("caveat, what happened, what it means, what to do, verdict", rows)
 
 
 def export_columns_part() -> str:
     """Return the columns of every export table, in their order."""
-    lines = (f"| `{table}` | {', '.join(f'`{c}`' for c in columns)} |" for table, columns in COLUMNS.items())
-    return "\n".join(("| table | columns |", "|---|---|", *lines))
+    rows = ((f"`{name}`", ", ".join(f"`{column}`" for column in columns)) for name, columns in COLUMNS.items())
+    return table("table, columns", rows)
 
 
 def exit_codes_part() -> str:
     """Return every exit code with its meaning."""
-    lines = (f"| {int(code)} | {code.meaning} |" for code in Exit)
-    return "\n".join(("| exit code | meaning |", "|---|---|", *lines))
+    return table("exit code, meaning", ((int(code), code.meaning) for code in Exit))
 
 
 def rooms_part() -> str:
     """Return every room and shelf of the package, what it is, and which rooms it may import."""
-    package = ROOT / "vrbench"
-    lines = []
-    for name, imported in MAY_IMPORT.items():
-        at = package / name
-        if name and at.is_dir():
-            lines.append(f"| `{name}` | {_first_words(at / '__init__.py')} | {_others(name, imported)} |")
-            shelves = (shelf for shelf in sorted(at.iterdir()) if (shelf / "__init__.py").is_file())
-            lines += [f"| `{name}/{s.name}` | {_first_words(s / '__init__.py')} | |" for s in shelves]
-        elif name and name != "__main__":
-            lines.append(f"| `{name}.py` | {_first_words(at.with_suffix('.py'))} | {_others(name, imported)} |")
-    return "\n".join(("| room or shelf | what it is | may import |", "|---|---|---|", *lines))
+    named = ((name, imported) for name, imported in MAY_IMPORT.items() if name not in ("", "__main__"))
+    return table("room or shelf, what it is, may import", (row for item in named for row in _room(*item)))
+
+
+def _room(name: str, imported: Iterable[str]) -> Iterable[tuple[str, str, str]]:
+    """Yield the rows of one room: itself, then its shelves."""
+    at = ROOT / "vrbench" / name
+    if at.is_dir():
+        yield f"`{name}`", _first_words(at / "__init__.py"), _others(name, imported)
+        for shelf in sorted(path.parent for path in at.glob("*/__init__.py")):
+            yield f"`{name}/{shelf.name}`", _first_words(shelf / "__init__.py"), ""
+    else:
+        yield f"`{name}.py`", _first_words(at.with_suffix(".py")), _others(name, imported)
 
 
 def _others(name: str, imported: Iterable[str]) -> str:
@@ -169,7 +136,7 @@ def _others(name: str, imported: Iterable[str]) -> str:
 def _first_words(path: Path) -> str:
     """Return the first sentence of a file's docstring."""
     text = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0].split())
-    return re.split(r"(?<=[.])\s", text.replace("``", "`"))[0].rstrip(".:").replace("|", r"\|")
+    return re.split(r"(?<=[.])\s", text.replace("``", "`"))[0].rstrip(".:")
 
 
 def phases_part() -> str:
@@ -179,12 +146,8 @@ def phases_part() -> str:
 
 def probe_kinds_part() -> str:
     """Return every kind of probe: its word in the method's id, its switch, which way it goes, and what it serves."""
-    lines = (
-        f"| `{kind.key}` | {f'`probes.{kind.switch}`' if kind.switch else ''} | {kind.direction} | {_serves(kind)} | "
-        f"{kind.help} |"
-        for kind in KINDS
-    )
-    return "\n".join(("| kind | switch | direction | serves | what it does |", "|---|---|---|---|---|", *lines))
+    rows = ((f"`{k.key}`", k.switch and f"`probes.{k.switch}`", k.direction, _serves(k), k.help) for k in KINDS)
+    return table("kind, switch, direction, serves, what it does", rows)
 
 
 def _serves(kind: ProbeKind) -> str:
@@ -195,10 +158,8 @@ def _serves(kind: ProbeKind) -> str:
 
 def benches_part() -> str:
     """Return every bench that is a command, and what it measures."""
-    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests/bench").glob("*.py"))}
-    names = [name for name, text in texts.items() if f"python -m tests.bench.{name} " in text]
-    lines = (f"| `{name}` | {_first_words(ROOT / 'tests/bench' / f'{name}.py')} |" for name in names)
-    return "\n".join(("| bench | what it measures |", "|---|---|", *lines))
+    commands = [p for p in sorted(BENCHES.glob("*.py")) if f"python -m tests.bench.{p.stem} " in p.read_text("utf-8")]
+    return table("bench, what it measures", ((f"`{path.stem}`", _first_words(path)) for path in commands))
 
 
 SECTIONS: dict[tuple[str, str], Callable[[], str]] = {

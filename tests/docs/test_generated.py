@@ -7,8 +7,9 @@ import re
 
 import pytest
 
+from tests.cli.commands import every_command, options
 from tests.docs.markdown import document
-from tests.docs.sections import SECTIONS, all_commands, visible_options
+from tests.docs.sections import SECTIONS
 from vrbench.cli.exits import Exit
 from vrbench.cli.live import GLYPHS
 from vrbench.cli.profiles import open_profile
@@ -40,7 +41,7 @@ def first_cells(name: str, heading: str) -> set[str]:
     return {code for row in rows for code in re.findall(r"`([^`]+)`", row.cells[0])}
 
 
-@pytest.mark.parametrize("words", list(all_commands()))
+@pytest.mark.parametrize("words", list(every_command()))
 def test_every_command_has_its_section_and_every_option_its_line(words: str) -> None:
     """An option must stand below the heading of its own command: another one's does not count."""
     sections = {
@@ -51,14 +52,13 @@ def test_every_command_has_its_section_and_every_option_its_line(words: str) -> 
         r for r in document("vrbench/cli/README.md").rows if re.match(rf"`vrbench {words}( [A-Z\[-]|`)", r.under[-1])
     ]
     documented = {row.cells[0].strip("`").split()[0] for row in rows}
-    assert documented == {max(option.opts, key=len) for option in visible_options(all_commands()[words])}
-    assert [option.name for option in visible_options(all_commands()[words]) if not option.help] == []
+    assert documented == {max(option.opts, key=len) for option in options(every_command()[words])}
 
 
 def test_every_command_is_listed_first_of_all() -> None:
     """Whoever opens their document sees at once which commands there are."""
     listed = {row.cells[0].strip("`") for row in document("vrbench/cli/README.md").rows if row.under == ("Commands",)}
-    assert listed == {f"vrbench {words}" for words in all_commands() if " " not in words}
+    assert listed == {f"vrbench {words}" for words in every_command() if " " not in words}
 
 
 @pytest.mark.parametrize("table", TABLES)
