@@ -1,6 +1,7 @@
 """The house's walls: which room may import which (design, section 2), and what start-up may load."""
 
 import ast
+import functools
 import graphlib
 import subprocess
 import sys
@@ -48,10 +49,17 @@ def room(module: str) -> str:
     return module.partition(".")[2].partition(".")[0]
 
 
+@functools.cache
+def tree(path: Path) -> ast.Module:
+    """Parse a file, once for all tests."""
+    return ast.parse(path.read_text())
+
+
+@functools.cache
 def imports(path: Path) -> set[str]:
     """Every module that a file imports, at any depth of its code."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -89,7 +97,7 @@ def module_name(path: Path) -> str:
 def imported_modules(path: Path, ours: set[str]) -> set[str]:
     """Find which of our modules a file imports; ``from package import module`` is the module."""
     found = imports(path) & ours
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.ImportFrom):
             inner = {f"{node.module}.{alias.name}" for alias in node.names} & ours
             found = found - {str(node.module)} | inner if inner else found
