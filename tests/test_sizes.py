@@ -9,11 +9,6 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "vrbench"
 FILES = sorted(PACKAGE.rglob("*.py"))
 MEDIAN_LINES, LINES, PARAMETERS, FILE_LINES = 6, 50, 5, 350
-# Those that are over a limit today. It only gets shorter.
-OVER = {
-    "core/calibrate/injections.py draw_series",
-    "core/figures/windows.py find_windows",
-}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -47,13 +42,7 @@ def over(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_nothing_is_over_a_limit(path: Path) -> None:
     """Not a function of more than 50 lines or five parameters, not a file of more than 350 lines."""
-    name = str(path.relative_to(PACKAGE))
-    assert over(path) <= {entry for entry in OVER if entry.split()[0] == name}
-
-
-def test_the_list_of_exceptions_names_what_exists() -> None:
-    """An entry whose file is gone goes too."""
-    assert {entry.split()[0] for entry in OVER} <= {str(path.relative_to(PACKAGE)) for path in FILES}
+    assert over(path) == set()
 
 
 def test_half_of_all_functions_are_short() -> None:
