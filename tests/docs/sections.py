@@ -6,6 +6,7 @@ import ast
 import inspect
 import io
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from vrbench.core.plan.profile import TABLES, reference
 from vrbench.report.rows import COLUMNS
 from vrbench.report.tables import headline_table
 from vrbench.run.execute import execute_run
+from vrbench.store import directory
 
 BENCHES = ROOT / "tests/bench"
 
@@ -112,6 +114,13 @@ def exit_codes_part() -> str:
     return table("exit code, meaning", ((int(code), code.meaning) for code in Exit))
 
 
+def run_directory_part() -> str:
+    """Return what lies in a run's directory, as the code that writes it says."""
+    told = (inspect.getdoc(directory) or "").replace("``", "").splitlines()
+    drawn = "\n".join(line for line in told if line.startswith("    "))
+    return f"```text\n{textwrap.dedent(drawn)}\n```"
+
+
 def rooms_part() -> str:
     """Return every room and shelf of the package, what it is, and which rooms it may import."""
     named = ((name, imported) for name, imported in MAY_IMPORT.items() if name not in ("", "__main__"))
@@ -172,6 +181,7 @@ SECTIONS: dict[tuple[str, str], Callable[[], str]] = {
     ("tests/README.md", "benches"): benches_part,
     ("profiles/README.md", "shipped-profiles"): shipped_profiles_part,
     ("profiles/README.md", "profile-keys"): profile_keys_part,
+    ("reports/README.md", "run-directory"): run_directory_part,
     ("reports/README.md", "caveats"): caveats_part,
     ("reports/README.md", "exit-codes"): exit_codes_part,
     ("reports/README.md", "export-columns"): export_columns_part,
