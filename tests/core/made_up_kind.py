@@ -54,8 +54,7 @@ def places() -> dict[str, object]:
     from vrbench.core.calibrate.injections import Fault, KnownOutage, Piece
     from vrbench.core.facts import Context, TrialFacts
     from vrbench.core.figures.results import Run, RunState
-    from vrbench.core.plan.plan import make_plan
-    from vrbench.core.plan.profile import load_profile, reference
+    from vrbench.core.plan.profile import reference
     from vrbench.core.plan.streams import expected_streams, harness_streams
     from vrbench.probes import prober
     from vrbench.probes.engine import Prober
@@ -78,12 +77,11 @@ def places() -> dict[str, object]:
     shown.print(run_report(run))
     outage = KnownOutage(1, Fault.SILENCE, "ingress", "", (Piece(0.45, 1.45, 0.0001),))
     found = calibrate(trial.streams, [outage], {stream.name: "vm1"}, 0.0)
-    off = load_profile('[probes]\negress_target = "203.0.113.1"\nudp_echo = false\n', "off")
     (row,) = rows("trials", [run])
     return {
         "profile keys": [key for table, key, _, _ in reference() if table == "probes" and key.startswith("udp")],
         "cost lines": [str(cost) for cost in plan.costs if cost.kind == "udp.echo"],
-        "switched off": [cost.kind for cost in make_plan(off, "run").costs if cost.kind == "udp.echo"],
+        "switched off": [cost.kind for cost in plan_of("probes.udp_echo=false").costs if cost.kind == "udp.echo"],
         "method id": plan.method.id,
         "streams": [s.name for _, s in expected_streams(plan, environment()) if s.kind.prober == "udp"],
         "probers": sorted(set(probed) - set(prober.PROBERS)),
