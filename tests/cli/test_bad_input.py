@@ -206,7 +206,7 @@ def test_a_disk_that_fills_up(own_zone: Zone) -> None:
 
 
 def on_small_disk(zone: Zone, megabytes: int, fill: bool = False) -> Done:
-    """Run with reports on a tmpfs of that size; with ``fill``, something else fills it once the operation is asked for."""
+    """Run with reports on a tmpfs of that size; ``fill``: something else fills it once the operation is asked for."""
     filler = (
         "(while ! ls d/*/trial-01/facts.json; do sleep 0.1; done; cat /dev/zero > d/other) >/dev/null 2>&1 & "
         if fill
