@@ -45,7 +45,7 @@ class Log:
         return self
 
     def encoded(self) -> bytes:
-        """The raw log. Slots lie on the node's own clock as they do on the harness's."""
+        """Return the raw log. Slots lie on the node's own clock as they do on the harness's."""
         shift = round(self.clock_s * 1e9)
         body = header(*(s for s, _ in self.streams), node=self.node)
         if shift:
@@ -73,7 +73,7 @@ def _line(outcomes: str, index: int, shift: int, detail: int) -> bytes:
 def guest(
     name: str, fresh: str, *, persistent: str = "", gateway: str = "", control: str = UP, clock_s: float = 0.0
 ) -> Log:
-    """A guest's log; a stream without outcomes is not probed."""
+    """Return a guest's log; a stream without outcomes is not probed."""
     log = Log(name, clock_s=clock_s).add(Direction.EGRESS, "icmp-egress", "fresh", "203.0.113.1", fresh)
     if persistent:
         log.add(Direction.EGRESS, "icmp-egress", "persistent", "203.0.113.1", persistent)
@@ -83,7 +83,7 @@ def guest(
 
 
 def harness(syn: str, *, banner: str = "", other: str = "", control: str = UP) -> Log:
-    """The harness's log: layers of a first public end, the SYN of another one."""
+    """Return the harness's log: layers of a first public end, the SYN of another one."""
     log = Log("harness").add(Direction.INGRESS, "ssh-ingress", "syn", "198.51.100.11:22", syn)
     if banner:
         log.add(Direction.INGRESS, "ssh-ingress", "banner", "198.51.100.11:22", banner)
@@ -93,14 +93,14 @@ def harness(syn: str, *, banner: str = "", other: str = "", control: str = UP) -
 
 
 def analysed(*logs: Log, behind: dict[str, str] | None = None) -> TrialResult:
-    """The trial of those logs."""
+    """Return the trial of those logs."""
     clocks = {log.node: NodeClock(round(log.clock_s * 1e9), 1000) for log in logs if log.node != "harness"}
     facts = TrialFacts(1, "2026-11-24T12:00:00.000Z", REQUESTED, 1.0, clocks=clocks, guest_of_endpoint=behind or {})
     return analyze_trial(facts, [log.encoded() for log in logs], METHOD)
 
 
 def one(trial: TrialResult, node: str, flow: str, target: str = "") -> OutageWindow:
-    """The only window of the stream of that node and flow."""
+    """Return the only window of the stream of that node and flow."""
     found: list[StreamResult] = [s for s in trial.streams if (s.node, s.stream.flow) == (node, flow)]
     (stream,) = [s for s in found if s.stream.target.startswith(target) and s.stream.direction in Direction][:1]
     (window,) = stream.windows
@@ -108,7 +108,7 @@ def one(trial: TrialResult, node: str, flow: str, target: str = "") -> OutageWin
 
 
 def told(window: OutageWindow) -> list[tuple[str, float, float]]:
-    """A window's phases as (cause, from, until), to 10 ms."""
+    """Return a window's phases as (cause, from, until), to 10 ms."""
     return [(str(p.cause), round(p.start_s, 2), round(p.end_s, 2)) for p in window.phases]
 
 

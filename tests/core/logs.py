@@ -16,7 +16,7 @@ def stream(name: str = "s", direction: Direction = Direction.EGRESS, flow: str =
 
 
 def header(*streams: Stream, node: str = "vm1") -> bytes:
-    """The header line; every stream starts at START."""
+    """Return the header line; every stream starts at START."""
     listed = streams or (stream(),)
     return encode_header(Header(node, START, tuple(StreamHeader(s, START, 100 * MS) for s in listed)))
 
@@ -27,7 +27,7 @@ def record(kind: Kind, slot: int, t_ns: int, index: int = 0, detail: int = 0) ->
 
 
 def line(outcomes: str, index: int = 0, rtt_ms: float = 1) -> bytes:
-    """Records for a string such as "RRLsR": replied, lost, refused (F), skipped (s), failed locally (f)."""
+    """Return records for a string such as "RRLsR": replied, lost, refused (F), skipped (s), failed locally (f)."""
     made = b""
     for slot, outcome in enumerate(outcomes):
         due = START + slot * 100 * MS

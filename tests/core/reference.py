@@ -111,7 +111,7 @@ def _sample(header: StreamHeader, slots: _Slots, slot: int, end_ns: int, zero_ns
 
 
 def punctual_share(streams: Iterable[Sequence[Sample]], within_s: float) -> float:
-    """The share of slots sent within ``within_s`` of plan; skipped ones count as late."""
+    """Return the share of slots sent within ``within_s`` of plan; skipped ones count as late."""
     slots = late = 0
     for samples in streams:
         for s in samples:
@@ -121,13 +121,13 @@ def punctual_share(streams: Iterable[Sequence[Sample]], within_s: float) -> floa
 
 
 def usual_rtt_s(samples: Sequence[Sample]) -> float:
-    """What 99 % of the answers before the request took no longer than."""
+    """Return what 99 % of the answers before the request took no longer than."""
     ordered = sorted(s.rtt_s for s in samples if s.rtt_s is not None and s.due_s < 0)
     return ordered[max(0, math.ceil(0.99 * len(ordered)) - 1)] if ordered else 0.0
 
 
 def gap_share(samples: Sequence[Sample]) -> float:
-    """The share of slots after the request that are neither up nor down."""
+    """Return the share of slots after the request that are neither up nor down."""
     gaps = [s.outcome.is_gap for s in samples if s.due_s >= 0]
     return sum(gaps) / len(gaps) if gaps else 0.0
 
@@ -256,7 +256,7 @@ def _between(last_up: Sample | None, end: Sample | None, slack: _Slack) -> float
 
 
 def _sent(sample: Sample) -> float:
-    """A sample's send time; one that was never sent is neither up nor down."""
+    """Return a sample's send time; one that was never sent is neither up nor down."""
     if sample.sent_s is None:
         raise ValueError(f"slot {sample.slot} is {sample.outcome} but was never sent")
     return sample.sent_s

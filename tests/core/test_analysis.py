@@ -30,7 +30,7 @@ def log(node: str, *lines: tuple[str, Direction, str, str]) -> bytes:
 def trial(
     facts: TrialFacts = FACTS, fresh: str = OUT, persistent: str = OUT, syn: str = OUT, control: str = UP
 ) -> list[object]:
-    """A trial with one guest and one endpoint."""
+    """Return a trial with one guest and one endpoint."""
     guest = log(
         "vm1", ("e/fresh", Direction.EGRESS, "fresh", fresh), ("e/old", Direction.EGRESS, "persistent", persistent)
     )
@@ -240,7 +240,7 @@ SLEPT = "R" * 12 + "s" * 20 + "R" * 8  # not probed from 0.2 s to 2.2 s
 
 
 def unseen_of(*logs: bytes) -> tuple[TrialResult, str]:
-    """A trial of these logs, and what it says of what nobody saw."""
+    """Return a trial of these logs, and what it says of what nobody saw."""
     result = analyze_trial(FACTS, logs, METHOD)
     return result, "; ".join(c.detail for c in result.caveats if c.kind is CaveatKind.UNSEEN)
 

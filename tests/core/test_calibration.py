@@ -29,18 +29,18 @@ Windows = Callable[[Sequence[Sample]], Sequence[OutageWindow]]
 
 
 def true_windows(samples: Sequence[Sample]) -> Sequence[OutageWindow]:
-    """The estimator as it is."""
+    """Return the estimator as it is."""
     return find_windows(samples, Allowance(rtt_s=RTT_S))
 
 
 def stream(direction: str = "egress", guest: str = "vm1", interval_s: float = 0.01, flow: str = "fresh") -> Stream:
-    """A stream whose name tells its guest."""
+    """Return a stream whose name tells its guest."""
     probe = next((k.probe for k in KINDS if (k.direction, k.flow) == (direction, flow)), "")
     return Stream(f"{direction}/{guest}/{flow}", Direction(direction), probe, flow, "203.0.113.1", interval_s)
 
 
 def outage(*pieces: tuple[float, float], number: int = 1, fault: Fault = Fault.BURST) -> KnownOutage:
-    """Times down, known to 0.2 ms."""
+    """Return times down, known to 0.2 ms."""
     return KnownOutage(number, fault, "both", "", tuple(Piece(start, end, 0.0002) for start, end in pieces))
 
 
@@ -66,7 +66,7 @@ def flapping(times: int, seed: int) -> KnownOutage:
 
 
 def probed(of: Stream, seen: Sequence[KnownOutage], phase: float, skipped: range = range(0)) -> list[Sample]:
-    """What a stream samples of the outages that it sees, from -2 s until 3 s after the last."""
+    """Return what a stream samples of the outages that it sees, from -2 s until 3 s after the last."""
     count = int((max((o.end_s for o in seen), default=0.0) + 5) / of.interval_s)
     dues = [-2 + (slot + phase) * of.interval_s for slot in range(count)]
     down: set[int] = set()
@@ -81,7 +81,7 @@ def probed(of: Stream, seen: Sequence[KnownOutage], phase: float, skipped: range
 
 
 def result(of: Stream, samples: Sequence[Sample], windows: Windows = true_windows) -> StreamResult:
-    """A stream's figures as analysis makes them."""
+    """Return a stream's figures as analysis makes them."""
     found = tuple(windows(samples))
     return StreamResult("vm1", of, samples, found, (), Downtime.total(found), 0.0, RTT_S, True)
 
@@ -325,7 +325,7 @@ def test_a_probe_answered_during_an_outage_is_not_taken_for_its_end() -> None:
 
 
 def banner_and_syn(fails: range, syn_fails: range = range(0)) -> Calibration:
-    """A banner every 100 ms that fails in slots, and half-open connections to its port; one outage of half a second."""
+    """Return banners every 100 ms that fail in slots, and half-open connections to their port; one outage of 0.5 s."""
     known = outages([0.5], "ingress")
     streams = [
         replace(stream("ingress", "vm1", i, flow), target="198.51.100.9:22")

@@ -34,7 +34,7 @@ END, OTHER = "198.51.100.11:22", "198.51.100.12:22"
 
 
 def replaced(log: Log, at_s: float = 2.0) -> Log:
-    """A log whose gateway moved when the new router announced itself."""
+    """Return a log whose gateway moved when the new router announced itself."""
     log.entries += [AT_FIRST, (at_s, NEW, STALE)]
     return log
 

@@ -13,7 +13,7 @@ LATE = 900
 
 
 def reasons(layer: str, *steps: tuple[Kind, int, int], end_ms: int = 5000) -> dict[Failure, int]:
-    """The failures of one slot with those steps (kind, ms after the send, detail)."""
+    """Return the failures of one slot with those steps (kind, ms after the send, detail)."""
     probed = ingress(layer)
     body = record(Kind.SENT, 0, START)
     body += b"".join(record(kind, 0, START + ms * MS, detail=detail) for kind, ms, detail in steps)
@@ -23,7 +23,7 @@ def reasons(layer: str, *steps: tuple[Kind, int, int], end_ms: int = 5000) -> di
 
 
 def ingress(layer: str) -> Stream:
-    """A stream on that layer."""
+    """Return a stream on that layer."""
     return Stream("s", Direction.INGRESS, "ssh-ingress", layer, "198.51.100.11:22", 0.1)
 
 

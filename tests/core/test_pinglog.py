@@ -81,7 +81,7 @@ def setup(method: str, flow: str = "persistent", asked_ms: int = 200, period_ms:
 
 
 def converted(text: str, how: PingSetup, chunk: int = 0) -> NodeLog:
-    """The samples of a text, fed whole or in pieces; times in seconds of its own clock."""
+    """Return the samples of a text, fed whole or in pieces; times in seconds of its own clock."""
     log, feed = PingLog(how), text.encode()
     pieces = [feed[i : i + chunk] for i in range(0, len(feed), chunk)] if chunk else [feed]
     return read_samples(LogFile.read(b"".join(log.feed(piece) for piece in pieces), 0), 0.8)

@@ -30,7 +30,7 @@ def plan_of(*settings: str) -> Plan:
 
 
 def environment() -> Environment:
-    """What that plan builds."""
+    """Return what that plan builds."""
     guests = tuple(Guest(f"vrb-1-vm{n}", f"id{n}", f"10.1.1.{n}", f"198.51.100.{n}", 22) for n in (1, 2))
     ends = tuple(Endpoint(f"198.51.100.{n}", 22, "vrb-1-vm1") for n in (1, 2, 3))
     return Environment("n", "vrb-1-net", "z", "h", "v", "o", "198.51.100.9", guests, ends)

@@ -26,7 +26,7 @@ Fact = tuple[int, int, int, int]  # kind, stream, slot, ns
 
 
 def packed(streams: int, facts: list[Fact], tail: bytes = b"", starts: tuple[int, ...] = ()) -> bytes:
-    """A raw log of those records; stream i starts i ms after START, or at its own of ``starts``."""
+    """Return a raw log of those records; stream i starts i ms after START, or at its own of ``starts``."""
     headers = [
         StreamHeader(
             Stream(f"s{i}", Direction.EGRESS, "icmp-egress", "fresh", "203.0.113.1", 0.01),
@@ -40,7 +40,7 @@ def packed(streams: int, facts: list[Fact], tail: bytes = b"", starts: tuple[int
 
 
 def prober(draw: random.Random, streams: int, slots: int) -> list[Fact]:
-    """What a prober logs: sends in turn, answers in batches, with losses, gaps, refusals, late and early ones."""
+    """Return what a prober logs: sends, answers in batches, with losses, gaps, refusals, late and early ones."""
     sent: list[Fact] = []
     answers: list[tuple[int, Fact]] = []
     loss, odd = draw.choice((0.0, 0.02, 0.5)), draw.choice((0.0, 0.02, 0.3))
@@ -67,7 +67,7 @@ def prober(draw: random.Random, streams: int, slots: int) -> list[Fact]:
 
 
 def disordered(draw: random.Random, facts: list[Fact]) -> list[Fact]:
-    """The same with records elsewhere, doubled (at another time) or left out, and some that belong to no slot."""
+    """Return it with records elsewhere, doubled (at another time) or left out, and some that belong to no slot."""
     found: list[Fact] = []
     for kind, stream, slot, at in facts:
         times = draw.choice(((at,),) * 5 + ((), (at, at + draw.randrange(60 * MS))))

@@ -10,7 +10,7 @@ from vrbench.core.model import Outcome
 
 
 def outcomes(log: bytes, threshold_s: float = 0.8) -> str:
-    """The outcomes of a log's first stream, one letter each."""
+    """Return the outcomes of a log's first stream, one letter each."""
     letters = {"replied": "R", "lost": "L", "refused": "F", "skipped": "s", "unknown": "u"}
     return "".join(letters[s.outcome] for s in read_samples(LogFile.read(log, START), threshold_s).streams[0].samples)
 

@@ -18,7 +18,7 @@ OUT = "R" * 15 + "L" * 10 + "R" * 15  # down from 0.5 s to 1.5 s after the reque
 
 
 def trial(session: str = "R" * 40, dns: str = "R" * 40, auth: str = "R" * 40) -> TrialResult:
-    """A trial whose figures are fine, with something beside them."""
+    """Return a trial whose figures are fine, with something beside them."""
     target = "198.51.100.11:22"
     guest = header(stream("e"), Stream("dns/vm1", Direction.EGRESS, "dns", "resolver", "10.1.1.1", 0.1), node="vm1")
     listed = [

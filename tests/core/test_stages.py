@@ -35,7 +35,7 @@ def slot(number: int, connected: bool, banner_ms: float | None) -> bytes:
 
 
 def judged(*slots: tuple[bool, float | None]) -> Samples:
-    """The samples of such probes, one after another."""
+    """Return the samples of such probes, one after another."""
     log = BANNER + b"".join(slot(n, *told) for n, told in enumerate(slots)) + end(len(slots) + 20)
     (found,) = read_samples(LogFile.read(log, START), THRESHOLD_MS / 1000).streams
     return found.samples

@@ -16,12 +16,12 @@ LETTERS = {"R": Outcome.REPLIED, "L": Outcome.LOST, "F": Outcome.REFUSED, "s": O
 
 
 def line(letters: str, interval: float = 1.0) -> list[Sample]:
-    """Samples ``interval`` apart."""
+    """Return samples ``interval`` apart."""
     return [Sample(k, k * interval, None if c == "s" else k * interval, LETTERS[c]) for k, c in enumerate(letters)]
 
 
 def probe(begin: float, end: float, interval: float, phase: float, out_s: float, back_s: float) -> list[Sample]:
-    """What an open-loop prober sees of a path that is down from ``begin`` to ``end``, one-way delays given."""
+    """Return what an open-loop prober sees of a path that is down from ``begin`` to ``end``, one-way delays given."""
     samples = []
     for k in range(int((end + 3) / interval) + 5):
         sent = phase + k * interval
