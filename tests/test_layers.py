@@ -29,15 +29,15 @@ MAY_IMPORT = {
 }
 # The shelves of core, from the ground up: files by name, folders whole. Each imports only what stands before it.
 CORE_SHELVES = (
-    *("words", "suggest", "values", "checks", "kinds", "model", "caveats", "facts", "machine_verdict"),
+    *("text", "suggest", "values", "findings", "kinds", "model", "caveats", "facts", "machine_verdict"),
     *("log", "plan", "ports", "figures", "causes", "judge", "analysis", "calibrate"),
 )
-LAB_IN_CLI = ["cleanup.py", "doctor_machine.py", "lab.py", "machine.py"]
+LAB_IN_CLI = ["cleanup.py", "doctor_machine.py", "lab.py", "lab_ready.py"]
 ONE_IMPORTER = {
     "cs": "cloud/facade.py",
     "paramiko": "remote/connection.py",
     "icmplib": "probes/ping_check.py",
-    "pandas": "report/frames.py",
+    "pandas": "report/export_files.py",
     "matplotlib": "report/plot.py",
 }
 NUMPY = ["core/log/columns.py", "core/log/samples.py"]

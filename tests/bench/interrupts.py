@@ -100,7 +100,7 @@ def boxed(here: Path, after_s: float, kill: bool, inner: bool) -> list[str]:
 
 def harness_pid(here: Path) -> int:
     """Find the harness inside the lab (its parent is the stand-in that entered), or 0 when it isn't there yet."""
-    inside = [line for line in processes(here) if "-m vrbench.cli.inside" in line and "runpy" not in line]
+    inside = [line for line in processes(here) if "-m vrbench.cli.lab_process" in line and "runpy" not in line]
     return int(inside[-1].split()[0]) if inside else 0
 
 

@@ -90,7 +90,7 @@ def memory_mb(here: Path, parent: int) -> float:
     total_kb = 0
     for line in processes(here):
         pid, _, words = line.partition(" ")
-        if int(pid) != parent and "vrbench.cli.inside" not in words and "vrbench.probes.prober" not in words:
+        if int(pid) != parent and "vrbench.cli.lab_process" not in words and "vrbench.probes.prober" not in words:
             continue
         try:
             rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()

@@ -16,7 +16,7 @@ from tests.cli.zone import ROOT, Done, Zone, running_zone, vrbench_command
 from tests.run.test_machine_verdicts import VERDICT
 from vrbench.cli import doctor, doctor_cloud, doctor_machine
 from vrbench.cloud.credentials import Credentials
-from vrbench.core.checks import Check, State, exit_code
+from vrbench.core.findings import Check, State, exit_code
 from vrbench.run import machine_verdicts as verdicts
 
 

@@ -59,7 +59,7 @@ def places() -> dict[str, object]:
     from vrbench.probes import prober
     from vrbench.probes.engine import Prober
     from vrbench.report import plot
-    from vrbench.report.rows import COLUMNS, rows
+    from vrbench.report.export_rows import COLUMNS, rows
     from vrbench.report.tables import run_report
 
     def opened(config: object, streams: object, log: object) -> Prober:

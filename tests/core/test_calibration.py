@@ -21,7 +21,7 @@ from vrbench.core.kinds import KINDS
 from vrbench.core.log.outcomes import CODES, Stage
 from vrbench.core.log.samples import Samples
 from vrbench.core.model import Direction, OutageWindow, Outcome, Sample, Stream
-from vrbench.report.calibration import COLUMNS, calibration_report, comparison_rows, verdict
+from vrbench.report.calibration_table import COLUMNS, calibration_report, comparison_rows, verdict
 
 GUESTS = ("vm1", "vm2")
 REQUEST_S, REPLY_S, RTT_S = 0.0001, 0.0003, 0.0004  # after its send time a probe crosses the router at these two

@@ -10,7 +10,7 @@ from vrbench.core.plan.method import Method
 from vrbench.core.plan.plan import Plan, make_plan
 from vrbench.core.plan.profile import load_profile
 from vrbench.core.plan.streams import expected_streams, harness_streams
-from vrbench.core.words import about, listed, size, some
+from vrbench.core.text import about, listed, size, some
 
 KINDS = {
     "icmp_fresh": ("icmp.fresh", "fresh"),

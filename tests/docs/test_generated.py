@@ -20,7 +20,7 @@ from vrbench.core.log.strip import Seen
 from vrbench.core.model import Cause
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import TABLES, reference
-from vrbench.report.rows import COLUMNS
+from vrbench.report.export_rows import COLUMNS
 from vrbench.report.wording import bounded
 from vrbench.run.disk import bytes_needed
 

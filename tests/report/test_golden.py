@@ -16,8 +16,8 @@ from vrbench.cli.results import as_object
 from vrbench.core.log.failures import Failure
 from vrbench.core.model import Direction, Stream
 from vrbench.report.caveats import caveat_lines
-from vrbench.report.frames import write_table
-from vrbench.report.rows import COLUMNS, TABLES, failure_rows, rows
+from vrbench.report.export_files import write_table
+from vrbench.report.export_rows import COLUMNS, TABLES, failure_rows, rows
 from vrbench.report.tables import reduction_table, run_report, windows_table
 
 BANNER = (Direction.INGRESS, "ssh-ingress", "banner")

@@ -21,9 +21,9 @@ from vrbench.core.facts import NodeClock, TrialFacts
 from vrbench.core.figures.results import RunState
 from vrbench.core.model import Verdict
 from vrbench.core.plan.method import ESTIMATOR
-from vrbench.report import frames
-from vrbench.report.frames import write_table
-from vrbench.report.rows import COLUMNS, TABLES, rows
+from vrbench.report import export_files
+from vrbench.report.export_files import write_table
+from vrbench.report.export_rows import COLUMNS, TABLES, rows
 from vrbench.store.directory import RunDir
 from vrbench.store.files import StoreError
 from vrbench.store.loading import load_method, load_run
@@ -91,7 +91,7 @@ def test_parts_make_the_same_bytes(table: str, format_: str, monkeypatch: pytest
     """A table written in parts is the one written at once, and every record carries the method."""
     whole, parts = io.StringIO(), io.StringIO()
     write_table(table, rows(table, [fixed_run()]), format_, whole)
-    monkeypatch.setattr(frames, "AT_ONCE", 7)
+    monkeypatch.setattr(export_files, "AT_ONCE", 7)
     write_table(table, rows(table, [fixed_run()]), format_, parts)
     assert parts.getvalue() == whole.getvalue()
     assert "method" in whole.getvalue()

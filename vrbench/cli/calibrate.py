@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vrbench.cli.measure import Finished
     from vrbench.core.calibrate.calibration import Calibration
     from vrbench.core.figures.results import TrialResult
-    from vrbench.embedded.calibration import CalibrationPlan, Instrument, Size
+    from vrbench.embedded.calibration_run import CalibrationPlan, Instrument, Size
     from vrbench.run.plan_file import View
 
 FINEST_S, COARSEST_S = 0.005, 0.5  # what a profile allows, whose threshold is 800 ms
@@ -61,9 +61,9 @@ def command(
     machine, whether its bounds held the truth, and what it missed or made up. Exit code 0 when all bounds held, no
     error exceeded the interval (and 1 ms), and nothing was missed or made up, else 2.
     """
-    from vrbench.cli.machine import make_ready
+    from vrbench.cli.lab_ready import make_ready
     from vrbench.cli.screen import make_screen
-    from vrbench.embedded.calibration import Instrument
+    from vrbench.embedded.calibration_run import Instrument
     from vrbench.run.plan_file import View
 
     size, interval_s = _size(quick, outages, clean), _interval_s(interval)
@@ -76,7 +76,7 @@ def command(
 
 
 def _size(quick: bool, outages: int | None, clean: str | None) -> Size:
-    from vrbench.embedded.calibration import FULL, QUICK
+    from vrbench.embedded.calibration_run import FULL, QUICK
 
     size = QUICK if quick else FULL
     return replace(
@@ -102,7 +102,7 @@ def _seconds(option: str, value: str) -> float:
 
 
 def _planned(size: Size, instrument: Instrument, seed: int | None) -> CalibrationPlan:
-    from vrbench.embedded.calibration import plan_calibration
+    from vrbench.embedded.calibration_run import plan_calibration
     from vrbench.store.directory import new_run_id
 
     if not size.outages and not size.clean_s:
@@ -143,7 +143,7 @@ class Calibrated:
 def _calibrate(planned: CalibrationPlan, reports: Path, view: View, timeout_s: float | None = None) -> Calibrated:
     """Build, inject and probe inside a lab, then hold what was measured against what was injected."""
     from vrbench.cli.measure import measure_boxed
-    from vrbench.embedded.calibration import compare
+    from vrbench.embedded.calibration_run import compare
     from vrbench.run.plan_file import BoxedRun
 
     finished = measure_boxed(BoxedRun(planned.plan, view, planned.series), reports, timeout_s)
@@ -155,7 +155,7 @@ def _calibrate(planned: CalibrationPlan, reports: Path, view: View, timeout_s: f
 
 def calibrate_quietly(reports: Path, timeout_s: float) -> MachineVerdict | str:
     """Make a quick calibration and keep its verdict; return that, or what kept it from giving one."""
-    from vrbench.embedded.calibration import QUICK, Instrument
+    from vrbench.embedded.calibration_run import QUICK, Instrument
     from vrbench.run.machine_verdicts import save_verdict
     from vrbench.run.plan_file import View
 
@@ -199,7 +199,7 @@ def _show(measured: Calibration, made: Calibrated, as_json: bool) -> None:
     """Print the figures on stdout; write every comparison as CSV, and last the picture, which costs most."""
     import json
 
-    from vrbench.report.calibration import as_object, calibration_report, write_comparisons
+    from vrbench.report.calibration_table import as_object, calibration_report, write_comparisons
     from vrbench.report.plot import CANNOT_DRAW, can_draw, write_plot
 
     plan, seed = made.planned.plan, made.planned.seed

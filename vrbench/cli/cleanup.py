@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vrbench.cli.blame import describe
+from vrbench.cli.error_codes import code_and_text
 from vrbench.cli.exits import Exit, UsageProblem
 from vrbench.cli.options import reports_option
 from vrbench.store.directory import RunDir, find_run, run_paths
@@ -46,7 +46,7 @@ def _clean_one(store: RunDir, fatal: bool) -> int:
         click.echo(str(error), err=True)
         return Exit.FAILED if fatal else Exit.OK
     except Exception as error:  # noqa: BLE001  reported with its code; the other runs still want cleaning
-        code, text = describe(error)
+        code, text = code_and_text(error)
         click.echo(f"{store.path.name}: {text}", err=True)
         return code
 

@@ -11,7 +11,7 @@ import click
 
 from vrbench.cli.exits import Exit
 from vrbench.cli.options import json_option, reports_option
-from vrbench.core.words import some
+from vrbench.core.text import some
 
 if TYPE_CHECKING:
     from vrbench.cli.measure import Finished
@@ -34,7 +34,7 @@ def command(trials: int, install_missing: bool, as_json: bool, plain: bool, repo
     cleanup, measures the outage, and removes all. It does so as CloudStack did up to 4.10 (serial), then as it does
     since 4.11.1 (parallel). Real packets, accelerated boot times. Nothing leaves this machine.
     """
-    from vrbench.cli.machine import make_ready
+    from vrbench.cli.lab_ready import make_ready
 
     make_ready(install_missing)
     begun, finished = time.monotonic(), []
@@ -75,7 +75,7 @@ def _conclude(finished: list[Finished], reports: Path, as_json: bool) -> None:
 
 
 def _write_csv(runs: list[Run], path: Path) -> None:
-    from vrbench.report.frames import write_table
-    from vrbench.report.rows import rows
+    from vrbench.report.export_files import write_table
+    from vrbench.report.export_rows import rows
 
     write_table("trials", rows("trials", runs), "csv", path)

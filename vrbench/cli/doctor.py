@@ -17,11 +17,11 @@ import click
 
 from vrbench.cli.exits import Exit
 from vrbench.cli.options import json_option, reports_option
-from vrbench.core.checks import Check, State, exit_code
+from vrbench.core.findings import Check, State, exit_code
 from vrbench.core.kinds import SSH_SYN
 from vrbench.core.machine_verdict import NOT_CALIBRATED, MachineVerdict
 from vrbench.core.plan.plan import Plan
-from vrbench.core.words import size
+from vrbench.core.text import size
 
 COLOURS = {State.OK: "green", State.WARN: "yellow", State.BAD: "red"}
 FRESH = timedelta(days=30)
@@ -127,14 +127,14 @@ def is_fresh(verdict: MachineVerdict, now: datetime) -> bool:
 
 def calibrate_now() -> MachineVerdict | str:
     """Make a quick calibration, which keeps its verdict; return that, or what went wrong."""
-    from vrbench.cli.blame import describe
     from vrbench.cli.calibrate import calibrate_quietly
+    from vrbench.cli.error_codes import code_and_text
 
     with tempfile.TemporaryDirectory() as here:
         try:
             return calibrate_quietly(Path(here), CALIBRATE_TIMEOUT_S)
         except Exception as error:  # noqa: BLE001  a check that fails is a finding; it keeps no other from being shown
-            return describe(error)[1]
+            return code_and_text(error)[1]
 
 
 def line(check: Check, width: int) -> str:

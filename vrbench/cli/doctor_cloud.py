@@ -13,7 +13,7 @@ from vrbench.cloud.credentials import Credentials, default_files, load_credentia
 from vrbench.cloud.errors import CloudError, CloudRefused, CloudUnreachable, ConfigurationError, PreflightError
 from vrbench.cloud.facade import Cloud
 from vrbench.cloud.preflight import Resolved, preflight
-from vrbench.core.checks import Check, State
+from vrbench.core.findings import Check, State
 from vrbench.core.plan.plan import Plan
 from vrbench.core.plan.profile import ProbesTable
 from vrbench.probes.config import ProbeError

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vrbench.cli.exits import Exit
-from vrbench.core.checks import Check, State
+from vrbench.core.findings import Check, State
 
 LIBRARIES = ("click", "cs", "icmplib", "pandas", "paramiko", "PyYAML", "rich")
 OLDEST_PYTHON = (3, 11)

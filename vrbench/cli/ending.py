@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import click
 
 from vrbench.cli.exits import Exit
-from vrbench.core.words import some
+from vrbench.core.text import some
 from vrbench.run.order import RunOutcome
 from vrbench.store.codec import decode
 from vrbench.store.directory import RunDir
@@ -34,9 +34,9 @@ class Ending:
 
 def ending_of(outcome: RunOutcome) -> Ending:
     """Put an outcome into words; what is left in the cloud outweighs any other exit code, unless it is accepted."""
-    from vrbench.cli.blame import describe
+    from vrbench.cli.error_codes import code_and_text
 
-    code, error = describe(outcome.error) if outcome.error else (Exit.OK, "")
+    code, error = code_and_text(outcome.error) if outcome.error else (Exit.OK, "")
     if outcome.left and not outcome.accepted:
         code = Exit.FAILED
     return Ending(code, error, outcome.interrupted, outcome.left, outcome.problems)

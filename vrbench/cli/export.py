@@ -28,8 +28,8 @@ def command(runs: tuple[str, ...], table: str, format_: str, output: Path | None
     Times are seconds since the operation was requested, or ISO 8601 UTC; an empty cell was not measured or has no
     bound. Text that a spreadsheet would run as a formula is defused with an apostrophe.
     """
-    from vrbench.report.frames import write_table
-    from vrbench.report.rows import failure_rows, rows
+    from vrbench.report.export_files import write_table
+    from vrbench.report.export_rows import failure_rows, rows
     from vrbench.store.directory import find_run
     from vrbench.store.loading import load_failures, load_method, load_run
 

@@ -55,7 +55,7 @@ def up(
     as_json: bool,
 ) -> int:
     """Start a lab and return when its API answers."""
-    from vrbench.cli.machine import make_ready
+    from vrbench.cli.lab_ready import make_ready
     from vrbench.embedded.process import lab_options
     from vrbench.lab import lifecycle
 

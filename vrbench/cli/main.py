@@ -97,8 +97,8 @@ def _run() -> int:
 
 def _explain(error: Exception) -> int:
     """Print an error in words and return its exit code; an unknown one is a bug and prints where it happened."""
-    from vrbench.cli.blame import describe
+    from vrbench.cli.error_codes import code_and_text
 
-    code, text = describe(error)
+    code, text = code_and_text(error)
     click.echo(f"vrbench: {text}", err=True)
     return code

@@ -27,7 +27,7 @@ from vrbench.store.loading import load_run
 if TYPE_CHECKING:
     from vrbench.core.ports import RunScreen
 
-INSIDE = (sys.executable, "-m", "vrbench.cli.inside")
+INSIDE = (sys.executable, "-m", "vrbench.cli.lab_process")
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ def show_comparison(before: Run, after: Run, words: tuple[str, str], as_json: bo
 def as_object(runs: Sequence[Run]) -> dict[str, object]:
     """Return runs as plain values for JSON: where they lie, rows of four tables, and every caveat in full."""
     from vrbench.report.caveats import caveat_rows
-    from vrbench.report.rows import rows
+    from vrbench.report.export_rows import rows
 
     tables = {table: list(rows(table, runs)) for table in ("summary", "trials", "windows", "sessions")}
     return {"runs": [_run_object(run) for run in runs], **tables, "caveats": list(caveat_rows(runs))}

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from vrbench.cli.exits import Exit, UsageProblem
-from vrbench.cli.machine import make_ready
+from vrbench.cli.lab_ready import make_ready
 from vrbench.cli.options import json_option, reports_option
 from vrbench.cli.profiles import open_profile
 from vrbench.core.plan.plan import Plan, make_plan

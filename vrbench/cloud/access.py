@@ -8,8 +8,8 @@ from functools import partial
 from vrbench.cloud.errors import CloudError
 from vrbench.cloud.facade import Answer, Param
 from vrbench.cloud.offerings import STATIC_NAT
+from vrbench.cloud.own_address import allowed_source
 from vrbench.cloud.site import Address, Built, Forward, Intent, Site, Vm, call_journaled, job_journaled
-from vrbench.cloud.source import allowed_source
 
 SSH_PORT = 22
 SHARED_PORT = 2200  # VM i that shares an address answers on port 2200 + i

@@ -22,11 +22,11 @@ from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.errors import CloudError, UnsafeNetwork
 from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.journal import Journal
+from vrbench.cloud.own_address import allowed_source
 from vrbench.cloud.preflight import Resolved
 from vrbench.cloud.site import Address, Built, Intent, Progress, Site, Vm, call_journaled, job_journaled, part
-from vrbench.cloud.source import allowed_source
 from vrbench.core.model import Endpoint, Environment, Guest
-from vrbench.core.words import some
+from vrbench.core.text import some
 
 TAG = "vrbench-run"
 

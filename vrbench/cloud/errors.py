@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from vrbench.core.words import some
+from vrbench.core.text import some
 
 # The server's own words for "there is no such thing (any more)"; it has no code for it: 431 covers every bad value.
 _GONE = re.compile(r"entity does not exist|does(n't| not) exist|unable to find|could not find", re.IGNORECASE)

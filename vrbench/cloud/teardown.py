@@ -19,7 +19,7 @@ from vrbench.cloud.facade import Answer, Cloud
 from vrbench.cloud.journal import Entry, Journal
 from vrbench.cloud.preflight import EXPUNGE_WAIT, own_account
 from vrbench.cloud.removal import Deadlines, Removal, TeardownReport, listed
-from vrbench.core.words import some
+from vrbench.core.text import some
 
 _RULES = ("firewall", "port-forward", "static-nat")  # what hangs on an address
 _UNSETTLED = ("Starting", "Stopping", "Migrating")

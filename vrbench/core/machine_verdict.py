@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vrbench.core.words import some
+from vrbench.core.text import some
 
 NOT_CALIBRATED = "not calibrated on this machine: vrbench calibrate --quick"
 

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from vrbench.core.model import Guest
 from vrbench.probes.config import PhasedStream, ProbeError
+from vrbench.probes.guest_agents import PingAgent, PingCopy, PythonAgent, RawCopy, Task, agent_for
 from vrbench.probes.prober_process import ends_in_order
 from vrbench.probes.readiness import FIND_PING, FIND_PYTHON
-from vrbench.probes.small_guest import PingAgent, PingCopy, PythonAgent, RawCopy, Task, agent_for
 from vrbench.remote.connection import Completed, Remote
 from vrbench.remote.errors import CommandFailed, RemoteError
 

@@ -19,7 +19,7 @@ from vrbench.core.plan.plan import Plan
 from vrbench.core.plan.schedule import phases
 from vrbench.core.plan.streams import guest_streams, harness_streams, short_name
 from vrbench.core.ports import Collected
-from vrbench.core.words import some
+from vrbench.core.text import some
 from vrbench.parallel import CancelToken, parallel
 from vrbench.probes.config import Login, PhasedStream, ProbeError
 from vrbench.probes.guest import GuestAgent

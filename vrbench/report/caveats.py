@@ -11,7 +11,7 @@ from rich.text import Text
 
 from vrbench.core.caveats import CaveatKind, Effect
 from vrbench.core.figures.results import Run
-from vrbench.core.words import listed, some
+from vrbench.core.text import listed, some
 
 MOST_DETAILS = 3  # more different ones than these are a wall; --json has them all
 MOST_NUMBERS = 3

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vrbench.core.calibrate.calibration import Calibration
 from vrbench.core.calibrate.measurement import OutageMeasurement
 from vrbench.core.kinds import KINDS
-from vrbench.report.calibration import verdict
+from vrbench.report.calibration_table import verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,10 +18,10 @@ from vrbench.core.figures.windows import Downtime
 from vrbench.core.kinds import DNS, HEADLINE
 from vrbench.core.machine_verdict import calibrated_line
 from vrbench.core.model import Cause, Direction, Verdict
+from vrbench.core.text import some
 from vrbench.core.values import show_duration
-from vrbench.core.words import some
 from vrbench.report.caveats import caveat_lines
-from vrbench.report.rows import SCOPES
+from vrbench.report.export_rows import SCOPES
 from vrbench.report.windows import longest, window_rows
 from vrbench.report.wording import bounded, decimals, percent, seconds, setting
 

@@ -20,7 +20,7 @@ from vrbench.cloud.teardown import teardown
 from vrbench.core.model import Environment
 from vrbench.core.plan.plan import Plan
 from vrbench.core.ports import Operation, RunScreen
-from vrbench.core.words import utc_text
+from vrbench.core.text import utc_text
 from vrbench.probes.observation import Sensors
 from vrbench.remote.identity import HostKeyPins
 from vrbench.run.adapters import Adapters, OperationSource, Progress

@@ -13,7 +13,7 @@ from vrbench.cloud.preflight import Resolved
 from vrbench.core.facts import Context
 from vrbench.core.model import Environment
 from vrbench.core.plan.plan import Plan
-from vrbench.core.words import size
+from vrbench.core.text import size
 from vrbench.remote.identity import generate_key
 from vrbench.run.adapters import Adapters
 from vrbench.run.errors import CannotReuse

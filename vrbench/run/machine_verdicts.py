@@ -17,7 +17,7 @@ from vrbench import __version__
 from vrbench.core.calibrate.calibration import Calibration
 from vrbench.core.machine_verdict import MachineVerdict
 from vrbench.core.plan.method import ESTIMATOR
-from vrbench.core.words import utc_text
+from vrbench.core.text import utc_text
 from vrbench.store.codec import decode_verdict
 from vrbench.store.files import StoreError, read_json, replace_json
 

@@ -11,7 +11,7 @@ from vrbench.core.model import Environment
 from vrbench.core.plan.profile import Profile
 from vrbench.core.plan.streams import expected_streams, guests_behind, short_name
 from vrbench.core.ports import Operation
-from vrbench.core.words import some
+from vrbench.core.text import some
 from vrbench.run.adapters import Adapters, Guests
 from vrbench.run.errors import OperationFailed
 from vrbench.run.order import RunOrder

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from vrbench.core.causes.evidence_timeline import span
 from vrbench.core.figures.results import StreamResult
 from vrbench.core.model import OutageWindow
-from vrbench.core.words import some
+from vrbench.core.text import some
 
 SHORT_SLOTS = 2  # a window of so many probes at most, and so many answers at most between two of them
 TURNS = 3  # so many short windows close behind each other are a pattern, fewer are chance

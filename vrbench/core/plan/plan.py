@@ -8,8 +8,8 @@ from vrbench.core.kinds import DNS, KINDS, SSH_AUTH, SSH_BANNER, ProbeKind
 from vrbench.core.plan.costs import Cost, costs, interval_s
 from vrbench.core.plan.method import Method, kinds_word
 from vrbench.core.plan.profile import LabTable, Profile
+from vrbench.core.text import about, size, some
 from vrbench.core.values import show_duration
-from vrbench.core.words import about, size, some
 
 MUST_KNOW = ("where", "builds", "opens", "operation", "trials", "takes", "removes")
 STARTING_S = 5.0  # to start the probers of a trial and to collect their samples

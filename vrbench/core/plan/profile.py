@@ -15,7 +15,7 @@ from typing import Any
 from vrbench.core import values
 from vrbench.core.kinds import EVERY, HEADLINE, KINDS, Direction, ProbeKind
 from vrbench.core.suggest import did_you_mean
-from vrbench.core.words import some
+from vrbench.core.text import some
 
 OPERATIONS = ("restart-network-cleanup", "restart-network", "reboot-router")
 ACCESS = ("port-forwarding", "static-nat")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vrbench.cloud.errors import CloudError
-from vrbench.cloud.source import allowed_source, check_source
+from vrbench.cloud.own_address import allowed_source, check_source
 
 
 def test_a_private_source_of_a_public_address_is_refused_with_the_setting() -> None:

@@ -16,7 +16,7 @@ from vrbench.core.figures.stats import summarize
 from vrbench.core.figures.windows import Downtime
 from vrbench.core.kinds import BESIDE, HEADLINE
 from vrbench.core.model import Direction, Stream
-from vrbench.core.words import utc_text
+from vrbench.core.text import utc_text
 
 Cell = str | int | float | bool | None
 Row = dict[str, Cell]

@@ -14,7 +14,7 @@ FAMILIES = {
     "vrbench.core.plan.profile.ProfileError": Exit.USAGE,
     "vrbench.cloud.errors.ConfigurationError": Exit.USAGE,
     "vrbench.cloud.errors.UnknownOperation": Exit.USAGE,
-    "vrbench.report.frames.ExportError": Exit.USAGE,
+    "vrbench.report.export_files.ExportError": Exit.USAGE,
     "vrbench.cloud.errors.CloudError": Exit.FAILED,
     "vrbench.run.trial.NothingAnswers": Exit.FAILED,
     "vrbench.remote.errors.RemoteError": Exit.FAILED,
@@ -27,7 +27,7 @@ FAMILIES = {
 }
 
 
-def describe(error: Exception) -> tuple[int, str]:
+def code_and_text(error: Exception) -> tuple[int, str]:
     """Return the exit code and the text for an error; one of no family of ours is a bug, with its place in the code."""
     for kind in type(error).__mro__:
         code = FAMILIES.get(f"{kind.__module__}.{kind.__qualname__}")

@@ -1,4 +1,4 @@
-"""The process inside an embedded lab: ``python -m vrbench.cli.inside RUN_DIR``, started by ``vrbench.cli.measure``.
+"""The process inside an embedded lab: ``python -m vrbench.cli.lab_process RUN_DIR``, which ``cli.measure`` starts.
 
 It carries out the run whose plan lies in that directory, writes down how it ended, and exits with that code. What there
 is to show of it the process outside reads from the directory.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from vrbench.cli.blame import describe
 from vrbench.cli.ending import Ending, ending_of, write_ending
+from vrbench.cli.error_codes import code_and_text
 from vrbench.cli.screen import ShownScreen, make_screen
 from vrbench.cloud.credentials import load_credentials
 from vrbench.embedded.outages import known_outages
@@ -30,12 +30,12 @@ def main() -> int:
     try:
         ending = carry_out(store, read_plan(store))
     except Exception as error:  # noqa: BLE001  the last door: known errors get their words and code, others are bugs
-        ending = Ending(*describe(error))
+        ending = Ending(*code_and_text(error))
     try:
         write_ending(store, ending)
     except StoreError as error:
         print(f"vrbench: {ending.error or error}", file=sys.stderr)
-        return ending.code or describe(error)[0]
+        return ending.code or code_and_text(error)[0]
     return ending.code
 
 

@@ -11,7 +11,7 @@ from typing import IO
 import pandas as pd
 
 from vrbench.report.csv_text import write_csv
-from vrbench.report.rows import COLUMNS, Row
+from vrbench.report.export_rows import COLUMNS, Row
 
 FORMATS = ("csv", "parquet", "json")
 AT_ONCE = 50_000  # rows in memory; only of tables whose types are known beforehand

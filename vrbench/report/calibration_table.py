@@ -14,9 +14,9 @@ from rich.text import Text
 
 from vrbench.core.calibrate.calibration import Calibration, FaultFigures, KindFigures
 from vrbench.core.calibrate.measurement import FalseWindow, Figures, OutageMeasurement
-from vrbench.core.words import some
+from vrbench.core.text import some
 from vrbench.report.csv_text import write_csv
-from vrbench.report.rows import Row
+from vrbench.report.export_rows import Row
 
 MAX_WRONG = 12
 COLUMNS = tuple(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vrbench.cli.blame import FAMILIES
+from vrbench.cli.error_codes import FAMILIES
 
 
 @pytest.mark.parametrize("path", FAMILIES)
