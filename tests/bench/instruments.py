@@ -37,7 +37,7 @@ from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import load_profile
 from vrbench.lab import lifecycle
 from vrbench.lab.status import LabOptions, Outage
-from vrbench.probes.observation import Sensors
+from vrbench.probes.observation import SshGuests
 from vrbench.remote.identity import HostKeyPins
 from vrbench.store.directory import RunDir
 
@@ -166,8 +166,8 @@ def observe(run: Path, folder: Path) -> int:
     """In the lab's outside world: vrbench's own probers, until standard input ends."""
     stored = RunDir(run)
     plan = make_plan(load_profile(PROFILE, "instruments"), "bench")
-    sensors = Sensors(plan, stored.read_environment(), stored.key, HostKeyPins(stored.known_hosts))
-    observation = sensors.observation(folder)
+    ssh_guests = SshGuests(plan, stored.read_environment(), stored.key, HostKeyPins(stored.known_hosts))
+    observation = ssh_guests.observation(folder)
     observation.start()
     print("started", flush=True)
     sys.stdin.read()

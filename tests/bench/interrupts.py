@@ -67,7 +67,7 @@ def settled(look: Callable[[], list[str]], deadline_s: float = 5.0) -> list[str]
     return found
 
 
-def boxed(here: Path, after_s: float, kill: bool, inner: bool) -> list[str]:
+def in_lab(here: Path, after_s: float, kill: bool, inner: bool) -> list[str]:
     """One run on an embedded lab, disturbed after ``after_s``; returns what is left."""
     before = host_view()
     (here / "small.toml").write_text(LAB)
@@ -132,7 +132,7 @@ def main() -> int:
                 left = in_standing_lab(after_s)
             else:
                 with tempfile.TemporaryDirectory() as here:
-                    left = boxed(
+                    left = in_lab(
                         Path(here), after_s, kill=name == "kill -9", inner=name == "kill -9" and number % 2 == 1
                     )
             print(f"{name:28} after {after_s:5.1f} s: {'; '.join(x[:200] for x in left) or 'nothing left'}", flush=True)

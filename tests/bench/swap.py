@@ -31,7 +31,7 @@ from tests.probes.box import Box, routed_box
 from tests.probes.trials import Trial, check_truth, reachable, trial
 from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.model import Outcome, Sample
-from vrbench.probes.observation import Sensors
+from vrbench.probes.observation import SshGuests
 
 OUT_S = 2.0
 AFTER_S = 2.0  # until those with the largest interval have seen the path again
@@ -94,10 +94,10 @@ def main() -> int:
         home = Path(held.enter_context(tempfile.TemporaryDirectory()))
         slow = held.enter_context(swap(home))
         box = held.enter_context(closing(routed_box(guests=2)))
-        sensors = held.enter_context(reachable(box, home))
+        ssh_guests = held.enter_context(reachable(box, home))
         for number, scene in product(range(asked.rounds), SCENES):
             folder = home / f"{number}-{SCENES.index(scene)}"
-            complaints = play(slow, sensors, box, folder, scene, chance.choice(READS_PER_S), tallies[scene])
+            complaints = play(slow, ssh_guests, box, folder, scene, chance.choice(READS_PER_S), tallies[scene])
             for line in complaints:
                 print(f"round {number}, {scene}: {line}", file=sys.stderr, flush=True)
             if complaints and asked.keep:
@@ -106,10 +106,10 @@ def main() -> int:
 
 
 def play(
-    slow: Swap, sensors: Sensors, box: Box, folder: Path, scene: Scene, reads_per_s: int, tally: Tally
+    slow: Swap, ssh_guests: SshGuests, box: Box, folder: Path, scene: Scene, reads_per_s: int, tally: Tally
 ) -> list[str]:
     """One trial of the scene, added to its tally; what was wrong, in words."""
-    with trial(sensors, box, folder) as begun:
+    with trial(ssh_guests, box, folder) as begun:
         pids = {"harness": begun.harness_pids(), "guests": begun.agent_pids()}
         out = pids.get(scene.who) or [*pids["harness"], *pids["guests"]]
         cut, held, moments = ExitStack(), ExitStack(), [0, 0]

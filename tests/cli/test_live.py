@@ -13,7 +13,7 @@ from vrbench.cli import live
 from vrbench.cli.live import ASCII_GLYPHS, GLYPHS, Layout, LiveScreen, Watched, stream_lines
 from vrbench.cli.screen import PlainScreen, Unfailing, make_screen
 from vrbench.core.kinds import HEADLINE, ICMP_FRESH, SSH_SYN, ProbeKind
-from vrbench.core.log.live import StreamState
+from vrbench.core.log.growing_log import StreamState
 from vrbench.core.log.strip import Strip
 from vrbench.core.model import Stream
 

@@ -12,22 +12,22 @@ from tests.embedded.test_process import STATUS
 from tests.run.world import PROFILE, RUN_ID
 from vrbench.cli.ending import Ending, write_ending
 from vrbench.cli.exits import Exit
-from vrbench.cli.measure import INSIDE, Finished, conclude, measure_boxed
+from vrbench.cli.measure import INSIDE, Finished, conclude, measure_lab_run
 from vrbench.core.figures.results import RunState
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import LabTable, load_profile
-from vrbench.embedded import boxed as boxing
+from vrbench.embedded import lab_run
 from vrbench.embedded.process import NotStarted
 from vrbench.lab.status import LabStatus
-from vrbench.run.plan_file import BoxedRun, View, plan_path, read_plan
+from vrbench.run.plan_file import LabRun, View, plan_path, read_plan
 from vrbench.store.directory import RunDir
 
-RUN = BoxedRun(make_plan(load_profile(PROFILE + "[lab]\n", "small", ()), RUN_ID), View.NONE)
+RUN = LabRun(make_plan(load_profile(PROFILE + "[lab]\n", "small", ()), RUN_ID), View.NONE)
 Inside = Callable[[RunDir, Sequence[str]], int]
 
 
 @pytest.fixture
-def boxed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Inside], Finished]:
+def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Inside], Finished]:
     """Return what carries out a run whose process inside is a function."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
@@ -40,13 +40,13 @@ def boxed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Inside],
             state.mkdir()
             return inside(RunDir(state.parent), command(STATUS))
 
-        monkeypatch.setattr(boxing, "run_in_lab", run_in_lab)
-        return measure_boxed(RUN, tmp_path / "reports")
+        monkeypatch.setattr(lab_run, "run_in_lab", run_in_lab)
+        return measure_lab_run(RUN, tmp_path / "reports")
 
     return run
 
 
-def test_the_process_inside_finds_its_plan(boxed: Callable[[Inside], Finished]) -> None:
+def test_the_process_inside_finds_its_plan(measured: Callable[[Inside], Finished]) -> None:
     """By the directory alone; who logs in is what the lab says, and the run is noted before the lab is there."""
 
     def inside(store: RunDir, command: Sequence[str]) -> int:
@@ -59,7 +59,7 @@ def test_the_process_inside_finds_its_plan(boxed: Callable[[Inside], Finished]) 
         write_ending(store, Ending())
         return 0
 
-    finished = boxed(inside)
+    finished = measured(inside)
     assert finished.ending == Ending()
     assert not finished.store.key.exists()
     assert not finished.store.lab.exists()
@@ -67,7 +67,7 @@ def test_the_process_inside_finds_its_plan(boxed: Callable[[Inside], Finished]) 
 
 
 def test_what_went_wrong_inside_is_told_outside(
-    boxed: Callable[[Inside], Finished], capsys: pytest.CaptureFixture[str]
+    measured: Callable[[Inside], Finished], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With its exit code, which outweighs that of the figures."""
 
@@ -75,29 +75,29 @@ def test_what_went_wrong_inside_is_told_outside(
         write_ending(store, Ending(Exit.FAILED, "no room in the zone"))
         return Exit.FAILED
 
-    assert conclude(boxed(inside)) == Exit.FAILED
+    assert conclude(measured(inside)) == Exit.FAILED
     assert "vrbench: no room in the zone" in capsys.readouterr().err
 
 
-def test_a_process_that_was_killed_is_told(boxed: Callable[[Inside], Finished]) -> None:
+def test_a_process_that_was_killed_is_told(measured: Callable[[Inside], Finished]) -> None:
     """It left no ending."""
-    finished = boxed(lambda _store, _command: -9)
+    finished = measured(lambda _store, _command: -9)
     assert (finished.code, finished.ending.clean) == (Exit.FAILED, False)
 
 
-def test_a_signal_before_the_start_is_an_interrupt(boxed: Callable[[Inside], Finished]) -> None:
+def test_a_signal_before_the_start_is_an_interrupt(measured: Callable[[Inside], Finished]) -> None:
     """Nothing was built, so nothing is left."""
 
     def inside(_store: RunDir, _command: Sequence[str]) -> int:
         raise NotStarted
 
-    finished = boxed(inside)
+    finished = measured(inside)
     assert (finished.code, finished.ending.interrupted) == (Exit.NOT_VALID, True)
     assert not finished.store.lab.exists()
 
 
 def test_a_run_that_can_not_be_read_back_is_told(
-    boxed: Callable[[Inside], Finished], capsys: pytest.CaptureFixture[str]
+    measured: Callable[[Inside], Finished], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It counts as a run without trials."""
 
@@ -106,7 +106,7 @@ def test_a_run_that_can_not_be_read_back_is_told(
         write_ending(store, Ending())
         return 0
 
-    finished = boxed(inside)
+    finished = measured(inside)
     assert finished.run.state is RunState.FAILED
     assert conclude(finished) == Exit.NOT_VALID
     assert "run.json" in capsys.readouterr().err

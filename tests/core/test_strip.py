@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.core.logs import stream
-from vrbench.core.log.live import StreamState
+from vrbench.core.log.growing_log import StreamState
 from vrbench.core.log.strip import KEPT_S, Seen, Strip, worst
 
 SIGNS = {Seen.NOTHING_YET: " ", Seen.UP: "u", Seen.NOT_SEEN: "?", Seen.DOWN: "D"}

@@ -25,7 +25,7 @@ def under_way(_lab_machine: None, tmp_path: Path) -> Iterator[Trial]:
     """Provide a trial that has been requested, in a box of its own."""
     box = routed_box(guests=2)
     try:
-        with reachable(box, tmp_path) as sensors, trial(sensors, box, tmp_path / "trial") as begun:
+        with reachable(box, tmp_path) as ssh_guests, trial(ssh_guests, box, tmp_path / "trial") as begun:
             yield begun
     finally:
         box.close()

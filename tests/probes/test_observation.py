@@ -16,7 +16,7 @@ from vrbench.core.model import Endpoint, Environment, Guest
 from vrbench.core.plan.plan import Plan, make_plan
 from vrbench.core.plan.profile import load_profile
 from vrbench.probes import observation as observation_module
-from vrbench.probes.observation import Observation, Sensors
+from vrbench.probes.observation import SshGuests, TrialProbers
 from vrbench.remote.identity import HostKeyPins, generate_key
 
 pytestmark = pytest.mark.lab
@@ -34,19 +34,19 @@ def one_guest() -> Environment:
 
 
 @pytest.fixture
-def sensors(box: Box, tmp_path: Path) -> Iterator[Sensors]:
+def ssh_guests(box: Box, tmp_path: Path) -> Iterator[SshGuests]:
     """Provide what reaches guest0 by SSH; the test's thread stands in the harness's network."""
     server = start_sshd(box, "guest0", tmp_path, generate_key(tmp_path / "id"))
     with box.inside("harness"):
-        yield Sensors(small_plan(), one_guest(), tmp_path / "id", HostKeyPins(tmp_path / "known_hosts"))
+        yield SshGuests(small_plan(), one_guest(), tmp_path / "id", HostKeyPins(tmp_path / "known_hosts"))
     stop_server(box, "guest0", server)
 
 
 @pytest.fixture
-def running(sensors: Sensors, tmp_path: Path) -> Iterator[Observation]:
+def running(ssh_guests: SshGuests, tmp_path: Path) -> Iterator[TrialProbers]:
     """Provide a trial's observation with samples of its guest."""
     (tmp_path / "trial").mkdir()
-    observation = sensors.observation(tmp_path / "trial")
+    observation = ssh_guests.observation(tmp_path / "trial")
     observation.start()
     wait_for(lambda: guest_log(observation).exists() and guest_log(observation).stat().st_size > 1000, "samples")
     yield observation
@@ -54,7 +54,7 @@ def running(sensors: Sensors, tmp_path: Path) -> Iterator[Observation]:
         agent.remove()
 
 
-def guest_log(observation: Observation) -> Path:
+def guest_log(observation: TrialProbers) -> Path:
     return observation.folder / "guest-vm1.raw"
 
 
@@ -66,7 +66,7 @@ def mend(box: Box) -> None:
     box.run("router", "nft", "flush chain ip gate cut")
 
 
-def test_all_is_well(running: Observation) -> None:
+def test_all_is_well(running: TrialProbers) -> None:
     """A quiet trial: whole logs, a clock for the guest, and nothing left in it."""
     home = Path(running._agents[0].place).parent
     collected = running.stop()
@@ -76,7 +76,7 @@ def test_all_is_well(running: Observation) -> None:
     assert not home.exists()
 
 
-def test_a_path_that_is_away_when_a_trial_ends_costs_no_samples(running: Observation, gate: Box) -> None:
+def test_a_path_that_is_away_when_a_trial_ends_costs_no_samples(running: TrialProbers, gate: Box) -> None:
     """Every first attempt is reset; two seconds later the path is back, and with it all samples."""
     cut(gate)
     back = threading.Timer(2.0, mend, [gate])
@@ -88,7 +88,7 @@ def test_a_path_that_is_away_when_a_trial_ends_costs_no_samples(running: Observa
 
 
 def test_what_did_not_arrive_stays_in_the_guest(
-    running: Observation, gate: Box, monkeypatch: pytest.MonkeyPatch
+    running: TrialProbers, gate: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the end of its log the guest is not cleaned, the words say where the log is, and following has ended."""
     monkeypatch.setattr(observation_module, "COLLECT_S", 3.0)
@@ -107,7 +107,7 @@ def test_what_did_not_arrive_stays_in_the_guest(
 
 
 def test_the_path_may_fail_between_the_samples_and_the_clock(
-    running: Observation, gate: Box, monkeypatch: pytest.MonkeyPatch
+    running: TrialProbers, gate: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Samples that have arrived are whole although neither boot id nor clock can be read: the first clock is kept."""
     monkeypatch.setattr(observation_module, "COLLECT_S", 3.0)
@@ -125,7 +125,7 @@ def test_the_path_may_fail_between_the_samples_and_the_clock(
     assert collected.clocks[VM] == before
 
 
-def test_a_reboot_is_told_and_its_samples_are_kept(running: Observation) -> None:
+def test_a_reboot_is_told_and_its_samples_are_kept(running: TrialProbers) -> None:
     """Another boot id: the guest is named, its clock is not mixed with the new one, what it wrote is fetched."""
     before = running._clocks[VM]
     running._boots[VM] = "another boot"
@@ -138,7 +138,7 @@ def test_a_reboot_is_told_and_its_samples_are_kept(running: Observation) -> None
     assert not agent._follower.is_alive()
 
 
-def test_what_is_out_of_the_ordinary_is_noted_once(running: Observation) -> None:
+def test_what_is_out_of_the_ordinary_is_noted_once(running: TrialProbers) -> None:
     """Two logs made without raw sockets give one line of words."""
     syn = (running.folder / "harness-syn.raw").read_bytes().replace(b'"method": "raw"', b'"method": "connect"', 1)
     for name in ("one.raw", "two.raw"):
@@ -148,7 +148,7 @@ def test_what_is_out_of_the_ordinary_is_noted_once(running: Observation) -> None
     running.stop()
 
 
-def test_a_log_that_is_none_ends_no_trial(running: Observation) -> None:
+def test_a_log_that_is_none_ends_no_trial(running: TrialProbers) -> None:
     """Bytes that are no raw log take their streams out of the live view; the others go on."""
     garbled = running.folder / "garbled.raw"
     garbled.write_bytes(b"\xff\x00garbage\n" * 9)

@@ -18,7 +18,7 @@ from vrbench.core.model import Environment, Guest
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import load_profile
 from vrbench.probes.config import ProbeError
-from vrbench.probes.observation import Sensors
+from vrbench.probes.observation import SshGuests
 from vrbench.probes.readiness import Readiness, judge, noted
 from vrbench.remote.identity import HostKeyPins, generate_key
 
@@ -76,7 +76,7 @@ class Booting:
     """
 
     box: Box
-    sensors: Sensors
+    ssh_guests: SshGuests
     etc_ssh: Path
 
     def cloud_init(self, script: str) -> None:
@@ -84,10 +84,10 @@ class Booting:
         self.box.run(None, "sh", "-c", "mkdir -p /run/cloud-init; cat > /usr/local/bin/cloud-init", stdin=script)
         self.box.run(None, "chmod", "755", "/usr/local/bin/cloud-init")
 
-    def start(self) -> Sensors:
+    def start(self) -> SshGuests:
         home = self.etc_ssh.parent
         start_sshd(self.box, "guest0", home, (home / "id.pub").read_text())
-        return self.sensors
+        return self.ssh_guests
 
     def sshd_config(self, *lines: str) -> None:
         (self.etc_ssh / "sshd_config").write_text("\n".join(lines) + "\n")
@@ -102,7 +102,7 @@ def booting(_lab_machine: None, tmp_path: Path) -> Iterator[Booting]:
     plan = make_plan(load_profile(f'[lab]\n[probes]\negress_target = "{HARNESS}"', "test"), "run")
     guest = Guest("vrb-1-vm1", "id-1", "10.1.1.10", ROUTER, 2200)
     environment = Environment("n", "vrb-1-net", "z", "h", "v", "o", ROUTER, (guest,), ())
-    made = Booting(box, Sensors(plan, environment, tmp_path / "id", HostKeyPins(tmp_path / "known_hosts")), etc_ssh)
+    made = Booting(box, SshGuests(plan, environment, tmp_path / "id", HostKeyPins(tmp_path / "known_hosts")), etc_ssh)
     made.sshd_config(f"HostKey {tmp_path / 'guest0_key'}", "MaxStartups 1000:30:2000")
     with box.inside("harness"):
         yield made
@@ -160,7 +160,7 @@ def test_a_guest_with_neither_python_nor_ping_ends_the_waiting(booting: Booting)
 @pytest.mark.lab
 def test_a_guest_that_is_not_there_is_named(booting: Booting) -> None:
     """The last reason and what to check."""
-    gone = replace(booting.sensors.environment.guests[0], public_port=2299)
-    environment = replace(booting.sensors.environment, guests=(gone,))
+    gone = replace(booting.ssh_guests.environment.guests[0], public_port=2299)
+    environment = replace(booting.ssh_guests.environment, guests=(gone,))
     with pytest.raises(ProbeError, match=r"1 of 1 VM did not answer on SSH within 1 s; vrb-1-vm1: .*refused"):
         replace(booting.start(), environment=environment).await_guests(1)

@@ -20,7 +20,7 @@ from vrbench.core.caveats import CaveatKind
 from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.log.rawlog import Kind
 from vrbench.core.model import Outcome, Verdict
-from vrbench.probes.observation import Sensors
+from vrbench.probes.observation import SshGuests
 from vrbench.probes.prober_process import ProberConfig, start_prober
 
 pytestmark = pytest.mark.lab
@@ -35,15 +35,15 @@ def box(_lab_machine: None) -> Iterator[Box]:
 
 
 @pytest.fixture(scope="module")
-def sensors(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sensors]:
+def ssh_guests(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshGuests]:
     with reachable(box, tmp_path_factory.mktemp("guests")) as made:
         yield made
 
 
 @pytest.fixture
-def under_way(sensors: Sensors, box: Box, tmp_path: Path) -> Iterator[Trial]:
+def under_way(ssh_guests: SshGuests, box: Box, tmp_path: Path) -> Iterator[Trial]:
     """Provide a trial that has been requested after its baseline."""
-    with trial(sensors, box, tmp_path / "trial") as begun:
+    with trial(ssh_guests, box, tmp_path / "trial") as begun:
         yield begun
 
 

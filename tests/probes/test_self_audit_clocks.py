@@ -13,7 +13,7 @@ from tests.probes.trials import check_truth, measured, reachable, trial
 from tests.probes.wallclock import WallClock
 from vrbench.core.caveats import CaveatKind
 from vrbench.core.log.rawlog import RECORD, Kind, decode_header
-from vrbench.probes.observation import Sensors
+from vrbench.probes.observation import SshGuests
 
 pytestmark = pytest.mark.lab
 HOUR_S = 3600
@@ -33,9 +33,9 @@ def box(_lab_machine: None) -> Iterator[Box]:
 
 
 @pytest.fixture
-def sensors(
+def ssh_guests(
     box: Box, clocks: tuple[WallClock, WallClock], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Sensors]:
+) -> Iterator[SshGuests]:
     with reachable(box, tmp_path, clocks[1].setting) as made:
         for name, value in clocks[0].environ.items():
             monkeypatch.setenv(name, value)
@@ -57,10 +57,10 @@ def unstepped(log: bytes) -> bytes:
 
 
 def test_a_step_of_an_hour_changes_no_figure(
-    sensors: Sensors, box: Box, clocks: tuple[WallClock, WallClock], tmp_path: Path
+    ssh_guests: SshGuests, box: Box, clocks: tuple[WallClock, WallClock], tmp_path: Path
 ) -> None:
     """In the middle of an outage the harness's clock is stepped one way and the guests' the other, and later back."""
-    with trial(sensors, box, tmp_path / "trial") as begun:
+    with trial(ssh_guests, box, tmp_path / "trial") as begun:
         with begun.cut():
             begun.spend(0.5)
             for clock, sign in zip(clocks, (1, -1), strict=True):

@@ -15,7 +15,7 @@ from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.figures.results import TrialResult
 from vrbench.core.kinds import SSH_SYN
 from vrbench.core.model import Direction, Outcome, Verdict
-from vrbench.probes.observation import Sensors
+from vrbench.probes.observation import SshGuests
 
 pytestmark = pytest.mark.lab
 FAULT_S = 1.2
@@ -44,14 +44,14 @@ def box(_lab_machine: None) -> Iterator[Box]:
 
 
 @pytest.fixture(scope="module")
-def sensors(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sensors]:
+def ssh_guests(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshGuests]:
     with reachable(box, tmp_path_factory.mktemp("guests")) as made:
         yield made
 
 
 @pytest.fixture
-def under_way(sensors: Sensors, box: Box, tmp_path: Path) -> Iterator[Trial]:
-    with trial(sensors, box, tmp_path / "trial") as begun:
+def under_way(ssh_guests: SshGuests, box: Box, tmp_path: Path) -> Iterator[Trial]:
+    with trial(ssh_guests, box, tmp_path / "trial") as begun:
         yield begun
 
 
@@ -127,8 +127,8 @@ def test_a_frozen_guest_without_a_neighbour_leaves_the_trial_unknown(tmp_path: P
     box = faulty_box(1)
     alone = PROFILE.replace("vms = 2", "vms = 1").replace("public_ips = 2", "public_ips = 1")
     with (
-        reachable(box, tmp_path, guests=1, profile=alone) as sensors,
-        trial(sensors, box, tmp_path / "trial") as under_way,
+        reachable(box, tmp_path, guests=1, profile=alone) as ssh_guests,
+        trial(ssh_guests, box, tmp_path / "trial") as under_way,
     ):
         with stopped(under_way.agent_pids()), ruled(box, "guest0", "arriving drop"):
             under_way.spend(FAULT_S)

@@ -25,7 +25,7 @@ from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.rawlog import Kind, Refusal, decode_header, decode_records
 from vrbench.core.model import Direction, Outcome, Verdict
 from vrbench.lab.packets.userdata import parse_user_data
-from vrbench.probes.observation import Sensors
+from vrbench.probes.observation import SshGuests
 
 pytestmark = pytest.mark.lab
 ALONE = PROFILE.replace("vms = 2", "vms = 1").replace("public_ips = 2", "public_ips = 1")
@@ -80,11 +80,11 @@ def box(_lab_machine: None, defence: Defence, tmp_path: Path, pytestconfig: pyte
 
 
 @contextmanager
-def guarded(box: Box, home: Path, setting: str, profile: str = ALONE) -> Iterator[Sensors]:
+def guarded(box: Box, home: Path, setting: str, profile: str = ALONE) -> Iterator[SshGuests]:
     """Provide the guest, whose sshd has this setting unless its drop-in files say otherwise."""
     lines = ("Include /etc/ssh/sshd_config.d/*.conf", "PidFile /run/sshd.pid", setting)
-    with reachable(box, home, *lines, profile=profile, guests=1) as sensors:
-        yield sensors
+    with reachable(box, home, *lines, profile=profile, guests=1) as ssh_guests:
+        yield ssh_guests
 
 
 @contextmanager
@@ -107,9 +107,9 @@ def leave_without_login(begun: Trial, seconds: float) -> None:
         begun.spend(0.5)
 
 
-def probed(sensors: Sensors, box: Box, home: Path, defence: Defence) -> tuple[Trial, TrialResult]:
+def probed(ssh_guests: SshGuests, box: Box, home: Path, defence: Defence) -> tuple[Trial, TrialResult]:
     """Run a trial of banner probes at 10 a second on a network that is up all the time, with the limit in force."""
-    with trial(sensors, box, home / "trial", baseline_s=0.3) as begun:
+    with trial(ssh_guests, box, home / "trial", baseline_s=0.3) as begun:
         with idling(defence.idle):
             begun.spend(IN_FORCE_S)
         begun.spend(0.5)
@@ -138,9 +138,9 @@ def unanswered(begun: Trial, flow: str) -> int:
 
 def test_a_limit_in_force_is_no_outage_and_is_named(box: Box, tmp_path: Path, defence: Defence) -> None:
     """Most of three seconds without a banner, and yet no window: the trial says whose doing it was."""
-    with guarded(box, tmp_path, defence.setting) as sensors:
-        (doubt,) = sensors.await_guests(30)
-        begun, result = probed(sensors, box, tmp_path, defence)
+    with guarded(box, tmp_path, defence.setting) as ssh_guests:
+        (doubt,) = ssh_guests.await_guests(30)
+        begun, result = probed(ssh_guests, box, tmp_path, defence)
     assert (doubt.kind, defence.found in doubt.detail) == (CaveatKind.SSHD_LIMITS, True), doubt
     assert unanswered(begun, "banner") > 10, "the limit was not in force: this test shows nothing"
     assert [w for s in measured(result) for w in s.outages if w.at_least_s] == []  # one banner may come late
@@ -155,8 +155,8 @@ def test_a_limit_in_force_is_no_outage_and_is_named(box: Box, tmp_path: Path, de
 def test_a_login_that_is_turned_away_is_no_outage_and_is_named(box: Box, tmp_path: Path, defence: Defence) -> None:
     """Real logins against the same sshd: those it turns away are no failures, and the others get in."""
     with (
-        guarded(box, tmp_path, defence.setting, LOGGING_IN) as sensors,
-        trial(sensors, box, tmp_path / "trial") as begun,
+        guarded(box, tmp_path, defence.setting, LOGGING_IN) as ssh_guests,
+        trial(ssh_guests, box, tmp_path / "trial") as begun,
     ):
         with idling(defence.idle):
             if defence.idle:
@@ -183,11 +183,11 @@ def test_with_our_user_data_nothing_is_turned_away(box: Box, tmp_path: Path, def
     ours = parse_user_data(user_data().encode())
     for file in ours.files:
         (tmp_path / "ssh" / file.path.removeprefix("/etc/ssh/")).write_bytes(file.content)
-    with guarded(box, tmp_path, defence.setting) as sensors:
+    with guarded(box, tmp_path, defence.setting) as ssh_guests:
         box.run("guest0", "sh", "-c", ours.script.decode())
         wait_for(lambda: defence.found not in said_by_sshd(box), "the settings")
-        assert sensors.await_guests(30) == ()
-        begun, result = probed(sensors, box, tmp_path, defence)
+        assert ssh_guests.await_guests(30) == ()
+        begun, result = probed(ssh_guests, box, tmp_path, defence)
     assert unanswered(begun, "banner") == 0
     assert [w for w in flow_of(result, "banner").windows if w.at_least_s] == []  # on a busy machine some come late
     assert {c.kind for c in result.caveats}.isdisjoint({CaveatKind.TURNED_AWAY, CaveatKind.SSHD_LIMITS})

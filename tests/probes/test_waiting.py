@@ -16,7 +16,7 @@ from pathlib import Path
 from vrbench.core.model import Environment, Guest
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import load_profile
-from vrbench.probes.observation import Sensors
+from vrbench.probes.observation import SshGuests
 from vrbench.remote.identity import HostKeyPins, generate_key
 import sys
 
@@ -26,7 +26,7 @@ plan = make_plan(load_profile('[lab]\\n[probes]\\negress_target = "192.0.2.1"', 
 guests = tuple(Guest(f"vm-{i}", "", "10.1.1.1", "127.0.0.1", 1) for i in range(3))
 environment = Environment("n", "net", "z", "h", "v", "o", "127.0.0.1", guests, ())
 print("waiting", flush=True)
-Sensors(plan, environment, home / "id", HostKeyPins(home / "pins")).await_guests(600)
+SshGuests(plan, environment, home / "id", HostKeyPins(home / "pins")).await_guests(600)
 """
 
 

@@ -22,7 +22,7 @@ from vrbench.core.log.outcomes import CODES, codes_of
 from vrbench.core.model import Endpoint, Environment, Guest, Outcome
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import load_profile
-from vrbench.probes.observation import Observation, Sensors
+from vrbench.probes.observation import SshGuests, TrialProbers
 from vrbench.remote.identity import HostKeyPins, generate_key
 
 GUESTS = 2
@@ -62,7 +62,7 @@ class Trial:
     """One trial under way, without an operation: a test makes the outages itself."""
 
     box: Box
-    observation: Observation
+    observation: TrialProbers
     requested_ns: int = 0
     cuts: list[Cut] = field(default_factory=list)
 
@@ -117,7 +117,7 @@ class Trial:
         return [path.read_bytes() for path in sorted(self.observation.folder.glob("*.raw"))]
 
     def analyze(self, logs: Sequence[bytes]) -> TrialResult:
-        method = replace(self.observation.sensors.plan.method, baseline_s=15.0)
+        method = replace(self.observation.ssh_guests.plan.method, baseline_s=15.0)
         return analyze_trial(self.facts, logs, method)
 
 
@@ -146,7 +146,9 @@ def stopped(pids: Sequence[int]) -> Iterator[None]:
 
 
 @contextmanager
-def reachable(box: Box, home: Path, *settings: str, profile: str = PROFILE, guests: int = GUESTS) -> Iterator[Sensors]:
+def reachable(
+    box: Box, home: Path, *settings: str, profile: str = PROFILE, guests: int = GUESTS
+) -> Iterator[SshGuests]:
     """Provide guests with an sshd, started with more ``settings``; this thread stands in the harness's network."""
     key = generate_key(home / "id")
     servers = [start_sshd(box, f"guest{i}", home, key, *settings) for i in range(guests)]
@@ -156,17 +158,17 @@ def reachable(box: Box, home: Path, *settings: str, profile: str = PROFILE, gues
     plan = make_plan(load_profile(profile, "test"), "run")
     try:
         with box.inside("harness"):
-            yield Sensors(plan, environment, home / "id", HostKeyPins(home / "known_hosts"))
+            yield SshGuests(plan, environment, home / "id", HostKeyPins(home / "known_hosts"))
     finally:
         for i, server in enumerate(servers):
             stop_server(box, f"guest{i}", server)
 
 
 @contextmanager
-def trial(sensors: Sensors, box: Box, folder: Path, baseline_s: float = 1.0) -> Iterator[Trial]:
+def trial(ssh_guests: SshGuests, box: Box, folder: Path, baseline_s: float = 1.0) -> Iterator[Trial]:
     """Provide a trial whose streams are all up, requested after the baseline; what is in the guests goes with it."""
     folder.mkdir()
-    observation = sensors.observation(folder)
+    observation = ssh_guests.observation(folder)
     observation.start()
     try:
         begun = Trial(box, observation)

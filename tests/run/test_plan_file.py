@@ -14,7 +14,7 @@ from tests.run.world import PROFILE, RUN_ID
 from vrbench.core.calibrate.injections import Series, draw_series
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import load_profile
-from vrbench.run.plan_file import BoxedRun, View, plan_path, read_plan, write_plan
+from vrbench.run.plan_file import LabRun, View, plan_path, read_plan, write_plan
 from vrbench.store.directory import RunDir
 from vrbench.store.files import StoreError
 
@@ -31,14 +31,14 @@ def store(tmp_path: Path) -> RunDir:
 @pytest.mark.parametrize(
     "run",
     [
-        BoxedRun(PLAN, View.LIVE),
-        BoxedRun(PLAN, View.NONE, SERIES, VERDICT),
-        BoxedRun(PLAN, View.PLAIN, ()),
-        BoxedRun(replace(PLAN, profile=replace(PLAN.profile, lab=None)), View.PLAIN),
+        LabRun(PLAN, View.LIVE),
+        LabRun(PLAN, View.NONE, SERIES, VERDICT),
+        LabRun(PLAN, View.PLAIN, ()),
+        LabRun(replace(PLAN, profile=replace(PLAN.profile, lab=None)), View.PLAIN),
     ],
     ids=["run", "calibration", "no outage", "no lab"],
 )
-def test_what_was_written_is_read(store: RunDir, run: BoxedRun) -> None:
+def test_what_was_written_is_read(store: RunDir, run: LabRun) -> None:
     """Every value, to the last digit: the same plan is carried out."""
     write_plan(store, run)
     assert read_plan(store) == run
@@ -57,7 +57,7 @@ def test_what_was_written_is_read(store: RunDir, run: BoxedRun) -> None:
 )
 def test_another_plan_is_refused(store: RunDir, change: dict[str, object], words: str) -> None:
     """One of another version, or one that is damaged."""
-    write_plan(store, BoxedRun(PLAN, View.LIVE))
+    write_plan(store, LabRun(PLAN, View.LIVE))
     stored = json.loads(plan_path(store).read_text())
     plan_path(store).write_text(json.dumps({**stored, **change}))
     with pytest.raises(StoreError, match=words):

@@ -7,7 +7,7 @@ import pytest
 from tests.core.logs import stream
 from tests.run.world import SECOND, World
 from vrbench.core.facts import TrialFacts
-from vrbench.core.log.live import StreamState
+from vrbench.core.log.growing_log import StreamState
 from vrbench.core.model import Direction, Stream
 from vrbench.run.trial import NothingAnswers, Trial, TrialLimits, recovered, run_trial
 

@@ -15,7 +15,7 @@ from vrbench.cloud.preflight import Resolved
 from vrbench.cloud.removal import TeardownReport
 from vrbench.core.caveats import Caveat
 from vrbench.core.facts import NodeClock
-from vrbench.core.log.live import StreamState
+from vrbench.core.log.growing_log import StreamState
 from vrbench.core.model import Direction, Endpoint, Environment, Guest, Stream
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import load_profile

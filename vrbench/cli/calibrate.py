@@ -142,11 +142,11 @@ class Calibrated:
 
 def _calibrate(planned: CalibrationPlan, reports: Path, view: View, timeout_s: float | None = None) -> Calibrated:
     """Build, inject and probe inside a lab, then hold what was measured against what was injected."""
-    from vrbench.cli.measure import measure_boxed
+    from vrbench.cli.measure import measure_lab_run
     from vrbench.embedded.calibration_run import compare
-    from vrbench.run.plan_file import BoxedRun
+    from vrbench.run.plan_file import LabRun
 
-    finished = measure_boxed(BoxedRun(planned.plan, view, planned.series), reports, timeout_s)
+    finished = measure_lab_run(LabRun(planned.plan, view, planned.series), reports, timeout_s)
     trial = next((t for t in finished.run.trials if not t.facts.interrupted), None)
     if trial is None:
         return Calibrated(planned, finished)

@@ -71,10 +71,10 @@ def examine(profile: str | None, settings: tuple[str, ...], may_calibrate: bool,
         e, trials = plan.profile.environment, plan.profile.trials.count
         words = f"{size(e.vms, e.public_ips)}, {trials} × {plan.profile.operation.kind}"
         yield Check("profile", State.OK, f"{profile}: {words}")
-        boxed = plan.profile.lab is not None
-        raw = plan.profile.probes.probes(SSH_SYN) and not boxed
-        yield from check_machine(boxed, raw, reports, bytes_needed(plan))
-        if not boxed:
+        in_lab = plan.profile.lab is not None
+        raw = plan.profile.probes.probes(SSH_SYN) and not in_lab
+        yield from check_machine(in_lab, raw, reports, bytes_needed(plan))
+        if not in_lab:
             yield from _cloud(plan)
     yield check_calibration(may_calibrate and check_lab(True).state is State.OK)
 

@@ -18,7 +18,7 @@ from vrbench.core.plan.plan import Plan
 from vrbench.core.plan.profile import ProbesTable
 from vrbench.probes.config import ProbeError
 from vrbench.probes.ping_check import reach
-from vrbench.run.ground import environment_plan
+from vrbench.run.environment_source import environment_plan
 
 EXPIRY_S, NOTICED_S = 300.0, 30.0  # half of what a signed request may be old; what a person should know of
 CALL_TIMEOUT_S = 15.0

@@ -18,7 +18,7 @@ from vrbench.run.cloudstack import connect
 from vrbench.run.execute import execute_run
 from vrbench.run.interrupts import Interrupts
 from vrbench.run.order import RunOrder
-from vrbench.run.plan_file import BoxedRun, View, read_plan
+from vrbench.run.plan_file import LabRun, View, read_plan
 from vrbench.run.silent import SilentScreen
 from vrbench.store.directory import RunDir
 from vrbench.store.files import StoreError
@@ -39,7 +39,7 @@ def main() -> int:
     return ending.code
 
 
-def carry_out(store: RunDir, run: BoxedRun) -> Ending:
+def carry_out(store: RunDir, run: LabRun) -> Ending:
     """Carry out what was planned, against the lab around this process."""
     plan, lab = run.plan, store.lab
     credentials = load_credentials(None, {}, [lab / "cloudstack.ini"])

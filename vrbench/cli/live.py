@@ -18,7 +18,7 @@ from rich.live import Live
 from rich.text import Text
 
 from vrbench.core.kinds import KINDS
-from vrbench.core.log.live import StreamState
+from vrbench.core.log.growing_log import StreamState
 from vrbench.core.log.strip import Seen, Strip, is_old, summary_words, worst
 from vrbench.core.model import Direction
 

@@ -19,7 +19,7 @@ from vrbench.core.plan.plan import Plan
 from vrbench.run.disk import bytes_needed, calibration_bytes
 from vrbench.run.machine_verdicts import load_verdict
 from vrbench.run.order import RunOrder
-from vrbench.run.plan_file import BoxedRun, View
+from vrbench.run.plan_file import LabRun, View
 from vrbench.store.directory import RunDir, find_run
 from vrbench.store.files import StoreError
 from vrbench.store.loading import load_run
@@ -104,18 +104,18 @@ def measure_in_lab(plan: Plan, reports: Path, choices: Choices) -> Finished:
 
     _tell_plan(plan, choices, make_screen(choices.plain))
     view = View.PLAIN if choices.plain else View.LIVE
-    return measure_boxed(BoxedRun(plan, view), reports)
+    return measure_lab_run(LabRun(plan, view), reports)
 
 
-def measure_boxed(run: BoxedRun, reports: Path, timeout_s: float | None = None) -> Finished:
+def measure_lab_run(run: LabRun, reports: Path, timeout_s: float | None = None) -> Finished:
     """Carry a run out in a process inside a lab, which both end with this one."""
-    from vrbench.embedded.boxed import run_boxed
+    from vrbench.embedded.lab_run import carry_out_in_lab
     from vrbench.embedded.process import NotStarted
 
     plan = run.plan
     store = RunDir.create(reports, plan.run_id, bytes_needed(plan) if run.outages is None else calibration_bytes(plan))
     try:
-        code = run_boxed(replace(run, calibrated=load_verdict(os.environ)), store, INSIDE, timeout_s)
+        code = carry_out_in_lab(replace(run, calibrated=load_verdict(os.environ)), store, INSIDE, timeout_s)
     except NotStarted:
         ending = Ending(Exit.NOT_VALID, interrupted=True)
     else:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from vrbench.core.log.live import StreamState
+from vrbench.core.log.growing_log import StreamState
 from vrbench.core.log.strip import summary_words
 from vrbench.core.ports import RunScreen
 

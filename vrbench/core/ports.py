@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from vrbench.core.facts import NodeClock
-from vrbench.core.log.live import StreamState
+from vrbench.core.log.growing_log import StreamState
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vrbench.core.caveats import Caveat
 from vrbench.core.facts import NodeClock
-from vrbench.core.log.live import LiveLog, StreamState
+from vrbench.core.log.growing_log import GrowingLog, StreamState
 from vrbench.core.log.rawlog import RawLogError
 from vrbench.core.model import HARNESS, Direction, Environment, Guest, Stream
 from vrbench.core.plan.plan import Plan
@@ -38,7 +38,7 @@ FIRST_WITHIN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Sensors:
+class SshGuests:
     """How this run reaches its guests, and what it probes there."""
 
     plan: Plan
@@ -98,9 +98,9 @@ class Sensors:
         """Return the public addresses that don't answer a ping from here, although a rule lets us in."""
         return reach((e.public_ip for e in self.environment.endpoints), REACH_S).down
 
-    def observation(self, folder: Path) -> Observation:
+    def observation(self, folder: Path) -> TrialProbers:
         """Prepare the probers of one trial, not started yet; raw logs go to ``folder``."""
-        return Observation(self, folder)
+        return TrialProbers(self, folder)
 
 
 def _fit(guest: Guest, ready: Readiness) -> Readiness:
@@ -114,7 +114,7 @@ class _Followed:
     """A raw log that grows, and its live view; ``offset_ns`` is its clock minus the harness's."""
 
     path: Path
-    live: LiveLog
+    live: GrowingLog
     offset_ns: int = 0
     read: int = 0
     unreadable: bool = False
@@ -139,10 +139,10 @@ class _Followed:
 
 
 @dataclass
-class Observation:
+class TrialProbers:
     """The probers of one trial (port ``core.ports.Observation``). Start once, stop once."""
 
-    sensors: Sensors
+    ssh_guests: SshGuests
     folder: Path
     _agents: list[GuestAgent] = field(default_factory=list)
     _probers: list[ProberProcess] = field(default_factory=list)
@@ -153,7 +153,7 @@ class Observation:
 
     def start(self) -> None:
         """Start the agents, which take longer, then the harness's own probers. Raises ProbeError or RemoteError."""
-        plan, environment = self.sensors.plan, self.sensors.environment
+        plan, environment = self.ssh_guests.plan, self.ssh_guests.environment
         seed = random.SystemRandom().getrandbits(32)
         guests = range(len(environment.guests))
         self._agents = [self._agent(g) for g in environment.guests]
@@ -194,12 +194,12 @@ class Observation:
         )
 
     def _agent(self, guest: Guest) -> GuestAgent:
-        label = short_name(self.sensors.environment, guest.name)
-        return GuestAgent(guest, lambda: self.sensors.connect(guest), self.folder / f"guest-{label}.raw")
+        label = short_name(self.ssh_guests.environment, guest.name)
+        return GuestAgent(guest, lambda: self.ssh_guests.connect(guest), self.folder / f"guest-{label}.raw")
 
     def _start_agent(self, index: int, seed: int, stop: CancelToken) -> None:
-        plan, agent = self.sensors.plan, self._agents[index]
-        streams = guest_streams(plan, self.sensors.environment, index)
+        plan, agent = self.ssh_guests.plan, self._agents[index]
+        streams = guest_streams(plan, self.ssh_guests.environment, index)
         lane = (index, len(self._agents))
         with agent.one_connection():
             stop.check()
@@ -213,17 +213,17 @@ class Observation:
         self._logs.append(self._followed(agent.local_log, clock.offset_ns))
 
     def _start_prober(self, prober: str, streams: Sequence[Stream], seed: int) -> None:
-        sensors, log = self.sensors, self.folder / f"{HARNESS}-{prober}.raw"
+        ssh_guests, log = self.ssh_guests, self.folder / f"{HARNESS}-{prober}.raw"
         # Streams that probe rarely must have probed before the operation is asked for, and the first of them soon.
-        within_s = min(sensors.plan.method.baseline_s / 2, len(streams) * FIRST_WITHIN_S)
-        login = sensors.login if any(s.kind.logs_in for s in streams) else None
+        within_s = min(ssh_guests.plan.method.baseline_s / 2, len(streams) * FIRST_WITHIN_S)
+        login = ssh_guests.login if any(s.kind.logs_in for s in streams) else None
         starting = phased(streams, seed, within_s)
-        config = ProberConfig(prober, HARNESS, log, starting, sensors.plan.method.threshold_s, login)
+        config = ProberConfig(prober, HARNESS, log, starting, ssh_guests.plan.method.threshold_s, login)
         self._probers.append(start_prober(config))
         self._logs.append(self._followed(log, 0))
 
     def _followed(self, path: Path, offset_ns: int) -> _Followed:
-        return _Followed(path, LiveLog(round(self.sensors.plan.method.threshold_s * 1e9)), offset_ns)
+        return _Followed(path, GrowingLog(round(self.ssh_guests.plan.method.threshold_s * 1e9)), offset_ns)
 
     def _finish_agent(self, agent: GuestAgent) -> _BadEnd | None:
         """Collect one guest's samples, then clean up there; returns what went wrong, None when all is well."""

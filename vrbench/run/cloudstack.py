@@ -21,7 +21,7 @@ from vrbench.core.model import Environment
 from vrbench.core.plan.plan import Plan
 from vrbench.core.ports import Operation, RunScreen
 from vrbench.core.text import utc_text
-from vrbench.probes.observation import Sensors
+from vrbench.probes.observation import SshGuests
 from vrbench.remote.identity import HostKeyPins
 from vrbench.run.adapters import Adapters, OperationSource, Progress
 from vrbench.run.interrupts import Interrupts
@@ -85,8 +85,8 @@ def connect(
     """Return the real adapters; ``operation`` takes the place of what the profile names."""
     cloud = Cloud(credentials)
 
-    def guests(environment: Environment, keys: RunDir) -> Sensors:
-        return Sensors(plan, environment, keys.key, HostKeyPins(keys.known_hosts))
+    def guests(environment: Environment, keys: RunDir) -> SshGuests:
+        return SshGuests(plan, environment, keys.key, HostKeyPins(keys.known_hosts))
 
     source = operation or restart(cloud, plan)
     return Adapters(CloudStack(cloud), guests, source, screen, SystemClock(), interrupts)

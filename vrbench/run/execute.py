@@ -8,7 +8,7 @@ from vrbench.cloud.removal import TeardownReport
 from vrbench.core.facts import Context
 from vrbench.core.figures.results import RunState
 from vrbench.run.adapters import Adapters
-from vrbench.run.ground import Ground, kept_ground, new_ground
+from vrbench.run.environment_source import EnvironmentSource, kept_environment, new_environment
 from vrbench.run.order import RunOrder, RunOutcome
 from vrbench.run.removal import remove_built
 from vrbench.run.trials import run_trials
@@ -18,7 +18,7 @@ from vrbench.store.files import StoreError
 def execute_run(order: RunOrder, adapters: Adapters) -> RunOutcome:
     """Carry a run out, and return how it ended; every measured sample is in the run's directory then.
 
-    1. preflight: resolve the plan's names and check that all can be built (``ground``)
+    1. preflight: resolve the plan's names and check that all can be built (``environment_source``)
     2. build the environment, each call journaled before it is made; or take the one that an earlier run kept
     3. wait until every VM can be reached (``trials``)
     4. trials: baseline, operation, observation, collection; once per trial (``trial``)
@@ -29,7 +29,7 @@ def execute_run(order: RunOrder, adapters: Adapters) -> RunOutcome:
     that as well, and the outcome tells what the journal still has. A removal that fails never hides the first error.
     """
     measured = _measure(order, adapters)
-    journal = measured.ground.journal if measured.ground else None
+    journal = measured.source.journal if measured.source else None
     removal, broken_off = remove_built(order, adapters, journal, failed=measured.failure is not None)
     if journal is not None:
         journal.close()
@@ -43,7 +43,7 @@ class _Measured:
     """What phases 1 to 4 came to; ``failure`` is what ended them early."""
 
     context: Context
-    ground: Ground | None
+    source: EnvironmentSource | None
     failure: BaseException | None
 
     @property
@@ -58,20 +58,20 @@ class _Measured:
 
 def _measure(order: RunOrder, adapters: Adapters) -> _Measured:
     """Carry out phases 1 to 4."""
-    context, ground, failure = order.context(adapters.operation.name), None, None
+    context, source, failure = order.context(adapters.operation.name), None, None
     try:
         with adapters.interrupts.measuring():
             _note(order, RunState.PREFLIGHT, context)
-            ground = kept_ground(order, context) if order.reuse else new_ground(order, adapters, context)
-            context = ground.context
+            source = kept_environment(order, context) if order.reuse else new_environment(order, adapters, context)
+            context = source.context
             _note(order, RunState.BUILDING, context)
-            environment = ground.build()
+            environment = source.build()
             _note(order, RunState.MEASURING, context)
             run_trials(order, adapters, environment)
             _note(order, RunState.DONE, context)
     except BaseException as caught:  # noqa: BLE001  it is part of the outcome, after what was built is removed
         failure = caught
-    return _Measured(context, ground, failure)
+    return _Measured(context, source, failure)
 
 
 def _accepted(order: RunOrder, removal: TeardownReport) -> bool:

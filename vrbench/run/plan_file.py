@@ -29,7 +29,7 @@ class View(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class BoxedRun:
+class LabRun:
     """A run to be carried out inside a lab. With ``outages``, these take the place of the profile's operation."""
 
     plan: Plan
@@ -56,7 +56,7 @@ def plan_path(store: RunDir) -> Path:
     return store.path / "plan.json"
 
 
-def write_plan(store: RunDir, run: BoxedRun) -> None:
+def write_plan(store: RunDir, run: LabRun) -> None:
     """Write the plan for the process inside. Raises StoreError."""
     plan = run.plan
     profile = asdict(plan.profile)
@@ -64,7 +64,7 @@ def write_plan(store: RunDir, run: BoxedRun) -> None:
     replace_json(plan_path(store), asdict(stored), mode=0o600)
 
 
-def read_plan(store: RunDir) -> BoxedRun:
+def read_plan(store: RunDir) -> LabRun:
     """Read what ``write_plan`` wrote. Raises StoreError."""
     import msgspec
 
@@ -76,7 +76,7 @@ def read_plan(store: RunDir) -> BoxedRun:
         raise StoreError(f"{path} is not whole ({error}); run the same command again") from error
     if (stored.format, stored.method_id) != (FORMAT, plan.method.id):
         raise StoreError(f"{path} was written by another version of vrbench; run the same command again")
-    return BoxedRun(plan, stored.view, stored.outages, stored.calibrated)
+    return LabRun(plan, stored.view, stored.outages, stored.calibrated)
 
 
 def _profile(stored: dict[str, Any]) -> Profile:

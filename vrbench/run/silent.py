@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 
-from vrbench.core.log.live import StreamState
+from vrbench.core.log.growing_log import StreamState
 
 
 class SilentScreen(AbstractContextManager["SilentScreen"]):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from vrbench.core.facts import TrialFacts
-from vrbench.core.log.live import StreamState
+from vrbench.core.log.growing_log import StreamState
 from vrbench.core.model import Direction
 from vrbench.core.ports import Clock, JobState, Observation, Operation, Screen
 

@@ -1,6 +1,6 @@
 """What people watch: the last minutes of a stream, second by second, and how many streams are up now.
 
-Only for watching, like ``live``, from whose states it is made; the figures come from ``analysis`` afterwards.
+Only for watching, like ``growing_log``, from whose states it is made; the figures come from ``analysis`` afterwards.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 
-from vrbench.core.log.live import StreamState
+from vrbench.core.log.growing_log import StreamState
 from vrbench.core.model import Direction
 
 SECOND_NS = 1_000_000_000

@@ -22,7 +22,7 @@ from vrbench.store.directory import RunDir
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class EnvironmentSource:
     """Where a run measures, and how it gets its environment; the removal goes by ``journal`` (None: builds nothing)."""
 
     context: Context
@@ -30,7 +30,7 @@ class Ground:
     build: Callable[[], Environment]
 
 
-def new_ground(order: RunOrder, adapters: Adapters, context: Context) -> Ground:
+def new_environment(order: RunOrder, adapters: Adapters, context: Context) -> EnvironmentSource:
     """Check that the plan can be built, and start the journal of it. Raises CloudError or JournalError."""
     screen, accept = adapters.screen, order.plan.profile.environment.accept_slow_removal
     screen.phase("checking the cloud", "building")
@@ -41,7 +41,7 @@ def new_ground(order: RunOrder, adapters: Adapters, context: Context) -> Ground:
     head = Head(order.plan.run_id, adapters.cloud.endpoint, resolved.account, resolved.domain_id)
     journal = Journal.create(order.store.journal, head)
     known = replace(context, cloud_version=resolved.version, hypervisor=resolved.hypervisor)
-    return Ground(known, journal, partial(_build, order.store, adapters, plan, resolved, journal))
+    return EnvironmentSource(known, journal, partial(_build, order.store, adapters, plan, resolved, journal))
 
 
 def _build(
@@ -53,7 +53,7 @@ def _build(
     return environment
 
 
-def kept_ground(order: RunOrder, context: Context) -> Ground:
+def kept_environment(order: RunOrder, context: Context) -> EnvironmentSource:
     """Take the environment of a run that ended with --keep. Raises CannotReuse, StoreError or JournalError."""
     assert order.reuse is not None
     environment, wanted = order.reuse.read_environment(), order.plan.profile.environment
@@ -68,7 +68,7 @@ def kept_ground(order: RunOrder, context: Context) -> Ground:
         if not journal.pending():
             raise CannotReuse(f"the environment of {order.reuse.path.name} has been removed. Run without --reuse")
     known = replace(context, cloud_version=environment.cloud_version, hypervisor=environment.hypervisor)
-    return Ground(known, None, lambda: environment)
+    return EnvironmentSource(known, None, lambda: environment)
 
 
 def environment_plan(plan: Plan, public_key: str) -> EnvironmentPlan:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.core.logs import MS, START, end, header, line
 from vrbench.core.figures.windows import Allowance, find_windows
-from vrbench.core.log.live import LiveLog
+from vrbench.core.log.growing_log import GrowingLog
 from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.samples import read_samples
 
@@ -14,7 +14,7 @@ from vrbench.core.log.samples import read_samples
 def test_live_windows_agree_with_the_analysis(outcomes: str, chunk: int) -> None:
     """Fed in chunks of any size, the live view counts the windows that analysis finds, and their closed time."""
     log = header() + line(outcomes) + end(len(outcomes))
-    live = LiveLog(800 * MS)
+    live = GrowingLog(800 * MS)
     for at in range(0, len(log), chunk):
         live.feed(log[at : at + chunk])
     (state,) = live.states()
@@ -27,14 +27,14 @@ def test_live_windows_agree_with_the_analysis(outcomes: str, chunk: int) -> None
 
 def test_a_probe_is_not_judged_before_its_time() -> None:
     """A probe sent 100 ms ago may still be answered: the stream is not down yet."""
-    live = LiveLog(800 * MS)
+    live = GrowingLog(800 * MS)
     live.feed(header() + line("RRRL"))
     assert live.states()[0].up
 
 
 def test_forgetting_counts_from_the_operation_on() -> None:
     """Windows of the baseline don't count as the operation's."""
-    live = LiveLog(800 * MS)
+    live = GrowingLog(800 * MS)
     live.feed(header() + line("RRLLRRRRRRRRRR"))
     live.states()
     live.forget_windows()

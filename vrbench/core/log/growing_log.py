@@ -53,7 +53,7 @@ class _Track:
         self.judged_ns = max(self.judged_ns, sent_ns)
 
 
-class LiveLog:
+class GrowingLog:
     """Feed it the log's bytes as they come; ask for the states."""
 
     def __init__(self, threshold_ns: int) -> None:

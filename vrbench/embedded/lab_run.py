@@ -11,11 +11,11 @@ from vrbench.core.figures.results import RunState
 from vrbench.embedded.outages import NAME
 from vrbench.embedded.process import run_in_lab
 from vrbench.lab.status import LabStatus
-from vrbench.run.plan_file import BoxedRun, write_plan
+from vrbench.run.plan_file import LabRun, write_plan
 from vrbench.store.directory import RunDir
 
 
-def run_boxed(run: BoxedRun, store: RunDir, command: Sequence[str], timeout_s: float | None = None) -> int:
+def carry_out_in_lab(run: LabRun, store: RunDir, command: Sequence[str], timeout_s: float | None = None) -> int:
     """Start a lab, let ``command`` carry the run out inside it, and return its exit code.
 
     The command gets the run's directory as its last argument, where plan.json lies. Afterwards the lab and the run's
@@ -32,12 +32,12 @@ def run_boxed(run: BoxedRun, store: RunDir, command: Sequence[str], timeout_s: f
             store.forget_secrets()
 
 
-def _context(run: BoxedRun) -> Context:
+def _context(run: LabRun) -> Context:
     operation = run.plan.profile.operation.kind if run.outages is None else NAME
     return Context(run.plan.profile.name, "unknown", "unknown", operation, lab=True)
 
 
-def _hand_over(run: BoxedRun, store: RunDir, status: LabStatus, command: Sequence[str]) -> Sequence[str]:
+def _hand_over(run: LabRun, store: RunDir, status: LabStatus, command: Sequence[str]) -> Sequence[str]:
     """Write the plan, with what the lab decides of it; return the command line that carries it out."""
     profile = run.plan.profile
     inside = replace(profile, cloud=replace(profile.cloud, ssh_user=status.ssh_user))
