@@ -66,7 +66,7 @@ def test_a_stored_verdict_counts_while_it_is_fresh(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("nosuch",), "no shipped profile 'nosuch'"),
+        (("nosuch",), "'nosuch' is no shipped profile, and no file here has that name"),
         (("isolated", "--set", "trials.count=0", "--set", "probes.intervall=1"), "did you mean interval?"),
         (("isolated",), "no CloudStack endpoint, key, secret found"),
     ],

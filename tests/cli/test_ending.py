@@ -60,7 +60,7 @@ def test_a_process_that_said_nothing_has_failed(store: RunDir, text: str | None,
 
 def test_everything_is_said_with_what_to_do(store: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
     """On stderr, one line each."""
-    tell(Ending(Exit.FAILED, "no room", True, ("network n",), ("odd",)), store, in_lab=False)
+    tell(Ending(Exit.FAILED, "no room", True, ("network n",), ("while removing: odd",)), store, in_lab=False)
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
@@ -75,6 +75,6 @@ def test_everything_is_said_with_what_to_do(store: RunDir, capsys: pytest.Captur
 def test_what_was_in_a_lab_is_gone_with_it(store: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
     """There is nothing to clean up."""
     tell(Ending(Exit.FAILED, left=("network n",)), store, in_lab=True)
-    assert capsys.readouterr().err == "1 object not removed one by one; gone with the lab\n"
+    assert capsys.readouterr().err == "1 object went with the lab\n"
     tell(Ending(), store, in_lab=True)
     assert capsys.readouterr().err == ""

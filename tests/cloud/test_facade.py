@@ -323,3 +323,18 @@ def test_a_certificate_that_nobody_vouches_for_says_what_to_set(certificate: Pat
     assert "TLS failed" in str(caught.value)
     assert "Give the CA's bundle as verify" in str(caught.value)
     assert not caught.value.may_have_run
+
+
+def test_what_is_no_answer_is_told_from_an_answer_that_is_not_cloudstacks() -> None:
+    """Whoever reads it looks for a wrong address in the one case, for a server that is down in the other."""
+    silent = errors.CloudUnreachable("listZones", "http://h", "refused", may_have_run=False)
+    other = errors.NotCloudStack("listZones", "http://h", "a web page", may_have_run=False)
+    assert str(silent).startswith("listZones: no answer from http://h: refused. Check")
+    assert str(other).startswith("listZones: http://h answers, but not as CloudStack's API does: a web page. Check")
+
+
+@pytest.mark.parametrize("text", ["unable to verify user credentials", "unable to verify user credentials."])
+def test_advice_follows_the_servers_words_as_a_sentence(text: str) -> None:
+    """Servers end their words with a stop or without."""
+    refused = errors.refusal("listZones", "http://h", 401, text)
+    assert "unable to verify user credentials. Check the API key" in str(refused)

@@ -38,7 +38,7 @@ class Forgetful(Cloud):
 @pytest.mark.parametrize(
     ("ignored", "left"),
     [
-        (("destroyVirtualMachine",), "vm .* it is still Running; run the clean-up again later"),
+        (("destroyVirtualMachine",), "vm .* it is still Running; run vrbench cleanup [^ ]+ later"),
         (("disassociateIpAddress", "deleteNetwork"), "address .* is still Allocated after its release"),
         (("deleteSSHKeyPair",), "keypair .* it is still listed after its deletion"),
     ],

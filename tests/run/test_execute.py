@@ -192,7 +192,7 @@ def test_a_removal_that_fails_hides_no_error(rig: Rig, error: Exception, words: 
     rig.when("remove", failing(error))
     outcome = rig.run()
     assert outcome.error is first
-    assert outcome.problems == (words,)
+    assert outcome.problems == (f"while removing: {words}",)
     assert outcome.left == ("vm vm1", "network net")
     assert rig.store.key.exists()
 
@@ -222,7 +222,7 @@ def test_a_full_disk_hides_no_error(rig: Rig) -> None:
     outcome = rig.run()
     assert outcome.error is first
     assert len(outcome.problems) == 1
-    assert "run.json" in outcome.problems[0]
+    assert outcome.problems[0].startswith(f"how the run ended could not be noted: can't write {rig.store.path}")
     assert rig.pending() == []
 
 
@@ -320,7 +320,10 @@ def test_a_failed_operation_ends_the_run(tmp_path: Path) -> None:
     assert rig.pending() == []
 
 
-NEVER = "trial 1: the operation's job has not ended, 30 s after its trial. See what the cloud says of it"
+NEVER = (
+    "trial 1: the operation's job has not ended, 30 s after its trial. No further trial is made: "
+    "see what the cloud says of the job"
+)
 
 
 @pytest.mark.parametrize(

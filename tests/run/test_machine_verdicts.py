@@ -74,9 +74,12 @@ def test_what_can_not_be_read_is_no_verdict(environ: dict[str, str], text: str) 
 
 def test_the_line_says_how_wrong_it_was() -> None:
     """Bias, worst and what the bounds held; or that they did not; or how to calibrate."""
-    assert VERDICT.line == ("calibrated 2026-11-24: bias -0.3 ms, worst 9.8 ms at 10 ms, bounds held 168 of 168")
+    assert VERDICT.line == (
+        "calibrated 2026-11-24: bias -0.3 ms, worst 9.8 ms at 10 ms, bounds held in 168 of 168 comparisons"
+    )
     assert (
-        "not good: bounds held 167 of 168, missed 1, false 0" in replace(VERDICT, good=False, held=167, missed=1).line
+        "not good: bounds held in 167 of 168 comparisons, missed 1, false 0"
+        in replace(VERDICT, good=False, held=167, missed=1).line
     )
     assert calibrated_line(None) == NOT_CALIBRATED
 

@@ -185,7 +185,7 @@ def _keep(made: Calibrated) -> None:
     from vrbench.store.files import StoreError
 
     if made.verdict is None:
-        click.echo(f"later runs will not carry this along: it needs a valid trial and {FEWEST} outages", err=True)
+        click.echo(f"not kept for later runs: that needs a valid trial and {FEWEST} outages", err=True)
         return
     try:
         path = save_verdict(made.verdict, os.environ)

@@ -37,7 +37,7 @@ NAME_WIDTH = 15
 @json_option
 @reports_option
 def command(profile: str | None, settings: tuple[str, ...], no_calibrate: bool, as_json: bool, reports: Path) -> int:
-    """Check everything before anything is built; changes nothing.
+    """Check everything before anything is built. Changes nothing in the cloud; may calibrate here.
 
     Without PROFILE only this machine is looked at. A calibration of the last 30 days counts, else a quick one is made
     (a minute, on the embedded lab). Exit code 0 when nothing is bad, else that of the first thing that is: 64 this
@@ -152,7 +152,7 @@ def summary(checks: Iterable[Check]) -> str:
     states = [c.state for c in checks]
     bad, warn = states.count(State.BAD), states.count(State.WARN)
     if bad:
-        return f"{bad} of {len(states)} checks are bad: a run would fail, or its figures mean nothing"
+        return f"{bad} of {len(states)} checks are bad: a run would fail, or its figures would mislead"
     return f"{len(states)} checks, nothing bad" + (f", {warn} to know of" if warn else "")
 
 

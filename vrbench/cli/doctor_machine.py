@@ -52,9 +52,15 @@ def check_raw_sockets(needed: bool) -> Check:
     try:
         socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP).close()
     except PermissionError:
-        cure = "run as root, or give Python the right: setcap cap_net_raw+ep on its executable"
+        cure = "run vrbench with sudo (the run then belongs to root), or: setcap cap_net_raw+ep on Python's executable"
         state = State.BAD if needed else State.WARN
-        return Check("raw sockets", state, "this user may not open them; SYN probes need them", cure, Exit.USAGE)
+        return Check(
+            "raw sockets",
+            state,
+            "this user may not open them: no SYN probes, full TCP connects instead",
+            cure,
+            Exit.USAGE,
+        )
     return Check("raw sockets", State.OK, "may be opened (SYN probes)")
 
 

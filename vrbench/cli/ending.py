@@ -63,9 +63,9 @@ def tell(ending: Ending, store: RunDir, in_lab: bool) -> None:
     if ending.interrupted:
         click.echo("interrupted; what was measured is kept", err=True)
     for problem in ending.problems:
-        click.echo(f"while removing: {problem}", err=True)
+        click.echo(problem, err=True)
     if ending.left and in_lab:
-        click.echo(f"{some(len(ending.left), 'object')} not removed one by one; gone with the lab", err=True)
+        click.echo(f"{some(len(ending.left), 'object')} went with the lab", err=True)
     elif ending.left:
         click.echo(f"still in the cloud: {', '.join(ending.left)}", err=True)
         click.echo(f"remove it with: vrbench cleanup {store.path}", err=True)

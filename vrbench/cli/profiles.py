@@ -53,4 +53,4 @@ def _known(name: str) -> str:
     names = list(shipped())
     if name in names:
         return name
-    raise UsageProblem(f"no shipped profile {name!r} (a file's name ends in .toml); {did_you_mean(name, names)}")
+    raise UsageProblem(f"{name!r} is no shipped profile, and no file here has that name; {did_you_mean(name, names)}")

@@ -34,16 +34,20 @@ class ConfigurationError(CloudError):
 class CloudUnreachable(CloudError):
     """No answer that is CloudStack's came back. ``may_have_run``: the call may have been carried out all the same."""
 
+    happened = "no answer from {}"
+
     def __init__(self, command: str, endpoint: str, reason: str, *, may_have_run: bool, advice: str = "") -> None:
         ran = " It may have been carried out all the same." if may_have_run else ""
         advice = advice or "Check that the address is right, that the server is up and that nothing blocks the way."
-        super().__init__(f"{command}: no answer from {endpoint}: {reason}.{ran} {advice}", command=command)
+        super().__init__(f"{command}: {self.happened.format(endpoint)}: {reason}.{ran} {advice}", command=command)
         self.endpoint = endpoint
         self.may_have_run = may_have_run
 
 
 class NotCloudStack(CloudUnreachable):
     """Something answered, but not CloudStack's API: a web page, half a document, a proxy."""
+
+    happened = "{} answers, but not as CloudStack's API does"
 
 
 class CloudRefused(CloudError):
@@ -52,9 +56,8 @@ class CloudRefused(CloudError):
     advice = ""
 
     def __init__(self, command: str, endpoint: str, code: int, text: str) -> None:
-        super().__init__(
-            f"{command}: {endpoint} refused ({code}): {text}{' ' if self.advice else ''}{self.advice}", command=command
-        )
+        words = f"{_ended(text)} {self.advice}" if self.advice else text
+        super().__init__(f"{command}: {endpoint} refused ({code}): {words}", command=command)
         self.endpoint = endpoint
         self.code = code
         self.text = text
@@ -82,7 +85,10 @@ class WrongCredentials(CloudRefused):
 class NotPermitted(CloudRefused):
     """The caller's role may not use this command, or this server has no such command."""
 
-    advice = "Use an account whose role allows this command, or ask the cloud's administrator for it."
+    advice = (
+        "Either this account's role may not use the command, or this server does not have it: use an account whose "
+        "role allows it, or ask the cloud's administrator."
+    )
 
 
 class QuotaExceeded(CloudRefused):
@@ -118,7 +124,8 @@ class JobTimeout(CloudError):
     def __init__(self, command: str, jobid: str, deadline_s: float, last: str) -> None:
         super().__init__(
             f"{command}: the job {jobid} was not seen to end within {deadline_s:.0f} s (last seen: {last}). It may "
-            "still go on in the cloud: look at it there, and raise the job timeout if it is only slow.",
+            "still go on in the cloud: look at it there. If it is only slow, raise operation.job_timeout; a removal is "
+            "tried again by vrbench cleanup.",
             command=command,
         )
         self.jobid = jobid
@@ -139,6 +146,11 @@ class PreflightError(CloudError):
         self.problems = tuple(problems)
         count = f"{some(len(self.problems), 'problem')}"
         super().__init__(f"{count}, nothing was built:\n" + "\n".join(f"  - {problem}" for problem in self.problems))
+
+
+def _ended(text: str) -> str:
+    """Return a server's words as a sentence, so that ours can follow."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def refusal(command: str, endpoint: str, code: int, text: str) -> CloudRefused:

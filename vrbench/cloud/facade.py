@@ -193,7 +193,7 @@ class Cloud:
         kind = response.headers.get("Content-Type", "no content type").split(";")[0]
         # Redacted before it is shortened: half a secret is a secret too.
         start = " ".join(self._redact(response.text[:100_000]).split())[:80]
-        reason = f"HTTP {response.status_code}, {kind}, is no answer of CloudStack's API: {start!r}"
+        reason = f"HTTP {response.status_code}, {kind}, {start!r}"
         return NotCloudStack(
             command,
             self.endpoint,

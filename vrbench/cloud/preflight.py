@@ -144,11 +144,11 @@ def _check_expunge(may_expunge: bool, accepted: bool, found: _Findings) -> None:
         f"until the server expunges them (by default {EXPUNGE_WAIT}), and count against the account's limits"
     )
     if accepted:
-        found.notes.append(f"{stays}; run the clean-up again then")
+        found.notes.append(f"{stays}; run vrbench cleanup RUN then")
     else:
         found.problems.append(
             f"{stays}. Use an account that may (administrators may; for users, the setting "
-            "allow.user.expunge.recover.vm), or accept it in the profile"
+            "allow.user.expunge.recover.vm), or accept it with environment.accept_slow_removal = true in the profile"
         )
 
 

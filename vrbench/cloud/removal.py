@@ -57,6 +57,11 @@ class Removal:
     _awaiting: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def again(self) -> str:
+        """What to do about what stays."""
+        return f"run vrbench cleanup {self.journal.head.run_id}"
+
     def pending(self, *kinds: str) -> list[Entry]:
         """Return what is still to go, newest first; of all kinds if none is named."""
         return [e for e in self.journal.pending() if e.key not in self._gone and (not kinds or e.kind in kinds)]

@@ -110,10 +110,10 @@ def _what_then(removal: Removal, reason: str) -> str:
     if _EXTRA_SOURCE_NAT in reason:
         return "; it has several source-NAT addresses and no API call can remove it: tell the cloud's administrator"
     if removal.may_expunge:
-        return "; run the clean-up again later"
+        return f"; {removal.again} later"
     return (
         f"; this account may not expunge its destroyed VMs, the server does so after {EXPUNGE_WAIT}: "
-        "run the clean-up again then"
+        f"{removal.again} then"
     )
 
 
@@ -183,7 +183,7 @@ def _await_vm_gone(removal: Removal, vm: Entry, failure: CloudError | None) -> N
         if failure is not None:
             raise failure
         if time.monotonic() >= until:
-            removal.stays(vm, f"it is still {state}; run the clean-up again later")
+            removal.stays(vm, f"it is still {state}; {removal.again} later")
             return
         removal.stop.check()
         time.sleep(removal.deadlines.poll_s)
@@ -233,7 +233,7 @@ def _release(removal: Removal, network: Entry, entry: Entry) -> None:
     row = _own_address(removal, entry)
     if row is not None and row.get("associatednetworkid") == network.id and row.get("state") != "Releasing":
         removal.stays(
-            entry, f"{row.get('ipaddress')} is still {row.get('state')} after its release; run the clean-up again later"
+            entry, f"{row.get('ipaddress')} is still {row.get('state')} after its release; {removal.again} later"
         )
         return
     removal.gone(entry)
@@ -292,7 +292,7 @@ def _remove_key(removal: Removal, entry: Entry) -> None:
         if not refused.means_gone:
             raise
     if _keys_named(removal, entry):
-        removal.stays(entry, "it is still listed after its deletion; run the clean-up again later")
+        removal.stays(entry, f"it is still listed after its deletion; {removal.again} later")
     else:
         removal.gone(entry)
 

@@ -106,7 +106,7 @@ class CaveatKind(StrEnum):
     UNSEEN = (
         "unseen",
         Effect.UNKNOWN,
-        "the probes were not running during an outage, or while there may have been one",
+        "too many streams of one direction were not probed during an outage, or none while there may have been one",
         "this trial is left out of averages",
         "keep the measuring machine and the guests from being paused or overloaded, then measure again",
     )
@@ -127,7 +127,7 @@ class CaveatKind(StrEnum):
     TWO_ROUTERS = (
         "two-routers",
         Effect.UNKNOWN,
-        "two routers answer for one address since the operation",
+        "two routers answer for one address since the operation, or the cloud shows two that serve",
         "which of them is reached is chance, and so is the figure",
         "stop the router that must not serve, then measure again",
     )
@@ -191,7 +191,7 @@ class CaveatKind(StrEnum):
         "flows-differ",
         Effect.NONE,
         "old and new flows recovered at different times",
-        "the mean over both describes neither",
+        "the mean over both describes neither the old nor the new flows",
         "read the rows of old and new flows apart",
     )
     PATH_ASYMMETRIC = (
@@ -240,7 +240,7 @@ class CaveatKind(StrEnum):
         "flapping",
         Effect.NONE,
         "a stream went down and up faster than it is probed",
-        "its single windows are chance, its total lies between the bounds named",
+        "one window alone means little; the total lies within the bounds",
         "for narrower bounds lower probes.interval",
     )
     LAB = (

@@ -45,12 +45,12 @@ class MachineVerdict:
             date += f" by {some(self.outages, 'outage')} up to {self.longest_s:.3g} s"
         if not self.good:
             return (
-                f"calibrated {date}, not good: bounds held {self.held} of {self.seen}, missed {self.missed}, "
-                f"false {self.false}"
+                f"calibrated {date}, not good: bounds held in {self.held} of {self.seen} comparisons, "
+                f"missed {self.missed}, false {self.false}"
             )
         return (
             f"calibrated {date}: bias {self.bias_s * ms:+.1f} ms, worst {self.worst_s * ms:.1f} ms at "
-            f"{self.interval_s * ms:g} ms, bounds held {self.held} of {self.seen}"
+            f"{self.interval_s * ms:g} ms, bounds held in {self.held} of {self.seen} comparisons"
         )
 
 

@@ -1,4 +1,4 @@
-"""What the main path needs of the world, as narrow ports; adapters live in other rooms and are wired by ``cli``."""
+"""What the main path needs of the world, as narrow ports; adapters live in other rooms, wired in ``run``."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Turns stored results into tables, CSV and pages; computes nothing."""
+"""Lays figures out as tables, files and pictures; takes the means over trials."""

@@ -1,4 +1,4 @@
-"""How figures are worded: a number never stands without its bounds, and shows no digit that the bounds don't carry."""
+"""Figures in words: seconds, a downtime with its bounds, how many decimals it deserves, and dashes."""
 
 from __future__ import annotations
 

@@ -34,7 +34,9 @@ def execute_run(order: RunOrder, adapters: Adapters) -> RunOutcome:
     if journal is not None:
         journal.close()
     interrupted = measured.interrupted or broken_off
-    problems = removal.problems + _note_end(order, measured.context, measured.error, interrupted)
+    prefix = "" if broken_off else "while removing: "
+    problems = tuple(f"{prefix}{problem}" for problem in removal.problems)
+    problems += _note_end(order, measured.context, measured.error, interrupted)
     return RunOutcome(removal.left, problems, measured.error, interrupted, _accepted(order, removal))
 
 
@@ -92,5 +94,5 @@ def _note_end(order: RunOrder, context: Context, error: Exception | None, interr
     try:
         _note(order, RunState.INTERRUPTED if interrupted else RunState.FAILED, context)
     except StoreError as problem:
-        return (str(problem),)
+        return (f"how the run ended could not be noted: {problem}",)
     return ()

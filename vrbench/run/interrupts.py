@@ -22,7 +22,7 @@ from vrbench.run.errors import Interrupted
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ONE_PRESS_S = 0.25  # one Ctrl-C may come twice, from the terminal's group and passed on; no hand presses faster
 AGAIN = "Press Ctrl-C again to quit now and clean up later."
-STOPPING = f"interrupted: the trial ends, then everything that was built is removed. {AGAIN}"
+STOPPING = f"interrupted: measuring ends now; then what was built is removed (kept with --keep). {AGAIN}"
 REMOVING = f"removing what was built. {AGAIN}"
 
 

@@ -100,7 +100,7 @@ def _competing_routers(series: _Series) -> tuple[str, ...]:
 def _await_job(series: _Series, number: int, operation: Operation) -> str:
     """Wait for a job that outlasted its trial; return what was wrong with its end, '' for nothing.
 
-    No further trial may begin, nor anything be removed, while the cloud still works on this one.
+    The next trial, or the removal, waits until the cloud is done with this one; an interrupt ends that wait.
     """
     clock, timeout_s = series.adapters.clock, series.limits.job_timeout_s
     series.adapters.screen.phase(f"trial {number}: waiting for the operation's job", "the next trial, or removal")
@@ -108,7 +108,8 @@ def _await_job(series: _Series, number: int, operation: Operation) -> str:
     while not (job := operation.poll()).done:
         if clock.monotonic_ns() >= until:
             return (
-                f"the operation's job has not ended, {timeout_s:.0f} s after its trial. See what the cloud says of it"
+                f"the operation's job has not ended, {timeout_s:.0f} s after its trial. No further trial is made: "
+                "see what the cloud says of the job"
             )
         clock.sleep(JOB_LOOK_S)
     return job.error

@@ -30,9 +30,10 @@ is lost on its way back, and the estimate is too short by as much.)
 The estimate of an outage that begins at a random phase is off by the difference of two phases, each uniform over one
 interval: unbiased, triangular, sd = interval / sqrt(6).
 
-What was not seen is never zero: two or more gaps in a row between two successes could hide an outage as long as the
-distance between them. Such a stretch is a *blind* window: at_least = estimate = 0, at_most as above. A window (or a
-stretch) without v is censored and has no upper bound; one without u has none either.
+What was not seen adds nothing to the estimate, but widens its upper bound: two or more gaps in a row between two
+successes could hide an outage as long as the distance between them. Such a stretch is a *blind* window: at_least =
+estimate = 0, at_most as above. A window (or a stretch) without v is censored and has no upper bound; one without u has
+none either.
 """
 
 from __future__ import annotations

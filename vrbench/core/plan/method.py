@@ -60,7 +60,7 @@ class Method:
     def id(self) -> str:
         """One word that is equal for two runs when what decides their figures was the same.
 
-        What is only evidence beside them (sessions, gateways, controls) and the length of the baseline are not in it.
+        What is only evidence beside them (gateways, controls) and the length of the baseline are not in it.
         """
         parts = [
             self.estimator,
