@@ -54,13 +54,8 @@ def check_raw_sockets(needed: bool) -> Check:
     except PermissionError:
         cure = "run vrbench with sudo (the run then belongs to root), or: setcap cap_net_raw+ep on Python's executable"
         state = State.BAD if needed else State.WARN
-        return Check(
-            "raw sockets",
-            state,
-            "this user may not open them: no SYN probes, full TCP connects instead",
-            cure,
-            Exit.USAGE,
-        )
+        found = "this user may not open them; SYN probes need them (from 100 ms on, full TCP connects replace them)"
+        return Check("raw sockets", state, found, cure, Exit.USAGE)
     return Check("raw sockets", State.OK, "may be opened (SYN probes)")
 
 
