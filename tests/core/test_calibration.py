@@ -15,6 +15,7 @@ from rich.console import Console
 
 from vrbench.core.calibrate.calibration import Calibration, calibrate
 from vrbench.core.calibrate.injections import SHORTEST_S, Fault, KnownOutage, Piece
+from vrbench.core.calibrate.measurement import Judgement, OutageMeasurement
 from vrbench.core.figures.results import StreamResult
 from vrbench.core.figures.windows import Allowance, Downtime, find_windows
 from vrbench.core.kinds import KINDS
@@ -237,8 +238,8 @@ def test_times_down_that_a_stream_can_not_tell_apart_are_one() -> None:
     joined = [c for c in made.comparisons if not c.resolved]
     assert joined
     assert made.good
-    assert any(c.over for c in joined)
-    assert made.total.over == sum(c.over for c in joined)
+    assert Judgement.OVER in {c.judgement for c in joined}
+    assert made.total.over == sum(c.claims_too_much for c in joined)
     assert made.worst_s <= 0.2 + RTT_S
 
 
@@ -321,7 +322,7 @@ def test_a_probe_answered_during_an_outage_is_not_taken_for_its_end() -> None:
     for slot in range(middle, middle + 5):
         samples[slot] = replace(samples[slot], outcome=Outcome.REPLIED)
     made = calibrate([result(of, samples)], known, {of.name: "vm1"}, 0.0)
-    assert [(c.windows, c.held) for c in made.comparisons] == [(2, False)]
+    assert [(c.windows, c.judgement) for c in made.comparisons] == [(2, Judgement.NOT_HELD)]
 
 
 def banner_and_syn(fails: range, syn_fails: range = range(0)) -> Calibration:
@@ -463,3 +464,37 @@ def test_the_report_fits_80_columns() -> None:
     assert "By fault" in text
     assert "more: see the CSV" in text
     assert "on this machine: bias" in text
+
+
+def judged(length_s: float, windows: int, at_least_s: float, estimate_s: float, at_most_s: float) -> OutageMeasurement:
+    """One time down, beside what a stream that probes every 10 ms measured of it."""
+    found = Downtime(at_least_s, estimate_s, at_most_s)
+    return OutageMeasurement(outage((2.0, 2.0 + length_s)), stream(), windows, 0, found, unsent=0)
+
+
+HELD = judged(0.5, 1, 0.49, 0.5, 0.51)
+BANNER = stream("ingress", interval_s=0.1, flow="banner")
+FLAPPED = outage((2.0, 2.2), (2.3, 2.5), fault=Fault.FLAPPING)
+
+
+@pytest.mark.parametrize(
+    ("measured", "word", "wrong"),
+    [
+        (HELD, "held", False),
+        (judged(0.5, 0, 0, 0, 0), "missed", True),
+        (judged(0.005, 0, 0, 0, 0), "unseen", False),
+        (judged(0.015, 0, 0, 0, 0), "unseen", True),  # a slot in every interval: its error is too large all the same
+        (judged(0.5, 1, 0.49, 0.49, 0.495), "not held", True),
+        (judged(0.5, 1, 0.51, 0.51, 0.52), "not held", True),
+        (judged(0.5, 1, 0.4, 0.6, 0.7), "off", True),
+        (replace(HELD, outage=FLAPPED), "over", False),
+        (replace(HELD, blind=1), "unknown", False),
+        (replace(judged(0.5, 1, 0.0, 0.0, 0.4), blind=1), "not held", True),
+        (replace(HELD, stream=BANNER, after_s=0.3), "slow", False),
+        (replace(judged(0.5, 1, 0.9, 0.9, 0.9), stream=BANNER, before_s=0.1), "slow", False),
+        (replace(HELD, after_s=0.3, before_s=0.1), "held", False),  # no service that could have been slow
+    ],
+)
+def test_what_became_of_an_outage_is_one_word(measured: OutageMeasurement, word: str, wrong: bool) -> None:
+    """The first that fits: what was not seen, sshd's, bounds, what they claim, the error, what could not be seen."""
+    assert (measured.judgement, measured.wrong) == (word, wrong)

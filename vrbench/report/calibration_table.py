@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vrbench.core.calibrate.calibration import Calibration, FaultFigures, KindFigures
-from vrbench.core.calibrate.measurement import FalseWindow, Figures, OutageMeasurement
+from vrbench.core.calibrate.measurement import FalseWindow, Figures, Judgement, OutageMeasurement
 from vrbench.core.text import some
 from vrbench.report.csv_text import write_csv
 from vrbench.report.export_rows import Row
@@ -114,7 +114,7 @@ def _share(part: int, whole: int) -> str:
 
 def _wrong(calibration: Calibration) -> Iterator[str]:
     lines = [_words(c) for c in calibration.comparisons if c.wrong]
-    lines += [_false_words(f) for f in calibration.false_windows if not f.slow]
+    lines += [_false_words(f) for f in calibration.false_windows if f.judgement is Judgement.FALSE]
     yield from lines[:MAX_WRONG]
     if len(lines) > MAX_WRONG:
         yield f"… and {len(lines) - MAX_WRONG} more: see the CSV"
@@ -168,7 +168,7 @@ def comparison_rows(calibration: Calibration) -> Iterator[Row]:
             "error_s": c.error_s,
             "fine": c.fine,
             "unsent": c.unsent,
-            "result": _result(c),
+            "result": c.judgement.value,
         }
     for f in calibration.false_windows:
         w = f.window
@@ -180,23 +180,8 @@ def comparison_rows(calibration: Calibration) -> Iterator[Row]:
             "at_least_s": w.at_least_s,
             "estimate_s": w.estimate_s,
             "at_most_s": None if math.isinf(w.at_most_s) else w.at_most_s,
-            "result": "slow" if f.slow else "false",
+            "result": f.judgement.value,
         }
-
-
-def _result(c: OutageMeasurement) -> str:
-    """Say what became of an outage in one stream.
-
-    unseen: too short for the stream; unknown: the prober was held up; slow: sshd was; off: too large an error; over: it
-    flapped, and at_least claims more than was down.
-    """
-    if not c.windows:
-        return "missed" if c.missed else "unseen"
-    if c.slow or not c.held:
-        return "slow" if c.slow else "not held"
-    if c.over:
-        return "over"
-    return "off" if c.off else "unknown" if c.unknown else "held"
 
 
 def _stream_cells(of: OutageMeasurement | FalseWindow) -> Row:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vrbench.core.calibrate.calibration import Calibration
-from vrbench.core.calibrate.measurement import OutageMeasurement
+from vrbench.core.calibrate.measurement import Judgement, OutageMeasurement
 from vrbench.core.kinds import KINDS
 from vrbench.report.calibration_table import verdict
 
@@ -61,7 +61,11 @@ def _title(calibration: Calibration) -> str:
 
 def _panels(calibration: Calibration) -> tuple[list[OutageMeasurement], list[OutageMeasurement]]:
     """Return what probes the network itself, and the banners."""
-    shown = [c for c in calibration.comparisons if c.of_its_own and c.resolved and not (c.unknown or c.slow)]
+    shown = [
+        c
+        for c in calibration.comparisons
+        if c.of_its_own and c.resolved and not c.only_blind and c.judgement is not Judgement.SLOW
+    ]
     network = [c for c in shown if not c.stream.kind.is_service]
     return network, [c for c in shown if c.stream.kind.is_service]
 

@@ -35,7 +35,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from vrbench.core.calibrate.injections import Fault, KnownOutage
-from vrbench.core.calibrate.measurement import FalseWindow, Figures, OutageMeasurement, figures, mean
+from vrbench.core.calibrate.measurement import (
+    FalseWindow,
+    Figures,
+    Judgement,
+    OutageMeasurement,
+    figures,
+    mean,
+)
 from vrbench.core.figures.results import StreamResult
 from vrbench.core.figures.windows import Downtime
 from vrbench.core.kinds import CONTROL, HEADLINE, SSH_SYN, ProbeKind
@@ -95,12 +102,12 @@ class Calibration:
 
     @property
     def false(self) -> int:
-        return sum(not w.slow for w in self.false_windows)
+        return sum(w.judgement is Judgement.FALSE for w in self.false_windows)
 
     @property
     def slow(self) -> int:
         """Outages and windows that tell of a slow sshd."""
-        return self.total.slow + sum(w.slow for w in self.false_windows)
+        return self.total.slow + sum(w.judgement is Judgement.SLOW for w in self.false_windows)
 
     @property
     def good(self) -> bool:
@@ -112,7 +119,7 @@ class Calibration:
     @property
     def off(self) -> int:
         """How many errors are larger than probing explains."""
-        return sum(c.off for c in self.comparisons)
+        return sum(c.error_is_large for c in self.comparisons)
 
     @property
     def worst_uncertainty_s(self) -> float:
@@ -156,7 +163,7 @@ def calibrate(
         due = [o.seen_by(stream) for o in outages if o.touches(stream, guest)]
         compared, left = match(result, resolve(result, due), clock_error_s + ALIGNMENT_S)
         comparisons += compared
-        false += [FalseWindow(stream, w, _slow(streams, result, w)) for w in left]
+        false += [FalseWindow(stream, w, _judge_false(streams, result, w)) for w in left]
         kind = stream.kind
         clean[kind] = clean.get(kind, 0.0) + _clean_s(result, due)
         intervals[kind] = min(intervals.get(kind, stream.interval_s), stream.interval_s)
@@ -172,11 +179,12 @@ def calibrate(
     )
 
 
-def _slow(streams: Iterable[StreamResult], result: StreamResult, window: OutageWindow) -> bool:
-    """Return whether a window that no outage explains shows a slow service, on a path that was up."""
+def _judge_false(streams: Iterable[StreamResult], result: StreamResult, window: OutageWindow) -> Judgement:
+    """Judge a window that no outage explains: SLOW where it shows a slow service on a path that was up."""
     if not result.stream.kind.is_service:
-        return False
-    return came_late(result, window) or _answered(streams, result.stream, window)
+        return Judgement.FALSE
+    slow = came_late(result, window) or _answered(streams, result.stream, window)
+    return Judgement.SLOW if slow else Judgement.FALSE
 
 
 def came_late(result: StreamResult, window: OutageWindow) -> bool:
@@ -290,10 +298,9 @@ def _kind_figures(
     false: Iterable[FalseWindow],
 ) -> KindFigures:
     mine = figures(c for c in comparisons if c.stream.kind is kind and c.of_its_own)
-    ours = [f.slow for f in false if f.stream.kind is kind]
-    return KindFigures(
-        kind.labels.name, interval_s, mine, ours.count(False), ours.count(True), clean_s, kind.is_service
-    )
+    ours = [f.judgement for f in false if f.stream.kind is kind]
+    made_up, slow = ours.count(Judgement.FALSE), ours.count(Judgement.SLOW)
+    return KindFigures(kind.labels.name, interval_s, mine, made_up, slow, clean_s, kind.is_service)
 
 
 def _fault_figures(comparisons: Sequence[OutageMeasurement]) -> Iterator[FaultFigures]:
