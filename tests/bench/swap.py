@@ -143,7 +143,7 @@ def judge(result: TrialResult, begun: Trial, scene: Scene, out_ns: tuple[int, in
     wrong: list[str] = []
     for s in result.streams:
         cuts = begun.cuts
-        if cuts and not s.stream.counts:
+        if cuts and not s.stream.kind.headline:
             continue  # which of them a cut hits, and for how long, is not known: a session stays silent for longer
         swapped = scene.who in ("all", "harness" if s.node == "harness" else "guests")
         for sample, at_ns in moments_of(s, result):

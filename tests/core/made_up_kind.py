@@ -85,7 +85,7 @@ def places() -> dict[str, object]:
         "method id": plan.method.id,
         "streams": [s.name for _, s in expected_streams(plan, environment()) if s.kind.prober == "udp"],
         "probers": sorted(set(probed) - set(prober.PROBERS)),
-        "results": [[s.stream.name, len(s.windows), s.stream.counts] for s in trial.streams],
+        "results": [[s.stream.name, len(s.windows), s.stream.kind.headline] for s in trial.streams],
         "tables": shown.export_text(),
         "live column": live.COLUMNS.get(stream.kind.key),
         "colour": plot.COLOURS.get("ingress udp"),

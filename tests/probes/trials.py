@@ -191,7 +191,7 @@ def tally(stream: StreamResult, outcome: Outcome) -> int:
 
 def measured(result: TrialResult) -> list[StreamResult]:
     """Return the streams that make the figures."""
-    return [s for s in result.streams if s.stream.counts]
+    return [s for s in result.streams if s.stream.kind.headline]
 
 
 def check_truth(result: TrialResult, cuts: Sequence[Cut], streams: Sequence[StreamResult] | None = None) -> None:

@@ -72,16 +72,6 @@ class Stream:
         """Its row in the table of kinds. Raises UnknownKind for words of another version."""
         return kind_of(self.probe, self.flow)
 
-    @property
-    def counts(self) -> bool:
-        """Whether it goes into the headline figures; the other streams of a direction are reported beside them."""
-        return self.kind.headline
-
-    @property
-    def awaited(self) -> bool:
-        """Whether a trial waits for it to recover."""
-        return self.kind.awaited
-
 
 @dataclass(frozen=True, slots=True)
 class Sample:

@@ -124,7 +124,9 @@ def _baseline(trial: Trial) -> None:
     """Probe the untouched network: from the first answers of every stream on, for the baseline's time."""
     trial.phase("baseline", "the operation")
     states = _await_baseline(trial)
-    unmeasured = [s.stream.name for s in states if not s.up and s.stream.direction in ADVICE and not s.stream.counts]
+    unmeasured = [
+        s.stream.name for s in states if not s.up and s.stream.direction in ADVICE and not s.stream.kind.headline
+    ]
     if unmeasured:
         more = f" and {len(unmeasured) - 1} more" if len(unmeasured) > 1 else ""
         trial.screen.note(f"not measured, since nothing answers before the operation: {unmeasured[0]}{more}")
@@ -156,7 +158,7 @@ def _all_up(states: Sequence[StreamState]) -> bool:
 
     What is reported beside the figures may have no one to answer it, such as a router without DNS.
     """
-    needed = [s for s in states if s.stream.counts or s.stream.direction is Direction.CONTROL]
+    needed = [s for s in states if s.stream.kind.headline or s.stream.direction is Direction.CONTROL]
     return bool(needed) and all(s.up for s in needed)
 
 
@@ -169,7 +171,7 @@ ADVICE = {
 def _check_answers(number: int, states: Sequence[StreamState]) -> None:
     """Raise NothingAnswers when one direction can't be measured at all: restarting a router is no use then."""
     for direction, advice in ADVICE.items():
-        if not any(s.up for s in states if s.stream.direction is direction and s.stream.counts):
+        if not any(s.up for s in states if s.stream.direction is direction and s.stream.kind.headline):
             raise NothingAnswers(f"trial {number}: no {direction} probe is answered; nothing was restarted. {advice}")
 
 
@@ -200,7 +202,7 @@ def _observe(trial: Trial, requested: _Requested) -> _Observed:
         states = trial.observation.states()
         trial.screen.watch(states, now, _job_words(job, job_s, elapsed_s))
         over_s = job_s if job_s is not None else limits.job_timeout_s
-        watched = [s for s in states if s.stream.name in requested.answering and s.stream.awaited]
+        watched = [s for s in states if s.stream.name in requested.answering and s.stream.kind.awaited]
         # Late effects of the job (rules applied again) may still come: validation counts from its end at the earliest.
         if elapsed_s >= over_s + limits.validation_s and recovered(watched, now, limits.validation_s):
             return _Observed(job, job_s, recovered=True)
@@ -219,7 +221,7 @@ def recovered(states: Sequence[StreamState], now_ns: int, validation_s: float) -
 
 def _is_back(state: StreamState, now_ns: int, validation_s: float) -> bool:
     interval_s = state.stream.interval_s
-    rare = not state.stream.counts and interval_s * VALIDATION_PROBES > validation_s
+    rare = not state.stream.kind.headline and interval_s * VALIDATION_PROBES > validation_s
     seen_lately = (now_ns - state.judged_ns) / 1e9 <= FRESH_S + (interval_s if rare else 0.0)
     lasting = rare or (state.probes >= VALIDATION_PROBES and (state.judged_ns - state.since_ns) / 1e9 >= validation_s)
     return bool(state.up) and seen_lately and lasting

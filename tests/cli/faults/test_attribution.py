@@ -38,7 +38,7 @@ def trial_of(zone: Zone, done: Done) -> TrialResult:
 
 
 def figures(trial: TrialResult) -> list[StreamResult]:
-    return [s for s in trial.streams if s.stream.counts]
+    return [s for s in trial.streams if s.stream.kind.headline]
 
 
 def hold(zone: Zone, fault: str, vm: str) -> None:

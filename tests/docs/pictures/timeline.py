@@ -32,7 +32,7 @@ def _panel(trial: TrialResult, title: str, top: float) -> Iterable[str]:
     for row, (words, flow) in enumerate((("egress, new flows", "fresh"), ("ingress, TCP", "syn"))):
         y = top + 28 + row * 68
         yield tag("text", words, x=20, y=y + 34)
-        for number, result in enumerate(s for s in trial.streams if s.stream.counts and s.stream.flow == flow):
+        for number, result in enumerate(s for s in trial.streams if s.stream.kind.headline and s.stream.flow == flow):
             yield from _strip(result, y + number * STRIP_H)
     yield tag("line", x1=_at(0), x2=_at(0), y1=top + 24, y2=top + 162, stroke=INK, stroke_dasharray="3 3")
 

@@ -83,7 +83,7 @@ class Track:
         return self.spans[i - 1].end_s if i else math.inf
 
 
-UNSEEN = Track((), 0.1, seen_up=False)
+NO_TRACK = Track((), 0.1, seen_up=False)
 
 
 def track(result: StreamResult) -> Track:
@@ -171,9 +171,9 @@ class Scene:
 class _Parts:
     """Tracks of one node while a scene is set."""
 
-    gateway: Track = UNSEEN
-    fresh: Track = UNSEEN
-    control: Track = UNSEEN
+    gateway: Track = NO_TRACK
+    fresh: Track = NO_TRACK
+    control: Track = NO_TRACK
 
 
 def set_scene(

@@ -47,7 +47,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from vrbench.core.causes.evidence import Refusals
-from vrbench.core.causes.evidence_timeline import CLOCKS_S, UNSEEN, GuestView, Scene, State, Track
+from vrbench.core.causes.evidence_timeline import CLOCKS_S, NO_TRACK, GuestView, Scene, State, Track
 from vrbench.core.figures.results import StreamResult
 from vrbench.core.kinds import DNS, ICMP_FRESH, SSH_SYN, TCP_SESSION, ProbeKind
 from vrbench.core.log.rawlog import Refusal
@@ -177,7 +177,7 @@ def _stale(scene: Scene, guest: GuestView, t_s: float) -> bool:
 
 def _ingress(case: Case, t_s: float) -> Cause:
     """Judge the way to a public end: its SYN first, then what the service makes of it."""
-    syn = case.scene.ends.get(case.result.stream.target, UNSEEN)
+    syn = case.scene.ends.get(case.result.stream.target, NO_TRACK)
     if case.kind is not SSH_SYN and syn.at(t_s) is State.UP:
         if not case.alone(syn, t_s):
             return Cause.UNATTRIBUTED

@@ -15,7 +15,7 @@ Span = tuple[float, float]
 
 def unseen(streams: Sequence[StreamResult]) -> Iterator[str]:
     """Return the directions whose figures don't hold what was to be measured, each with the reason."""
-    counted = [s for s in streams if s.stream.counts and s.seen_up]
+    counted = [s for s in streams if s.stream.kind.headline and s.seen_up]
     outages = [(w.start_s, w.start_s + w.estimate_s) for s in counted for w in s.outages]
     for direction in MEASURED:
         mine = [s for s in counted if s.stream.direction is direction]
@@ -28,7 +28,7 @@ def unseen(streams: Sequence[StreamResult]) -> Iterator[str]:
 
 def slept_through(streams: Sequence[StreamResult], direction: Direction) -> bool:
     """Return whether nobody saw when a direction recovered: no stream saw an outage, and one was blind."""
-    mine = [s for s in streams if s.stream.counts and s.stream.direction is direction]
+    mine = [s for s in streams if s.stream.kind.headline and s.stream.direction is direction]
     return not any(s.outages for s in mine) and any(_blind(s) for s in mine)
 
 

@@ -138,12 +138,12 @@ def _of_the_clocks(facts: TrialFacts, nodes: Sequence[NodeLog]) -> Iterator[Cave
 
 
 def _of_the_streams(streams: Sequence[StreamResult], method: Method) -> Iterator[Caveat]:
-    measured = [s for s in streams if s.stream.counts]
+    measured = [s for s in streams if s.stream.kind.headline]
     beside = [s for s in streams if _beside(s) and s.seen_up]
-    unseen = [s.stream.name for s in measured if not s.seen_up]
-    if unseen or not measured:
-        yield Caveat(CaveatKind.NO_SAMPLES, _names(unseen) or "no stream at all")
-    awaited = [s for s in (*measured, *beside) if s.seen_up and s.stream.awaited]
+    never_up = [s.stream.name for s in measured if not s.seen_up]
+    if never_up or not measured:
+        yield Caveat(CaveatKind.NO_SAMPLES, _names(never_up) or "no stream at all")
+    awaited = [s for s in (*measured, *beside) if s.seen_up and s.stream.kind.awaited]
     open_ended = [s.stream.name for s in awaited if any(w.censored for w in s.windows)]
     if open_ended:
         yield Caveat(CaveatKind.NO_RECOVERY_SEEN, _names(open_ended))

@@ -104,7 +104,7 @@ def summary_words(states: Sequence[StreamState], now_ns: int) -> str:
     """Word the sums: "egress 18 of 20 up, 2 without news; ingress 0 of 20 up"."""
     words = []
     for direction in (Direction.EGRESS, Direction.INGRESS):
-        here = [s for s in states if s.stream.direction is direction and s.stream.counts]
+        here = [s for s in states if s.stream.direction is direction and s.stream.kind.headline]
         old = sum(is_old(s, now_ns) for s in here)
         up = sum(bool(s.up) and not is_old(s, now_ns) for s in here)
         if here:
