@@ -16,7 +16,8 @@ from rich.console import Console
 from tests.cli.commands import every_command, options
 from tests.docs.markdown import ROOT
 from tests.docs.stored import stored_run
-from tests.test_layers import MAY_IMPORT
+from tests.lab.test_shelves import ROOMS as LAB_ROOMS
+from tests.test_layers import CORE_SHELVES, MAY_IMPORT
 from vrbench.cli.exits import Exit
 from vrbench.cli.main import COMMANDS
 from vrbench.cli.profiles import shipped
@@ -122,20 +123,32 @@ def run_directory_part() -> str:
 
 
 def rooms_part() -> str:
-    """Return every room and shelf of the package, what it is, and which rooms it may import."""
+    """Return every room and shelf of the package, what it is, and what it may import."""
     named = ((name, imported) for name, imported in MAY_IMPORT.items() if name not in ("", "__main__"))
     return table("room or shelf, what it is, may import", (row for item in named for row in _room(*item)))
 
 
 def _room(name: str, imported: Iterable[str]) -> Iterable[tuple[str, str, str]]:
-    """Yield the rows of one room: itself, then its shelves."""
+    """Yield the rows of one room: itself, then its shelves; those of core in the order in which they may import."""
     at = ROOT / "vrbench" / name
-    if at.is_dir():
-        yield f"`{name}`", _first_words(at / "__init__.py"), _others(name, imported)
-        for shelf in sorted(path.parent for path in at.glob("*/__init__.py")):
-            yield f"`{name}/{shelf.name}`", _first_words(shelf / "__init__.py"), ""
+    yield _place(at, _others(name, imported) or "nothing")
+    if name == "core":
+        yield from (_place(at / shelf, "what stands above it in `core`") for shelf in CORE_SHELVES)
     else:
-        yield f"`{name}.py`", _first_words(at.with_suffix(".py")), _others(name, imported)
+        shelves = sorted(path.parent for path in at.glob("*/__init__.py"))
+        yield from (_place(shelf, _rooms_of_the_lab(shelf.name)) for shelf in shelves)
+
+
+def _place(at: Path, may_import: str) -> tuple[str, str, str]:
+    """Return the row of a folder, or of the file of that name."""
+    file = at / "__init__.py" if at.is_dir() else at.with_suffix(".py")
+    name = (at if at.is_dir() else file).relative_to(ROOT / "vrbench")
+    return f"`{name}`", _first_words(file), may_import
+
+
+def _rooms_of_the_lab(shelf: str) -> str:
+    """Return what a shelf of the lab may import beside itself."""
+    return ", ".join(sorted(f"`lab/{other}`" for other in LAB_ROOMS[shelf])) or "nothing"
 
 
 def _others(name: str, imported: Iterable[str]) -> str:

@@ -18,6 +18,7 @@ ROOMS = {  # of the lab: what each may import beside itself
     "system": {"ground"},
     "ground": set[str](),
     "strategies": {"ground", "timing"},
+    "presets": {"timing"},
     "api": {"ground", "strategies", "timing", "faults"},
     "packets": {"ground", "system", "faults", "router_history", "status"},
 }

@@ -1,4 +1,4 @@
-"""What a run works with, as narrow ports. The command line passes the real ones in, tests pass their own."""
+"""What a run works with, as narrow ports. ``run.cloudstack`` makes the real ones, tests pass their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a network's router is replaced: one small file per strategy, found here by name."""
+"""How a network's router is replaced: one small file per strategy, each listed here by its name."""
 
 from __future__ import annotations
 
