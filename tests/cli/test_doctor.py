@@ -16,7 +16,7 @@ from tests.cli.zone import ROOT, Done, Zone, running_zone, vrbench_command
 from tests.run.test_machine_verdicts import VERDICT
 from vrbench.cli import doctor, doctor_cloud, doctor_machine
 from vrbench.cloud.credentials import Credentials
-from vrbench.core.findings import Check, State, exit_code
+from vrbench.core.findings import Finding, FindingState, exit_code
 from vrbench.run import machine_verdicts as verdicts
 
 
@@ -176,20 +176,24 @@ def test_the_clock_is_held_against_the_servers(
 
 def test_a_busy_machine_is_worth_knowing() -> None:
     """More work than cores."""
-    assert doctor_machine.check_load(0.5, 2).state is State.OK
-    assert doctor_machine.check_load(2.5, 2).state is State.WARN
+    assert doctor_machine.check_load(0.5, 2).state is FindingState.OK
+    assert doctor_machine.check_load(2.5, 2).state is FindingState.WARN
 
 
 def test_a_full_disk_is_bad_only_for_what_is_planned(tmp_path: Path) -> None:
     """Without a plan it is a warning; a place that does not exist yet is judged by what it will lie in."""
     place = tmp_path / "not" / "there"
-    assert doctor_machine.check_disk(place, 1 << 60).state is State.BAD
-    assert doctor_machine.check_disk(place, 1).state is State.OK
+    assert doctor_machine.check_disk(place, 1 << 60).state is FindingState.BAD
+    assert doctor_machine.check_disk(place, 1).state is FindingState.OK
 
 
 def test_the_exit_code_is_that_of_the_first_bad_one() -> None:
     """Warnings don't count."""
-    checks = [Check("a", State.WARN, "", code=64), Check("b", State.BAD, "", code=3), Check("c", State.BAD, "", code=2)]
+    checks = [
+        Finding("a", FindingState.WARN, "", code=64),
+        Finding("b", FindingState.BAD, "", code=3),
+        Finding("c", FindingState.BAD, "", code=2),
+    ]
     assert exit_code(checks) == 3
     assert exit_code(checks[:1]) == 0
 
@@ -197,7 +201,7 @@ def test_the_exit_code_is_that_of_the_first_bad_one() -> None:
 @pytest.mark.parametrize("width", [40, 80, 100])
 def test_a_line_fits_its_terminal(width: int) -> None:
     """Long findings and cures go on below, at the same place."""
-    check = Check("control target", State.BAD, "word " * 40, "do " * 40, 3)
+    check = Finding("control target", FindingState.BAD, "word " * 40, "do " * 40, 3)
     lines = doctor.line(check, width).replace("\x1b[31m\x1b[1m", "").replace("\x1b[0m", "").splitlines()
     assert max(map(len, lines)) <= width
     assert all(each.startswith(" " * 20) for each in lines[1:])

@@ -14,13 +14,13 @@ import pytest
 
 from tests.cloud.lab import DEADLINES, FAST, PLAN, Lab, is_clean, planned, running_lab, silent
 from vrbench.cloud.access import assign_forwards
+from vrbench.cloud.build_steps import Forward
 from vrbench.cloud.credentials import Credentials
 from vrbench.cloud.environment import TAG, await_source_nat, build
 from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.errors import CloudError, JobFailed, QuotaExceeded, UnsafeNetwork
 from vrbench.cloud.facade import Answer, Cloud, Job, Param
 from vrbench.cloud.journal import Journal
-from vrbench.cloud.site import Forward
 from vrbench.cloud.teardown import teardown
 from vrbench.core.model import Environment
 from vrbench.lab.api.state.settings import ZoneSettings

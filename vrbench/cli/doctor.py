@@ -17,13 +17,13 @@ import click
 
 from vrbench.cli.exits import Exit
 from vrbench.cli.options import json_option, reports_option
-from vrbench.core.findings import Check, State, exit_code
+from vrbench.core.findings import Finding, FindingState, exit_code
 from vrbench.core.kinds import SSH_SYN
 from vrbench.core.machine_verdict import NOT_CALIBRATED, MachineVerdict
 from vrbench.core.plan.plan import Plan
 from vrbench.core.text import size
 
-COLOURS = {State.OK: "green", State.WARN: "yellow", State.BAD: "red"}
+COLOURS = {FindingState.OK: "green", FindingState.WARN: "yellow", FindingState.BAD: "red"}
 FRESH = timedelta(days=30)
 CALIBRATE_TIMEOUT_S = 180.0
 WIDEST = 100
@@ -56,13 +56,13 @@ def command(profile: str | None, settings: tuple[str, ...], no_calibrate: bool, 
     return code
 
 
-def examine(profile: str | None, settings: tuple[str, ...], may_calibrate: bool, reports: Path) -> Iterator[Check]:
+def examine(profile: str | None, settings: tuple[str, ...], may_calibrate: bool, reports: Path) -> Iterator[Finding]:
     """Yield every check as soon as it is made; a profile that is wrong ends it."""
     from vrbench.cli.doctor_machine import check_lab, check_machine
     from vrbench.run.disk import bytes_needed
 
     plan = _plan(profile, settings) if profile else None
-    if isinstance(plan, Check):
+    if isinstance(plan, Finding):
         yield plan
         return
     if plan is None:
@@ -70,16 +70,16 @@ def examine(profile: str | None, settings: tuple[str, ...], may_calibrate: bool,
     else:
         e, trials = plan.profile.environment, plan.profile.trials.count
         words = f"{size(e.vms, e.public_ips)}, {trials} × {plan.profile.operation.kind}"
-        yield Check("profile", State.OK, f"{profile}: {words}")
+        yield Finding("profile", FindingState.OK, f"{profile}: {words}")
         in_lab = plan.profile.lab is not None
         raw = plan.profile.probes.probes(SSH_SYN) and not in_lab
         yield from check_machine(in_lab, raw, reports, bytes_needed(plan))
         if not in_lab:
             yield from _cloud(plan)
-    yield check_calibration(may_calibrate and check_lab(True).state is State.OK)
+    yield check_calibration(may_calibrate and check_lab(True).state is FindingState.OK)
 
 
-def _plan(profile: str, settings: tuple[str, ...]) -> Plan | Check:
+def _plan(profile: str, settings: tuple[str, ...]) -> Plan | Finding:
     """Return the profile resolved, or all that is wrong with it."""
     from vrbench.cli.exits import UsageProblem
     from vrbench.cli.profiles import open_profile
@@ -90,18 +90,18 @@ def _plan(profile: str, settings: tuple[str, ...]) -> Plan | Check:
     try:
         loaded = open_profile(profile, settings)
     except (ProfileError, UsageProblem) as error:
-        return Check("profile", State.BAD, str(error), "vrbench profiles --keys lists every key", Exit.USAGE)
+        return Finding("profile", FindingState.BAD, str(error), "vrbench profiles --keys lists every key", Exit.USAGE)
     return make_plan(loaded, new_run_id(datetime.now(UTC), loaded.name))
 
 
-def _cloud(plan: Plan) -> Iterator[Check]:
+def _cloud(plan: Plan) -> Iterator[Finding]:
     from vrbench.cli.doctor_cloud import check_cloud, check_targets
 
     yield from check_cloud(plan)
     yield from check_targets(plan.profile.probes)
 
 
-def check_calibration(may_calibrate: bool) -> Check:
+def check_calibration(may_calibrate: bool) -> Finding:
     """Say how wrong the instrument is here: by a recent calibration, or by one that is made now."""
     from vrbench.run.machine_verdicts import load_verdict
 
@@ -110,14 +110,14 @@ def check_calibration(may_calibrate: bool) -> Check:
         click.echo("calibrating on the embedded lab, a minute (--no-calibrate leaves it out)", err=True)
         made = calibrate_now()
         if isinstance(made, str):
-            return Check("calibration", State.BAD, made, "vrbench calibrate --quick shows why", Exit.NOT_VALID)
+            return Finding("calibration", FindingState.BAD, made, "vrbench calibrate --quick shows why", Exit.NOT_VALID)
         verdict = made
     if verdict is None:
-        return Check("calibration", State.WARN, NOT_CALIBRATED)
+        return Finding("calibration", FindingState.WARN, NOT_CALIBRATED)
     if not verdict.good:
         cure = "wait until the machine is quiet, then: vrbench calibrate --quick"
-        return Check("calibration", State.BAD, verdict.line, cure, Exit.NOT_VALID)
-    return Check("calibration", State.OK, verdict.line)
+        return Finding("calibration", FindingState.BAD, verdict.line, cure, Exit.NOT_VALID)
+    return Finding("calibration", FindingState.OK, verdict.line)
 
 
 def is_fresh(verdict: MachineVerdict, now: datetime) -> bool:
@@ -137,24 +137,24 @@ def calibrate_now() -> MachineVerdict | str:
             return code_and_text(error)[1]
 
 
-def line(check: Check, width: int) -> str:
+def line(check: Finding, width: int) -> str:
     """Word one check for people: its state, its name, what was found, and below it what to do."""
     indent = " " * (5 + NAME_WIDTH)
-    state = click.style(f"{check.state:4}", fg=COLOURS[check.state], bold=check.state is State.BAD)
+    state = click.style(f"{check.state:4}", fg=COLOURS[check.state], bold=check.state is FindingState.BAD)
     wrap = partial(textwrap.wrap, width=max(20, width - len(indent)), break_on_hyphens=False)
     body = [part for found in check.found.splitlines() for part in wrap(found.strip())]
     body += wrap(check.cure, initial_indent="→ ", subsequent_indent="  ")
     return f"{state} {check.name:{NAME_WIDTH - 1}} " + f"\n{indent}".join(body)
 
 
-def summary(checks: Iterable[Check]) -> str:
+def summary(checks: Iterable[Finding]) -> str:
     """Say how many checks are of each state."""
     states = [c.state for c in checks]
-    bad, warn = states.count(State.BAD), states.count(State.WARN)
+    bad, warn = states.count(FindingState.BAD), states.count(FindingState.WARN)
     if bad:
         return f"{bad} of {len(states)} checks are bad: a run would fail, or its figures would mislead"
     return f"{len(states)} checks, nothing bad" + (f", {warn} to know of" if warn else "")
 
 
-def _as_object(check: Check) -> dict[str, object]:
+def _as_object(check: Finding) -> dict[str, object]:
     return {k: v for k, v in asdict(check).items() if k != "code"}

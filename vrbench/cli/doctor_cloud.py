@@ -13,7 +13,7 @@ from vrbench.cloud.credentials import Credentials, default_files, load_credentia
 from vrbench.cloud.errors import CloudError, CloudRefused, CloudUnreachable, ConfigurationError, PreflightError
 from vrbench.cloud.facade import Cloud
 from vrbench.cloud.preflight import Resolved, preflight
-from vrbench.core.findings import Check, State
+from vrbench.core.findings import Finding, FindingState
 from vrbench.core.plan.plan import Plan
 from vrbench.core.plan.profile import ProbesTable
 from vrbench.probes.config import ProbeError
@@ -26,74 +26,80 @@ REACH_S = 2.0
 PLACEHOLDERS = ipaddress.ip_network("192.0.2.0/24")  # what the shipped profile leaves to be filled in
 
 
-def check_cloud(plan: Plan) -> Iterator[Check]:
+def check_cloud(plan: Plan) -> Iterator[Finding]:
     """Check all from credentials to the plan's every name; end at the first that nothing can be checked without."""
     found = _credentials(plan)
-    if isinstance(found, Check):
+    if isinstance(found, Finding):
         yield found
         return
-    yield Check("credentials", State.OK, found.source)
+    yield Finding("credentials", FindingState.OK, found.source)
     yield check_clock(found)
     cloud = Cloud(found, CALL_TIMEOUT_S)
     yield (entry := check_entry(cloud))
-    if entry.state is not State.BAD:
+    if entry.state is not FindingState.BAD:
         yield from check_plan(cloud, plan)
 
 
-def _credentials(plan: Plan) -> Credentials | Check:
+def _credentials(plan: Plan) -> Credentials | Finding:
     files = default_files(os.environ, Path.home(), Path.cwd())
     try:
         return load_credentials(plan.profile.cloud.endpoint or None, os.environ, files)
     except ConfigurationError as error:
         found, _, cure = str(error).partition(": ")
-        return Check("credentials", State.BAD, found, cure, Exit.USAGE)
+        return Finding("credentials", FindingState.BAD, found, cure, Exit.USAGE)
 
 
-def check_clock(credentials: Credentials) -> Check:
+def check_clock(credentials: Credentials) -> Finding:
     """Compare the clocks: a request that seems too old is refused."""
     try:
         offset_s = clock_offset_s(credentials)
     except OSError as error:
         cure = "check the address, and that nothing blocks the way to it"
-        return Check("endpoint", State.BAD, f"no answer from {credentials.endpoint}: {error}", cure, Exit.FAILED)
+        return Finding(
+            "endpoint", FindingState.BAD, f"no answer from {credentials.endpoint}: {error}", cure, Exit.FAILED
+        )
     if offset_s is None:
-        return Check("clock", State.WARN, f"{credentials.endpoint} tells no date", "compare the clocks by hand")
+        return Finding(
+            "clock", FindingState.WARN, f"{credentials.endpoint} tells no date", "compare the clocks by hand"
+        )
     found = f"{abs(offset_s):.0f} s {'ahead of' if offset_s > 0 else 'behind'} the server's"
     if abs(offset_s) > EXPIRY_S:
         cure = "set this machine's clock: a signed request expires after ten minutes"
-        return Check("clock", State.BAD, found, cure, Exit.FAILED)
+        return Finding("clock", FindingState.BAD, found, cure, Exit.FAILED)
     if abs(offset_s) > NOTICED_S:
-        return Check("clock", State.WARN, found, "set this machine's clock; no duration depends on it")
-    return Check("clock", State.OK, "as the server's, to a second or two" if abs(offset_s) < 2 else found)
+        return Finding("clock", FindingState.WARN, found, "set this machine's clock; no duration depends on it")
+    return Finding("clock", FindingState.OK, "as the server's, to a second or two" if abs(offset_s) < 2 else found)
 
 
-def check_entry(cloud: Cloud) -> Check:
+def check_entry(cloud: Cloud) -> Finding:
     """Say whether the endpoint is CloudStack's and knows these keys."""
     try:
         capability = cloud.call("listCapabilities").get("capability", {})
     except (CloudUnreachable, CloudRefused) as error:
-        return Check("endpoint", State.BAD, str(error), "", Exit.FAILED)
-    return Check("endpoint", State.OK, f"{cloud.endpoint}, CloudStack {capability.get('cloudstackversion', 'unknown')}")
+        return Finding("endpoint", FindingState.BAD, str(error), "", Exit.FAILED)
+    return Finding(
+        "endpoint", FindingState.OK, f"{cloud.endpoint}, CloudStack {capability.get('cloudstackversion', 'unknown')}"
+    )
 
 
-def check_plan(cloud: Cloud, plan: Plan) -> Iterator[Check]:
+def check_plan(cloud: Cloud, plan: Plan) -> Iterator[Finding]:
     """Make every check that a run makes before it builds."""
     accept = plan.profile.environment.accept_slow_removal
     try:
         resolved, notes = preflight(cloud, environment_plan(plan, ""), accept_unexpunged=accept)
     except PreflightError as error:
         for problem in error.problems:
-            yield Check("cloud", State.BAD, problem, "", Exit.FAILED)
+            yield Finding("cloud", FindingState.BAD, problem, "", Exit.FAILED)
         return
     except CloudError as error:
-        yield Check("cloud", State.BAD, str(error), "", Exit.FAILED)
+        yield Finding("cloud", FindingState.BAD, str(error), "", Exit.FAILED)
         return
     yield from _resolved(resolved, plan)
     for note in notes:
-        yield Check("cloud", State.WARN, note)
+        yield Finding("cloud", FindingState.WARN, note)
 
 
-def _resolved(resolved: Resolved, plan: Plan) -> Iterator[Check]:
+def _resolved(resolved: Resolved, plan: Plan) -> Iterator[Finding]:
     e = plan.profile.environment
     for name, found in (
         ("account", f"{resolved.account} ({resolved.role or 'role unknown'})"),
@@ -103,34 +109,38 @@ def _resolved(resolved: Resolved, plan: Plan) -> Iterator[Check]:
         ("addresses", f"{e.public_ips} and one for source NAT"),
         ("removal", "the account may expunge" if resolved.may_expunge else "waits for the server to expunge"),
     ):
-        yield Check(name, State.OK, found)
+        yield Finding(name, FindingState.OK, found)
 
 
-def check_targets(probes: ProbesTable) -> Iterator[Check]:
+def check_targets(probes: ProbesTable) -> Iterator[Finding]:
     """Say whether what is to be pinged can be: it must answer, and each target serve its own purpose."""
     yield _target("egress target", probes.egress_target)
     if not probes.control_target:
         cure = "name an address near the cloud's public side as probes.control_target"
-        yield Check("control target", State.WARN, "none: faults of this machine's own path can't be told apart", cure)
+        yield Finding(
+            "control target", FindingState.WARN, "none: faults of this machine's own path can't be told apart", cure
+        )
     elif probes.control_target == probes.egress_target:
         cure = "name another address near the cloud's public side"
-        yield Check("control target", State.WARN, "the same as the egress target", cure)
+        yield Finding("control target", FindingState.WARN, "the same as the egress target", cure)
     else:
         yield _target("control target", probes.control_target)
 
 
-def _target(name: str, address: str) -> Check:
+def _target(name: str, address: str) -> Finding:
     asked = ipaddress.ip_address(address)
     if asked.is_loopback or asked.is_multicast or asked.is_unspecified or asked.is_link_local:
-        return Check(name, State.BAD, f"{address} can't be reached by anybody else", "name a real one", Exit.USAGE)
+        return Finding(
+            name, FindingState.BAD, f"{address} can't be reached by anybody else", "name a real one", Exit.USAGE
+        )
     if asked in PLACEHOLDERS:
         cure = f"name a real address in the profile: probes.{name.replace(' ', '_')}"
-        return Check(name, State.BAD, f"{address} is an address for documentation", cure, Exit.USAGE)
+        return Finding(name, FindingState.BAD, f"{address} is an address for documentation", cure, Exit.USAGE)
     try:
         silent = reach([address], REACH_S).down
     except (ProbeError, OSError) as error:
-        return Check(name, State.WARN, f"{address} could not be pinged from here: {error}")
+        return Finding(name, FindingState.WARN, f"{address} could not be pinged from here: {error}")
     if silent:
         cure = "it must answer ping, and from a VM's side too; a firewall or a rate limit may drop it"
-        return Check(name, State.WARN, f"{address} does not answer ping from here", cure)
-    return Check(name, State.OK, f"{address} answers ping from here")
+        return Finding(name, FindingState.WARN, f"{address} does not answer ping from here", cure)
+    return Finding(name, FindingState.OK, f"{address} answers ping from here")

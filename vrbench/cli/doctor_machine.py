@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vrbench.cli.exits import Exit
-from vrbench.core.findings import Check, State
+from vrbench.core.findings import Finding, FindingState
 
 LIBRARIES = ("click", "cs", "icmplib", "pandas", "paramiko", "PyYAML", "rich")
 OLDEST_PYTHON = (3, 11)
 LITTLE_BYTES = 1_000_000_000
 
 
-def check_machine(lab_needed: bool, raw_needed: bool, reports: Path, needed_bytes: int) -> Iterator[Check]:
+def check_machine(lab_needed: bool, raw_needed: bool, reports: Path, needed_bytes: int) -> Iterator[Finding]:
     """Check everything that needs no cloud. ``lab_needed``, ``raw_needed``: the profile can't do without."""
     yield check_python()
     yield check_raw_sockets(raw_needed)
@@ -30,11 +30,11 @@ def check_machine(lab_needed: bool, raw_needed: bool, reports: Path, needed_byte
     yield check_lab(lab_needed)
 
 
-def check_python() -> Check:
+def check_python() -> Finding:
     """Check the interpreter and the libraries that the package asks for."""
     version = platform.python_version()
     if sys.version_info < OLDEST_PYTHON:
-        return Check("python", State.BAD, version, "use Python 3.11 or later", Exit.USAGE)
+        return Finding("python", FindingState.BAD, version, "use Python 3.11 or later", Exit.USAGE)
     found, missing = [], []
     for name in LIBRARIES:
         try:
@@ -43,32 +43,32 @@ def check_python() -> Check:
             missing.append(name)
     if missing:
         cure = "install vrbench with its libraries: pip install ."
-        return Check("python", State.BAD, f"{version}; missing: {', '.join(missing)}", cure, Exit.USAGE)
-    return Check("python", State.OK, f"{version}; {', '.join(found)}")
+        return Finding("python", FindingState.BAD, f"{version}; missing: {', '.join(missing)}", cure, Exit.USAGE)
+    return Finding("python", FindingState.OK, f"{version}; {', '.join(found)}")
 
 
-def check_raw_sockets(needed: bool) -> Check:
+def check_raw_sockets(needed: bool) -> Finding:
     """Say whether raw sockets may be opened: half-open TCP probes are sent by one."""
     try:
         socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP).close()
     except PermissionError:
         cure = "run vrbench with sudo (the run then belongs to root), or: setcap cap_net_raw+ep on Python's executable"
-        state = State.BAD if needed else State.WARN
+        state = FindingState.BAD if needed else FindingState.WARN
         found = "this user may not open them; SYN probes need them (from 100 ms on, full TCP connects replace them)"
-        return Check("raw sockets", state, found, cure, Exit.USAGE)
-    return Check("raw sockets", State.OK, "may be opened (SYN probes)")
+        return Finding("raw sockets", state, found, cure, Exit.USAGE)
+    return Finding("raw sockets", FindingState.OK, "may be opened (SYN probes)")
 
 
-def check_priority() -> Check:
+def check_priority() -> Finding:
     """Say whether a prober gets to send on time on a busy machine; tried in a thread of its own."""
     granted: list[bool] = []
     trial = threading.Thread(target=lambda: granted.append(_may_have_priority()))
     trial.start()
     trial.join()
     if granted == [True]:
-        return Check("priority", State.OK, "probers get real-time priority")
+        return Finding("priority", FindingState.OK, "probers get real-time priority")
     cure = "run as root, or raise rtprio in /etc/security/limits.conf; without it slots may be skipped under load"
-    return Check("priority", State.WARN, "probers don't get real-time priority", cure)
+    return Finding("priority", FindingState.WARN, "probers don't get real-time priority", cure)
 
 
 def _may_have_priority() -> bool:
@@ -79,39 +79,41 @@ def _may_have_priority() -> bool:
     return True
 
 
-def check_load(load: float, cores: int) -> Check:
+def check_load(load: float, cores: int) -> Finding:
     """Look at the load: other work takes the cores that probes are sent by."""
     found = f"load {load:.1f} on {cores} core{'s' if cores > 1 else ''}"
     if load > cores:
-        return Check("load", State.WARN, found, "wait until the machine is quiet, or use another one")
-    return Check("load", State.OK, found)
+        return Finding("load", FindingState.WARN, found, "wait until the machine is quiet, or use another one")
+    return Finding("load", FindingState.OK, found)
 
 
-def check_disk(reports: Path, needed_bytes: int) -> Check:
+def check_disk(reports: Path, needed_bytes: int) -> Finding:
     """Look for room for the samples, where the reports will lie."""
     place = next(p for p in (reports.absolute(), *reports.absolute().parents) if p.exists())
     free, needed = shutil.disk_usage(place).free, needed_bytes or LITTLE_BYTES
     found = f"{free / 1e9:.1f} GB free for {reports}"
     if not os.access(place, os.W_OK):
-        return Check("disk", State.BAD, f"{place} can't be written to", "choose another --reports DIR", Exit.USAGE)
+        return Finding(
+            "disk", FindingState.BAD, f"{place} can't be written to", "choose another --reports DIR", Exit.USAGE
+        )
     if free < needed:
         found += f"; a run may write {needed / 1e9:.1f} GB" if needed_bytes else ""
-        state = State.BAD if needed_bytes else State.WARN
-        return Check("disk", state, found, "free some, or choose another --reports DIR", Exit.NOT_VALID)
-    return Check("disk", State.OK, found)
+        state = FindingState.BAD if needed_bytes else FindingState.WARN
+        return Finding("disk", state, found, "free some, or choose another --reports DIR", Exit.NOT_VALID)
+    return Finding("disk", FindingState.OK, found)
 
 
-def check_lab(needed: bool) -> Check:
+def check_lab(needed: bool) -> Finding:
     """Say whether the embedded lab can run: profiles with a [lab] table, the demo and calibrating need it."""
     from vrbench.lab import requirements
 
-    state = State.BAD if needed else State.WARN
+    state = FindingState.BAD if needed else FindingState.WARN
     lacking = requirements.find_missing()
     if lacking:
         found = f"commands missing: {', '.join(lacking.commands)}"
-        return Check("lab", state, found, requirements.shell_line(lacking), Exit.USAGE)
+        return Finding("lab", state, found, requirements.shell_line(lacking), Exit.USAGE)
     reasons = requirements.check_machine()
     if reasons:
         found, _, cure = reasons[0].partition(": ")
-        return Check("lab", state, found, cure, Exit.USAGE)
-    return Check("lab", State.OK, "this machine can run it (namespaces, nftables, sshd)")
+        return Finding("lab", state, found, cure, Exit.USAGE)
+    return Finding("lab", FindingState.OK, "this machine can run it (namespaces, nftables, sshd)")

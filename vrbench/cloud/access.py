@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from vrbench.cloud.build_steps import Address, BuildContext, Built, Forward, Intent, Vm, call_journaled, job_journaled
 from vrbench.cloud.errors import CloudError
 from vrbench.cloud.facade import Answer, Param
 from vrbench.cloud.offerings import STATIC_NAT
 from vrbench.cloud.own_address import allowed_source
-from vrbench.cloud.site import Address, Built, Forward, Intent, Site, Vm, call_journaled, job_journaled
 
 SSH_PORT = 22
 SHARED_PORT = 2200  # VM i that shares an address answers on port 2200 + i
@@ -22,27 +22,29 @@ def assign_forwards(vms: int, public_ips: int) -> tuple[Forward, ...]:
     return (*first, *shared)
 
 
-def access_rules(site: Site, built: Built) -> list[Callable[[], None]]:
+def access_rules(context: BuildContext, built: Built) -> list[Callable[[], None]]:
     """Return one call per rule to make; the rules don't depend on one another."""
     rules: list[Callable[[], None]] = []
     for number, address in enumerate(built.addresses):
-        rules.append(partial(_open, site, address, f"ip{number + 1}-icmp", protocol="icmp", icmptype=-1, icmpcode=-1))
+        rules.append(
+            partial(_open, context, address, f"ip{number + 1}-icmp", protocol="icmp", icmptype=-1, icmpcode=-1)
+        )
     for forward in built.forwards:
         address, port = built.addresses[forward.address], forward.port
         key = f"ip{forward.address + 1}-port{port}"
-        rules.append(partial(_open, site, address, key, protocol="tcp", startport=port, endport=port))
-        lead = _static_nat if site.plan.access == STATIC_NAT else _port_forward
-        rules.append(partial(lead, site, built.network_id, address, forward, built.vms[forward.vm]))
-    if not site.resolved.egress_allowed:
-        rules.append(partial(_open_egress, site, built.network))
+        rules.append(partial(_open, context, address, key, protocol="tcp", startport=port, endport=port))
+        lead = _static_nat if context.plan.access == STATIC_NAT else _port_forward
+        rules.append(partial(lead, context, built.network_id, address, forward, built.vms[forward.vm]))
+    if not context.resolved.egress_allowed:
+        rules.append(partial(_open_egress, context, built.network))
     return rules
 
 
-def _open(site: Site, address: Address, key: str, **rule: Param) -> None:
-    cidr = allowed_source(site.plan.source_cidr, address.ip)
+def _open(context: BuildContext, address: Address, key: str, **rule: Param) -> None:
+    cidr = allowed_source(context.plan.source_cidr, address.ip)
     job_journaled(
-        site,
-        Intent("firewall", site.named(key), {"address": address.id}),
+        context,
+        Intent("firewall", context.named(key), {"address": address.id}),
         "createFirewallRule",
         ipaddressid=address.id,
         cidrlist=cidr,
@@ -50,10 +52,10 @@ def _open(site: Site, address: Address, key: str, **rule: Param) -> None:
     )
 
 
-def _port_forward(site: Site, network_id: str, address: Address, forward: Forward, vm: Vm) -> None:
-    key = site.named(f"ip{forward.address + 1}-port{forward.port}-to-vm{forward.vm + 1}")
+def _port_forward(context: BuildContext, network_id: str, address: Address, forward: Forward, vm: Vm) -> None:
+    key = context.named(f"ip{forward.address + 1}-port{forward.port}-to-vm{forward.vm + 1}")
     job_journaled(
-        site,
+        context,
         Intent("port-forward", key, {"address": address.id}),
         "createPortForwardingRule",
         ipaddressid=address.id,
@@ -66,10 +68,10 @@ def _port_forward(site: Site, network_id: str, address: Address, forward: Forwar
     )
 
 
-def _static_nat(site: Site, network_id: str, address: Address, forward: Forward, vm: Vm) -> None:
-    key = site.named(f"ip{forward.address + 1}-static-nat-to-vm{forward.vm + 1}")
+def _static_nat(context: BuildContext, network_id: str, address: Address, forward: Forward, vm: Vm) -> None:
+    key = context.named(f"ip{forward.address + 1}-static-nat-to-vm{forward.vm + 1}")
     answer = call_journaled(
-        site,
+        context,
         Intent("static-nat", key, {"address": address.id}),
         "enableStaticNat",
         ipaddressid=address.id,
@@ -85,10 +87,10 @@ def _static_nat(site: Site, network_id: str, address: Address, forward: Forward,
         )
 
 
-def _open_egress(site: Site, network: Answer) -> None:
+def _open_egress(context: BuildContext, network: Answer) -> None:
     job_journaled(
-        site,
-        Intent("egress", site.named("egress"), {"network": network["id"]}),
+        context,
+        Intent("egress", context.named("egress"), {"network": network["id"]}),
         "createEgressFirewallRule",
         networkid=network["id"],
         protocol="all",

@@ -17,6 +17,17 @@ from functools import partial
 
 from vrbench.cloud import operations
 from vrbench.cloud.access import access_rules, assign_forwards
+from vrbench.cloud.build_steps import (
+    Address,
+    BuildContext,
+    Built,
+    Intent,
+    Progress,
+    Vm,
+    call_journaled,
+    job_journaled,
+    part,
+)
 from vrbench.cloud.calls import all_answers
 from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.errors import CloudError, UnsafeNetwork
@@ -24,7 +35,6 @@ from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.own_address import allowed_source
 from vrbench.cloud.preflight import Resolved
-from vrbench.cloud.site import Address, Built, Intent, Progress, Site, Vm, call_journaled, job_journaled, part
 from vrbench.core.model import Endpoint, Environment, Guest
 from vrbench.core.text import some
 
@@ -33,26 +43,26 @@ TAG = "vrbench-run"
 
 def build(cloud: Cloud, plan: EnvironmentPlan, resolved: Resolved, journal: Journal, progress: Progress) -> Environment:
     """Make the plan's network, VMs, addresses and rules. Raises CloudError or JournalError; tear down in any case."""
-    site = Site(cloud, plan, resolved, journal, progress)
+    context = BuildContext(cloud, plan, resolved, journal, progress)
     progress("registering the run's key pair")
-    _register_key(site)
+    _register_key(context)
     progress("creating the network")
-    network = _create_network(site)
-    _tag(site, "Network", [network["id"]])
+    network = _create_network(context)
+    _tag(context, "Network", [network["id"]])
     progress(f"deploying {some(plan.vms, 'VM')} in parallel; the first one starts the network's router")
-    vms = all_answers([partial(_deploy, site, network["id"], number) for number in range(plan.vms)], site.stop)
-    _tag(site, "UserVm", [vm.id for vm in vms])
+    vms = all_answers([partial(_deploy, context, network["id"], number) for number in range(plan.vms)], context.stop)
+    _tag(context, "UserVm", [vm.id for vm in vms])
     source_nat = await_source_nat(cloud, network["id"], plan.job_timeout_s, plan.poll_s)
     source = allowed_source(plan.source_cidr, source_nat)  # before more addresses are taken: it may be hopeless
     progress(f"acquiring {plan.public_ips} public addresses in parallel")
     addresses = all_answers(
-        [partial(_acquire, site, network["id"], number) for number in range(plan.public_ips)], site.stop
+        [partial(_acquire, context, network["id"], number) for number in range(plan.public_ips)], context.stop
     )
     built = Built(network, source_nat, vms, addresses, assign_forwards(plan.vms, plan.public_ips))
-    rules = access_rules(site, built)
+    rules = access_rules(context, built)
     progress(f"creating {len(rules)} rules: SSH and ICMP from {source} only")
-    all_answers(rules, site.stop)
-    return _environment(site, built)
+    all_answers(rules, context.stop)
+    return _environment(context, built)
 
 
 def await_source_nat(cloud: Cloud, network_id: str, deadline_s: float, poll_s: float) -> str:
@@ -81,40 +91,40 @@ def await_source_nat(cloud: Cloud, network_id: str, deadline_s: float, poll_s: f
         time.sleep(poll_s)
 
 
-def _register_key(site: Site) -> None:
-    name = site.named("key")
+def _register_key(context: BuildContext) -> None:
+    name = context.named("key")
     intent = Intent("keypair", name, {"name": name})
-    call_journaled(site, intent, "registerSSHKeyPair", name=name, publickey=site.plan.public_key)
+    call_journaled(context, intent, "registerSSHKeyPair", name=name, publickey=context.plan.public_key)
 
 
-def _create_network(site: Site) -> Answer:
-    name = site.named("net")
+def _create_network(context: BuildContext) -> Answer:
+    name = context.named("net")
     answer = call_journaled(
-        site,
-        Intent("network", name, {"name": name, "zone": site.resolved.zone_id}),
+        context,
+        Intent("network", name, {"name": name, "zone": context.resolved.zone_id}),
         "createNetwork",
         name=name,
-        displaytext=f"vrbench {site.plan.run_id}",  # needed up to 4.17
-        networkofferingid=site.resolved.network_offering_id,
-        zoneid=site.resolved.zone_id,
+        displaytext=f"vrbench {context.plan.run_id}",  # needed up to 4.17
+        networkofferingid=context.resolved.network_offering_id,
+        zoneid=context.resolved.zone_id,
     )
     return part(answer, "network")
 
 
-def _deploy(site: Site, network_id: str, number: int) -> Vm:
-    name = site.named(f"vm{number + 1}")
-    user_data = base64.b64encode(site.plan.user_data.encode()).decode()
+def _deploy(context: BuildContext, network_id: str, number: int) -> Vm:
+    name = context.named(f"vm{number + 1}")
+    user_data = base64.b64encode(context.plan.user_data.encode()).decode()
     answer = job_journaled(
-        site,
+        context,
         Intent("vm", name, {"name": name, "network": network_id}),
         "deployVirtualMachine",
         name=name,
         displayname=name,
-        serviceofferingid=site.resolved.service_offering_id,
-        templateid=site.resolved.template_id,
-        zoneid=site.resolved.zone_id,
+        serviceofferingid=context.resolved.service_offering_id,
+        templateid=context.resolved.template_id,
+        zoneid=context.resolved.zone_id,
         networkids=network_id,
-        keypair=site.named("key"),
+        keypair=context.named("key"),
         userdata=user_data or None,
     )
     row = part(answer, "virtualmachine")
@@ -124,13 +134,13 @@ def _deploy(site: Site, network_id: str, number: int) -> Vm:
             f"VM {name} was deployed and is {row.get('state')} with address {ip or 'none'}; it must be Running with "
             "an address. Look at the VM's events in the cloud"
         )
-    site.progress(f"VM {name} runs at {ip}")
+    context.progress(f"VM {name} runs at {ip}")
     return Vm(name, str(row["id"]), ip)
 
 
-def _acquire(site: Site, network_id: str, number: int) -> Address:
-    intent = Intent("address", site.named(f"ip{number + 1}"), {"network": network_id})
-    answer = job_journaled(site, intent, "associateIpAddress", networkid=network_id)
+def _acquire(context: BuildContext, network_id: str, number: int) -> Address:
+    intent = Intent("address", context.named(f"ip{number + 1}"), {"network": network_id})
+    answer = job_journaled(context, intent, "associateIpAddress", networkid=network_id)
     row = part(answer, "ipaddress")
     if row.get("issourcenat"):
         raise UnsafeNetwork(
@@ -140,33 +150,33 @@ def _acquire(site: Site, network_id: str, number: int) -> Address:
     return Address(str(row["id"]), str(row["ipaddress"]))
 
 
-def _tag(site: Site, kind: str, ids: list[str]) -> None:
+def _tag(context: BuildContext, kind: str, ids: list[str]) -> None:
     """Tag objects for people who look at the cloud. Tags go with what they hang on; failing to set one stops nothing.
 
     Addresses get none: a server that deletes a network forgets the tags of its addresses, which the next owner of the
     same address would then find.
     """
-    tags: dict[str, Param] = {"tags[0].key": TAG, "tags[0].value": site.plan.run_id}
+    tags: dict[str, Param] = {"tags[0].key": TAG, "tags[0].value": context.plan.run_id}
     try:
-        site.wait(site.cloud.submit("createTags", resourcetype=kind, resourceids=ids, **tags))
+        context.wait(context.cloud.submit("createTags", resourcetype=kind, resourceids=ids, **tags))
     except CloudError as error:
-        site.progress(f"not tagged: {error}")
+        context.progress(f"not tagged: {error}")
 
 
-def _environment(site: Site, built: Built) -> Environment:
+def _environment(context: BuildContext, built: Built) -> Environment:
     first = {forward.vm: forward for forward in reversed(built.forwards)}
     return Environment(
         network_id=built.network_id,
         network_name=str(built.network["name"]),
-        zone=site.resolved.zone,
-        hypervisor=site.resolved.hypervisor,
-        cloud_version=site.resolved.version,
-        offering=site.resolved.network_offering,
+        zone=context.resolved.zone,
+        hypervisor=context.resolved.hypervisor,
+        cloud_version=context.resolved.version,
+        offering=context.resolved.network_offering,
         source_nat_ip=built.source_nat,
         guests=tuple(
             Guest(vm.name, vm.id, vm.ip, built.addresses[first[number].address].ip, first[number].port)
             for number, vm in enumerate(built.vms)
         ),
         endpoints=tuple(Endpoint(built.addresses[f.address].ip, f.port, built.vms[f.vm].name) for f in built.forwards),
-        routers=tuple(router.name for router in operations.list_routers(site.cloud, built.network_id)),
+        routers=tuple(router.name for router in operations.list_routers(context.cloud, built.network_id)),
     )

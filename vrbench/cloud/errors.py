@@ -27,8 +27,12 @@ class CloudError(Exception):
         self.command = command
 
 
-class ConfigurationError(CloudError):
-    """No usable endpoint, key and secret were found, or one of their settings makes no sense."""
+class ConfigurationError(Exception):
+    """No cloud was asked: no usable endpoint, key and secret were found, or one of their settings makes no sense."""
+
+
+class UnknownOperation(Exception):
+    """No cloud was asked: there is no operation of this name."""
 
 
 class CloudUnreachable(CloudError):
@@ -133,10 +137,6 @@ class JobTimeout(CloudError):
 
 class UnsafeNetwork(CloudError):
     """The network is not in a state in which going on would be safe; nothing more was asked of it."""
-
-
-class UnknownOperation(CloudError):
-    """There is no operation of this name."""
 
 
 class PreflightError(CloudError):

@@ -69,7 +69,7 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class BuildContext:
     """What every step of one build needs."""
 
     cloud: Cloud
@@ -86,32 +86,32 @@ class Site:
         return self.cloud.wait(job, self.plan.job_timeout_s, self.plan.poll_s, self.stop.check)
 
 
-def call_journaled(site: Site, intent: Intent, command: str, **sent: Param) -> Answer:
+def call_journaled(context: BuildContext, intent: Intent, command: str, **sent: Param) -> Answer:
     """Make a synchronous creating call between its two journal records."""
-    site.journal.intend(intent.kind, intent.key, intent.params)
-    answer = _unless_refused(site, intent.key, partial(site.cloud.call, command, **sent))
+    context.journal.intend(intent.kind, intent.key, intent.params)
+    answer = _unless_refused(context, intent.key, partial(context.cloud.call, command, **sent))
     made = answer.get(intent.kind)
-    site.journal.created(intent.key, str(made.get("id", intent.key)) if isinstance(made, dict) else intent.key)
+    context.journal.created(intent.key, str(made.get("id", intent.key)) if isinstance(made, dict) else intent.key)
     return answer
 
 
-def job_journaled(site: Site, intent: Intent, command: str, **sent: Param) -> Answer:
+def job_journaled(context: BuildContext, intent: Intent, command: str, **sent: Param) -> Answer:
     """Make an asynchronous creating call; the id is journaled at once, for an object whose job fails is there too."""
-    site.stop.check()
-    site.journal.intend(intent.kind, intent.key, intent.params)
-    job = _unless_refused(site, intent.key, partial(site.cloud.submit, command, **sent))
+    context.stop.check()
+    context.journal.intend(intent.kind, intent.key, intent.params)
+    job = _unless_refused(context, intent.key, partial(context.cloud.submit, command, **sent))
     if job.id:
-        site.journal.created(intent.key, job.id)
-    return site.wait(job)
+        context.journal.created(intent.key, job.id)
+    return context.wait(job)
 
 
-def _unless_refused(site: Site, key: str, call: Callable[[], R]) -> R:
+def _unless_refused(context: BuildContext, key: str, call: Callable[[], R]) -> R:
     """Return the call's result; take the intent back after a refusal by which nothing came to be."""
     try:
         return call()
     except CloudRefused as refused:
         if refused.nothing_came_of_it:
-            site.journal.destroyed(key)
+            context.journal.destroyed(key)
         raise
 
 
