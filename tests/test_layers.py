@@ -29,7 +29,7 @@ MAY_IMPORT = {
 }
 # The shelves of core, from the ground up: files by name, folders whole. Each imports only what stands before it.
 CORE_SHELVES = (
-    *("text", "suggest", "values", "findings", "kinds", "model", "caveats", "facts", "machine_verdict"),
+    *("text", "suggest", "values", "findings", "kinds", "model", "caveats", "facts", "machine_calibration"),
     *("log", "plan", "ports", "figures", "causes", "judge", "analysis", "calibrate"),
 )
 LAB_IN_CLI = ["cleanup.py", "doctor_machine.py", "lab.py", "lab_ready.py"]

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.cli.zone import ROOT, Done, Zone, running_zone, vrbench_command
-from tests.run.test_machine_verdicts import VERDICT
+from tests.run.test_machine_calibrations import CALIBRATION
 from vrbench.cli import doctor, doctor_cloud, doctor_machine
 from vrbench.cloud.credentials import Credentials
 from vrbench.core.findings import Finding, FindingState, exit_code
-from vrbench.run import machine_verdicts as verdicts
+from vrbench.run import machine_calibrations as calibrations
 
 
 def run(here: Path, *arguments: str, **environ: str) -> Done:
@@ -52,11 +52,11 @@ def test_a_stored_verdict_counts_while_it_is_fresh(tmp_path: Path) -> None:
     """A good one of today is shown; one that was not good is bad, with exit code 2."""
     environ = {"XDG_STATE_HOME": str(tmp_path / "state")}
     today = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    kept = replace(VERDICT, machine=verdicts.machine_key(), calibrated_utc=today)
-    verdicts.save_verdict(kept, environ)
+    kept = replace(CALIBRATION, machine=calibrations.machine_key(), calibrated_utc=today)
+    calibrations.save_calibration(kept, environ)
     good = run(tmp_path, "--json")
     assert (good.code, states(good)["calibration"]) == (0, "ok")
-    verdicts.save_verdict(replace(kept, good=False), environ)
+    calibrations.save_calibration(replace(kept, good=False), environ)
     bad = run(tmp_path, "--json")
     assert (bad.code, states(bad)["calibration"]) == (2, "bad")
     assert not doctor.is_fresh(replace(kept, calibrated_utc="2020-01-01T00:00:00Z"), datetime.now(UTC))

@@ -22,7 +22,7 @@ from vrbench.core.kinds import KINDS
 from vrbench.core.log.outcomes import CODES, Stage
 from vrbench.core.log.samples import Samples
 from vrbench.core.model import Direction, OutageWindow, Outcome, Sample, Stream
-from vrbench.report.calibration_table import COLUMNS, calibration_report, comparison_rows, verdict
+from vrbench.report.calibration_table import COLUMNS, calibration_report, comparison_rows, summary_line
 
 GUESTS = ("vm1", "vm2")
 REQUEST_S, REPLY_S, RTT_S = 0.0001, 0.0003, 0.0004  # after its send time a probe crosses the router at these two
@@ -108,7 +108,7 @@ def test_a_true_estimator_is_good() -> None:
     assert (kind.figures.missed, kind.figures.over, kind.false) == (0, 0, 0)
     assert abs(made.bias_s) < 0.001
     assert made.worst_s <= 0.01 + RTT_S
-    assert "bounds held the truth in 400 of 400; missed 0, false 0" in verdict(made)
+    assert "bounds held the truth in 400 of 400; missed 0, false 0" in summary_line(made)
 
 
 def last_down_for_first_up(samples: Sequence[Sample]) -> list[OutageWindow]:
@@ -180,7 +180,7 @@ def test_an_outage_that_a_stream_slept_through_is_unknown() -> None:
     assert made.false == 0
     assert (made.total.unknown, made.total.held, made.total.worst_s) == (1, 1, 0)
     assert made.comparisons[0].unsent >= 4
-    assert "1 unknown (prober held up)" in verdict(made)
+    assert "1 unknown (prober held up)" in summary_line(made)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_flapping_is_held_by_what_bounds_can_mean_there() -> None:
     assert fault.fault is Fault.FLAPPING
     assert made.good
     assert (made.steady.seen, made.flapped.over) == (0, made.total.over)
-    assert f"({made.flapped.over} of {made.flapped.seen} that flapped claimed too much)" in verdict(made)
+    assert f"({made.flapped.over} of {made.flapped.seen} that flapped claimed too much)" in summary_line(made)
     assert [row["result"] for row in comparison_rows(made)].count("over") == made.total.over > 0
     assert fault.figures.held == fault.figures.seen > 1000
     assert fault.figures.over > 0
@@ -300,7 +300,7 @@ def test_a_clean_stretch_is_good_by_itself() -> None:
     samples = probed(of, [], 0.5)
     quiet = calibrate([result(of, samples)], [], {}, 0.0)
     assert quiet.good
-    assert "0 false windows" in verdict(quiet)
+    assert "0 false windows" in summary_line(quiet)
     samples[20] = replace(samples[20], outcome=Outcome.LOST)
     assert not calibrate([result(of, samples)], [], {}, 0.0).good
 
@@ -362,7 +362,7 @@ def test_a_slow_sshd_is_no_error_of_the_instrument() -> None:
     end = int((outages([0.5])[0].end_s + 2) * 10)
     after = banner_and_syn(range(end, end + 8))
     assert (after.total.slow, after.good) == (1, True)
-    assert "1 banner slow (sshd)" in verdict(after)
+    assert "1 banner slow (sshd)" in summary_line(after)
 
 
 def test_a_banner_that_was_being_served_is_sshds_matter() -> None:
@@ -413,7 +413,7 @@ def test_what_could_not_be_judged_is_not_good() -> None:
     end = int((known[0].end_s + 2) / of.interval_s)
     made = calibrate([result(of, probed(of, known, 0.5, range(end, end + 3)))], known, {of.name: "vm1"}, 0.0)
     assert (made.total.held, made.total.seen, made.good) == (1, 1, False)
-    assert "no error that means something; bounds held the truth in 1 of 1" in verdict(made)
+    assert "no error that means something; bounds held the truth in 1 of 1" in summary_line(made)
 
 
 def test_an_error_beyond_an_interval_is_not_good() -> None:
@@ -425,7 +425,7 @@ def test_an_error_beyond_an_interval_is_not_good() -> None:
 
     made = calibrate([result(of, probed(of, known, 0.5), far_off)], known, {of.name: "vm1"}, 0.0)
     assert (made.total.held, made.total.seen, made.off, made.good) == (1, 1, 1, False)
-    assert "1 of them larger than probing explains" in verdict(made)
+    assert "1 of them larger than probing explains" in summary_line(made)
     assert [row["result"] for row in comparison_rows(made)] == ["off"]
 
 
@@ -453,7 +453,7 @@ def test_nothing_compared_is_not_good() -> None:
 
 
 def test_the_report_fits_80_columns() -> None:
-    """The table, what is wrong, and the verdict."""
+    """The table, what is wrong, and the summary."""
     known = outages(LENGTHS)
     made = calibrated(stream(), known, last_down_for_first_up)
     out = io.StringIO()

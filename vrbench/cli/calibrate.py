@@ -17,7 +17,7 @@ import click
 
 from vrbench.cli.exits import Exit, UsageProblem
 from vrbench.cli.options import json_option, reports_option
-from vrbench.core.machine_verdict import MachineVerdict
+from vrbench.core.machine_calibration import MachineCalibration
 from vrbench.core.model import Verdict
 from vrbench.core.values import duration, show_duration
 
@@ -121,13 +121,13 @@ class Calibrated:
     measured: Calibration | None = None
 
     @property
-    def verdict(self) -> MachineVerdict | None:
+    def found(self) -> MachineCalibration | None:
         """What later runs on this machine carry along; None when nothing can be said, or it rests on too little."""
-        from vrbench.run.machine_verdicts import verdict_of
+        from vrbench.run.machine_calibrations import summarize
 
         if not self.measured or not self.measured.comparisons or not self.trial or not self._valid:
             return None
-        found = verdict_of(self.measured, self.planned.seed, datetime.now(UTC))
+        found = summarize(self.measured, self.planned.seed, datetime.now(UTC))
         return found if found.outages >= FEWEST else None
 
     @property
@@ -153,21 +153,21 @@ def _calibrate(planned: CalibrationPlan, reports: Path, view: View, timeout_s: f
     return Calibrated(planned, finished, trial, compare(trial, finished.store))
 
 
-def calibrate_quietly(reports: Path, timeout_s: float) -> MachineVerdict | str:
-    """Make a quick calibration and keep its verdict; return that, or what kept it from giving one."""
+def calibrate_quietly(reports: Path, timeout_s: float) -> MachineCalibration | str:
+    """Make a quick calibration and keep what it found; return that, or what kept it from giving one."""
     from vrbench.embedded.calibration_run import QUICK, Instrument
-    from vrbench.run.machine_verdicts import save_verdict
+    from vrbench.run.machine_calibrations import save_calibration
     from vrbench.run.plan_file import View
 
     made = _calibrate(_planned(QUICK, Instrument(), None), reports, View.NONE, timeout_s)
-    if made.verdict is None:
+    if made.found is None:
         return made.finished.ending.error or f"it gave no verdict, or was not over after {timeout_s:.0f} s"
-    save_verdict(made.verdict, os.environ)
-    return made.verdict
+    save_calibration(made.found, os.environ)
+    return made.found
 
 
 def _conclude(made: Calibrated, as_json: bool) -> int:
-    """Show what was measured, keep the verdict, and say what went wrong; return the exit code."""
+    """Show what was measured, keep what it found, and say what went wrong; return the exit code."""
     from vrbench.cli.measure import conclude
     from vrbench.core.judge.verdict import reasons
 
@@ -180,15 +180,15 @@ def _conclude(made: Calibrated, as_json: bool) -> int:
 
 
 def _keep(made: Calibrated) -> None:
-    """Keep the verdict for later runs on this machine, where there is one."""
-    from vrbench.run.machine_verdicts import save_verdict
+    """Keep what it found for later runs on this machine, where there is one."""
+    from vrbench.run.machine_calibrations import save_calibration
     from vrbench.store.files import StoreError
 
-    if made.verdict is None:
+    if made.found is None:
         click.echo(f"not kept for later runs: that needs a valid trial and {FEWEST} outages", err=True)
         return
     try:
-        path = save_verdict(made.verdict, os.environ)
+        path = save_calibration(made.found, os.environ)
     except (OSError, StoreError) as error:
         click.echo(f"the verdict could not be kept for later runs: {error}", err=True)
     else:

@@ -19,7 +19,7 @@ from vrbench.cli.exits import Exit
 from vrbench.cli.options import json_option, reports_option
 from vrbench.core.findings import Finding, FindingState, exit_code
 from vrbench.core.kinds import SSH_SYN
-from vrbench.core.machine_verdict import NOT_CALIBRATED, MachineVerdict
+from vrbench.core.machine_calibration import NOT_CALIBRATED, MachineCalibration
 from vrbench.core.plan.plan import Plan
 from vrbench.core.text import size
 
@@ -103,30 +103,30 @@ def _cloud(plan: Plan) -> Iterator[Finding]:
 
 def check_calibration(may_calibrate: bool) -> Finding:
     """Say how wrong the instrument is here: by a recent calibration, or by one that is made now."""
-    from vrbench.run.machine_verdicts import load_verdict
+    from vrbench.run.machine_calibrations import load_calibration
 
-    verdict = load_verdict(os.environ)
-    if may_calibrate and not (verdict and is_fresh(verdict, datetime.now(UTC))):
+    kept = load_calibration(os.environ)
+    if may_calibrate and not (kept and is_fresh(kept, datetime.now(UTC))):
         click.echo("calibrating on the embedded lab, a minute (--no-calibrate leaves it out)", err=True)
         made = calibrate_now()
         if isinstance(made, str):
             return Finding("calibration", FindingState.BAD, made, "vrbench calibrate --quick shows why", Exit.NOT_VALID)
-        verdict = made
-    if verdict is None:
+        kept = made
+    if kept is None:
         return Finding("calibration", FindingState.WARN, NOT_CALIBRATED)
-    if not verdict.good:
+    if not kept.good:
         cure = "wait until the machine is quiet, then: vrbench calibrate --quick"
-        return Finding("calibration", FindingState.BAD, verdict.line, cure, Exit.NOT_VALID)
-    return Finding("calibration", FindingState.OK, verdict.line)
+        return Finding("calibration", FindingState.BAD, kept.line, cure, Exit.NOT_VALID)
+    return Finding("calibration", FindingState.OK, kept.line)
 
 
-def is_fresh(verdict: MachineVerdict, now: datetime) -> bool:
+def is_fresh(kept: MachineCalibration, now: datetime) -> bool:
     """Return whether a calibration is recent enough not to be made again."""
-    return timedelta(0) <= now - datetime.fromisoformat(verdict.calibrated_utc) <= FRESH
+    return timedelta(0) <= now - datetime.fromisoformat(kept.calibrated_utc) <= FRESH
 
 
-def calibrate_now() -> MachineVerdict | str:
-    """Make a quick calibration, which keeps its verdict; return that, or what went wrong."""
+def calibrate_now() -> MachineCalibration | str:
+    """Make a quick calibration, which keeps what it found; return that, or what went wrong."""
     from vrbench.cli.calibrate import calibrate_quietly
     from vrbench.cli.error_codes import code_and_text
 

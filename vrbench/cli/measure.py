@@ -17,7 +17,7 @@ from vrbench.core.facts import Context
 from vrbench.core.figures.results import Run, RunState
 from vrbench.core.plan.plan import Plan
 from vrbench.run.disk import bytes_needed, calibration_bytes
-from vrbench.run.machine_verdicts import load_verdict
+from vrbench.run.machine_calibrations import load_calibration
 from vrbench.run.order import RunOrder
 from vrbench.run.plan_file import LabRun, View
 from vrbench.store.directory import RunDir, find_run
@@ -69,7 +69,7 @@ def measure_on_cloud(plan: Plan, reports: Path, choices: Choices) -> Finished:
     credentials = load_credentials(plan.profile.cloud.endpoint or None, os.environ, files)
     kept = RunDir(find_run(reports, choices.reuse)) if choices.reuse else None
     store = RunDir.create(reports, plan.run_id, bytes_needed(plan))
-    order = RunOrder(plan, store, keep=choices.keep, reuse=kept, calibrated=load_verdict(os.environ))
+    order = RunOrder(plan, store, keep=choices.keep, reuse=kept, calibrated=load_calibration(os.environ))
     screen = make_screen(choices.plain)
     _tell_plan(plan, choices, screen)
     screen.note(f"{'endpoint':10} {credentials.endpoint} ({credentials.source})")
@@ -115,7 +115,7 @@ def measure_lab_run(run: LabRun, reports: Path, timeout_s: float | None = None) 
     plan = run.plan
     store = RunDir.create(reports, plan.run_id, bytes_needed(plan) if run.outages is None else calibration_bytes(plan))
     try:
-        code = carry_out_in_lab(replace(run, calibrated=load_verdict(os.environ)), store, INSIDE, timeout_s)
+        code = carry_out_in_lab(replace(run, calibrated=load_calibration(os.environ)), store, INSIDE, timeout_s)
     except NotStarted:
         ending = Ending(Exit.NOT_VALID, interrupted=True)
     else:

@@ -26,16 +26,16 @@ COLUMNS = tuple(
 
 
 def calibration_report(calibration: Calibration) -> RenderableType:
-    """Show figures per kind of stream, what is wrong, and the verdict in one line; fits 80 columns."""
+    """Show figures per kind of stream, what is wrong, and a summary in one line; fits 80 columns."""
     parts: list[RenderableType] = [_kinds(calibration)]
     if calibration.faults:
         parts.append(_faults(calibration))
     parts += map(Text, _wrong(calibration))
     style = "bold green" if calibration.good else "bold red"
-    return Group(*parts, Text(verdict(calibration), style=style))
+    return Group(*parts, Text(summary_line(calibration), style=style))
 
 
-def verdict(calibration: Calibration) -> str:
+def summary_line(calibration: Calibration) -> str:
     """Say what this machine's figures are worth, in one line."""
     total, steady, flapped = calibration.total, calibration.steady, calibration.flapped
     if not total.outages:
@@ -192,7 +192,7 @@ def as_object(calibration: Calibration) -> dict[str, object]:
     """Return all figures and comparisons as plain values for JSON."""
     return {
         "good": calibration.good,
-        "verdict": verdict(calibration),
+        "verdict": summary_line(calibration),
         "interval_s": calibration.interval_s,
         "bias_s": calibration.bias_s,
         "worst_s": calibration.worst_s,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vrbench.core.calibrate.calibration import Calibration
 from vrbench.core.calibrate.measurement import Judgement, OutageMeasurement
 from vrbench.core.kinds import KINDS
-from vrbench.report.calibration_table import verdict
+from vrbench.report.calibration_table import summary_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +55,7 @@ def write_plot(calibration: Calibration, path: Path) -> None:
 
 
 def _title(calibration: Calibration) -> str:
-    first, _, rest = verdict(calibration).partition("; ")
+    first, _, rest = summary_line(calibration).partition("; ")
     return f"{first[0].upper()}{first[1:]}\n{rest}"
 
 

@@ -16,7 +16,7 @@ from vrbench.core.figures.sessions import SessionState, answered, logins, sessio
 from vrbench.core.figures.stats import summarize
 from vrbench.core.figures.windows import Downtime
 from vrbench.core.kinds import DNS, HEADLINE
-from vrbench.core.machine_verdict import calibrated_line
+from vrbench.core.machine_calibration import calibrated_line
 from vrbench.core.model import Cause, Direction, Verdict
 from vrbench.core.text import some
 from vrbench.core.values import show_duration

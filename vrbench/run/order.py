@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vrbench.core.facts import Context
-from vrbench.core.machine_verdict import MachineVerdict
+from vrbench.core.machine_calibration import MachineCalibration
 from vrbench.core.plan.plan import Plan
 from vrbench.store.directory import RunDir
 
@@ -23,7 +23,7 @@ class RunOrder:
     in_lab: bool = False
     keep: bool = False
     reuse: RunDir | None = None
-    calibrated: MachineVerdict | None = None
+    calibrated: MachineCalibration | None = None
 
     def context(self, operation: str) -> Context:
         """Return where it measures, as far as that is known before the cloud was asked."""

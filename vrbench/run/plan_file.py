@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vrbench.core.calibrate.injections import Injection
-from vrbench.core.machine_verdict import MachineVerdict
+from vrbench.core.machine_calibration import MachineCalibration
 from vrbench.core.plan.plan import Plan, make_plan
 from vrbench.core.plan.profile import TABLES, Profile
 from vrbench.store.directory import RunDir
@@ -35,7 +35,7 @@ class LabRun:
     plan: Plan
     view: View
     outages: tuple[Injection, ...] | None = None
-    calibrated: MachineVerdict | None = None
+    calibrated: MachineCalibration | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class _Stored:
     profile: dict[str, Any]
     view: View
     outages: tuple[Injection, ...] | None
-    calibrated: MachineVerdict | None
+    calibrated: MachineCalibration | None
 
 
 def plan_path(store: RunDir) -> Path:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vrbench.core.facts import Context, TrialFacts
 from vrbench.core.figures.results import RunState
-from vrbench.core.machine_verdict import MachineVerdict
+from vrbench.core.machine_calibration import MachineCalibration
 from vrbench.core.plan.method import Method
 from vrbench.core.plan.profile import LimitsTable
 from vrbench.store.files import StoreError
@@ -49,7 +49,7 @@ class Header:
     method: Method
     planned: int
     limits: LimitsTable | None
-    calibrated: MachineVerdict | None
+    calibrated: MachineCalibration | None
 
 
 def encode(value: DataclassInstance) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def decode_header(stored: Mapping[str, Any], path: Path) -> Header:
         method=decode_method(stored, path),
         planned=planned,
         limits=limits,
-        calibrated=decode_verdict(stored.get("calibrated"), path),
+        calibrated=decode_calibration(stored.get("calibrated"), path),
     )
 
 
@@ -110,10 +110,10 @@ def decode_method(stored: Mapping[str, Any], path: Path) -> Method:
     return method
 
 
-def decode_verdict(stored: object, path: Path) -> MachineVerdict | None:
+def decode_calibration(stored: object, path: Path) -> MachineCalibration | None:
     """Return the machine's calibration; None in runs without one, and in those of a version that kept other figures."""
     try:
-        return decode(MachineVerdict, stored, path) if stored is not None else None
+        return decode(MachineCalibration, stored, path) if stored is not None else None
     except StoreError:
         return None
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from vrbench import __version__
 from vrbench.core.facts import Context, TrialFacts
 from vrbench.core.figures.results import RunState
-from vrbench.core.machine_verdict import MachineVerdict
+from vrbench.core.machine_calibration import MachineCalibration
 from vrbench.core.model import Environment
 from vrbench.core.plan.method import Method
 from vrbench.store.codec import FORMAT, decode, encode
@@ -109,7 +109,7 @@ class RunDir:
         context: Context,
         method: Method,
         profile: object,
-        calibrated: MachineVerdict | None = None,
+        calibrated: MachineCalibration | None = None,
     ) -> None:
         """Note what the run is and how far it has come, and what is known of the instrument on this machine."""
         replace_json(

@@ -11,7 +11,7 @@ from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.facts import Context, TrialFacts
 from vrbench.core.figures.windows import Downtime, any_down_s
 from vrbench.core.kinds import ProbeKind
-from vrbench.core.machine_verdict import MachineVerdict
+from vrbench.core.machine_calibration import MachineCalibration
 from vrbench.core.model import Direction, OutageWindow, Sample, Stream, Verdict
 from vrbench.core.plan.method import Method
 from vrbench.core.plan.profile import LimitsTable
@@ -128,7 +128,7 @@ class Run:
     state: RunState
     trials: tuple[TrialResult, ...]
     unreadable: tuple[str, ...] = ()
-    calibrated: MachineVerdict | None = None
+    calibrated: MachineCalibration | None = None
     planned: int = 0
     limits: LimitsTable | None = None
     recorded_under: str = ""

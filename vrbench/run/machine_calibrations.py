@@ -1,4 +1,4 @@
-"""The verdict of the last calibration on this machine, kept per user below $XDG_STATE_HOME.
+"""What the last calibration on this machine found, kept per user below $XDG_STATE_HOME.
 
 It counts for the same machine, kernel, vrbench and estimator only: another of these is another instrument.
 """
@@ -15,10 +15,10 @@ from pathlib import Path
 
 from vrbench import __version__
 from vrbench.core.calibrate.calibration import Calibration
-from vrbench.core.machine_verdict import MachineVerdict
+from vrbench.core.machine_calibration import MachineCalibration
 from vrbench.core.plan.method import ESTIMATOR
 from vrbench.core.text import utc_text
-from vrbench.store.codec import decode_verdict
+from vrbench.store.codec import decode_calibration
 from vrbench.store.files import StoreError, read_json, replace_json
 
 MACHINE_ID = Path("/etc/machine-id")
@@ -41,10 +41,10 @@ def machine_key() -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def verdict_of(calibration: Calibration, seed: int, now: datetime) -> MachineVerdict:
+def summarize(calibration: Calibration, seed: int, now: datetime) -> MachineCalibration:
     """Return the figures to keep of a calibration made here."""
     total, steady = calibration.total, calibration.steady
-    return MachineVerdict(
+    return MachineCalibration(
         calibrated_utc=utc_text(now, "seconds"),
         machine=machine_key(),
         kernel=os.uname().release,
@@ -65,19 +65,19 @@ def verdict_of(calibration: Calibration, seed: int, now: datetime) -> MachineVer
     )
 
 
-def save_verdict(verdict: MachineVerdict, environ: Mapping[str, str]) -> Path:
+def save_calibration(found: MachineCalibration, environ: Mapping[str, str]) -> Path:
     """Keep it, for this user's eyes only. Raises OSError or StoreError when that can't be done."""
-    path = _path(verdict.machine, environ)
+    path = _path(found.machine, environ)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    replace_json(path, asdict(verdict), mode=0o600)
+    replace_json(path, asdict(found), mode=0o600)
     return path
 
 
-def load_verdict(environ: Mapping[str, str]) -> MachineVerdict | None:
-    """Return the verdict that counts here; None when there is none, or none that can be read."""
+def load_calibration(environ: Mapping[str, str]) -> MachineCalibration | None:
+    """Return the calibration that counts here; None when there is none, or none that can be read."""
     try:
         path = _path(machine_key(), environ)
-        return decode_verdict(read_json(path), path)
+        return decode_calibration(read_json(path), path)
     except StoreError:
         return None
 

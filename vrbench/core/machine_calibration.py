@@ -10,7 +10,7 @@ NOT_CALIBRATED = "not calibrated on this machine: vrbench calibrate --quick"
 
 
 @dataclass(frozen=True, slots=True)
-class MachineVerdict:
+class MachineCalibration:
     """How wrong the instrument was here. ``machine`` is a digest of what must be the same for it to count.
 
     ``kernel``, ``vrbench_version`` and ``estimator`` are part of that digest and stand here for people. Times in
@@ -39,7 +39,7 @@ class MachineVerdict:
 
     @property
     def line(self) -> str:
-        """The verdict in one line."""
+        """The figures in one line."""
         date, ms = self.calibrated_utc[:10], 1000
         if self.outages:
             date += f" by {some(self.outages, 'outage')} up to {self.longest_s:.3g} s"
@@ -54,6 +54,6 @@ class MachineVerdict:
         )
 
 
-def calibrated_line(verdict: MachineVerdict | None) -> str:
+def calibrated_line(found: MachineCalibration | None) -> str:
     """Return what a run says of its machine's calibration, in one line."""
-    return verdict.line if verdict else NOT_CALIBRATED
+    return found.line if found else NOT_CALIBRATED

@@ -11,13 +11,13 @@ import pytest
 
 from vrbench.core.facts import Context
 from vrbench.core.figures.results import RunState
-from vrbench.core.machine_verdict import NOT_CALIBRATED, MachineVerdict, calibrated_line
+from vrbench.core.machine_calibration import MachineCalibration
 from vrbench.core.plan.method import Method
-from vrbench.run import machine_verdicts as verdicts
+from vrbench.run import machine_calibrations as calibrations
 from vrbench.store.directory import RunDir
 from vrbench.store.loading import load_run
 
-VERDICT = MachineVerdict(
+CALIBRATION = MachineCalibration(
     calibrated_utc="2026-11-24T17:00:00Z",
     machine="",
     kernel="6.1",
@@ -42,15 +42,15 @@ def environ(tmp_path: Path) -> dict[str, str]:
     return {"XDG_STATE_HOME": str(tmp_path / "state")}
 
 
-def kept() -> MachineVerdict:
-    return replace(VERDICT, machine=verdicts.machine_key())
+def kept() -> MachineCalibration:
+    return replace(CALIBRATION, machine=calibrations.machine_key())
 
 
 def test_a_verdict_is_kept_for_its_user_only(environ: dict[str, str]) -> None:
     """What was saved is loaded; the file is readable by its owner alone."""
-    assert verdicts.load_verdict(environ) is None
-    path = verdicts.save_verdict(kept(), environ)
-    assert verdicts.load_verdict(environ) == kept()
+    assert calibrations.load_calibration(environ) is None
+    path = calibrations.save_calibration(kept(), environ)
+    assert calibrations.load_calibration(environ) == kept()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
@@ -59,39 +59,27 @@ def test_another_kernel_or_estimator_is_another_instrument(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its verdict does not count here."""
-    verdicts.save_verdict(kept(), environ)
-    monkeypatch.setattr(verdicts, "ESTIMATOR", "w0")
-    assert verdicts.load_verdict(environ) is None
+    calibrations.save_calibration(kept(), environ)
+    monkeypatch.setattr(calibrations, "ESTIMATOR", "w0")
+    assert calibrations.load_calibration(environ) is None
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"machine": 1}', "\udcff"])
 def test_what_can_not_be_read_is_no_verdict(environ: dict[str, str], text: str) -> None:
     """A damaged file, or one of a version that kept other figures."""
-    path = verdicts.save_verdict(kept(), environ)
+    path = calibrations.save_calibration(kept(), environ)
     path.write_bytes(text.encode(errors="surrogateescape"))
-    assert verdicts.load_verdict(environ) is None
-
-
-def test_the_line_says_how_wrong_it_was() -> None:
-    """Bias, worst and what the bounds held; or that they did not; or how to calibrate."""
-    assert VERDICT.line == (
-        "calibrated 2026-11-24: bias -0.3 ms, worst 9.8 ms at 10 ms, bounds held in 168 of 168 comparisons"
-    )
-    assert (
-        "not good: bounds held in 167 of 168 comparisons, missed 1, false 0"
-        in replace(VERDICT, good=False, held=167, missed=1).line
-    )
-    assert calibrated_line(None) == NOT_CALIBRATED
+    assert calibrations.load_calibration(environ) is None
 
 
 def test_a_run_carries_it(tmp_path: Path) -> None:
     """A stored run has its machine's verdict; one from before there were any, or from another version, has none."""
     store = RunDir.create(tmp_path, "20261124T170000Z-1a2b3c4d-x", 0)
     method = Method(0.1, 0.25, 0.8, 1, 15.0, 10.0)
-    store.write_run(RunState.DONE, Context("x", "4.20", "KVM", "restart-network", lab=False), method, {}, VERDICT)
-    assert load_run(store.path).calibrated == VERDICT
+    store.write_run(RunState.DONE, Context("x", "4.20", "KVM", "restart-network", lab=False), method, {}, CALIBRATION)
+    assert load_run(store.path).calibrated == CALIBRATION
     header = json.loads((store.path / "run.json").read_text())
-    for other in (None, {**asdict(VERDICT), "more": 1}):
+    for other in (None, {**asdict(CALIBRATION), "more": 1}):
         (store.path / "run.json").write_text(json.dumps({**header, "calibrated": other}))
         assert load_run(store.path).calibrated is None
     del header["calibrated"]
