@@ -1,12 +1,14 @@
 """The live view of a growing log agrees with the analysis of the finished one."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.logs import MS, START, end, header, line
+from tests.core.logs import MS, START, end, header, line, record
 from vrbench.core.figures.windows import Allowance, find_windows
 from vrbench.core.log.growing_log import GrowingLog
 from vrbench.core.log.log_file import LogFile
+from vrbench.core.log.rawlog import Kind
 from vrbench.core.log.samples import read_samples
 
 
@@ -39,3 +41,37 @@ def test_forgetting_counts_from_the_operation_on() -> None:
     live.states()
     live.forget_windows()
     assert (live.states()[0].windows, live.states()[0].down_ns) == (0, 0)
+
+
+def test_there_are_no_states_before_the_header_is_whole() -> None:
+    """The first line may come in two pieces."""
+    live = GrowingLog(800 * MS)
+    live.feed(header()[:20])
+    assert live.states() == ()
+    live.feed(header()[20:])
+    assert [s.up for s in live.states()] == [None]
+
+
+@pytest.mark.parametrize(("kind", "windows"), [(Kind.AMBIGUOUS, 0), (Kind.TURNED_AWAY, 0), (Kind.REFUSED, 1)])
+def test_a_probe_that_tells_nothing_is_neither_up_nor_down(kind: Kind, windows: int) -> None:
+    """As if it had never been sent; one that was refused is down."""
+    live = GrowingLog(800 * MS)
+    live.feed(header() + line("RRLRRR") + record(kind, 2, START + 201 * MS) + end(6))
+    (state,) = live.states()
+    assert (state.windows, state.up) == (windows, True)
+
+
+def test_an_answer_to_nothing_and_the_wall_clock_change_nothing() -> None:
+    """A reply to a slot that was not sent; a wall clock far ahead of the monotonic one, which makes no probe lost."""
+    live = GrowingLog(800 * MS)
+    live.feed(header() + line("RRL") + record(Kind.REPLY, 9, START + 210 * MS) + record(Kind.WALL, 0, START << 20))
+    (state,) = live.states()
+    assert (state.up, state.windows, state.judged_ns) == (True, 0, START + 100 * MS)
+    assert not live.ended
+
+
+def test_an_answer_after_the_threshold_is_a_loss() -> None:
+    """It came, but too late."""
+    live = GrowingLog(200 * MS)
+    live.feed(header() + line("R") + line("sR", rtt_ms=300) + end(2))
+    assert live.states()[0].up is False

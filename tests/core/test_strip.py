@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.core.logs import stream
 from vrbench.core.log.growing_log import StreamState
-from vrbench.core.log.strip import KEPT_S, Seen, Strip, worst
+from vrbench.core.log.strip import KEPT_S, Seen, Strip, summary_words, worst
+from vrbench.core.model import Direction
 
 SIGNS = {Seen.NOTHING_YET: " ", Seen.UP: "u", Seen.NOT_SEEN: "?", Seen.DOWN: "D"}
 
@@ -82,3 +85,20 @@ def test_the_past_is_forgotten() -> None:
         strip.add(state(True, 0.0, second + 0.5))
     assert shown(strip, 3600.0, 5) == "uuuuu"[:4] + " "
     assert len(strip._down) <= 2 * KEPT_S + 2
+
+
+def now(up: bool | None, direction: Direction, flow: str, judged: float = 19.9) -> StreamState:
+    """Make a stream as it is at 20 s."""
+    return replace(state(up, 10.0, judged), stream=stream("s", direction, flow))
+
+
+def test_sums_count_the_streams_that_figures_are_made_of() -> None:
+    """Old news is counted for itself, sessions and control not at all."""
+    egress = [now(up, Direction.EGRESS, "fresh") for up in (True, True, False, None)]
+    old = now(True, Direction.EGRESS, "persistent", judged=16.9)
+    beside = [now(False, Direction.INGRESS, "established"), now(False, Direction.CONTROL, "fresh")]
+    at = 20_000_000_000
+    assert summary_words([*egress, old, *beside], at) == "egress 2 of 5 up, 1 without news"
+    ingress = now(True, Direction.INGRESS, "syn")
+    assert summary_words([ingress, *egress], at) == "egress 2 of 4 up; ingress 1 of 1 up"
+    assert summary_words(beside, at) == "no stream yet"

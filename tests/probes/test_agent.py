@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -16,10 +17,12 @@ import pytest
 from tests.probes.box import Box
 from tests.probes.rig import AS_USER, HARNESS, Agent, read_log, stream, wait_for
 from vrbench.core.log import rawlog
-from vrbench.core.log.rawlog import Kind
+from vrbench.core.log.rawlog import Header, Kind, StreamHeader
+from vrbench.core.model import Direction, Stream
 from vrbench.core.plan import streams
 from vrbench.probes import agent as agent_module
 from vrbench.probes import auth, banner, dns, engine, session, syn
+from vrbench.probes.config import PhasedStream
 from vrbench.probes.echo import FRESH_CYCLE_S, fresh_cycle_s
 from vrbench.probes.prober_process import how_probed
 
@@ -52,6 +55,19 @@ def test_the_format_is_the_one_that_analysis_reads() -> None:
     }
     assert refusals == {refusal.name: refusal.value for refusal in rawlog.Refusal}
     assert dns.RESOLVER == streams.RESOLVER
+
+
+def test_the_header_is_the_one_that_core_writes(tmp_path: Path) -> None:
+    """The engine names what ``encode_header`` names, of the log and of each stream, with the same values."""
+    asked = PhasedStream(Stream("s", Direction.EGRESS, "icmp-egress", "fresh", "203.0.113.1", 0.1), 0.02)
+    log = engine.Log(str(tmp_path / "log.raw"))
+    log.create("vm1", 7, [asked.as_json()], {"method": "raw"})
+    os.close(log.fd)
+    written = (tmp_path / "log.raw").read_bytes()
+    described = StreamHeader(asked.stream, 7 + 20_000_000, 100_000_000)
+    expected = rawlog.encode_header(Header("vm1", 7, (described,), "raw"))
+    assert json.loads(written) == json.loads(expected)
+    assert rawlog.decode_header(written)[0] == rawlog.decode_header(expected)[0]
 
 
 @pytest.mark.lab
