@@ -25,7 +25,7 @@ FOUND = MachineCalibration(
     false=0,
     vague=2,
 )
-GOOD = "bias -0.3 ms, worst 9.8 ms at 10 ms, bounds held 168 of 168"
+GOOD = "bias -0.3 ms, worst 9.8 ms at 10 ms, bounds held in 168 of 168 comparisons"
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,8 @@ GOOD = "bias -0.3 ms, worst 9.8 ms at 10 ms, bounds held 168 of 168"
         (replace(FOUND, outages=66, longest_s=30.0), f"calibrated 2026-11-24 by 66 outages up to 30 s: {GOOD}"),
         (
             replace(FOUND, good=False, held=167, missed=1, false=2, outages=1, longest_s=0.5),
-            "calibrated 2026-11-24 by 1 outage up to 0.5 s, not good: bounds held 167 of 168, missed 1, false 2",
+            "calibrated 2026-11-24 by 1 outage up to 0.5 s, "
+            "not good: bounds held in 167 of 168 comparisons, missed 1, false 2",
         ),
     ],
 )
