@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from tests.cli.zone import ROOT, VRBENCH
 from vrbench.core.facts import Context, NodeClock, TrialFacts
 from vrbench.core.figures.results import RunState
-from vrbench.core.log.rawlog import RECORD, Header, Kind, StreamHeader, encode_header
+from vrbench.core.log.rawlog import RECORD, LogHeader, RecordKind, StreamHeader, encode_header
 from vrbench.core.model import Direction, Stream
 from vrbench.core.plan.method import Method
 from vrbench.store.directory import RunDir
@@ -142,7 +142,7 @@ def make_log(draw: np.random.Generator, node: str, streams: list[Stream], slots:
     """One prober's log."""
     start_ns = 1_000_000_000
     phases = [start_ns + i * INTERVAL_NS // len(streams) for i in range(len(streams))]
-    header = Header(
+    header = LogHeader(
         node, start_ns, tuple(StreamHeader(s, p, INTERVAL_NS) for s, p in zip(streams, phases, strict=True))
     )
     shape = (slots, len(streams))
@@ -158,22 +158,22 @@ def make_log(draw: np.random.Generator, node: str, streams: list[Stream], slots:
     refused = down & (draw.random(shape) < 0.05)
     twice = draw.random(shape) < 1e-4
     parts = [
-        some(Kind.SENT, sent, there),
-        some(Kind.REPLY, answered, there & ~lost),
-        some(Kind.REPLY, answered + 40_000, there & ~lost & twice),
-        some(Kind.REFUSED, answered, there & refused),
+        some(RecordKind.SENT, sent, there),
+        some(RecordKind.REPLY, answered, there & ~lost),
+        some(RecordKind.REPLY, answered + 40_000, there & ~lost & twice),
+        some(RecordKind.REFUSED, answered, there & refused),
     ]
     wall = np.zeros(slots // 100, RECORDS)
-    wall["kind"], wall["t_ns"] = Kind.WALL, 1_763_985_600_000_000_000
-    written = [np.where(p["kind"] == Kind.SENT, p["t_ns"], (p["t_ns"] // TICK_NS + 1) * TICK_NS) for p in parts]
+    wall["kind"], wall["t_ns"] = RecordKind.WALL, 1_763_985_600_000_000_000
+    written = [np.where(p["kind"] == RecordKind.SENT, p["t_ns"], (p["t_ns"] // TICK_NS + 1) * TICK_NS) for p in parts]
     written.append(start_ns + np.arange(len(wall)) * 1_000_000_000)
     records = np.concatenate([*parts, wall])
     order = np.lexsort((records["t_ns"], np.concatenate(written)))
-    end = RECORD.pack(Kind.END, 0, 0, 0, int(sent.max()) + 1_000_000_000)
+    end = RECORD.pack(RecordKind.END, 0, 0, 0, int(sent.max()) + 1_000_000_000)
     return encode_header(header) + records[order].tobytes() + end
 
 
-def some(kind: Kind, times: NDArray[np.int64], chosen: Bools) -> NDArray[np.void]:
+def some(kind: RecordKind, times: NDArray[np.int64], chosen: Bools) -> NDArray[np.void]:
     """Make records of a kind for the chosen slots (rows) and streams (columns)."""
     slots, streams = np.nonzero(chosen)
     records = np.zeros(len(slots), RECORDS)

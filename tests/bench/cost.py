@@ -27,7 +27,7 @@ from pathlib import Path
 
 from tests.probes.box import Box
 from tests.probes.rig import Agent, wait_for
-from vrbench.core.log.rawlog import Kind, decode_header, decode_records
+from vrbench.core.log.rawlog import RecordKind, decode_header, decode_records
 from vrbench.core.model import Direction, Stream
 from vrbench.core.plan.schedule import phases
 from vrbench.probes.config import PhasedStream
@@ -278,10 +278,10 @@ def punctual(path: Path, begun_ns: int, ended_ns: int) -> tuple[int, int, int]:
     ]
     on_time = answered = 0
     for r in decode_records(log, offset, len(header.streams)):
-        if r.kind is Kind.SENT and r.slot in due[r.stream]:
+        if r.kind is RecordKind.SENT and r.slot in due[r.stream]:
             h = header.streams[r.stream]
             on_time += r.t_ns - (h.start_ns + r.slot * h.interval_ns) <= ON_TIME_NS
-        answered += r.kind is Kind.REPLY and r.slot in due[r.stream]
+        answered += r.kind is RecordKind.REPLY and r.slot in due[r.stream]
     return sum(map(len, due)), on_time, answered
 
 

@@ -10,7 +10,7 @@ from tests.core.logs import END_MS, MS, START, header, line, record
 from vrbench.core.analysis import analyze_trial
 from vrbench.core.facts import NodeClock, TrialFacts
 from vrbench.core.figures.results import StreamResult, TrialResult
-from vrbench.core.log.rawlog import Kind
+from vrbench.core.log.rawlog import RecordKind
 from vrbench.core.model import CausePhase, Direction, OutageWindow, Stream
 from vrbench.core.plan.method import Method
 
@@ -55,10 +55,10 @@ class Log:
         for at_s, mac, state in self.entries:
             t_ns = REQUESTED + shift + round(at_s * 1e9)
             if mac:
-                body += record(Kind.NEIGHBOUR_MAC, mac & 0xFFFFFFFF, t_ns, 0, mac >> 32)
+                body += record(RecordKind.NEIGHBOUR_MAC, mac & 0xFFFFFFFF, t_ns, 0, mac >> 32)
             (address,) = struct.unpack(">I", socket.inet_aton(self.address))
-            body += record(Kind.NEIGHBOUR, address, t_ns, 0, state)
-        return body + record(Kind.END, 0, START + shift + END_MS * 100 * MS + 1000 * MS)
+            body += record(RecordKind.NEIGHBOUR, address, t_ns, 0, state)
+        return body + record(RecordKind.END, 0, START + shift + END_MS * 100 * MS + 1000 * MS)
 
 
 def _line(outcomes: str, index: int, shift: int, detail: int) -> bytes:

@@ -1,7 +1,7 @@
 """Raw logs made by hand, for tests: a stream of slots with what became of them."""
 
 from vrbench.core.kinds import KINDS
-from vrbench.core.log.rawlog import RECORD, Header, Kind, StreamHeader, encode_header
+from vrbench.core.log.rawlog import RECORD, LogHeader, RecordKind, StreamHeader, encode_header
 from vrbench.core.model import Direction, Stream
 
 MS = 1_000_000
@@ -18,10 +18,10 @@ def stream(name: str = "s", direction: Direction = Direction.EGRESS, flow: str =
 def header(*streams: Stream, node: str = "vm1") -> bytes:
     """Return the header line; every stream starts at START."""
     listed = streams or (stream(),)
-    return encode_header(Header(node, START, tuple(StreamHeader(s, START, 100 * MS) for s in listed)))
+    return encode_header(LogHeader(node, START, tuple(StreamHeader(s, START, 100 * MS) for s in listed)))
 
 
-def record(kind: Kind, slot: int, t_ns: int, index: int = 0, detail: int = 0) -> bytes:
+def record(kind: RecordKind, slot: int, t_ns: int, index: int = 0, detail: int = 0) -> bytes:
     """One record."""
     return RECORD.pack(kind, index, detail, slot, t_ns)
 
@@ -32,15 +32,15 @@ def line(outcomes: str, index: int = 0, rtt_ms: float = 1) -> bytes:
     for slot, outcome in enumerate(outcomes):
         due = START + slot * 100 * MS
         if outcome == "f":
-            made += record(Kind.FAILED, slot, due, index, 101)
+            made += record(RecordKind.FAILED, slot, due, index, 101)
         if outcome in "RLF":
-            made += record(Kind.SENT, slot, due, index)
+            made += record(RecordKind.SENT, slot, due, index)
         if outcome in "RF":
-            kind = Kind.REPLY if outcome == "R" else Kind.REFUSED
+            kind = RecordKind.REPLY if outcome == "R" else RecordKind.REFUSED
             made += record(kind, slot, due + round(rtt_ms * MS), index, 0x0301)
     return made
 
 
 def end(slots: int) -> bytes:
     """END, a second after the slot numbered ``slots`` would have been due."""
-    return record(Kind.END, 0, START + slots * 100 * MS + 1000 * MS)
+    return record(RecordKind.END, 0, START + slots * 100 * MS + 1000 * MS)

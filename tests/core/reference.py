@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from vrbench.core.log.rawlog import Kind, Record, StreamHeader, decode_header, decode_records
+from vrbench.core.log.rawlog import Record, RecordKind, StreamHeader, decode_header, decode_records
 from vrbench.core.model import OutageWindow, Outcome, Sample
 
 BLIND_GAPS = 2
@@ -52,11 +52,11 @@ def read_log(log: bytes, zero_ns: int, threshold_s: float) -> Log:
     slots: dict[int, _Slots] = defaultdict(_Slots)
     wall, end_ns, last_ns = [], 0, header.started_ns
     for record in decode_records(log, offset, len(header.streams)):
-        if record.kind is Kind.WALL:
+        if record.kind is RecordKind.WALL:
             wall.append(record.t_ns)
             continue
         last_ns = max(last_ns, record.t_ns)
-        if record.kind is Kind.END:
+        if record.kind is RecordKind.END:
             end_ns = record.t_ns
         else:
             _note(slots[record.stream], record)
@@ -75,17 +75,17 @@ def _stage(slots: _Slots, sample: Sample) -> str:
 
 def _note(slots: _Slots, record: Record) -> None:
     """File one record under its slot; the first answer counts, duplicates don't."""
-    if record.kind in (Kind.SENT, Kind.FAILED):
+    if record.kind in (RecordKind.SENT, RecordKind.FAILED):
         slots.last = max(slots.last, record.slot)
-    if record.kind is Kind.SENT:
+    if record.kind is RecordKind.SENT:
         slots.sent[record.slot] = record.t_ns
-    elif record.kind is Kind.REPLY:
+    elif record.kind is RecordKind.REPLY:
         slots.replied.setdefault(record.slot, record.t_ns)
-    elif record.kind is Kind.REFUSED:
+    elif record.kind is RecordKind.REFUSED:
         slots.refused.setdefault(record.slot, record.t_ns)
-    elif record.kind in (Kind.AMBIGUOUS, Kind.TURNED_AWAY):
+    elif record.kind in (RecordKind.AMBIGUOUS, RecordKind.TURNED_AWAY):
         slots.ambiguous.add(record.slot)
-    elif record.kind is Kind.CONNECTED:
+    elif record.kind is RecordKind.CONNECTED:
         slots.begun.add(record.slot)
 
 

@@ -7,18 +7,18 @@ import pytest
 from tests.core.logs import END_MS, MS, START, end, header, line, record, stream
 from vrbench.core.causes.evidence import Entry, History, Move, Refusals, read_evidence
 from vrbench.core.log.log_file import LogFile
-from vrbench.core.log.rawlog import Kind, RawLogError
+from vrbench.core.log.rawlog import RawLogError, RecordKind
 
 GATEWAY = 0x0A010101
 MAC = 0x020000000102
 
 
 def mac(t_ns: int, address: int = MAC) -> bytes:
-    return record(Kind.NEIGHBOUR_MAC, address & 0xFFFFFFFF, t_ns, 0, address >> 32)
+    return record(RecordKind.NEIGHBOUR_MAC, address & 0xFFFFFFFF, t_ns, 0, address >> 32)
 
 
 def entry(t_ns: int, state: int, address: int = GATEWAY) -> bytes:
-    return record(Kind.NEIGHBOUR, address, t_ns, 0, state)
+    return record(RecordKind.NEIGHBOUR, address, t_ns, 0, state)
 
 
 def test_entries_are_read_with_their_addresses() -> None:
@@ -32,7 +32,11 @@ def test_entries_are_read_with_their_addresses() -> None:
 def test_what_follows_damage_is_no_evidence() -> None:
     """The log ends at the first record that no prober wrote, for evidence as for samples."""
     log = (
-        header(stream()) + entry(START, 2) + bytes(16) + entry(START + MS, 0x20) + record(Kind.REFUSED, 0, START, 0, 1)
+        header(stream())
+        + entry(START, 2)
+        + bytes(16)
+        + entry(START + MS, 0x20)
+        + record(RecordKind.REFUSED, 0, START, 0, 1)
     )
     found = read_evidence(LogFile.read(log, START))
     assert found.neighbours == {"10.1.1.1": History((Entry(0.0, 0, 2),))}
@@ -49,7 +53,7 @@ def test_refusals_are_runs_of_one_reason() -> None:
     """Slots next to each other with one reason are one run; the first answer of a slot counts."""
     slots = [(3, 0x030D), (4, 0x030D), (5, 1), (7, 1), (7, 2)]
     log = header(stream("a"), stream("b"))
-    log += b"".join(record(Kind.REFUSED, slot, START + slot * 100 * MS, 1, detail) for slot, detail in slots)
+    log += b"".join(record(RecordKind.REFUSED, slot, START + slot * 100 * MS, 1, detail) for slot, detail in slots)
     found = read_evidence(LogFile.read(log + end(END_MS), START)).refusals
     assert set(found) == {"b"}
     assert found["b"].runs == ((0.3, 0.5, 0x030D), (0.5, 0.6, 1), (0.7, 0.8, 1))

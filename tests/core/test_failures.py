@@ -5,20 +5,22 @@ import pytest
 from tests.core.logs import MS, START, end, header, line, record, stream
 from vrbench.core.log.failures import Failure, count_failures
 from vrbench.core.log.log_file import LogFile
-from vrbench.core.log.rawlog import Kind, Refusal
+from vrbench.core.log.rawlog import RecordKind, Refusal
 from vrbench.core.model import Direction, Stream
 
-CONNECTED, GREETED = (Kind.CONNECTED, 1, 0), (Kind.GREETED, 5, 0)
+CONNECTED, GREETED = (RecordKind.CONNECTED, 1, 0), (RecordKind.GREETED, 5, 0)
 LATE = 900
 
 
-def reasons(layer: str, *steps: tuple[Kind, int, int], end_ms: int = 5000) -> dict[Failure, int]:
+def reasons(layer: str, *steps: tuple[RecordKind, int, int], end_ms: int = 5000) -> dict[Failure, int]:
     """Return the failures of one slot with those steps (kind, ms after the send, detail)."""
     probed = ingress(layer)
-    body = record(Kind.SENT, 0, START)
+    body = record(RecordKind.SENT, 0, START)
     body += b"".join(record(kind, 0, START + ms * MS, detail=detail) for kind, ms, detail in steps)
     return dict(
-        count_failures(LogFile.read(header(probed) + body + record(Kind.END, 0, START + end_ms * MS)), 0.8)[probed]
+        count_failures(LogFile.read(header(probed) + body + record(RecordKind.END, 0, START + end_ms * MS)), 0.8)[
+            probed
+        ]
     )
 
 
@@ -31,28 +33,28 @@ def ingress(layer: str) -> Stream:
     ("layer", "steps", "why"),
     [
         ("syn", [], Failure.SILENCE),
-        ("syn", [(Kind.REPLY, LATE, 0)], Failure.CONNECTED_LATE),
-        ("syn", [(Kind.REFUSED, 1, Refusal.RST)], Failure.RESET),
-        ("syn", [(Kind.REFUSED, 1, 0x030D)], Failure.UNREACHABLE),
+        ("syn", [(RecordKind.REPLY, LATE, 0)], Failure.CONNECTED_LATE),
+        ("syn", [(RecordKind.REFUSED, 1, Refusal.RST)], Failure.RESET),
+        ("syn", [(RecordKind.REFUSED, 1, 0x030D)], Failure.UNREACHABLE),
         ("banner", [], Failure.SILENCE),
-        ("banner", [(Kind.REFUSED, 1, Refusal.RST)], Failure.RESET),
-        ("banner", [CONNECTED, (Kind.REFUSED, 2, Refusal.CLOSED)], Failure.CLOSED),
-        ("banner", [CONNECTED, (Kind.REFUSED, 2, Refusal.NOT_SSH)], Failure.NOT_SSH),
+        ("banner", [(RecordKind.REFUSED, 1, Refusal.RST)], Failure.RESET),
+        ("banner", [CONNECTED, (RecordKind.REFUSED, 2, Refusal.CLOSED)], Failure.CLOSED),
+        ("banner", [CONNECTED, (RecordKind.REFUSED, 2, Refusal.NOT_SSH)], Failure.NOT_SSH),
         ("banner", [CONNECTED], Failure.BANNER_MISSING),
-        ("banner", [CONNECTED, (Kind.REPLY, LATE, 0)], Failure.BANNER_LATE),
-        ("banner", [CONNECTED, (Kind.REFUSED, LATE, Refusal.CLOSED)], Failure.BANNER_MISSING),
-        ("auth", [(Kind.CONNECTED, LATE, 0)], Failure.CONNECTED_LATE),
+        ("banner", [CONNECTED, (RecordKind.REPLY, LATE, 0)], Failure.BANNER_LATE),
+        ("banner", [CONNECTED, (RecordKind.REFUSED, LATE, Refusal.CLOSED)], Failure.BANNER_MISSING),
+        ("auth", [(RecordKind.CONNECTED, LATE, 0)], Failure.CONNECTED_LATE),
         ("auth", [CONNECTED], Failure.BANNER_MISSING),
-        ("auth", [CONNECTED, (Kind.GREETED, LATE, 0)], Failure.BANNER_LATE),
-        ("auth", [CONNECTED, (Kind.GREETED, LATE, 0), (Kind.REPLY, LATE + 50, 0)], Failure.BANNER_LATE),
+        ("auth", [CONNECTED, (RecordKind.GREETED, LATE, 0)], Failure.BANNER_LATE),
+        ("auth", [CONNECTED, (RecordKind.GREETED, LATE, 0), (RecordKind.REPLY, LATE + 50, 0)], Failure.BANNER_LATE),
         ("auth", [CONNECTED, GREETED], Failure.LOGIN_MISSING),
-        ("auth", [CONNECTED, GREETED, (Kind.REPLY, LATE, 0)], Failure.LOGIN_LATE),
-        ("auth", [CONNECTED, GREETED, (Kind.REFUSED, 9, Refusal.LOGIN)], Failure.LOGIN_REFUSED),
-        ("auth", [CONNECTED, GREETED, (Kind.REFUSED, 9, Refusal.HOST_KEY)], Failure.HOST_KEY_CHANGED),
-        ("auth", [CONNECTED, GREETED, (Kind.REFUSED, 9, Refusal.BROKEN_OFF)], Failure.BROKEN_OFF),
+        ("auth", [CONNECTED, GREETED, (RecordKind.REPLY, LATE, 0)], Failure.LOGIN_LATE),
+        ("auth", [CONNECTED, GREETED, (RecordKind.REFUSED, 9, Refusal.LOGIN)], Failure.LOGIN_REFUSED),
+        ("auth", [CONNECTED, GREETED, (RecordKind.REFUSED, 9, Refusal.HOST_KEY)], Failure.HOST_KEY_CHANGED),
+        ("auth", [CONNECTED, GREETED, (RecordKind.REFUSED, 9, Refusal.BROKEN_OFF)], Failure.BROKEN_OFF),
     ],
 )
-def test_reason(layer: str, steps: list[tuple[Kind, int, int]], why: Failure) -> None:
+def test_reason(layer: str, steps: list[tuple[RecordKind, int, int]], why: Failure) -> None:
     """One slot, one reason."""
     assert reasons(layer, *steps) == {why: 1}
 
@@ -60,13 +62,13 @@ def test_reason(layer: str, steps: list[tuple[Kind, int, int]], why: Failure) ->
 @pytest.mark.parametrize(
     ("layer", "steps"),
     [
-        ("syn", [(Kind.REPLY, 1, 0)]),
-        ("banner", [CONNECTED, (Kind.REPLY, 2, 0)]),
-        ("auth", [CONNECTED, GREETED, (Kind.REPLY, 60, 0)]),
-        ("banner", [CONNECTED, (Kind.AMBIGUOUS, LATE, 0)]),
+        ("syn", [(RecordKind.REPLY, 1, 0)]),
+        ("banner", [CONNECTED, (RecordKind.REPLY, 2, 0)]),
+        ("auth", [CONNECTED, GREETED, (RecordKind.REPLY, 60, 0)]),
+        ("banner", [CONNECTED, (RecordKind.AMBIGUOUS, LATE, 0)]),
     ],
 )
-def test_no_failure(layer: str, steps: list[tuple[Kind, int, int]]) -> None:
+def test_no_failure(layer: str, steps: list[tuple[RecordKind, int, int]]) -> None:
     """An answer in time, and one of which nobody can say when it came."""
     assert reasons(layer, *steps) == {}
 

@@ -13,7 +13,7 @@ from tests.core import reference
 from vrbench.core.figures.windows import Allowance, find_windows, unavailable_s
 from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.outcomes import stretches
-from vrbench.core.log.rawlog import RECORD, Header, Kind, StreamHeader, encode_header
+from vrbench.core.log.rawlog import RECORD, LogHeader, RecordKind, StreamHeader, encode_header
 from vrbench.core.log.samples import Samples, punctual_share, read_samples
 from vrbench.core.model import Direction, Outcome, Sample, Stream
 
@@ -36,7 +36,7 @@ def packed(streams: int, facts: list[Fact], tail: bytes = b"", starts: tuple[int
         for i in range(streams)
     ]
     records = b"".join(RECORD.pack(kind, stream, 0, slot, t_ns) for kind, stream, slot, t_ns in facts)
-    return encode_header(Header("vm1", START, tuple(headers))) + records + tail
+    return encode_header(LogHeader("vm1", START, tuple(headers))) + records + tail
 
 
 def prober(draw: random.Random, streams: int, slots: int) -> list[Fact]:
@@ -49,18 +49,18 @@ def prober(draw: random.Random, streams: int, slots: int) -> list[Fact]:
             due = START + i * MS + slot * INTERVAL
             at = due + draw.choice((0, 1000, 2 * MS - 1, 2 * MS, 2 * MS + 1, draw.randrange(3 * MS)))
             if draw.random() < odd * 0.3:
-                sent += [(Kind.FAILED, i, slot, at)] * draw.randrange(2)
+                sent += [(RecordKind.FAILED, i, slot, at)] * draw.randrange(2)
                 continue
-            sent.append((Kind.SENT, i, slot, at))
+            sent.append((RecordKind.SENT, i, slot, at))
             if draw.random() < odd:
-                answers.append((at + MS, (Kind.CONNECTED, i, slot, at + MS)))
+                answers.append((at + MS, (RecordKind.CONNECTED, i, slot, at + MS)))
             if draw.random() < loss:
                 continue
             rtt = draw.choice((1, 300_000, 5 * MS, 50 * MS, 50 * MS + 1)) if draw.random() < odd else draw.randrange(MS)
-            kind = Kind.REFUSED if draw.random() < odd else Kind.REPLY
+            kind = RecordKind.REFUSED if draw.random() < odd else RecordKind.REPLY
             answers += [(at + rtt, (kind, i, slot, at + rtt))] * (2 if draw.random() < odd else 1)
             if draw.random() < odd * 0.2:
-                answers.append((at + rtt, (Kind.AMBIGUOUS, i, slot, at)))
+                answers.append((at + rtt, (RecordKind.AMBIGUOUS, i, slot, at)))
     batch = draw.choice((1, 20 * MS))
     keyed = [((fact[3]), fact) for fact in sent] + [(-(-at // batch) * batch, fact) for at, fact in answers]
     return [fact for _, fact in sorted(keyed, key=lambda k: k[0])]
@@ -76,13 +76,13 @@ def disordered(draw: random.Random, facts: list[Fact]) -> list[Fact]:
         a, b = draw.randrange(len(found)), draw.randrange(len(found))
         found[a], found[b] = found[b], found[a]
     for second in range(3):
-        found.insert(draw.randrange(len(found) + 1), (Kind.WALL, 0, second, draw.choice((-5, 1 << 62, second))))
+        found.insert(draw.randrange(len(found) + 1), (RecordKind.WALL, 0, second, draw.choice((-5, 1 << 62, second))))
     return found
 
 
 def last_moment(draw: random.Random, facts: list[Fact]) -> int:
     """When a log ends: at once, later, or just when the threshold of some probe is over."""
-    sent = [at for kind, _, _, at in facts if kind == Kind.SENT]
+    sent = [at for kind, _, _, at in facts if kind == RecordKind.SENT]
     edges = [at + round(THRESHOLD_S * 1e9) + draw.choice((-1, 0, 1)) for at in sent[-20:]]
     return draw.choice([max(sent, default=START), max(sent, default=START) + 200 * MS, *edges])
 
@@ -116,7 +116,7 @@ def test_a_probers_log(seed: int, streams: int, slots: int, zero_ms: int, merge:
     draw = random.Random(seed)
     facts = prober(draw, streams, slots)
     if draw.random() < 0.7:
-        facts.append((Kind.END, 0, 0, last_moment(draw, facts)))
+        facts.append((RecordKind.END, 0, 0, last_moment(draw, facts)))
     same(packed(streams, facts), START + zero_ms * MS, merge, whole, draw.choice((0.0, 0.015)))
 
 
@@ -126,11 +126,11 @@ def test_a_log_out_of_order(seed: int, streams: int, slots: int, tail: bytes) ->
     """Records swapped, doubled, lost, and a tail that is no record."""
     draw = random.Random(seed)
     facts = disordered(draw, prober(draw, streams, slots))
-    ends: list[Fact] = [(Kind.END, 0, 0, last_moment(draw, facts))] * draw.choice((0, 1, 2))
+    ends: list[Fact] = [(RecordKind.END, 0, 0, last_moment(draw, facts))] * draw.choice((0, 1, 2))
     same(packed(streams, facts + ends, tail), START + draw.randrange(900) * MS, draw.choice((1, 2)))
 
 
-KINDS = st.sampled_from([*Kind, *[Kind.SENT, Kind.REPLY] * 4])
+KINDS = st.sampled_from([*RecordKind, *[RecordKind.SENT, RecordKind.REPLY] * 4])
 TIMES = st.one_of(st.integers(START, START + 400 * MS), st.integers(0, (1 << 61) - 1), st.integers(-9, 1 << 62))
 FACTS = st.tuples(KINDS, st.integers(0, 2), st.integers(0, 40), TIMES)
 
@@ -145,7 +145,7 @@ def test_any_records_at_all(facts: list[Fact], zero_ns: int, start_ns: int) -> N
 def test_a_stream_that_comes_twice_in_each_turn_keeps_its_order() -> None:
     """Of two sends of a slot the last counts, of two answers the first, however regularly they come."""
     facts: list[Fact] = []
-    for kind, later in ((Kind.SENT, 0), (Kind.REPLY, MS)):
+    for kind, later in ((RecordKind.SENT, 0), (RecordKind.REPLY, MS)):
         for slot in range(80):
             at = START + slot * INTERVAL + later
             facts += [(kind, 1, slot, at), (kind, 0, max(0, slot - 1), at), (kind, 0, slot, at + 300)]
@@ -162,7 +162,7 @@ def test_the_usual_round_trip_among_many(slow: int) -> None:
     for slot in range(5000):
         at = START + slot * INTERVAL
         rtt = 4 * MS + slot if slot % slow == 0 else (slot * 7919) % MS
-        facts += [(Kind.SENT, 0, slot, at), (Kind.REPLY, 0, slot, at + rtt)]
+        facts += [(RecordKind.SENT, 0, slot, at), (RecordKind.REPLY, 0, slot, at + rtt)]
     same(packed(1, facts), START + 5000 * INTERVAL)
 
 
@@ -187,14 +187,16 @@ def test_a_slice_of_samples_is_samples() -> None:
 
 def test_a_slot_out_of_all_reason_is_named() -> None:
     """A damaged slot number is an error that says so, not an attempt to fill all the memory there is."""
-    log = packed(1, [(Kind.SENT, 0, 0, START), (Kind.SENT, 0, 0xFFFFFFF0, START + MS)])
+    log = packed(1, [(RecordKind.SENT, 0, 0, START), (RecordKind.SENT, 0, 0xFFFFFFF0, START + MS)])
     with pytest.raises(ValueError, match="damaged"):
         read_samples(LogFile.read(log, START), THRESHOLD_S)
 
 
 def test_a_sample_is_one_of_the_reference() -> None:
     """The comparison itself compares: a sample more is seen."""
-    samples = read_samples(LogFile.read(packed(1, [(Kind.SENT, 0, 0, START)]), START), THRESHOLD_S).streams[0].samples
+    samples = (
+        read_samples(LogFile.read(packed(1, [(RecordKind.SENT, 0, 0, START)]), START), THRESHOLD_S).streams[0].samples
+    )
     assert tuple(samples) != reference.read_log(packed(1, []), START, THRESHOLD_S).streams[0]
     assert isinstance(samples[0], Sample)
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.core.logs import MS, START, end, header, line, record, stream
 from vrbench.core.log.log_file import LogFile
-from vrbench.core.log.rawlog import Kind, RawLogError
+from vrbench.core.log.rawlog import RawLogError, RecordKind
 from vrbench.core.log.samples import punctual_share, read_samples
 from vrbench.core.model import Outcome
 
@@ -42,14 +42,14 @@ def test_a_stopped_prober_leaves_gaps() -> None:
 
 def test_duplicate_answers_count_once() -> None:
     """The first answer decides; a duplicate after the threshold changes nothing."""
-    log = header() + line("R") + record(Kind.REPLY, 0, START + 2000 * MS) + end(1)
+    log = header() + line("R") + record(RecordKind.REPLY, 0, START + 2000 * MS) + end(1)
     sample = read_samples(LogFile.read(log, START), 0.8).streams[0].samples[0]
     assert (sample.outcome, sample.rtt_s) == (Outcome.REPLIED, 0.001)
 
 
 def test_punctual_share_counts_skipped_as_late() -> None:
     """Two of four slots in time: one skipped, one 3 ms late."""
-    log = header() + line("RRs") + record(Kind.SENT, 3, START + 303 * MS) + end(4)
+    log = header() + line("RRs") + record(RecordKind.SENT, 3, START + 303 * MS) + end(4)
     assert punctual_share(read_samples(LogFile.read(log, START), 0.8).streams, 0.002) == 0.5
 
 
@@ -70,5 +70,5 @@ def test_two_streams_keep_apart() -> None:
 
 def test_answers_that_contradict_each_other_are_a_gap() -> None:
     """A reset, and then the repeated probe accepted: the slot is neither up nor down."""
-    log = header() + line("RFR") + record(Kind.AMBIGUOUS, 1, START + 120 * MS) + end(3)
+    log = header() + line("RFR") + record(RecordKind.AMBIGUOUS, 1, START + 120 * MS) + end(3)
     assert outcomes(log) == "RuR"

@@ -12,7 +12,7 @@ from vrbench.core.figures.windows import Allowance, Downtime, find_windows
 from vrbench.core.kinds import SSH_AUTH, SSH_BANNER
 from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.outcomes import Stage
-from vrbench.core.log.rawlog import Kind
+from vrbench.core.log.rawlog import RecordKind
 from vrbench.core.log.samples import Samples, read_samples
 from vrbench.core.model import Direction, OutageWindow, Outcome
 from vrbench.probes.auth import LATE_S
@@ -26,11 +26,11 @@ INTERVAL_MS = 100
 def slot(number: int, connected: bool, banner_ms: float | None) -> bytes:
     """One banner probe: whether its connection stood, and when its banner came."""
     sent = START + number * INTERVAL_MS * MS
-    made = record(Kind.SENT, number, sent)
+    made = record(RecordKind.SENT, number, sent)
     if connected:
-        made += record(Kind.CONNECTED, number, sent + RTT_MS * MS)
+        made += record(RecordKind.CONNECTED, number, sent + RTT_MS * MS)
     if banner_ms is not None:
-        made += record(Kind.REPLY, number, sent + round(banner_ms * MS))
+        made += record(RecordKind.REPLY, number, sent + round(banner_ms * MS))
     return made
 
 

@@ -12,7 +12,7 @@ import requests
 
 from tests.cli.zone import ROOT, VRBENCH, Zone, running_zone
 from tests.lab.replay.serving import Lab, served
-from vrbench.lab.faults import KINDS, Fault, FaultError, Faults, make, parse
+from vrbench.lab.faults import KINDS, FaultError, Faults, LabFault, make, parse
 
 
 def test_an_unknown_fault_is_told_the_nearest() -> None:
@@ -43,7 +43,7 @@ def test_what_cannot_be_done_is_not_on() -> None:
     """An act that refuses leaves the fault off."""
     faults = Faults()
 
-    def refuse(_fault: Fault, _on: bool) -> None:
+    def refuse(_fault: LabFault, _on: bool) -> None:
         raise FaultError("not here")
 
     faults.act = refuse

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.probes.box import Box
 from vrbench.core.kinds import kind_of
-from vrbench.core.log.rawlog import Header, Kind, Record, decode_header, decode_records
+from vrbench.core.log.rawlog import LogHeader, Record, RecordKind, decode_header, decode_records
 from vrbench.core.model import Stream
 from vrbench.probes.bundle import agent_bundle
 from vrbench.probes.config import PhasedStream
@@ -25,20 +25,20 @@ AS_USER = ("setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw")  #
 class Logged:
     """A raw log, with the questions tests ask of it."""
 
-    header: Header
+    header: LogHeader
     records: tuple[Record, ...]
 
-    def slots(self, kind: Kind, stream: int = 0) -> list[int]:
+    def slots(self, kind: RecordKind, stream: int = 0) -> list[int]:
         return [r.slot for r in self.records if r.kind is kind and r.stream == stream]
 
     def sent_ns(self, stream: int = 0) -> dict[int, int]:
-        return {r.slot: r.t_ns for r in self.records if r.kind is Kind.SENT and r.stream == stream}
+        return {r.slot: r.t_ns for r in self.records if r.kind is RecordKind.SENT and r.stream == stream}
 
     def unanswered(self, stream: int = 0) -> list[int]:
-        return sorted(set(self.slots(Kind.SENT, stream)) - set(self.slots(Kind.REPLY, stream)))
+        return sorted(set(self.slots(RecordKind.SENT, stream)) - set(self.slots(RecordKind.REPLY, stream)))
 
     def refusals(self, stream: int = 0) -> dict[int, int]:
-        return {r.slot: r.detail for r in self.records if r.kind is Kind.REFUSED and r.stream == stream}
+        return {r.slot: r.detail for r in self.records if r.kind is RecordKind.REFUSED and r.stream == stream}
 
 
 def read_log(path: Path) -> Logged:
@@ -55,7 +55,7 @@ def wait_for(condition: Callable[[], bool], what: str, deadline_s: float = 10.0)
         time.sleep(0.02)
 
 
-def more(log: Path, count: int, kind: Kind = Kind.SENT, stream: int = 0) -> Callable[[], bool]:
+def more(log: Path, count: int, kind: RecordKind = RecordKind.SENT, stream: int = 0) -> Callable[[], bool]:
     """Return a condition: ``count`` more records of that kind have been logged since now."""
 
     def logged() -> int:

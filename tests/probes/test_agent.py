@@ -17,7 +17,7 @@ import pytest
 from tests.probes.box import Box
 from tests.probes.rig import AS_USER, HARNESS, Agent, read_log, stream, wait_for
 from vrbench.core.log import rawlog
-from vrbench.core.log.rawlog import Header, Kind, StreamHeader
+from vrbench.core.log.rawlog import LogHeader, RecordKind, StreamHeader
 from vrbench.core.model import Direction, Stream
 from vrbench.core.plan import streams
 from vrbench.probes import agent as agent_module
@@ -37,7 +37,9 @@ def test_the_format_is_the_one_that_analysis_reads() -> None:
     """The engine's copy of the log's numbers equals the contract."""
     assert engine.FORMAT == rawlog.FORMAT
     assert engine.RECORD.format == rawlog.RECORD.format
-    assert {kind.name: getattr(engine, kind.name) for kind in Kind} == {kind.name: kind.value for kind in Kind}
+    assert {kind.name: getattr(engine, kind.name) for kind in RecordKind} == {
+        kind.name: kind.value for kind in RecordKind
+    }
     refusals = {
         "RST": syn.REFUSED_RST,
         "CLOSED": banner.REFUSED_CLOSED,
@@ -65,7 +67,7 @@ def test_the_header_is_the_one_that_core_writes(tmp_path: Path) -> None:
     os.close(log.fd)
     written = (tmp_path / "log.raw").read_bytes()
     described = StreamHeader(asked.stream, 7 + 20_000_000, 100_000_000)
-    expected = rawlog.encode_header(Header("vm1", 7, (described,), "raw"))
+    expected = rawlog.encode_header(LogHeader("vm1", 7, (described,), "raw"))
     assert json.loads(written) == json.loads(expected)
     assert rawlog.decode_header(written)[0] == rawlog.decode_header(expected)[0]
 
@@ -83,9 +85,9 @@ def test_every_probe_is_answered(box: Box, tmp_path: Path, python: str, as_user:
     logged = agent.stop()
     assert [h.stream.flow for h in logged.header.streams] == ["persistent", "fresh"]
     for index in (0, 1):
-        assert len(logged.slots(Kind.SENT, index)) > 60
+        assert len(logged.slots(RecordKind.SENT, index)) > 60
         assert logged.unanswered(index) == []
-    assert logged.records[-1].kind is Kind.END
+    assert logged.records[-1].kind is RecordKind.END
     assert b'"datagram"' in agent.log.read_bytes() if as_user else b'"raw"' in agent.log.read_bytes()
 
 
@@ -97,7 +99,7 @@ def test_fresh_flows_are_fresh_to_the_router(box: Box, tmp_path: Path) -> None:
     agent.configure(stream(HARNESS, "persistent"), stream(HARNESS, "fresh"))
     agent.start()
     wait_for(agent.seconds(0.3), "samples")
-    sent = len(agent.stop().slots(Kind.SENT, 1))
+    sent = len(agent.stop().slots(RecordKind.SENT, 1))
     flows = box.run("router", "conntrack", "-L", "-p", "icmp").count("src=10.1.1.10")
     assert flows == sent + 1
 
@@ -185,7 +187,7 @@ def test_a_stopped_agent_leaves_gaps(box: Box, tmp_path: Path) -> None:
         assert logged.unanswered(index) == []
         assert max(b - a for a, b in pairwise(slots)) >= 95
         assert min(sent[b] - sent[a] for a, b in pairwise(slots)) > 4_000_000
-        replied = {r.slot: r.t_ns for r in logged.records if r.kind is Kind.REPLY and r.stream == index}
+        replied = {r.slot: r.t_ns for r in logged.records if r.kind is RecordKind.REPLY and r.stream == index}
         assert max(replied[slot] - sent[slot] for slot in slots) < 100_000_000, "arrival times come from the kernel"
 
 
@@ -207,7 +209,7 @@ def test_an_outage_lies_within_its_bounds(gate: Box, tmp_path: Path) -> None:
     logged = agent.stop()
     for index in (0, 1):
         sent, down = logged.sent_ns(index), logged.unanswered(index)
-        up = logged.slots(Kind.REPLY, index)
+        up = logged.slots(RecordKind.REPLY, index)
         before, after = max(slot for slot in up if slot < down[0]), min(slot for slot in up if slot > down[0])
         assert down[-1] < after, "one run of losses"
         at_least, at_most = sent[down[-1]] - sent[down[0]], sent[after] - sent[before]
@@ -231,7 +233,7 @@ def test_starting_twice_says_why_not(box: Box, tmp_path: Path) -> None:
     third = agent.call("start", str(agent.config))
     assert third.returncode == 1
     assert b"File exists" in third.stdout
-    assert read_log(agent.log).records[-1].kind is Kind.END
+    assert read_log(agent.log).records[-1].kind is RecordKind.END
     assert len(read_log(agent.log).records) == size
 
 
@@ -253,7 +255,7 @@ def test_it_ends_by_itself(box: Box, tmp_path: Path) -> None:
     agent = Agent(box, tmp_path)
     agent.configure(stream(HARNESS), max_s=0.3)
     agent.start()
-    wait_for(lambda: read_log(agent.log).records[-1].kind is Kind.END, "END")
+    wait_for(lambda: read_log(agent.log).records[-1].kind is RecordKind.END, "END")
     assert agent.call("stop", str(agent.config)).returncode == 0
 
 
@@ -319,6 +321,6 @@ def test_an_error_about_a_probe_that_never_left_ends_nothing(gate: Box, tmp_path
     wait_for(agent.seconds(0.3), "samples")
     logged = agent.stop()
     for index in (0, 1):
-        assert len(logged.slots(Kind.FAILED, index)) > 20
+        assert len(logged.slots(RecordKind.FAILED, index)) > 20
         assert logged.unanswered(index) == []
-        assert max(logged.slots(Kind.REPLY, index)) > max(logged.slots(Kind.FAILED, index))
+        assert max(logged.slots(RecordKind.REPLY, index)) > max(logged.slots(RecordKind.FAILED, index))

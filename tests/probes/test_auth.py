@@ -13,7 +13,7 @@ import pytest
 from tests.probes.box import Box
 from tests.probes.rig import ROUTER, Logged, read_log, stream, wait_for
 from tests.probes.servers import start_speaker, start_sshd, stop_server
-from vrbench.core.log.rawlog import Kind, Refusal
+from vrbench.core.log.rawlog import RecordKind, Refusal
 from vrbench.probes.config import Login
 from vrbench.probes.prober_process import ProberConfig, start_prober
 from vrbench.remote.identity import generate_key
@@ -40,7 +40,7 @@ def login(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]
     stop_server(box, "guest1", server)
 
 
-def attempted(box: Box, log: Path, login: Login, target: str, until: tuple[Kind, int]) -> Logged:
+def attempted(box: Box, log: Path, login: Login, target: str, until: tuple[RecordKind, int]) -> Logged:
     """Return what is logged of logins every 300 ms until there are so many records of a kind."""
     streams = (stream(target, "auth", 0.3, "ssh-ingress"),)
     with box.inside("harness"):
@@ -66,11 +66,11 @@ def listener(box: Box, *after_s: str) -> Iterator[None]:
 
 def test_how_far_a_login_came_is_noted_step_by_step(box: Box, login: Login, tmp_path: Path) -> None:
     """Sent, connected, greeted, let in: in this order, for every slot."""
-    logged = attempted(box, tmp_path / "log", login, GUEST, (Kind.REPLY, 2))
-    first = {r.kind: r.t_ns for r in reversed(logged.records) if r.slot == 0 and r.kind is not Kind.WALL}
-    assert first[Kind.SENT] < first[Kind.CONNECTED] < first[Kind.GREETED] < first[Kind.REPLY]
-    assert logged.slots(Kind.REFUSED) == []
-    assert logged.records[-1].kind is Kind.END
+    logged = attempted(box, tmp_path / "log", login, GUEST, (RecordKind.REPLY, 2))
+    first = {r.kind: r.t_ns for r in reversed(logged.records) if r.slot == 0 and r.kind is not RecordKind.WALL}
+    assert first[RecordKind.SENT] < first[RecordKind.CONNECTED] < first[RecordKind.GREETED] < first[RecordKind.REPLY]
+    assert logged.slots(RecordKind.REFUSED) == []
+    assert logged.records[-1].kind is RecordKind.END
 
 
 @pytest.mark.usefixtures("login")
@@ -78,7 +78,7 @@ def test_a_key_that_is_refused(box: Box, tmp_path: Path) -> None:
     """The guest answers, and does not take the key."""
     generate_key(tmp_path / "other")
     other = Login("root", tmp_path / "other", tmp_path / "known_hosts")
-    logged = attempted(box, tmp_path / "log", other, GUEST, (Kind.REFUSED, 2))
+    logged = attempted(box, tmp_path / "log", other, GUEST, (RecordKind.REFUSED, 2))
     assert set(logged.refusals().values()) == {Refusal.LOGIN}
 
 
@@ -88,22 +88,22 @@ def test_another_host_key(box: Box, login: Login, tmp_path: Path) -> None:
     words = (tmp_path / "k.pub").read_text().split()
     (tmp_path / "known_hosts").write_text(f"[{ROUTER}]:2201 {words[0]} {words[1]}\n")
     logged = attempted(
-        box, tmp_path / "log", Login("root", login.key, tmp_path / "known_hosts"), GUEST, (Kind.REFUSED, 2)
+        box, tmp_path / "log", Login("root", login.key, tmp_path / "known_hosts"), GUEST, (RecordKind.REFUSED, 2)
     )
     assert set(logged.refusals().values()) == {Refusal.HOST_KEY}
 
 
 def test_nobody_listens(box: Box, login: Login, tmp_path: Path) -> None:
     """A reset answers the SYN."""
-    logged = attempted(box, tmp_path / "log", login, BARE, (Kind.REFUSED, 2))
+    logged = attempted(box, tmp_path / "log", login, BARE, (RecordKind.REFUSED, 2))
     assert set(logged.refusals().values()) == {Refusal.RST}
-    assert logged.slots(Kind.CONNECTED) == []
+    assert logged.slots(RecordKind.CONNECTED) == []
 
 
 def test_unreachable_is_told_by_its_code(box: Box, gate: Box, login: Login, tmp_path: Path) -> None:
     """The router's ICMP error is the reason."""
     gate.run("router", "nft", "add rule ip gate cut meta l4proto tcp reject with icmp type admin-prohibited")
-    logged = attempted(box, tmp_path / "log", login, GUEST, (Kind.REFUSED, 2))
+    logged = attempted(box, tmp_path / "log", login, GUEST, (RecordKind.REFUSED, 2))
     assert set(logged.refusals().values()) == {0x030D}
 
 
@@ -120,11 +120,11 @@ def test_what_is_not_sshd(box: Box, login: Login, tmp_path: Path, words: str, re
     """Something that hangs up before, instead of or after a greeting."""
     server = start_speaker(box, "guest0", words)
     try:
-        logged = attempted(box, tmp_path / "log", login, BARE, (Kind.REFUSED, 2))
+        logged = attempted(box, tmp_path / "log", login, BARE, (RecordKind.REFUSED, 2))
     finally:
         stop_server(box, "guest0", server)
     assert set(logged.refusals().values()) == {reason}
-    assert bool(logged.slots(Kind.GREETED)) is (reason is Refusal.BROKEN_OFF)
+    assert bool(logged.slots(RecordKind.GREETED)) is (reason is Refusal.BROKEN_OFF)
 
 
 @pytest.mark.parametrize(
@@ -137,33 +137,33 @@ def test_what_sshd_turns_away_by_its_own_limits(
     """Neither up nor down, and with the limit's name: its port answers."""
     server = start_speaker(box, "guest0", words)
     try:
-        logged = attempted(box, tmp_path / "log", login, BARE, (Kind.TURNED_AWAY, 2))
+        logged = attempted(box, tmp_path / "log", login, BARE, (RecordKind.TURNED_AWAY, 2))
     finally:
         stop_server(box, "guest0", server)
-    assert {r.detail for r in logged.records if r.kind is Kind.TURNED_AWAY} == {reason}
-    assert logged.slots(Kind.REFUSED) == []
+    assert {r.detail for r in logged.records if r.kind is RecordKind.TURNED_AWAY} == {reason}
+    assert logged.slots(RecordKind.REFUSED) == []
 
 
 def test_silence_is_no_refusal(box: Box, gate: Box, login: Login, tmp_path: Path) -> None:
     """Nothing comes back: sent, and no more."""
     gate.run("router", "nft", "add rule ip gate cut meta l4proto tcp drop")
-    logged = attempted(box, tmp_path / "log", login, GUEST, (Kind.SENT, 6))
-    assert {r.kind for r in logged.records} == {Kind.SENT, Kind.WALL, Kind.END}
+    logged = attempted(box, tmp_path / "log", login, GUEST, (RecordKind.SENT, 6))
+    assert {r.kind for r in logged.records} == {RecordKind.SENT, RecordKind.WALL, RecordKind.END}
 
 
 def test_a_greeting_that_never_comes(box: Box, login: Login, tmp_path: Path) -> None:
     """Connected, and no more."""
     with listener(box):
-        logged = attempted(box, tmp_path / "log", login, BARE, (Kind.CONNECTED, 4))
-    assert {r.kind for r in logged.records} == {Kind.SENT, Kind.CONNECTED, Kind.WALL, Kind.END}
+        logged = attempted(box, tmp_path / "log", login, BARE, (RecordKind.CONNECTED, 4))
+    assert {r.kind for r in logged.records} == {RecordKind.SENT, RecordKind.CONNECTED, RecordKind.WALL, RecordKind.END}
 
 
 def test_a_greeting_that_comes_late(box: Box, login: Login, tmp_path: Path) -> None:
     """Later than the threshold, and noted all the same: late is not never."""
     with listener(box, "1.2"):
-        logged = attempted(box, tmp_path / "log", login, BARE, (Kind.GREETED, 1))
+        logged = attempted(box, tmp_path / "log", login, BARE, (RecordKind.GREETED, 1))
     sent = logged.sent_ns()
-    greeted = [r.t_ns - sent[r.slot] for r in logged.records if r.kind is Kind.GREETED]
+    greeted = [r.t_ns - sent[r.slot] for r in logged.records if r.kind is RecordKind.GREETED]
     assert greeted
     assert min(greeted) > 1_100_000_000
 
@@ -174,8 +174,8 @@ def test_a_banner_that_comes_late(box: Box, tmp_path: Path) -> None:
     with listener(box, "1.2"):
         with box.inside("harness"):
             prober = start_prober(ProberConfig("banner", "harness", tmp_path / "log", streams))
-        wait_for(lambda: bool(read_log(tmp_path / "log").slots(Kind.REPLY)), "a late banner")
+        wait_for(lambda: bool(read_log(tmp_path / "log").slots(RecordKind.REPLY)), "a late banner")
         prober.stop()
     logged = read_log(tmp_path / "log")
     sent = logged.sent_ns()
-    assert min(r.t_ns - sent[r.slot] for r in logged.records if r.kind is Kind.REPLY) > 1_100_000_000
+    assert min(r.t_ns - sent[r.slot] for r in logged.records if r.kind is RecordKind.REPLY) > 1_100_000_000

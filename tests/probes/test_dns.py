@@ -11,7 +11,7 @@ import pytest
 
 from tests.probes.box import Box
 from tests.probes.rig import HARNESS, Agent, read_log, stream, wait_for
-from vrbench.core.log.rawlog import Kind, Refusal
+from vrbench.core.log.rawlog import RecordKind, Refusal
 from vrbench.core.model import Direction, Stream
 from vrbench.probes import dns
 from vrbench.probes.config import PhasedStream
@@ -100,12 +100,12 @@ def serve(box: Box, *records: str) -> subprocess.Popen[bytes]:
 def test_answers_beside_pings(box: Box, tmp_path: Path) -> None:
     """Every question is answered beside every ping, each in the stream that asked; the log names the resolver."""
     agent = asking(box, tmp_path, NAMES, PING)
-    wait_for(lambda: len(read_log(agent.log).slots(Kind.REPLY, 1)) > 10, "answers")
+    wait_for(lambda: len(read_log(agent.log).slots(RecordKind.REPLY, 1)) > 10, "answers")
     logged = agent.stop()
     assert [(h.stream.probe, h.stream.target) for h in logged.header.streams] == [("icmp", HARNESS), ("dns", GATEWAY)]
     for index in (0, 1):
         assert logged.unanswered(index) == []
-        assert len(logged.slots(Kind.SENT, index)) > 10
+        assert len(logged.slots(RecordKind.SENT, index)) > 10
     assert how_probed(agent.log) == ()
 
 
@@ -144,7 +144,7 @@ def test_a_resolver_that_runs_but_cannot_serve_refuses(
 def test_a_router_without_a_resolver_is_recognised(box: Box, tmp_path: Path) -> None:
     """The stream is dropped and the log says so, in words; the others begin within a few seconds."""
     agent = asking(box, tmp_path, NAMES, PING)
-    wait_for(lambda: len(read_log(agent.log).slots(Kind.REPLY)) > 5, "pings")
+    wait_for(lambda: len(read_log(agent.log).slots(RecordKind.REPLY)) > 5, "pings")
     logged = agent.stop()
     assert [h.stream.probe for h in logged.header.streams] == ["icmp"]
     (words,) = how_probed(agent.log)

@@ -11,7 +11,7 @@ import pytest
 from tests.probes.box import Box
 from tests.probes.rig import HARNESS, ROUTER, read_log, stream, wait_for
 from tests.probes.servers import start_sshd, stop_server
-from vrbench.core.log.rawlog import Kind
+from vrbench.core.log.rawlog import RecordKind
 from vrbench.core.model import Guest
 from vrbench.probes.config import ProbeError
 from vrbench.probes.guest import GuestAgent
@@ -53,7 +53,7 @@ def test_a_run_is_deployed_followed_collected_and_removed(agent: GuestAgent) -> 
     agent.finish()
     logged = read_log(agent.local_log)
     assert logged.header.node == "vm-1"
-    assert logged.records[-1].kind is Kind.END
+    assert logged.records[-1].kind is RecordKind.END
     assert logged.unanswered(0) == logged.unanswered(1) == []
     assert agent.local_log.read_bytes() == (home / "probe.log").read_bytes()
     agent.remove()
@@ -84,7 +84,7 @@ def test_following_survives_a_cut(agent: GuestAgent, gate: Box, verdict: str) ->
     logged = read_log(agent.local_log)
     assert agent.local_log.read_bytes() == (Path(agent._home) / "probe.log").read_bytes()
     assert logged.unanswered(0) == [], "only TCP was cut: the probes knew nothing of it"
-    assert logged.slots(Kind.SENT) == list(range(len(logged.slots(Kind.SENT))))
+    assert logged.slots(RecordKind.SENT) == list(range(len(logged.slots(RecordKind.SENT))))
 
 
 def test_finishing_waits_for_the_path(agent: GuestAgent, gate: Box) -> None:
@@ -99,7 +99,7 @@ def test_finishing_waits_for_the_path(agent: GuestAgent, gate: Box) -> None:
     assert kept > 1000
     gate.run("router", "nft", "flush chain ip gate cut")
     agent.finish()
-    assert read_log(agent.local_log).records[-1].kind is Kind.END
+    assert read_log(agent.local_log).records[-1].kind is RecordKind.END
 
 
 def test_an_agent_that_died_is_told_at_once(agent: GuestAgent) -> None:

@@ -12,7 +12,7 @@ from tests.probes import wire
 from tests.probes.box import Box
 from tests.probes.rig import HARNESS, ROUTER, Agent, Logged, read_log, stream, wait_for
 from tests.probes.servers import start_sshd, stop_server
-from vrbench.core.log.rawlog import Kind
+from vrbench.core.log.rawlog import RecordKind
 from vrbench.probes.prober_process import ProberConfig, start_prober
 
 pytestmark = pytest.mark.lab
@@ -46,7 +46,7 @@ def far(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 def assert_each_has_its_own_answer(logged: Logged, index: int) -> None:
     assert logged.unanswered(index) == []
     sent = logged.sent_ns(index)
-    trips = [r.t_ns - sent[r.slot] for r in logged.records if r.kind is Kind.REPLY and r.stream == index]
+    trips = [r.t_ns - sent[r.slot] for r in logged.records if r.kind is RecordKind.REPLY and r.stream == index]
     assert min(trips) >= 2 * ONE_WAY_S * 1e9
 
 
@@ -56,7 +56,7 @@ def test_syn_probes_under_way_do_not_disturb_each_other(far: Box, tmp_path: Path
         log, target = tmp_path / "log", f"{ROUTER}:2250"
         prober = start_prober(ProberConfig("syn", "harness", log, (stream(target, "syn", 0.01, "ssh"),)))
     # Longer than one round through the source ports.
-    wait_for(lambda: len(read_log(log).slots(Kind.REPLY)) > 150, "answers")
+    wait_for(lambda: len(read_log(log).slots(RecordKind.REPLY)) > 150, "answers")
     prober.stop()
     assert_each_has_its_own_answer(read_log(log), 0)
 

@@ -11,7 +11,7 @@ import pytest
 from tests.probes.box import Box
 from tests.probes.rig import Agent, Logged, read_log, stream, wait_for
 from tests.probes.test_agent import INTERPRETERS
-from vrbench.core.log.rawlog import Kind
+from vrbench.core.log.rawlog import RecordKind
 from vrbench.probes import arp_responders, neighbours
 
 ROUTER, NEW_MAC = "10.1.1.1", "02:00:00:00:99:01"
@@ -20,12 +20,12 @@ FAILED, RESOLVED = 0x20, 0x02 | 0x04 | 0x08 | 0x10  # reachable, stale, delay, p
 
 def macs(logged: Logged) -> list[str]:
     """Return the addresses at which the gateway was believed to be, in turn."""
-    found = [f"{r.detail << 32 | r.slot:012x}" for r in logged.records if r.kind is Kind.NEIGHBOUR_MAC]
+    found = [f"{r.detail << 32 | r.slot:012x}" for r in logged.records if r.kind is RecordKind.NEIGHBOUR_MAC]
     return [mac for i, mac in enumerate(found) if i == 0 or found[i - 1] != mac]
 
 
 def states(logged: Logged) -> list[int]:
-    return [r.detail for r in logged.records if r.kind is Kind.NEIGHBOUR]
+    return [r.detail for r in logged.records if r.kind is RecordKind.NEIGHBOUR]
 
 
 def move(box: Box, mac: str) -> None:
@@ -53,7 +53,7 @@ def test_a_new_gateway_is_seen_when_it_announces_itself(box: Box, tmp_path: Path
     (changed,) = [r.t_ns for r in logged.records if f"{r.detail << 32 | r.slot:012x}" == macs(logged)[1]][:1]
     assert first < changed < last + 20_000_000
     assert logged.header.streams[0].stream.target == ROUTER
-    assert all(r.slot == 0x0A010101 for r in logged.records if r.kind is Kind.NEIGHBOUR)
+    assert all(r.slot == 0x0A010101 for r in logged.records if r.kind is RecordKind.NEIGHBOUR)
 
 
 @pytest.mark.lab

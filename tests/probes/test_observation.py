@@ -11,7 +11,7 @@ import pytest
 from tests.probes.box import Box
 from tests.probes.rig import HARNESS, ROUTER, read_log, wait_for
 from tests.probes.servers import start_sshd, stop_server
-from vrbench.core.log.rawlog import Kind
+from vrbench.core.log.rawlog import RecordKind
 from vrbench.core.model import Endpoint, Environment, Guest
 from vrbench.core.plan.plan import Plan, make_plan
 from vrbench.core.plan.profile import load_profile
@@ -72,7 +72,7 @@ def test_all_is_well(running: TrialProbers) -> None:
     collected = running.stop()
     assert (collected.agents_lost, collected.guests_rebooted, collected.probers_failed) == ((), (), ())
     assert abs(collected.clocks[VM].offset_ns) <= collected.clocks[VM].error_ns
-    assert read_log(guest_log(running)).records[-1].kind is Kind.END
+    assert read_log(guest_log(running)).records[-1].kind is RecordKind.END
     assert not home.exists()
 
 
@@ -84,7 +84,7 @@ def test_a_path_that_is_away_when_a_trial_ends_costs_no_samples(running: TrialPr
     collected = running.stop()
     back.join()
     assert collected.agents_lost == ()
-    assert read_log(guest_log(running)).records[-1].kind is Kind.END
+    assert read_log(guest_log(running)).records[-1].kind is RecordKind.END
 
 
 def test_what_did_not_arrive_stays_in_the_guest(
@@ -132,7 +132,7 @@ def test_a_reboot_is_told_and_its_samples_are_kept(running: TrialProbers) -> Non
     collected = running.stop()
     assert (collected.guests_rebooted, collected.agents_lost) == ((VM,), ())
     assert collected.clocks[VM] == before
-    assert read_log(guest_log(running)).records[-1].kind is Kind.END
+    assert read_log(guest_log(running)).records[-1].kind is RecordKind.END
     (agent,) = running._agents
     assert agent._follower is not None
     assert not agent._follower.is_alive()

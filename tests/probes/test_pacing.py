@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from vrbench.core.log.rawlog import Kind, Record, decode_records
+from vrbench.core.log.rawlog import Record, RecordKind, decode_records
 from vrbench.probes import engine
 
 MS = 1_000_000
@@ -66,7 +66,7 @@ def test_every_slot_is_sent_when_it_is_due(paced: Runs) -> None:
     """Sends that take a tenth of the interval delay none that follows: no drift, no slot missed."""
     prober = paced(Slow(MS // 2, {}), 500)
     assert prober.sent == [(k, k * INTERVAL) for k in range(500)]
-    assert {r.kind for r in prober.records} == {Kind.WALL}
+    assert {r.kind for r in prober.records} == {RecordKind.WALL}
 
 
 def test_what_is_too_late_is_not_sent(paced: Runs) -> None:
@@ -85,4 +85,4 @@ def test_a_slot_is_sent_late_by_half_an_interval_at_most(paced: Runs) -> None:
 def test_a_send_that_was_interrupted_has_no_time(paced: Runs, took_ms: float, ambiguous: list[int]) -> None:
     """Nobody knows when the probe of an interrupted send left: its slot is neither up nor down."""
     prober = paced(Slow(0, {3: round(took_ms * MS)}), 6)
-    assert [r.slot for r in prober.records if r.kind is Kind.AMBIGUOUS] == ambiguous
+    assert [r.slot for r in prober.records if r.kind is RecordKind.AMBIGUOUS] == ambiguous

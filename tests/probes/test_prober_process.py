@@ -21,7 +21,7 @@ from tests.probes.box import Box
 from tests.probes.rig import AS_USER, ROUTER, Logged, more, read_log, stream, wait_for
 from tests.probes.servers import start_speaker, start_sshd, stop_server
 from vrbench.core.kinds import SSH_SYN
-from vrbench.core.log.rawlog import Kind, Refusal
+from vrbench.core.log.rawlog import RecordKind, Refusal
 from vrbench.probes.config import ProbeError
 from vrbench.probes.prober_process import ProberConfig, ProberProcess, how_probed, start_prober
 
@@ -75,18 +75,18 @@ def test_syn_probes_of_two_targets_are_answered(box: Box, tmp_path: Path) -> Non
     """Every SYN at 10 ms gets its own answer, and sshd never accepts a connection for it."""
     logged = probed(box, tmp_path / "log", "syn", GUEST, OTHER, interval_s=0.01)
     for index in (0, 1):
-        assert len(logged.slots(Kind.SENT, index)) >= 10
+        assert len(logged.slots(RecordKind.SENT, index)) >= 10
         assert logged.unanswered(index) == []
-    assert logged.records[-1].kind is Kind.END
+    assert logged.records[-1].kind is RecordKind.END
 
 
 @pytest.mark.usefixtures("sshd")
 def test_banner_probes_read_a_real_sshd(box: Box, tmp_path: Path) -> None:
     """Each probe connects first, then has the identification string."""
     logged = probed(box, tmp_path / "log", "banner", interval_s=0.1)
-    assert len(logged.slots(Kind.SENT)) >= 10
+    assert len(logged.slots(RecordKind.SENT)) >= 10
     assert logged.unanswered() == []
-    assert logged.slots(Kind.CONNECTED) == logged.slots(Kind.SENT)
+    assert logged.slots(RecordKind.CONNECTED) == logged.slots(RecordKind.SENT)
     assert how_probed(tmp_path / "log") == (), "banners are always read over connections"
 
 
@@ -104,11 +104,11 @@ def test_at_the_finest_interval_no_port_comes_round_within_the_threshold(gate: B
     with gate.inside("harness"):
         streams = (stream(GUEST, "syn", 0.005, "ssh"),)
         prober = start_prober(ProberConfig("syn", "harness", tmp_path / "log", streams, threshold_s=0.99))
-    wait_for(lambda: len(read_log(tmp_path / "log").slots(Kind.SENT)) > 150, "probes")
+    wait_for(lambda: len(read_log(tmp_path / "log").slots(RecordKind.SENT)) > 150, "probes")
     resets = int(re.findall(r"packets (\d+)", gate.run("router", "nft", "list table ip seen"))[0])
     prober.stop()
     gate.run("router", "nft", "delete table ip seen")
-    last = max(read_log(tmp_path / "log").slots(Kind.SENT))
+    last = max(read_log(tmp_path / "log").slots(RecordKind.SENT))
     assert resets <= max(0, last - 198)
 
 
@@ -124,7 +124,7 @@ def test_a_closed_port_refuses(box: Box, tmp_path: Path, kind: Layer) -> None:
     """A reset that answers the SYN is a refusal, not silence."""
     logged = probed(box, tmp_path / "log", kind, BARE)
     assert set(logged.refusals().values()) == {Refusal.RST}
-    assert sorted(logged.refusals()) == logged.slots(Kind.SENT)
+    assert sorted(logged.refusals()) == logged.slots(RecordKind.SENT)
 
 
 @pytest.mark.usefixtures("sshd")
@@ -134,7 +134,7 @@ def test_a_prohibiting_router_refuses(gate: Box, tmp_path: Path, kind: Layer) ->
     gate.run("router", "nft", "add rule ip gate cut reject with icmp type admin-prohibited")
     logged = probed(gate, tmp_path / "log", kind)
     assert set(logged.refusals().values()) == {3 << 8 | 13}
-    assert sorted(logged.refusals()) == logged.slots(Kind.SENT)
+    assert sorted(logged.refusals()) == logged.slots(RecordKind.SENT)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_what_is_not_ssh_is_told_apart(box: Box, tmp_path: Path, words: str, ref
     logged = probed(box, tmp_path / "log", "banner", BARE, interval_s=0.05)
     stop_server(box, "guest0", server)
     assert set(logged.refusals().values()) == {refusal}
-    assert logged.slots(Kind.CONNECTED) == logged.slots(Kind.SENT)
+    assert logged.slots(RecordKind.CONNECTED) == logged.slots(RecordKind.SENT)
 
 
 def test_lines_before_the_identification_are_allowed(box: Box, tmp_path: Path) -> None:
@@ -165,14 +165,14 @@ def test_an_outage_is_silence_and_ends_when_the_path_is_back(gate: Box, tmp_path
     """A dropped second gives one run of losses, closed by the first probe after it, and no late success."""
     log = tmp_path / "log"
     with probing(gate, log, kind, interval_s=0.1):
-        wait_for(more(log, 5, Kind.REPLY), "answers")
+        wait_for(more(log, 5, RecordKind.REPLY), "answers")
         gate.run("router", "nft", "add rule ip gate cut drop")
         began = time.monotonic_ns()
         wait_for(more(log, 12), "an outage")
         ends = time.monotonic_ns()
         gate.run("router", "nft", "flush chain ip gate cut")
         ended = time.monotonic_ns()
-        wait_for(more(log, 5, Kind.REPLY), "answers again")
+        wait_for(more(log, 5, RecordKind.REPLY), "answers again")
     logged = read_log(log)
     sent, down = logged.sent_ns(), logged.unanswered()
     within = [slot for slot, at in sent.items() if began <= at <= ends]
@@ -201,7 +201,7 @@ def test_a_flow_tracked_to_a_dead_address_does_not_outlive_it(box: Box, tmp_path
     logged = read_log(tmp_path / "log")
     after = [slot for slot, at in logged.sent_ns().items() if at > recovered]
     assert len(after) > 20
-    assert set(after) <= set(logged.slots(Kind.REPLY))
+    assert set(after) <= set(logged.slots(RecordKind.REPLY))
 
 
 @pytest.mark.usefixtures("sshd")
@@ -214,7 +214,7 @@ def test_a_stopped_prober_leaves_gaps(box: Box, tmp_path: Path) -> None:
         os.kill(prober.pid, signal.SIGCONT)
         wait_for(more(tmp_path / "log", 20), "probes")
     logged = read_log(tmp_path / "log")
-    slots = sorted(logged.slots(Kind.SENT))
+    slots = sorted(logged.slots(RecordKind.SENT))
     assert logged.unanswered() == []
     assert max(b - a for a, b in pairwise(slots)) >= 45
 
@@ -232,7 +232,7 @@ def test_a_prober_ends_in_order_when_its_parent_is_killed(box: Box, tmp_path: Pa
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    wait_for(lambda: read_log(tmp_path / "log").records[-1].kind is Kind.END, "END")
+    wait_for(lambda: read_log(tmp_path / "log").records[-1].kind is RecordKind.END, "END")
     wait_for(lambda: not Path(f"/proc/{child}").exists(), "the prober's exit")
 
 
@@ -245,7 +245,7 @@ def test_a_terminals_interrupt_does_not_reach_it(box: Box, tmp_path: Path) -> No
         assert prober.alive()
         prober.stop()
         assert not prober.alive()
-    assert read_log(tmp_path / "log").records[-1].kind is Kind.END
+    assert read_log(tmp_path / "log").records[-1].kind is RecordKind.END
 
 
 def test_a_killed_prober_is_told(box: Box, tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_a_killed_prober_is_told(box: Box, tmp_path: Path) -> None:
     wait_for(lambda: not prober.alive(), "its death")
     with pytest.raises(ProbeError, match="without an end"):
         prober.stop()
-    assert len(read_log(tmp_path / "log").slots(Kind.SENT)) > 2
+    assert len(read_log(tmp_path / "log").slots(RecordKind.SENT)) > 2
 
 
 def test_a_full_disk_is_told_and_what_fits_is_kept(box: Box, tmp_path: Path) -> None:
@@ -310,7 +310,7 @@ def test_without_raw_sockets_syn_falls_back_to_connecting(box: Box, tmp_path: Pa
     assert done.returncode == 0, done.stderr
     logged = read_log(tmp_path / "coarse")
     assert logged.unanswered() == []
-    assert len(logged.slots(Kind.SENT)) >= 4
+    assert len(logged.slots(RecordKind.SENT)) >= 4
     assert b'"method": "connect"' in (tmp_path / "coarse").read_bytes()
     assert how_probed(tmp_path / "coarse") == ("no raw sockets: TCP connects instead of SYN probes",)
     assert "need raw sockets" in refused.stderr

@@ -18,7 +18,7 @@ from tests.probes.servers import stop_server
 from tests.probes.trials import Cut, Trial, check_truth, measured, reachable, stopped, tally, trial
 from vrbench.core.caveats import CaveatKind
 from vrbench.core.figures.results import StreamResult, TrialResult
-from vrbench.core.log.rawlog import Kind
+from vrbench.core.log.rawlog import RecordKind
 from vrbench.core.model import Outcome, Verdict
 from vrbench.probes.observation import SshGuests
 from vrbench.probes.prober_process import ProberConfig, start_prober
@@ -203,17 +203,17 @@ def test_connections_that_were_open_during_a_stop_prove_nothing(tmp_path: Path) 
     with box.inside("harness"):
         streams = (stream(f"{ROUTER}:2200", "banner", 0.05, "ssh"),)
         prober = start_prober(ProberConfig("banner", "harness", tmp_path / "log", streams))
-    wait_for(lambda: len(read_log(tmp_path / "log").slots(Kind.REPLY)) > 3, "answers")
+    wait_for(lambda: len(read_log(tmp_path / "log").slots(RecordKind.REPLY)) > 3, "answers")
     with stopped([prober.pid]):
         time.sleep(STOP_S)  # the very thing under test, not a wait for a result
-    wait_for(lambda: read_log(tmp_path / "log").records[-1].kind is Kind.REPLY, "answers again")
+    wait_for(lambda: read_log(tmp_path / "log").records[-1].kind is RecordKind.REPLY, "answers again")
     prober.stop()
     stop_server(box, "guest0", server)
     box.close()
     logged = read_log(tmp_path / "log")
-    unsure = logged.slots(Kind.AMBIGUOUS)
+    unsure = logged.slots(RecordKind.AMBIGUOUS)
     assert len(unsure) >= 4, "about six were waiting for their banner"
     threshold_ns = 800_000_000
-    sent, replied = logged.sent_ns(), {r.slot: r.t_ns for r in logged.records if r.kind is Kind.REPLY}
+    sent, replied = logged.sent_ns(), {r.slot: r.t_ns for r in logged.records if r.kind is RecordKind.REPLY}
     late = [slot for slot, at in sent.items() if slot not in unsure and replied.get(slot, 1 << 62) - at > threshold_ns]
     assert late == []

@@ -12,7 +12,7 @@ from tests.probes.box import Box, routed_box
 from tests.probes.trials import check_truth, measured, reachable, trial
 from tests.probes.wallclock import WallClock
 from vrbench.core.caveats import CaveatKind
-from vrbench.core.log.rawlog import RECORD, Kind, decode_header
+from vrbench.core.log.rawlog import RECORD, RecordKind, decode_header
 from vrbench.probes.observation import SshGuests
 
 pytestmark = pytest.mark.lab
@@ -45,14 +45,14 @@ def ssh_guests(
 def wall_ns(log: bytes) -> list[int]:
     """Wall minus monotonic clock, as a log noted it over time."""
     _, offset = decode_header(log)
-    return [r[4] for r in RECORD.iter_unpack(log[offset:]) if r[0] == Kind.WALL]
+    return [r[4] for r in RECORD.iter_unpack(log[offset:]) if r[0] == RecordKind.WALL]
 
 
 def unstepped(log: bytes) -> bytes:
     """Return the same log of a prober whose wall clock nobody stepped."""
     _, offset = decode_header(log)
     first = wall_ns(log)[0]
-    records = [(*r[:4], first) if r[0] == Kind.WALL else r for r in RECORD.iter_unpack(log[offset:])]
+    records = [(*r[:4], first) if r[0] == RecordKind.WALL else r for r in RECORD.iter_unpack(log[offset:])]
     return log[:offset] + b"".join(RECORD.pack(*r) for r in records)
 
 

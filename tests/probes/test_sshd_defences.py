@@ -22,7 +22,7 @@ from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.log.failures import count_failures
 from vrbench.core.log.log_file import LogFile
-from vrbench.core.log.rawlog import Kind, Refusal, decode_header, decode_records
+from vrbench.core.log.rawlog import RecordKind, Refusal, decode_header, decode_records
 from vrbench.core.model import Direction, Outcome, Verdict
 from vrbench.lab.packets.userdata import parse_user_data
 from vrbench.probes.observation import SshGuests
@@ -131,7 +131,7 @@ def unanswered(begun: Trial, flow: str) -> int:
     log = log_of(begun, flow)
     _, offset = decode_header(log)
     records = list(decode_records(log, offset))
-    sent, replied = ({r.slot for r in records if r.kind is kind} for kind in (Kind.SENT, Kind.REPLY))
+    sent, replied = ({r.slot for r in records if r.kind is kind} for kind in (RecordKind.SENT, RecordKind.REPLY))
     assert replied, "no probe was answered at any time: the log says nothing about the limit"
     return len(sent - replied)
 

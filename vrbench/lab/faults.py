@@ -18,7 +18,7 @@ class FaultError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FaultKind:
     """A fault that can be switched on: what it does, and its parameters with their defaults."""
 
     help: str
@@ -26,37 +26,41 @@ class Kind:
 
 
 _WHICH = {"command": "", "times": "0"}  # every command; until it is switched off
-KINDS: Mapping[str, Kind] = {
-    "api-delay": Kind("API answers come late", {**_WHICH, "seconds": "2"}),
-    "api-error": Kind("API calls are refused with an HTTP status: 401, 429, 503, 530 …", {**_WHICH, "status": "503"}),
-    "api-html": Kind("a proxy's HTML page comes instead of an API answer", {**_WHICH, "status": "502"}),
-    "api-reset": Kind(
+KINDS: Mapping[str, FaultKind] = {
+    "api-delay": FaultKind("API answers come late", {**_WHICH, "seconds": "2"}),
+    "api-error": FaultKind(
+        "API calls are refused with an HTTP status: 401, 429, 503, 530 …", {**_WHICH, "status": "503"}
+    ),
+    "api-html": FaultKind("a proxy's HTML page comes instead of an API answer", {**_WHICH, "status": "502"}),
+    "api-reset": FaultKind(
         "API connections are reset; with done=yes after the call was carried out", {**_WHICH, "done": "no"}
     ),
-    "job-fails": Kind("jobs do their work, but report failure", {**_WHICH, "text": "Failed to restart network"}),
-    "job-hangs": Kind("jobs take so many seconds longer", {**_WHICH, "seconds": "3600"}),
-    "router-not-placed": Kind("no host takes a new router: its start fails"),
-    "router-not-stopped": Kind("an old router can't be stopped"),
-    "router-stuck-starting": Kind("a new router stays in state Starting so many seconds longer", {"seconds": "3600"}),
-    "two-routers": Kind("an old router stays on the network although the server has destroyed it"),
-    "rules-missing": Kind(
+    "job-fails": FaultKind("jobs do their work, but report failure", {**_WHICH, "text": "Failed to restart network"}),
+    "job-hangs": FaultKind("jobs take so many seconds longer", {**_WHICH, "seconds": "3600"}),
+    "router-not-placed": FaultKind("no host takes a new router: its start fails"),
+    "router-not-stopped": FaultKind("an old router can't be stopped"),
+    "router-stuck-starting": FaultKind(
+        "a new router stays in state Starting so many seconds longer", {"seconds": "3600"}
+    ),
+    "two-routers": FaultKind("an old router stays on the network although the server has destroyed it"),
+    "rules-missing": FaultKind(
         "routers are programmed without some rules: all, source-nat, egress, firewall or port-forwards", {"what": "all"}
     ),
-    "wrong-interface": Kind("a router puts its public addresses on the guest side, but for the source-NAT one"),
-    "stale-arp": Kind("nobody hears a new router's gratuitous ARP"),
-    "split-brain": Kind("redundant routers don't hear each other, so both become primary"),
-    "both-backup": Kind("redundant routers both give up being primary"),
-    "packet-loss": Kind("routers drop so many percent of the packets they forward", {"percent": "5"}),
-    "icmp-limit": Kind("routers forward at most so many ICMP packets a second", {"rate": "5"}),
-    "lease-lost": Kind("a VM loses its DHCP lease, and so its address", {"vm": ""}),
-    "guest-reboot": Kind("a VM reboots, once", {"vm": ""}),
-    "sshd-gone": Kind("a VM refuses SSH connections", {"vm": ""}),
-    "sshd-slow": Kind("a VM accepts SSH connections, but sends no banner", {"vm": ""}),
+    "wrong-interface": FaultKind("a router puts its public addresses on the guest side, but for the source-NAT one"),
+    "stale-arp": FaultKind("nobody hears a new router's gratuitous ARP"),
+    "split-brain": FaultKind("redundant routers don't hear each other, so both become primary"),
+    "both-backup": FaultKind("redundant routers both give up being primary"),
+    "packet-loss": FaultKind("routers drop so many percent of the packets they forward", {"percent": "5"}),
+    "icmp-limit": FaultKind("routers forward at most so many ICMP packets a second", {"rate": "5"}),
+    "lease-lost": FaultKind("a VM loses its DHCP lease, and so its address", {"vm": ""}),
+    "guest-reboot": FaultKind("a VM reboots, once", {"vm": ""}),
+    "sshd-gone": FaultKind("a VM refuses SSH connections", {"vm": ""}),
+    "sshd-slow": FaultKind("a VM accepts SSH connections, but sends no banner", {"vm": ""}),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class LabFault:
     """A fault that was asked for, with all its parameters."""
 
     name: str
@@ -70,7 +74,7 @@ class Fault:
             raise FaultError(f"{self.name}: {name} must be a number, not {self.params[name]!r}") from None
 
 
-def make(name: str, given: Mapping[str, str]) -> Fault:
+def make(name: str, given: Mapping[str, str]) -> LabFault:
     """Return the fault of that name with its defaults; raises FaultError with the nearest names."""
     if name not in KINDS:
         raise FaultError(f"there is no fault {name!r}; {_nearest(name, KINDS)}")
@@ -79,7 +83,7 @@ def make(name: str, given: Mapping[str, str]) -> Fault:
         if key not in defaults:
             has = _nearest(key, defaults) if defaults else "it has none"
             raise FaultError(f"{name} has no parameter {key!r}; {has}")
-    fault = Fault(name, {**defaults, **given})
+    fault = LabFault(name, {**defaults, **given})
     for key, default in defaults.items():
         if default.isdigit():
             fault.number(key)
@@ -98,7 +102,7 @@ def _nearest(name: str, known: Mapping[str, object]) -> str:
     return f"there are: {', '.join(near or sorted(known))}"
 
 
-Act = Callable[[Fault, bool], None]
+Act = Callable[[LabFault, bool], None]
 
 
 class Faults:
@@ -106,11 +110,11 @@ class Faults:
 
     def __init__(self) -> None:
         self.act: Act = lambda _fault, _on: None
-        self._active: dict[str, Fault] = {}
+        self._active: dict[str, LabFault] = {}
         self._used: dict[str, int] = {}
         self._lock = threading.RLock()
 
-    def start(self, fault: Fault) -> None:
+    def start(self, fault: LabFault) -> None:
         """Switch it on, in place of one of the same name."""
         self.stop(fault.name)
         self.act(fault, True)
@@ -124,17 +128,17 @@ class Faults:
         if fault is not None:
             self.act(fault, False)
 
-    def now(self) -> tuple[Fault, ...]:
+    def now(self) -> tuple[LabFault, ...]:
         """Return all that are on."""
         with self._lock:
             return tuple(self._active.values())
 
-    def get(self, name: str) -> Fault | None:
+    def get(self, name: str) -> LabFault | None:
         """Return the fault of that name, if it is on."""
         with self._lock:
             return self._active.get(name)
 
-    def take(self, name: str, command: str) -> Fault | None:
+    def take(self, name: str, command: str) -> LabFault | None:
         """Return the fault, if it is on for this API command, and use up one of its ``times``."""
         with self._lock:
             fault = self._active.get(name)

@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from vrbench.core.log.rawlog import RECORD, Kind
+from vrbench.core.log.rawlog import RECORD, RecordKind
 from vrbench.probes.config import Login, PhasedStream, ProbeError
 
 
@@ -104,7 +104,7 @@ def ends_in_order(log: Path) -> bool:
             if size < RECORD.size or size % RECORD.size:
                 return False
             file.seek(-RECORD.size, os.SEEK_END)
-            return file.read(1)[0] == Kind.END
+            return file.read(1)[0] == RecordKind.END
     except FileNotFoundError:
         return False
 

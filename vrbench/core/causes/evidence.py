@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from vrbench.core.log.columns import Records, pick
 from vrbench.core.log.log_file import LogFile
-from vrbench.core.log.rawlog import Header, Kind
+from vrbench.core.log.rawlog import LogHeader, RecordKind
 
 RESOLVED = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80  # NUD: reachable, stale, delay, probe, noarp, permanent
 ASKING = 0x01 | 0x20  # NUD: incomplete, failed: nobody has answered for the address
@@ -139,9 +139,9 @@ def read_evidence(log: LogFile) -> Evidence:
     refused: dict[int, dict[int, int]] = defaultdict(dict)
     macs: dict[int, int] = {}  # by the time of the record that told it
     for kind, stream, detail, slot, t_ns in _telling(log.records):
-        if kind == Kind.NEIGHBOUR_MAC:
+        if kind == RecordKind.NEIGHBOUR_MAC:
             macs = {t_ns: detail << 32 | slot}
-        elif kind == Kind.NEIGHBOUR:
+        elif kind == RecordKind.NEIGHBOUR:
             address = socket.inet_ntoa(struct.pack(">I", slot))
             entries[address].append(Entry((t_ns - zero_ns) / 1e9, macs.pop(t_ns, 0), detail))
         else:
@@ -152,10 +152,12 @@ def read_evidence(log: LogFile) -> Evidence:
 
 def _telling(records: Records) -> Iterator[tuple[int, int, int, int, int]]:
     """Return the few records that are evidence, among millions of others: (kind, stream, detail, slot, t_ns)."""
-    yield from pick(records, Kind.REFUSED, Kind.NEIGHBOUR_MAC, Kind.NEIGHBOUR).tolist()
+    yield from pick(records, RecordKind.REFUSED, RecordKind.NEIGHBOUR_MAC, RecordKind.NEIGHBOUR).tolist()
 
 
-def _runs(header: Header, stream: int, refused: dict[int, int], zero_ns: int) -> tuple[tuple[float, float, int], ...]:
+def _runs(
+    header: LogHeader, stream: int, refused: dict[int, int], zero_ns: int
+) -> tuple[tuple[float, float, int], ...]:
     schedule = header.streams[stream]
     runs: list[list[int]] = []
     for slot, detail in sorted(refused.items()):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vrbench.core.log.rawlog import LATEST_NS, RECORD, Kind, RawLogError
+from vrbench.core.log.rawlog import LATEST_NS, RECORD, RawLogError, RecordKind
 
 RECORDS = np.dtype([("kind", "u1"), ("stream", "u1"), ("detail", "<u2"), ("slot", "<u4"), ("t_ns", "<i8")])
 MISSING = 1 << 62  # stands in a column for a time that is not there: later than any, and differences fit 64 bits
@@ -17,7 +17,7 @@ MOST_ABSENT = 1 << 26  # slots in a row without a record: a week at 10 ms
 Records = NDArray[np.void]
 Times = NDArray[np.int64]
 
-_KNOWN = np.isin(np.arange(256), list(Kind))
+_KNOWN = np.isin(np.arange(256), list(RecordKind))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def read_records(log: bytes, offset: int, streams: int) -> Records:
     """Return the records that ``rawlog.decode_records`` yields, as one array and without a copy."""
     records = np.frombuffer(log, RECORDS, (len(log) - offset) // RECORD.size, offset)
     possible = _KNOWN[records["kind"]] & (records["stream"] < streams)
-    possible &= (records["t_ns"].view("<u8") < LATEST_NS) | (records["kind"] == Kind.WALL)
+    possible &= (records["t_ns"].view("<u8") < LATEST_NS) | (records["kind"] == RecordKind.WALL)
     return records if possible.all() else records[: possible.argmin()]
 
 
@@ -54,26 +54,26 @@ def read_columns(records: Records, streams: int) -> LogColumns:
 
     Raises RawLogError for a slot at which no prober can have arrived.
     """
-    tried, ends = pick(records, Kind.SENT, Kind.FAILED), pick(records, Kind.END)
-    turned_away = pick(records, Kind.TURNED_AWAY)
+    tried, ends = pick(records, RecordKind.SENT, RecordKind.FAILED), pick(records, RecordKind.END)
+    turned_away = pick(records, RecordKind.TURNED_AWAY)
     lengths = _lengths(tried, streams)
     stops = np.cumsum(lengths)
     slots = _Slots(stops - lengths, lengths, int(lengths.sum()))
     return LogColumns(
         spans=tuple(zip(slots.begins.tolist(), stops.tolist(), strict=True)),
-        sent=slots.column(pick(tried, Kind.SENT)),
-        replied=slots.column(pick(records, Kind.REPLY)[::-1]),
-        refused=slots.column(pick(records, Kind.REFUSED)[::-1]),
-        ambiguous=slots.marks(pick(records, Kind.AMBIGUOUS, Kind.TURNED_AWAY)),
-        begun=slots.marks(pick(records, Kind.CONNECTED)),
-        wall_ns=tuple(pick(records, Kind.WALL)["t_ns"].tolist()),
+        sent=slots.column(pick(tried, RecordKind.SENT)),
+        replied=slots.column(pick(records, RecordKind.REPLY)[::-1]),
+        refused=slots.column(pick(records, RecordKind.REFUSED)[::-1]),
+        ambiguous=slots.marks(pick(records, RecordKind.AMBIGUOUS, RecordKind.TURNED_AWAY)),
+        begun=slots.marks(pick(records, RecordKind.CONNECTED)),
+        wall_ns=tuple(pick(records, RecordKind.WALL)["t_ns"].tolist()),
         turned_away=Counter(zip(turned_away["stream"].tolist(), turned_away["detail"].tolist(), strict=True)),
         end_ns=int(ends["t_ns"][-1]) if len(ends) else 0,
-        newest_ns=int(records["t_ns"].max(initial=0, where=records["kind"] != Kind.WALL)),
+        newest_ns=int(records["t_ns"].max(initial=0, where=records["kind"] != RecordKind.WALL)),
     )
 
 
-def pick(records: Records, *kinds: Kind) -> Records:
+def pick(records: Records, *kinds: RecordKind) -> Records:
     """Return the records of some kinds, in their order."""
     here = records["kind"]
     chosen = here == kinds[0]
@@ -84,7 +84,7 @@ def pick(records: Records, *kinds: Kind) -> Records:
 
 def last_ns(records: Records) -> int:
     """Return the time of the last record that has one of the log's own clock; 0 without any."""
-    timed = records["t_ns"][records["kind"] != Kind.WALL]
+    timed = records["t_ns"][records["kind"] != RecordKind.WALL]
     return int(timed[-1]) if len(timed) else 0
 
 

@@ -16,7 +16,7 @@ from enum import StrEnum
 from vrbench.core.kinds import Aim, Layer
 from vrbench.core.log.columns import last_ns, pick
 from vrbench.core.log.log_file import LogFile
-from vrbench.core.log.rawlog import Kind, Refusal
+from vrbench.core.log.rawlog import RecordKind, Refusal
 from vrbench.core.model import Stream
 
 
@@ -46,7 +46,14 @@ REASONS = {
     Refusal.HOST_KEY: Failure.HOST_KEY_CHANGED,
     Refusal.BROKEN_OFF: Failure.BROKEN_OFF,
 }
-STEPS = (Kind.CONNECTED, Kind.GREETED, Kind.REPLY, Kind.REFUSED, Kind.AMBIGUOUS, Kind.TURNED_AWAY)
+STEPS = (
+    RecordKind.CONNECTED,
+    RecordKind.GREETED,
+    RecordKind.REPLY,
+    RecordKind.REFUSED,
+    RecordKind.AMBIGUOUS,
+    RecordKind.TURNED_AWAY,
+)
 ICMP = 0x0300  # from here on a refusal's detail is an ICMP type and code
 
 
@@ -55,7 +62,7 @@ class _Attempt:
     """What a log says of one slot; times in ns, and the refusal with its detail."""
 
     sent_ns: int
-    steps: dict[Kind, int] = field(default_factory=dict)
+    steps: dict[RecordKind, int] = field(default_factory=dict)
     refused: int = 0
 
 
@@ -64,13 +71,13 @@ def count_failures(log: LogFile, threshold_s: float) -> dict[Stream, Counter[Fai
     streams = log.header.streams
     layers = {i: h.stream.kind.layer for i, h in enumerate(streams) if h.stream.kind.aim is Aim.PUBLIC_END}
     attempts: dict[int, dict[int, _Attempt]] = defaultdict(dict)
-    for kind, stream, detail, slot, t_ns in pick(log.records, Kind.SENT, *STEPS).tolist():
+    for kind, stream, detail, slot, t_ns in pick(log.records, RecordKind.SENT, *STEPS).tolist():
         attempt = attempts[stream].get(slot)
-        if kind == Kind.SENT and stream in layers:
+        if kind == RecordKind.SENT and stream in layers:
             attempts[stream][slot] = _Attempt(t_ns)
-        elif attempt and kind != Kind.SENT:
-            attempt.steps.setdefault(Kind(kind), t_ns)
-            attempt.refused = detail if kind == Kind.REFUSED else attempt.refused
+        elif attempt and kind != RecordKind.SENT:
+            attempt.steps.setdefault(RecordKind(kind), t_ns)
+            attempt.refused = detail if kind == RecordKind.REFUSED else attempt.refused
     threshold_ns, end_ns = round(threshold_s * 1e9), last_ns(log.records)
     return {
         streams[i].stream: Counter(
@@ -87,22 +94,22 @@ def failure(layer: Layer, attempt: _Attempt, threshold_ns: int, end_ns: int) -> 
     due_ns = attempt.sent_ns + threshold_ns
     steps = attempt.steps
     in_time = {kind for kind, t_ns in steps.items() if t_ns <= due_ns}
-    if Kind.REPLY in in_time or Kind.AMBIGUOUS in steps or Kind.TURNED_AWAY in steps:
+    if RecordKind.REPLY in in_time or RecordKind.AMBIGUOUS in steps or RecordKind.TURNED_AWAY in steps:
         return None
-    if Kind.REFUSED in in_time:
+    if RecordKind.REFUSED in in_time:
         return Failure.UNREACHABLE if attempt.refused >= ICMP else REASONS.get(Refusal(attempt.refused))
     if due_ns > end_ns:
         return None
     if layer is Layer.NETWORK or not steps:
-        return Failure.CONNECTED_LATE if Kind.REPLY in steps else Failure.SILENCE
-    if Kind.CONNECTED not in in_time:
-        return Failure.CONNECTED_LATE if Kind.CONNECTED in steps else Failure.SILENCE
+        return Failure.CONNECTED_LATE if RecordKind.REPLY in steps else Failure.SILENCE
+    if RecordKind.CONNECTED not in in_time:
+        return Failure.CONNECTED_LATE if RecordKind.CONNECTED in steps else Failure.SILENCE
     return _after_connecting(layer, steps, in_time)
 
 
-def _after_connecting(layer: Layer, steps: dict[Kind, int], in_time: set[Kind]) -> Failure:
+def _after_connecting(layer: Layer, steps: dict[RecordKind, int], in_time: set[RecordKind]) -> Failure:
     """Return the reason of a slot whose connection stood in time."""
-    greeted = Kind.REPLY if layer is Layer.GREETING else Kind.GREETED
+    greeted = RecordKind.REPLY if layer is Layer.GREETING else RecordKind.GREETED
     if greeted not in in_time:
         return Failure.BANNER_LATE if greeted in steps else Failure.BANNER_MISSING
-    return Failure.LOGIN_LATE if steps.keys() & {Kind.REPLY, Kind.REFUSED} else Failure.LOGIN_MISSING
+    return Failure.LOGIN_LATE if steps.keys() & {RecordKind.REPLY, RecordKind.REFUSED} else Failure.LOGIN_MISSING

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from vrbench.core.log.rawlog import RECORD, Header, Kind, Record, decode_header, decode_records
+from vrbench.core.log.rawlog import RECORD, LogHeader, Record, RecordKind, decode_header, decode_records
 from vrbench.core.model import Stream
 
 
@@ -59,7 +59,7 @@ class GrowingLog:
     def __init__(self, threshold_ns: int) -> None:
         self._threshold_ns = threshold_ns
         self._rest = b""
-        self._header: Header | None = None
+        self._header: LogHeader | None = None
         self._tracks: list[_Track] = []
         self._newest_ns = 0
         self.ended = False
@@ -95,16 +95,19 @@ class GrowingLog:
 
     def _take(self, records: Iterable[Record]) -> None:
         for r in records:
-            if r.kind is Kind.WALL:
+            if r.kind is RecordKind.WALL:
                 continue
             self._newest_ns = max(self._newest_ns, r.t_ns)
-            if r.kind is Kind.END:
+            if r.kind is RecordKind.END:
                 self.ended = True
-            elif r.kind is Kind.SENT:
+            elif r.kind is RecordKind.SENT:
                 self._tracks[r.stream].pending[r.slot] = r.t_ns
-            elif r.kind in (Kind.REPLY, Kind.REFUSED):
+            elif r.kind in (RecordKind.REPLY, RecordKind.REFUSED):
                 self._answer(self._tracks[r.stream], r)
-            elif r.kind in (Kind.AMBIGUOUS, Kind.TURNED_AWAY):  # neither up nor down: as if it had never been sent
+            elif r.kind in (
+                RecordKind.AMBIGUOUS,
+                RecordKind.TURNED_AWAY,
+            ):  # neither up nor down: as if it had never been sent
                 self._tracks[r.stream].pending.pop(r.slot, None)
                 self._tracks[r.stream].answers.pop(r.slot, None)
 
@@ -112,7 +115,7 @@ class GrowingLog:
         sent_ns = track.pending.get(record.slot)
         if sent_ns is not None:
             in_time = record.t_ns - sent_ns <= self._threshold_ns
-            track.answers.setdefault(record.slot, in_time and record.kind is Kind.REPLY)
+            track.answers.setdefault(record.slot, in_time and record.kind is RecordKind.REPLY)
 
     def _settle(self, track: _Track) -> None:
         """Judge slots in their order: one without an answer holds up those behind it until its time is over."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from vrbench.core.log.columns import Records, read_records
-from vrbench.core.log.rawlog import Header, decode_header
+from vrbench.core.log.rawlog import LogHeader, decode_header
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LogFile:
     """A log's header and records; ``zero_ns`` is the moment, on the log's own clock, from which ``*_s`` times count."""
 
-    header: Header
+    header: LogHeader
     records: Records
     zero_ns: int = 0
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from vrbench.core.log.pingtimes import PRECISE_NS, send_times
-from vrbench.core.log.rawlog import RECORD, Header, Kind, StreamHeader, encode_header
+from vrbench.core.log.rawlog import RECORD, LogHeader, RecordKind, StreamHeader, encode_header
 from vrbench.core.model import Stream
 
 TICK = 10_000_000  # /proc/uptime counts hundredths of a second
@@ -95,7 +95,7 @@ class PingLog:
                 yield from (_pack(index, fact) for fact in track.hear(up_ns, words))
             yield from (_pack(index, fact) for fact in track.settle(up_ns, over=who == "end"))
         if who == "end":
-            yield RECORD.pack(Kind.END, 0, 0, 0, up_ns)
+            yield RECORD.pack(RecordKind.END, 0, 0, 0, up_ns)
 
     def _begin(self, up_ns: int) -> bytes:
         first = 1 if self._setup.method.startswith(COUNTS_FROM_ONE) else 0
@@ -111,14 +111,14 @@ class PingLog:
 def header_line(setup: PingSetup, started_ns: int) -> bytes:
     """Return the raw log's first line."""
     streams = tuple(StreamHeader(s.stream, started_ns, s.period_ns, s.grain_ns) for s in setup.streams)
-    return encode_header(Header(setup.node, started_ns, streams, setup.method))
+    return encode_header(LogHeader(setup.node, started_ns, streams, setup.method))
 
 
 @dataclass(frozen=True, slots=True)
 class _Fact:
     """A record but for its stream."""
 
-    kind: Kind
+    kind: RecordKind
     detail: int
     slot: int
     t_ns: int
@@ -230,11 +230,13 @@ class _Ping:
             return
         yield from self._lost(*self.last, line.number, sent_ns)
         slot = self.slots.next(sent_ns)
-        yield _Fact(Kind.SENT, 0, slot, sent_ns)
-        yield _Fact(Kind.REPLY, 0, slot, sent_ns + line.rtt_ns)
+        yield _Fact(RecordKind.SENT, 0, slot, sent_ns)
+        yield _Fact(RecordKind.REPLY, 0, slot, sent_ns + line.rtt_ns)
         if line.wall_ns and line.up_ns // SECOND > self.wall_s:
             self.wall_s = line.up_ns // SECOND
-            yield _Fact(Kind.WALL, 0, max(0, line.up_ns - self.slots.start_ns) // SECOND, line.wall_ns - line.up_ns)
+            yield _Fact(
+                RecordKind.WALL, 0, max(0, line.up_ns - self.slots.start_ns) // SECOND, line.wall_ns - line.up_ns
+            )
         self._know(line.number, sent_ns)
 
     def _know(self, number: int, sent_ns: int) -> None:
@@ -269,10 +271,10 @@ class _Ping:
             slot = self.slots.next(sent_ns)
             if not certain:
                 continue
-            yield _Fact(Kind.SENT, 0, slot, sent_ns)
+            yield _Fact(RecordKind.SENT, 0, slot, sent_ns)
             if number in self.refusals:
                 refusal = self.refusals[number]
-                yield _Fact(Kind.REFUSED, refusal.reason, slot, max(sent_ns, refusal.up_ns))
+                yield _Fact(RecordKind.REFUSED, refusal.reason, slot, max(sent_ns, refusal.up_ns))
 
 
 def _read_at(line: _Line) -> int:
@@ -306,17 +308,17 @@ class _Lone:
         elif _SENT.search(said):
             took_ns = LONE_WAIT
         else:
-            return [_Fact(Kind.FAILED, int(code), 0, begun_ns)]
+            return [_Fact(RecordKind.FAILED, int(code), 0, begun_ns)]
         latest_ns = up_ns + TICK - took_ns
         if not refusal and not 0 <= latest_ns - begun_ns <= 2 * self.setup.grain_ns:
             return []
         sent_ns = begun_ns if refusal else (begun_ns + latest_ns) // 2
-        facts = [_Fact(Kind.SENT, 0, 0, sent_ns)]
+        facts = [_Fact(RecordKind.SENT, 0, 0, sent_ns)]
         if answer:
-            facts.append(_Fact(Kind.REPLY, 0, 0, sent_ns + took_ns))
+            facts.append(_Fact(RecordKind.REPLY, 0, 0, sent_ns + took_ns))
         elif refusal:
             reason = next((n for words, n in _REASONS.items() if words in refusal[2]), 0x0300)
-            facts.append(_Fact(Kind.REFUSED, reason, 0, max(sent_ns, up_ns)))
+            facts.append(_Fact(RecordKind.REFUSED, reason, 0, max(sent_ns, up_ns)))
         return facts
 
     def settle(self, now_ns: int, over: bool) -> Iterator[_Fact]:

@@ -30,7 +30,7 @@ RECORD = struct.Struct("<BBHIq")
 LATEST_NS = 1 << 61  # no machine has been up for 73 years
 
 
-class Kind(IntEnum):
+class RecordKind(IntEnum):
     """What a record says happened at ``t_ns``."""
 
     SENT = 1  # the probe left; t_ns was read just before the send
@@ -71,7 +71,7 @@ class Refusal(IntEnum):
 class Record:
     """One fact of a raw log."""
 
-    kind: Kind
+    kind: RecordKind
     stream: int
     detail: int
     slot: int
@@ -89,7 +89,7 @@ class StreamHeader:
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class LogHeader:
     """The first line of a raw log; ``method`` says how the prober probes."""
 
     node: str
@@ -102,7 +102,7 @@ class RawLogError(ValueError):
     """The bytes are not a raw sample log of a format this version reads."""
 
 
-def encode_header(header: Header) -> bytes:
+def encode_header(header: LogHeader) -> bytes:
     """Return the header as its line of JSON, newline included; what is not known of it is left out."""
     streams = [
         {
@@ -122,7 +122,7 @@ def encode_header(header: Header) -> bytes:
     return json.dumps(line).encode() + b"\n"
 
 
-def decode_header(log: bytes) -> tuple[Header, int]:
+def decode_header(log: bytes) -> tuple[LogHeader, int]:
     """Read a log's first line; returns the header and the offset of the first record. Raises RawLogError."""
     end = log.find(b"\n")
     if end < 0:
@@ -132,7 +132,7 @@ def decode_header(log: bytes) -> tuple[Header, int]:
         if line["format"] != FORMAT:
             raise RawLogError(f"format {line['format']!r}; this version reads {FORMAT!r}")
         streams = tuple(_stream_header(s) for s in line["streams"])
-        return Header(line["node"], line["started_ns"], streams, str(line.get("method", ""))), end + 1
+        return LogHeader(line["node"], line["started_ns"], streams, str(line.get("method", ""))), end + 1
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, RawLogError):
             raise
@@ -156,7 +156,7 @@ def _stream_header(fields: dict[str, object]) -> StreamHeader:
     return StreamHeader(stream, start_ns, interval_ns, grain_ns)
 
 
-_KINDS = frozenset(Kind)
+_KINDS = frozenset(RecordKind)
 
 
 def decode_records(log: bytes, offset: int, streams: int = 256) -> Iterator[Record]:
@@ -167,6 +167,6 @@ def decode_records(log: bytes, offset: int, streams: int = 256) -> Iterator[Reco
     """
     whole = (len(log) - offset) // RECORD.size * RECORD.size
     for kind, stream, detail, slot, t_ns in RECORD.iter_unpack(memoryview(log)[offset : offset + whole]):
-        if kind not in _KINDS or stream >= streams or (kind != Kind.WALL and not 0 <= t_ns < LATEST_NS):
+        if kind not in _KINDS or stream >= streams or (kind != RecordKind.WALL and not 0 <= t_ns < LATEST_NS):
             return
-        yield Record(Kind(kind), stream, detail, slot, t_ns)
+        yield Record(RecordKind(kind), stream, detail, slot, t_ns)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from vrbench.lab.faults import Fault, FaultError, Faults
+from vrbench.lab.faults import FaultError, Faults, LabFault
 from vrbench.lab.ground.forwarding import ForwardingGround
 from vrbench.lab.ground.port import Ground, RedundancyMode
 from vrbench.lab.ground.specs import RouterSpec, RuleSet, VmSpec
@@ -99,7 +99,7 @@ class FaultyGround(ForwardingGround):
 
     # -- faults that go on and off
 
-    def act(self, fault: Fault, on: bool) -> None:
+    def act(self, fault: LabFault, on: bool) -> None:
         """Do at once what can be done at once. Raises FaultError or GroundError."""
         if fault.name == "rules-missing" and fault.params["what"] not in _LEFT_OUT:
             raise FaultError(f"rules-missing: what must be one of: {', '.join(_LEFT_OUT)}")
@@ -115,7 +115,7 @@ class FaultyGround(ForwardingGround):
             for router in self._zone.running_routers():
                 _nft(router, _SPOILERS[fault.name](fault) if on else _gone("ip", fault.name))
 
-    def _vm(self, fault: Fault) -> str:
+    def _vm(self, fault: LabFault) -> str:
         """Return the VM that the fault names; the only one there is when it names none."""
         vms = [node.name for node in self._zone.nodes() if node.kind == "vm"]
         named = fault.params["vm"] or (vms[0] if len(vms) == 1 else "")
@@ -149,18 +149,18 @@ class FaultyGround(ForwardingGround):
                 _nft(router, _SPOILERS[fault.name](fault))
 
 
-def _loss(fault: Fault) -> str:
+def _loss(fault: LabFault) -> str:
     permille = round(fault.number("percent") * 10)
     return _filter("packet-loss", "forward", f"numgen random mod 1000 < {permille} drop")
 
 
-def _limit(fault: Fault) -> str:
+def _limit(fault: LabFault) -> str:
     return _filter(
         "icmp-limit", "forward", f"ip protocol icmp limit rate over {round(fault.number('rate'))}/second drop"
     )
 
 
-_SPOILERS: Mapping[str, Callable[[Fault], str]] = {"packet-loss": _loss, "icmp-limit": _limit}
+_SPOILERS: Mapping[str, Callable[[LabFault], str]] = {"packet-loss": _loss, "icmp-limit": _limit}
 
 
 def _mute(mac: str) -> str:
