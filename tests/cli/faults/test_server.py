@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.faults.measured import SHORT, measure, read
+from tests.cli.faults.measured import SHORT, kept, measure, read
 from tests.cli.zone import Zone
 from vrbench.lab import lifecycle
 
@@ -16,7 +16,7 @@ def test_a_server_that_stumbles_while_a_job_is_watched_costs_nothing(zone: Zone)
     stumbles = {"api-delay": {"seconds": "0.3"}, "api-html": {"status": "200"}, "api-error": {}, "api-reset": {}}
     for fault, params in stumbles.items():
         lifecycle.fault(zone.state, fault, {"command": "queryAsyncJobResult", "times": "2", **params})
-    seen = read(zone, zone.vrbench("run", zone.profile(SHORT), "--reuse", "--json"))
+    seen = read(zone, zone.vrbench("run", zone.profile(SHORT), "--reuse", kept(zone), "--json"))
     assert (seen.done.code, seen.trial["verdict"]) == (0, "valid"), seen.done.err
     assert float(seen.trial["job_s"]) > 0
 
