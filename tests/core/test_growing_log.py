@@ -8,7 +8,7 @@ from tests.core.logs import MS, START, end, header, line, record
 from vrbench.core.figures.windows import Allowance, find_windows
 from vrbench.core.log.growing_log import GrowingLog
 from vrbench.core.log.log_file import LogFile
-from vrbench.core.log.rawlog import Kind
+from vrbench.core.log.rawlog import RecordKind
 from vrbench.core.log.samples import read_samples
 
 
@@ -52,8 +52,10 @@ def test_there_are_no_states_before_the_header_is_whole() -> None:
     assert [s.up for s in live.states()] == [None]
 
 
-@pytest.mark.parametrize(("kind", "windows"), [(Kind.AMBIGUOUS, 0), (Kind.TURNED_AWAY, 0), (Kind.REFUSED, 1)])
-def test_a_probe_that_tells_nothing_is_neither_up_nor_down(kind: Kind, windows: int) -> None:
+@pytest.mark.parametrize(
+    ("kind", "windows"), [(RecordKind.AMBIGUOUS, 0), (RecordKind.TURNED_AWAY, 0), (RecordKind.REFUSED, 1)]
+)
+def test_a_probe_that_tells_nothing_is_neither_up_nor_down(kind: RecordKind, windows: int) -> None:
     """As if it had never been sent; one that was refused is down."""
     live = GrowingLog(800 * MS)
     live.feed(header() + line("RRLRRR") + record(kind, 2, START + 201 * MS) + end(6))
@@ -64,7 +66,9 @@ def test_a_probe_that_tells_nothing_is_neither_up_nor_down(kind: Kind, windows: 
 def test_an_answer_to_nothing_and_the_wall_clock_change_nothing() -> None:
     """A reply to a slot that was not sent; a wall clock far ahead of the monotonic one, which makes no probe lost."""
     live = GrowingLog(800 * MS)
-    live.feed(header() + line("RRL") + record(Kind.REPLY, 9, START + 210 * MS) + record(Kind.WALL, 0, START << 20))
+    live.feed(
+        header() + line("RRL") + record(RecordKind.REPLY, 9, START + 210 * MS) + record(RecordKind.WALL, 0, START << 20)
+    )
     (state,) = live.states()
     assert (state.up, state.windows, state.judged_ns) == (True, 0, START + 100 * MS)
     assert not live.ended
