@@ -39,7 +39,10 @@ def command() -> None:
 )
 @click.option("--time-scale", type=click.FloatRange(0.001, 10), default=1.0, help="Multiplies all boot and stop times.")
 @click.option(
-    "--first-subnet", type=click.IntRange(1, 239), metavar="N", help="N public addresses, the next of a second subnet."
+    "--first-subnet",
+    type=click.IntRange(1, 239),
+    metavar="N",
+    help="N addresses in the first public subnet, further ones in a second.",
 )
 @click.option("--install-missing", is_flag=True, help="Install missing system packages (root or sudo).")
 @state_option

@@ -21,7 +21,7 @@ COMMANDS = {
     "analyze": ("vrbench.cli.analyze", "Recompute and show every figure of stored runs."),
     "export": ("vrbench.cli.export", "Write a table of stored runs as CSV, Parquet or JSON."),
     "profiles": ("vrbench.cli.profiles", "List the shipped profiles, show one, or the keys there are."),
-    "lab": ("vrbench.cli.lab", "The zone in a box, by hand: up, status, exec, outage, down."),
+    "lab": ("vrbench.cli.lab", "The zone in a box, by hand: up, status, exec, outage, fault, phases, down."),
 }
 
 

@@ -4,7 +4,7 @@
         run.json            profile, context, method, state (``RunState``), versions
         run.lock            held by the process that works on the run
         journal.jsonl       what was created in the cloud and what of it is gone (room ``cloud``)
-        key, known_hosts    the run's SSH key (0600, deleted at the end) and the host keys pinned
+        key, known_hosts    the run's SSH key (0600, deleted once all is removed) and the host keys pinned
         environment.json    the network, guests and addresses
         trial-01/facts.json when the operation was requested, clocks, job; first as of an interrupted trial, then whole
         trial-01/*.raw      raw sample logs, one per prober
