@@ -141,10 +141,8 @@ def test_a_time_to_plan_by(seconds: float, words: str) -> None:
     assert about(seconds) == words
 
 
-def test_what_an_operator_must_know_is_a_part_of_the_plan() -> None:
-    """Where, what, how often, how long and that it goes again; what probes cost and the method's id are for --plan."""
+def test_what_it_takes_is_what_probing_takes_at_least() -> None:
+    """What the cloud takes is not known."""
     plan = plan_of("trials.count=3", "trials.baseline=20s", "trials.validation=10s", "trials.settle=5s")
-    known = dict(plan.summary)
-    assert list(known) == ["where", "builds", "opens", "operation", "trials", "takes", "removes"]
-    assert known.items() <= dict(plan.lines).items()
+    known = dict(plan.lines)
     assert known["takes"].startswith("2 min of probing, plus building and 3 restarts")  # 3 x 35 s and 2 x 5 s

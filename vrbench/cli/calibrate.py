@@ -68,7 +68,7 @@ def command(
 
     size, interval_s = _size(quick, outages, clean), _interval_s(interval)
     planned = _planned(size, Instrument(interval_s, vms), seed)
-    make_ready(install_missing=False)
+    make_ready()
     view = View.PLAIN if plain or as_json else View.LIVE
     make_screen(view is View.PLAIN).note(planned.line)
     calibrated = _calibrate(planned, reports, view)

@@ -36,7 +36,7 @@ def command(trials: int, install_missing: bool, as_json: bool, plain: bool, repo
     """
     from vrbench.cli.lab_ready import make_ready
 
-    make_ready(install_missing)
+    make_ready(install_missing, "vrbench demo --install-missing")
     begun, finished = time.monotonic(), []
     for number, name in enumerate(PROFILES, 1):
         click.echo(f"[{number}/{len(PROFILES)}] {name}: {some(trials, 'trial')} on a lab of its own", err=True)
@@ -51,7 +51,8 @@ def command(trials: int, install_missing: bool, as_json: bool, plain: bool, repo
 
 def _measure(name: str, trials: int, plain: bool, reports: Path) -> tuple[Finished, int]:
     """Carry out one of the shipped profiles; return what came of it, and its exit code."""
-    from vrbench.cli.measure import Choices, conclude, measure_in_lab
+    from vrbench.cli.choices import Choices
+    from vrbench.cli.measure import conclude, measure_in_lab
     from vrbench.cli.profiles import open_profile
     from vrbench.core.plan.plan import make_plan
     from vrbench.store.directory import new_run_id

@@ -21,6 +21,7 @@ FAMILIES = {
     "vrbench.lab.status.LabError": Exit.FAILED,
     "vrbench.probes.config.ProbeError": Exit.FAILED,
     "vrbench.store.files.NoSuchRun": Exit.USAGE,
+    "vrbench.store.files.NotYours": Exit.USAGE,
     "vrbench.store.files.StoreError": Exit.NOT_VALID,
     "builtins.OSError": Exit.NOT_VALID,
     "vrbench.cloud.journal.JournalError": Exit.NOT_VALID,

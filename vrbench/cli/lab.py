@@ -62,7 +62,7 @@ def up(
     from vrbench.embedded.process import lab_options
     from vrbench.lab import lifecycle
 
-    make_ready(install_missing)
+    make_ready(install_missing, "vrbench lab up --install-missing")
     lab = LabTable(strategy=strategy, preset=preset or "", server_version=server_version, time_scale=time_scale)
     options = replace(lab_options(lab), first_subnet=first_subnet or 0)
     _show(lifecycle.up(state, options).to_json(), state, as_json)

@@ -7,8 +7,11 @@ import click
 from vrbench.cli.exits import UsageProblem
 
 
-def make_ready(install_missing: bool) -> None:
-    """Raise UsageProblem when a command or a kernel feature is missing; install packages first when asked to."""
+def make_ready(install_missing: bool = False, installs: str = "") -> None:
+    """Raise UsageProblem when a command or a kernel feature is missing; install packages first when asked to.
+
+    ``installs``: how to ask for that, where the command that was given has an option for it.
+    """
     from vrbench.lab import requirements
 
     lacking = requirements.find_missing()
@@ -20,7 +23,7 @@ def make_ready(install_missing: bool) -> None:
             raise UsageProblem(str(error)) from error
         lacking = requirements.find_missing()
     if lacking:
-        raise UsageProblem(f"{lacking.message()}Or let vrbench do it: vrbench demo --install-missing")
+        raise UsageProblem(lacking.message() + (f"Or let vrbench do it: {installs}" if installs else ""))
     reasons = requirements.check_machine()
     if reasons:
         raise UsageProblem("\n".join(reasons))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vrbench.cli.choices import Choices
 from vrbench.cli.ending import Ending, ending_of, read_ending, tell
 from vrbench.cli.exits import Exit
 from vrbench.core.facts import Context
@@ -47,16 +48,6 @@ class Finished:
         return self.ending.code or exit_code(self.run, self.plan.profile.limits, self.plan.profile.trials.count)
 
 
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What the operator asked for beside the profile."""
-
-    plain: bool = False
-    verbose: bool = False
-    keep: bool = False
-    reuse: str | None = None
-
-
 def measure_on_cloud(plan: Plan, reports: Path, choices: Choices) -> Finished:
     """Carry the plan out in this process."""
     from vrbench.cli.screen import make_screen
@@ -85,17 +76,8 @@ def measure_on_cloud(plan: Plan, reports: Path, choices: Choices) -> Finished:
 
 def _tell_plan(plan: Plan, choices: Choices, screen: RunScreen) -> None:
     """Say what will happen: what one must know, or all of it."""
-    for what, how in plan.lines if choices.verbose else plan.summary:
-        screen.note(f"{what:10} {_otherwise(what, choices) or how}")
-
-
-def _otherwise(what: str, choices: Choices) -> str:
-    """Say how a line of the plan reads with --keep or --reuse; '' as ever."""
-    if choices.reuse and what in ("builds", "opens"):
-        return f"nothing: measures what {choices.reuse} kept"
-    if what == "removes" and (choices.keep or choices.reuse):
-        return "nothing" if choices.reuse else "nothing, unless the build fails"
-    return ""
+    for what, how in choices.told(plan):
+        screen.note(f"{what:10} {how}")
 
 
 def measure_in_lab(plan: Plan, reports: Path, choices: Choices) -> Finished:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import click
 
+from vrbench.cli.choices import Choices
 from vrbench.cli.exits import Exit, UsageProblem
 from vrbench.cli.lab_ready import make_ready
 from vrbench.cli.options import json_option, reports_option
 from vrbench.cli.profiles import open_profile
 from vrbench.core.plan.plan import Plan, make_plan
-from vrbench.store.directory import new_run_id
+from vrbench.run.disk import bytes_needed
+from vrbench.store.directory import find_run, new_run_id
 
 
 @click.command("run", epilog="Example: vrbench run lab-parallel --trials 6 --set probes.interval=10ms")
@@ -49,30 +51,33 @@ def command(
         settings += (f"trials.count={trials}",)
     loaded = open_profile(profile, settings)
     plan = make_plan(loaded, new_run_id(datetime.now(UTC), loaded.name))
-    if plan_only:
-        show_plan(plan, as_json)
-        return Exit.OK
+    choices = Choices(plain or as_json, verbose, keep, reuse)
     if loaded.lab and (keep or reuse):
         raise UsageProblem("--keep and --reuse need a cloud that stays: for that, start a lab with vrbench lab up")
-    from vrbench.cli.measure import Choices, conclude, measure_in_lab, measure_on_cloud
+    if reuse:
+        find_run(reports, reuse)
+    if plan_only:
+        show_plan(plan, choices, as_json)
+        return Exit.OK
+    from vrbench.cli.measure import conclude, measure_in_lab, measure_on_cloud
     from vrbench.cli.results import show_runs
 
     if loaded.lab:
-        make_ready(install_missing=False)
-        finished = measure_in_lab(plan, reports, Choices(plain or as_json, verbose))
+        make_ready()
+        finished = measure_in_lab(plan, reports, choices)
     else:
-        finished = measure_on_cloud(plan, reports, Choices(plain or as_json, verbose, keep, reuse))
+        finished = measure_on_cloud(plan, reports, choices)
     show_runs([finished.run], as_json)
     return conclude(finished)
 
 
-def show_plan(plan: Plan, as_json: bool) -> None:
+def show_plan(plan: Plan, choices: Choices, as_json: bool) -> None:
     """Print the plan on stdout: lines for people, or one JSON object with every value resolved (times in seconds)."""
     if not as_json:
-        for what, how in plan.lines:
+        for what, how in choices.lines(plan):
             click.echo(f"{what:10} {how}")
         return
-    lines = [how if not what else f"{what}: {how}" for what, how in plan.lines]
+    lines = [how if not what else f"{what}: {how}" for what, how in choices.lines(plan)]
     shown = {
         "run_id": plan.run_id,
         "method": plan.method.id,
@@ -80,5 +85,6 @@ def show_plan(plan: Plan, as_json: bool) -> None:
         "costs": [asdict(cost) for cost in plan.costs],
         "profile": asdict(plan.profile),
         "lines": lines,
+        "disk_bytes": bytes_needed(plan),
     }
     click.echo(json.dumps(shown, indent=1, allow_nan=False))

@@ -156,7 +156,9 @@ def _open(path: Path, flags: int) -> int:
             f"{path}: there is a journal already, and what it lists may still exist: run vrbench cleanup on its run"
         ) from None
     except OSError as error:
-        raise JournalError(f"{path}: can't be opened: {error.strerror}; check that it is there and yours") from error
+        raise JournalError(
+            f"{path}: can't be opened: {error.strerror}; check that it is there, and use sudo if it is not yours"
+        ) from error
     try:
         fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

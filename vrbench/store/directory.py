@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -32,7 +33,7 @@ from vrbench.core.machine_calibration import MachineCalibration
 from vrbench.core.model import Environment
 from vrbench.core.plan.method import Method
 from vrbench.store.codec import FORMAT, decode, encode
-from vrbench.store.files import NoSuchRun, RunInUse, StoreError, read_json, replace_json
+from vrbench.store.files import NoSuchRun, RunInUse, StoreError, failure, read_json, replace_json
 
 
 def new_run_id(now: datetime, name: str) -> str:
@@ -90,9 +91,14 @@ class RunDir:
     def owned(self) -> Iterator[None]:
         """Hold the run's lock during the block: this process (and what it starts) is the one that works on the run.
 
-        Raises RunInUse when another one does. The kernel releases the lock with the process, however that ends.
+        Raises RunInUse when another one does, StoreError when the lock can't be had at all. The kernel releases the
+        lock with the process, however that ends.
         """
-        fd = os.open(self.path / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = self.path / "run.lock"
+        try:
+            fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise failure("write", lock, error) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -186,5 +192,17 @@ def run_paths(reports: Path) -> list[Path]:
 
 
 def is_run(path: Path) -> bool:
-    """Return whether that is a run's directory; its journal alone makes it one."""
-    return any((path / name).is_file() for name in ("run.json", "journal.jsonl"))
+    """Return whether that is a run's directory; its journal alone makes it one.
+
+    Another user's directory counts as well: whoever reads it is told whose it is.
+    """
+    return any(_may_be_there(path / name) for name in ("run.json", "journal.jsonl"))
+
+
+def _may_be_there(file: Path) -> bool:
+    try:
+        return stat.S_ISREG(file.stat().st_mode)
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,30 @@ class RunInUse(StoreError):
     """Another process works on this run right now."""
 
 
+class NotYours(StoreError):
+    """The run belongs to another user."""
+
+
+def failure(doing: str, path: Path, error: OSError, cure: str = "") -> StoreError:
+    """Return what to raise where a file can't be read or written; of another user's, whose it is."""
+    uid = _owner(path)
+    if not isinstance(error, PermissionError) or uid == os.geteuid():
+        return StoreError(f"can't {doing} {path}: {error.strerror}{cure}")
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = f"user {uid}"
+    return NotYours(f"can't {doing} {path}: it belongs to {name}. Use sudo, or run vrbench as {name}")
+
+
+def _owner(path: Path) -> int:
+    """Return whose a file is, or the nearest directory above it that can be looked at."""
+    for place in (path, *path.absolute().parents):
+        with suppress(OSError):
+            return place.stat().st_uid
+    return 0
+
+
 def replace_text(path: Path, text: str, mode: int = 0o666) -> None:
     """Write a file so that a reader sees the old one or the new one, never half of it. Raises StoreError.
 
@@ -37,7 +62,7 @@ def replace_text(path: Path, text: str, mode: int = 0o666) -> None:
     except OSError as error:
         with suppress(OSError):  # the first error is the one to tell
             unfinished.unlink(missing_ok=True)
-        raise StoreError(f"can't write {path}: {error.strerror}; free some space, then run again") from error
+        raise failure("write", path, error, "; free some space, then run again") from error
 
 
 def replace_json(path: Path, value: object, mode: int = 0o666) -> None:
@@ -50,7 +75,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise StoreError(f"can't read {path}: {error.strerror}") from error
+        raise failure("read", path, error) from error
     except ValueError as error:
         raise StoreError(f"{path} is not JSON ({error}); the run it belongs to can't be read") from error
     if not isinstance(stored, dict):

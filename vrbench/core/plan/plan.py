@@ -11,7 +11,6 @@ from vrbench.core.plan.profile import LabTable, Profile
 from vrbench.core.text import about, size, some
 from vrbench.core.values import show_duration
 
-MUST_KNOW = ("where", "builds", "opens", "operation", "trials", "takes", "removes")
 STARTING_S = 5.0  # to start the probers of a trial and to collect their samples
 
 
@@ -47,11 +46,6 @@ class Plan:
             ("method", self.method.id),
             ("removes", "all of it at the end, after a failure and after Ctrl-C"),
         )
-
-    @property
-    def summary(self) -> tuple[tuple[str, str], ...]:
-        """The lines that an operator must know before a run; the rest is for those who ask."""
-        return tuple(line for line in self.lines if line[0] in MUST_KNOW)
 
 
 def _takes(profile: Profile) -> str:
