@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.lab.no_ground import NoGround
 from vrbench.cloud.credentials import Credentials
 from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.facade import Answer, Cloud
@@ -16,7 +17,6 @@ from vrbench.cloud.preflight import Resolved, preflight
 from vrbench.cloud.removal import Deadlines, TeardownReport
 from vrbench.lab.api.server.server import ApiServer
 from vrbench.lab.api.state.settings import ZoneSettings
-from vrbench.lab.ground.no_ground import NoGround
 from vrbench.lab.timing import Timing
 
 FAST = ZoneSettings(timing=Timing().scaled(0.005), api_step_s=0.005, expunge_delay_s=0.3)

@@ -6,11 +6,11 @@ import threading
 from dataclasses import dataclass, field
 
 from tests.lab.box import wait_until
+from tests.lab.no_ground import NoGround
 from vrbench.lab.api.routers.ruleset import reprogram
 from vrbench.lab.api.state.entities import GuestNic, Router, Vpc
 from vrbench.lab.api.state.settings import ZoneSettings
 from vrbench.lab.api.state.zone import Zone, new_id
-from vrbench.lab.ground.no_ground import NoGround
 from vrbench.lab.ground.port import GroundError
 from vrbench.lab.ground.specs import RuleSet
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.lab.box import open_rules, router, vm
+from tests.lab.no_ground import NoGround
 from vrbench.lab.faults import Faults, make
-from vrbench.lab.ground.no_ground import NoGround
 from vrbench.lab.ground.port import GroundError
 from vrbench.lab.ground.specs import RouterSpec, VmSpec
 from vrbench.lab.packets.faulty_ground import FaultyGround

@@ -230,7 +230,6 @@ class DatagramEcho(Echo):
 
     method = "datagram"
     KEEP_NS = 2_000_000_000  # how long a fresh socket stays open for its answer
-    EXTENDED_ERROR = struct.Struct("@IBBBB")
 
     def __init__(self, streams: List[Dict[str, Any]], log: Log) -> None:
         super().__init__(streams, log)

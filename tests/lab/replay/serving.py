@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from tests.lab.no_ground import NoGround
 from vrbench.lab.api.server.server import ApiServer, Caller
 from vrbench.lab.api.state.settings import ZoneSettings
-from vrbench.lab.ground.no_ground import NoGround
 from vrbench.lab.ground.specs import RouterSpec, RuleSet, VmSpec
 from vrbench.lab.timing import Timing
 

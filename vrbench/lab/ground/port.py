@@ -1,9 +1,9 @@
 """The interface between the zone's state and the packets.
 
 The API (``lab/api``) decides what exists and in which state it is; the ground makes it so. The real ground is
-``lab/packets/namespace_ground.py`` (network namespaces, nftables, sshd); ``NoGround`` does nothing, for tests of the
-API alone. Every method blocks until it is done, may be called from several threads at once and raises GroundError. None
-waits for boot or programming times: those belong to ``lab/timing.py``, and the caller waits for them.
+``lab/packets/namespace_ground.py`` (network namespaces, nftables, sshd). Every method blocks until it is done, may be
+called from several threads at once and raises GroundError. None waits for boot or programming times: those belong to
+``lab/timing.py``, and the caller waits for them.
 """
 
 from __future__ import annotations
