@@ -14,7 +14,7 @@ from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.facade import Answer, Cloud
 from vrbench.cloud.journal import Head, Journal
 from vrbench.cloud.preflight import Resolved, preflight
-from vrbench.cloud.removal import Deadlines, TeardownReport
+from vrbench.cloud.removal import Deadlines, RemovalReport
 from vrbench.lab.api.server.server import ApiServer
 from vrbench.lab.api.state.settings import ZoneSettings
 from vrbench.lab.timing import Timing
@@ -39,7 +39,7 @@ PLAN = EnvironmentPlan(
 )
 
 
-def is_clean(report: TeardownReport) -> bool:
+def is_clean(report: RemovalReport) -> bool:
     """Return whether a removal left nothing, and nothing went wrong on its way."""
     return not report.left and not report.problems
 

@@ -21,7 +21,7 @@ from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.errors import CloudError, JobFailed, QuotaExceeded, UnsafeNetwork
 from vrbench.cloud.facade import Answer, Cloud, Job, Param
 from vrbench.cloud.journal import Journal
-from vrbench.cloud.teardown import teardown
+from vrbench.cloud.removal_steps import remove_journaled
 from vrbench.core.model import Environment
 from vrbench.lab.api.state.settings import ZoneSettings
 from vrbench.lab.timing import Timing
@@ -224,7 +224,7 @@ def test_a_limit_met_half_way_stops_the_build_and_all_of_it_goes(lab: Lab, tmp_p
     with lab.journal(tmp_path / "j") as journal:
         with pytest.raises((QuotaExceeded, JobFailed)):
             build(lab.cloud(), plan, lab.resolve(PLAN), journal, silent)
-        report = teardown(lab.cloud(), journal, silent, DEADLINES)
+        report = remove_journaled(lab.cloud(), journal, silent, DEADLINES)
     assert is_clean(report), report
     assert lab.objects() == []
 
@@ -237,7 +237,7 @@ def test_a_vm_whose_deployment_fails_is_destroyed_too(lab: Lab, tmp_path: Path) 
             build(lab.cloud(), PLAN, lab.resolve(PLAN), journal, silent)
         assert "Error" in {row["state"] for row in lab.rows("listVirtualMachines", "virtualmachine")}
         assert all(address["issourcenat"] for address in lab.addresses()), "none was acquired"
-        report = teardown(lab.cloud(), journal, silent, DEADLINES)
+        report = remove_journaled(lab.cloud(), journal, silent, DEADLINES)
     assert is_clean(report), report
     assert lab.objects() == []
 
@@ -253,7 +253,7 @@ def test_ctrl_c_leaves_a_true_journal(tmp_path: Path, kind: str) -> None:
         made = journal.pending()
         assert any(entry.kind == kind for entry in made)
         assert all(entry.id for entry in made if entry.kind not in ("keypair", "network"))
-        report = teardown(lab.cloud(), journal, silent, DEADLINES)
+        report = remove_journaled(lab.cloud(), journal, silent, DEADLINES)
         assert is_clean(report), report
         assert lab.objects() == []
 
@@ -331,7 +331,7 @@ def test_a_success_that_is_none_stops_the_build(
     with lab.journal(tmp_path / "j") as journal:
         with pytest.raises(CloudError, match=words):
             build(cloud, PLAN, lab.resolve(PLAN), journal, silent)
-        assert is_clean(teardown(lab.cloud(), journal, silent, DEADLINES))
+        assert is_clean(remove_journaled(lab.cloud(), journal, silent, DEADLINES))
     assert lab.objects() == []
 
 

@@ -294,7 +294,7 @@ def test_importing_the_facade_loads_no_http_library() -> None:
     import subprocess
     import sys
 
-    code = "import sys, vrbench.cloud.environment, vrbench.cloud.teardown; print('requests' in sys.modules)"
+    code = "import sys, vrbench.cloud.environment, vrbench.cloud.removal_steps; print('requests' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

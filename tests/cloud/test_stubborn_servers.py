@@ -1,4 +1,4 @@
-"""Teardown where the server says yes and does nothing, or can't: what is there is left, named, and never guessed at."""
+"""Removal where the server says yes and does nothing, or can't: what is there is left, named, and never guessed at."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 
 from tests.cloud.lab import DEADLINES, PLAN, Lab, is_clean, running_lab, silent
 from tests.cloud.server import by_command, fake_cloud, refuses, says
-from tests.cloud.test_teardown import FAST_EXPUNGE_LATE, FailingCloud, built, clean_up, make_network
+from tests.cloud.test_removal import FAST_EXPUNGE_LATE, FailingCloud, built, clean_up, make_network
 from vrbench.cloud.errors import JobFailed, refusal
 from vrbench.cloud.facade import Answer, Cloud, Job, Param
 from vrbench.cloud.journal import Head, Journal
-from vrbench.cloud.teardown import teardown
+from vrbench.cloud.removal_steps import remove_journaled
 
 
 class Forgetful(Cloud):
@@ -51,7 +51,7 @@ def test_what_the_server_only_says_it_did_is_left(
     cloud = Forgetful(lab.cloud()._credentials)
     cloud.ignored = ignored
     with Journal.open(tmp_path / "j") as journal:
-        report = teardown(cloud, journal, silent, replace(DEADLINES, network_s=0.2))
+        report = remove_journaled(cloud, journal, silent, replace(DEADLINES, network_s=0.2))
     assert any(re.search(left, line) for line in report.left), report
     assert is_clean(clean_up(lab, tmp_path / "j"))
     assert lab.objects() == []
@@ -86,7 +86,7 @@ def test_a_network_that_no_call_can_remove_is_the_administrators(lab: Lab, tmp_p
     built(lab, tmp_path / "j", vms=1, public_ips=1)
     cloud = Hopeless(lab.cloud()._credentials)
     with Journal.open(tmp_path / "j") as journal:
-        report = teardown(cloud, journal, silent, DEADLINES)
+        report = remove_journaled(cloud, journal, silent, DEADLINES)
     (network,) = report.left
     assert "no API call can remove it: tell the cloud's administrator" in network
     assert cloud.asked == 1
@@ -115,7 +115,7 @@ def test_what_can_not_be_looked_for_is_left_with_the_reason(lab: Lab, tmp_path: 
         journal.intend("keypair", "nameless-key", {"name": "nameless-key"})
         cloud = FailingCloud(lab.cloud()._credentials)
         cloud.fails = fails
-        report = teardown(cloud, journal, silent, replace(DEADLINES, network_s=0.2))
+        report = remove_journaled(cloud, journal, silent, replace(DEADLINES, network_s=0.2))
     assert any("does not work today" in line for line in report.left), report
     assert is_clean(clean_up(lab, tmp_path / "j"))
     assert lab.objects() == []
@@ -126,7 +126,7 @@ def test_a_key_that_can_not_be_deleted_is_left_with_the_servers_words(lab: Lab, 
     built(lab, tmp_path / "j", vms=1, public_ips=1)
     cloud = Refusing(lab.cloud()._credentials)
     with Journal.open(tmp_path / "j") as journal:
-        (line,) = teardown(cloud, journal, silent, DEADLINES).left
+        (line,) = remove_journaled(cloud, journal, silent, DEADLINES).left
     assert "database down" in line
 
 
@@ -154,7 +154,7 @@ def test_an_address_of_no_network_is_not_released(tmp_path: Path) -> None:
         journal.created("net", "n-1")
         journal.intend("address", "ip1", {"network": "n-1"})
         journal.created("ip1", "a-1")
-        report = teardown(Cloud(fake.credentials()), journal, silent, DEADLINES)
+        report = remove_journaled(Cloud(fake.credentials()), journal, silent, DEADLINES)
     (line,) = report.left
     assert "belongs to this account and to no network" in line
     assert "disassociateIpAddress" not in {request.params["command"] for request in fake.requests}

@@ -12,7 +12,7 @@ from tests.core.logs import MS, stream
 from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.preflight import Resolved
-from vrbench.cloud.removal import TeardownReport
+from vrbench.cloud.removal import RemovalReport
 from vrbench.core.caveats import Caveat
 from vrbench.core.facts import NodeClock
 from vrbench.core.log.growing_log import StreamState
@@ -193,7 +193,7 @@ class FakeCloud:
         journal.created("vm1", "v-1")
         return ENVIRONMENT
 
-    def remove(self, journal: Journal, say: Progress) -> TeardownReport:
+    def remove(self, journal: Journal, say: Progress) -> RemovalReport:
         self.script.at("remove")
         left = []
         for entry in journal.pending():
@@ -201,7 +201,7 @@ class FakeCloud:
                 left.append(entry.key)
             else:
                 journal.destroyed(entry.key)
-        return TeardownReport((), tuple(left), (), self.awaited)
+        return RemovalReport((), tuple(left), (), self.awaited)
 
     def competing_routers(self, environment: Environment) -> tuple[str, ...]:
         self.script.at("look at routers")

@@ -1,4 +1,4 @@
-"""What this run made in the cloud, on disk before it is made: the only thing that teardown goes by.
+"""What this run made in the cloud, on disk before it is made: the only thing that a removal goes by.
 
 One JSON object per line, each forced to disk before the call it announces: a head (whose run, which endpoint and
 account), then ``intended`` → ``created`` (with the id) → ``destroyed``. A line cut short by a crash is dropped when

@@ -28,7 +28,7 @@ class Deadlines:
 
 
 @dataclass(frozen=True, slots=True)
-class TeardownReport:
+class RemovalReport:
     """What went, what is still there and why, and what else went wrong on the way; one line each.
 
     ``awaited``: those of ``left`` that go by the same removal once the server has expunged what was destroyed.
@@ -42,7 +42,7 @@ class TeardownReport:
 
 @dataclass
 class Removal:
-    """The state of one teardown; used by several threads."""
+    """The state of one removal; used by several threads."""
 
     cloud: Cloud
     journal: Journal
@@ -125,11 +125,11 @@ class Removal:
                 return ids
             time.sleep(self.deadlines.poll_s)
 
-    def report(self) -> TeardownReport:
+    def report(self) -> RemovalReport:
         still = self.pending("network", "vm", "address", "keypair")  # rules go with what they hang on
         left = {e.key: f"{e.kind} {e.key}{f' ({e.id})' if e.id else ''}: {self._reason(e)}" for e in still}
         awaited = [line for key, line in left.items() if key in self._awaiting]
-        return TeardownReport(tuple(self._removed), tuple(left.values()), tuple(self._problems), tuple(awaited))
+        return RemovalReport(tuple(self._removed), tuple(left.values()), tuple(self._problems), tuple(awaited))
 
     def _reason(self, entry: Entry) -> str:
         return self._reasons.get(entry.key, "it goes with the network that it belongs to")

@@ -11,7 +11,7 @@ from typing import Protocol
 from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.preflight import Resolved
-from vrbench.cloud.removal import TeardownReport
+from vrbench.cloud.removal import RemovalReport
 from vrbench.core.caveats import Caveat
 from vrbench.core.model import Environment
 from vrbench.core.ports import Clock, Observation, Operation, RunScreen
@@ -34,7 +34,7 @@ class CloudPort(Protocol):
     def build(self, plan: EnvironmentPlan, resolved: Resolved, journal: Journal, say: Progress) -> Environment:
         """Build the plan's environment, each creating call journaled before it is made."""
 
-    def remove(self, journal: Journal, say: Progress) -> TeardownReport:
+    def remove(self, journal: Journal, say: Progress) -> RemovalReport:
         """Remove what the journal has pending; never raise because of one thing that stays."""
 
     def competing_routers(self, environment: Environment) -> tuple[str, ...]:

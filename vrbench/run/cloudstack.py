@@ -15,8 +15,8 @@ from vrbench.cloud.facade import Cloud
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.operations import RunningOperation, competing_routers, list_routers
 from vrbench.cloud.preflight import Resolved, preflight
-from vrbench.cloud.removal import TeardownReport
-from vrbench.cloud.teardown import teardown
+from vrbench.cloud.removal import RemovalReport
+from vrbench.cloud.removal_steps import remove_journaled
 from vrbench.core.model import Environment
 from vrbench.core.plan.plan import Plan
 from vrbench.core.ports import Operation, RunScreen
@@ -57,8 +57,8 @@ class CloudStack:
     def build(self, plan: EnvironmentPlan, resolved: Resolved, journal: Journal, say: Progress) -> Environment:
         return build(self.cloud, plan, resolved, journal, say)
 
-    def remove(self, journal: Journal, say: Progress) -> TeardownReport:
-        return teardown(self.cloud, journal, say)
+    def remove(self, journal: Journal, say: Progress) -> RemovalReport:
+        return remove_journaled(self.cloud, journal, say)
 
     def competing_routers(self, environment: Environment) -> tuple[str, ...]:
         return competing_routers(list_routers(self.cloud, environment.network_id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from vrbench.cloud.removal import TeardownReport
+from vrbench.cloud.removal import RemovalReport
 from vrbench.core.facts import Context
 from vrbench.core.figures.results import RunState
 from vrbench.run.adapters import Adapters
@@ -76,7 +76,7 @@ def _measure(order: RunOrder, adapters: Adapters) -> _Measured:
     return _Measured(context, source, failure)
 
 
-def _accepted(order: RunOrder, removal: TeardownReport) -> bool:
+def _accepted(order: RunOrder, removal: RemovalReport) -> bool:
     return order.plan.profile.environment.accept_slow_removal and set(removal.left) <= set(removal.awaited)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vrbench.cloud.errors import CloudError
 from vrbench.cloud.journal import Journal
-from vrbench.cloud.removal import TeardownReport
+from vrbench.cloud.removal import RemovalReport
 from vrbench.run.adapters import Adapters, CloudPort, Progress
 from vrbench.run.errors import Interrupted
 from vrbench.run.order import RunOrder
@@ -12,23 +12,23 @@ from vrbench.run.order import RunOrder
 
 def remove_built(
     order: RunOrder, adapters: Adapters, journal: Journal | None, failed: bool
-) -> tuple[TeardownReport, bool]:
+) -> tuple[RemovalReport, bool]:
     """Remove what the journal has; return the report, and whether an interrupt broke the removal off.
 
     Whatever goes wrong is told in the report: it must not hide why the run failed.
     """
     try:
         with adapters.interrupts.removing():
-            return _tear_down(order, adapters, journal, failed), False
+            return _remove(order, adapters, journal, failed), False
     except Interrupted:
-        return TeardownReport((), pending(journal), ("the removal was interrupted",)), True
+        return RemovalReport((), pending(journal), ("the removal was interrupted",)), True
     except Exception as failure:  # noqa: BLE001  a failed removal must not hide why the run failed
-        return TeardownReport((), pending(journal), (f"{type(failure).__name__}: {failure}",)), False
+        return RemovalReport((), pending(journal), (f"{type(failure).__name__}: {failure}",)), False
 
 
-def _tear_down(order: RunOrder, adapters: Adapters, journal: Journal | None, failed: bool) -> TeardownReport:
+def _remove(order: RunOrder, adapters: Adapters, journal: Journal | None, failed: bool) -> RemovalReport:
     """Remove all of it; with --keep only say how to, unless the build failed and there is nothing worth keeping."""
-    nothing = TeardownReport((), (), ())
+    nothing = RemovalReport((), (), ())
     if journal is None:
         order.store.forget_secrets()
         return nothing
@@ -42,12 +42,12 @@ def _tear_down(order: RunOrder, adapters: Adapters, journal: Journal | None, fai
     return report
 
 
-def remove_pending(cloud: CloudPort, journal: Journal, say: Progress) -> TeardownReport:
+def remove_pending(cloud: CloudPort, journal: Journal, say: Progress) -> RemovalReport:
     """Remove what a journal has pending; when nothing at all may be done, the report says why."""
     try:
         return cloud.remove(journal, say)
     except CloudError as error:
-        return TeardownReport((), pending(journal), (str(error),))
+        return RemovalReport((), pending(journal), (str(error),))
 
 
 def pending(journal: Journal | None) -> tuple[str, ...]:

@@ -112,7 +112,7 @@ def _first_start(call: Call, vpc: Vpc) -> None:
             strategy(zone, vpc).bring_up(NetworkRouters(zone, vpc, call.caller))
             reprogram(zone, vpc)
     except ApiError:
-        _tear_down(call, vpc)
+        _remove(call, vpc)
         raise
 
 
@@ -203,13 +203,13 @@ def delete_vpc(call: Call) -> Task:
                 tiers = len(call.zone.networks_of(vpc))
             if tiers:
                 raise errors.invalid(f"Can't delete VPC {describe_vpc(vpc)} as its used by {tiers} networks")
-            _tear_down(call, vpc)
+            _remove(call, vpc)
         return {"success": True}
 
     return Task(run, vpc, "Vpc", shows_instance=False)
 
 
-def _tear_down(call: Call, vpc: Vpc) -> None:
+def _remove(call: Call, vpc: Vpc) -> None:
     zone = call.zone
     with zone.lock:
         vpc.state = "Inactive"

@@ -18,7 +18,7 @@ from vrbench.cloud.errors import CloudError, CloudRefused, JobFailed
 from vrbench.cloud.facade import Answer, Cloud
 from vrbench.cloud.journal import Entry, Journal
 from vrbench.cloud.preflight import EXPUNGE_WAIT, own_account
-from vrbench.cloud.removal import Deadlines, Removal, TeardownReport, listed
+from vrbench.cloud.removal import Deadlines, Removal, RemovalReport, listed
 from vrbench.core.text import some
 
 _RULES = ("firewall", "port-forward", "static-nat")  # what hangs on an address
@@ -27,15 +27,15 @@ _DESTROYED = ("Destroyed", "Expunging")
 _EXTRA_SOURCE_NAT = "Multiple generic source NAT"
 
 
-def teardown(
+def remove_journaled(
     cloud: Cloud, journal: Journal, progress: Callable[[str], None], deadlines: Deadlines | None = None
-) -> TeardownReport:
+) -> RemovalReport:
     """Remove everything that the journal has pending, and check that it is gone.
 
     Raises CloudError only when nothing at all may be done: another endpoint, another account, or no answer.
     """
     if not journal.pending():
-        return TeardownReport((), (), ())
+        return RemovalReport((), (), ())
     _check_account(cloud, journal)
     may_expunge = bool(cloud.call("listCapabilities").get("capability", {}).get("allowuserexpungerecovervm"))
     removal = Removal(cloud, journal, progress, deadlines or Deadlines(), may_expunge)

@@ -1,4 +1,4 @@
-"""Teardown on the lab: from any point of any build, everything of ours goes and nothing else."""
+"""Removal on the lab: from any point of any build, everything of ours goes and nothing else."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from vrbench.cloud.errors import CloudError
 from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.preflight import preflight
-from vrbench.cloud.removal import TeardownReport
-from vrbench.cloud.teardown import teardown
+from vrbench.cloud.removal import RemovalReport
+from vrbench.cloud.removal_steps import remove_journaled
 
 RECORDS = 30  # a build of one VM and one address writes fewer records and makes fewer calls than this
 
@@ -83,9 +83,9 @@ def build_until_death(lab: Lab, path: Path, death: Death, plan: object = PLAN) -
     return False
 
 
-def clean_up(lab: Lab, path: Path, role: str = "domadmin") -> TeardownReport:
+def clean_up(lab: Lab, path: Path, role: str = "domadmin") -> RemovalReport:
     with Journal.open(path) as journal:
-        return teardown(lab.cloud(role), journal, silent, DEADLINES)
+        return remove_journaled(lab.cloud(role), journal, silent, DEADLINES)
 
 
 def built(lab: Lab, path: Path, role: str = "domadmin", **changes: object) -> None:
@@ -134,7 +134,7 @@ def test_a_teardown_killed_at_any_step_is_taken_up_again(tmp_path: Path) -> None
             assert lab.objects() == [], at
             if not killed:
                 return
-    raise AssertionError("no teardown got to its end")
+    raise AssertionError("no removal got to its end")
 
 
 def _teardown_until_death(lab: Lab, path: Path, death: Death) -> bool:
@@ -143,7 +143,7 @@ def _teardown_until_death(lab: Lab, path: Path, death: Death) -> bool:
     assert isinstance(journal, MortalJournal)
     mortal.death = journal.death = death
     try:
-        teardown(mortal, journal, silent, DEADLINES)
+        remove_journaled(mortal, journal, silent, DEADLINES)
     except Killed:
         return True
     finally:
@@ -152,10 +152,10 @@ def _teardown_until_death(lab: Lab, path: Path, death: Death) -> bool:
 
 
 def test_twice_is_once(lab: Lab, tmp_path: Path) -> None:
-    """A second teardown finds nothing to do, and does nothing."""
+    """A second removal finds nothing to do, and does nothing."""
     built(lab, tmp_path / "j")
     clean_up(lab, tmp_path / "j")
-    assert clean_up(lab, tmp_path / "j") == TeardownReport((), (), ())
+    assert clean_up(lab, tmp_path / "j") == RemovalReport((), (), ())
 
 
 def test_what_somebody_removed_by_hand_counts_as_gone(lab: Lab, tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_one_failure_hides_no_other_and_stops_nothing(lab: Lab, tmp_path: Path, 
     cloud.fails = command
     deadlines = type(DEADLINES)(job_s=10, network_s=0.5, settle_s=0.2, poll_s=0.05)
     with Journal.open(tmp_path / "j") as journal:
-        report = teardown(cloud, journal, silent, deadlines)
+        report = remove_journaled(cloud, journal, silent, deadlines)
     named = [line for line in report.left if line.startswith(f"{kind} ") and "does not work today" in line]
     assert bool(named) is (kind != "address"), report  # addresses go with their network
     assert is_clean(clean_up(lab, tmp_path / "j"))
@@ -300,11 +300,11 @@ def test_one_failure_hides_no_other_and_stops_nothing(lab: Lab, tmp_path: Path, 
 
 
 def test_a_journal_that_cannot_be_written_does_not_stop_the_removal(lab: Lab, tmp_path: Path) -> None:
-    """Disk full during teardown: everything goes, and the report says what could not be noted."""
+    """Disk full during a removal: everything goes, and the report says what could not be noted."""
     built(lab, tmp_path / "j", vms=1, public_ips=1)
     with Journal.open(tmp_path / "j") as journal:
         journal._write = _full  # type: ignore[method-assign,assignment]
-        report = teardown(lab.cloud(), journal, silent, DEADLINES)
+        report = remove_journaled(lab.cloud(), journal, silent, DEADLINES)
     assert lab.objects() == []
     assert report.left == ()
     assert any("full" in problem for problem in report.problems)
