@@ -16,15 +16,15 @@ from vrbench.cloud.environment import build
 from vrbench.cloud.errors import NotPermitted, UnknownOperation, UnsafeNetwork
 from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.operations import (
-    OPERATIONS,
+    PREPARATIONS,
     Router,
     RunningOperation,
     competing_routers,
-    find_operation,
     list_routers,
+    preparation,
 )
 from vrbench.core.model import Environment
-from vrbench.core.plan.profile import OPERATIONS as PROFILE_OPERATIONS
+from vrbench.core.plan.profile import OPERATIONS
 from vrbench.core.ports import JobState
 
 SOMEWHERE = Environment("n", "net", "z", "KVM", "4.20", "o", "203.0.113.1", (), ())
@@ -38,21 +38,21 @@ def environment(lab: Lab, tmp_path: Path) -> Environment:
 
 
 def test_every_operation_of_a_profile_exists() -> None:
-    """The registry and the profile's choices name the same things."""
-    assert set(OPERATIONS) == set(PROFILE_OPERATIONS)
+    """Each has a call of its own, and no call is without a name that a profile can give."""
+    assert tuple(PREPARATIONS) == tuple(OPERATIONS)
 
 
 def test_an_unknown_operation_names_the_nearest() -> None:
     """A slip of the pen is answered with what was meant."""
     with pytest.raises(UnknownOperation, match="restart-network-cleanup"):
-        find_operation("restart-network-cleanpu")
+        preparation("restart-network-cleanpu")
 
 
 def test_restart_with_cleanup_replaces_the_router(lab: Lab, environment: Environment) -> None:
     """The job ends well and another router is there."""
     cloud = lab.cloud("root")
     (before,) = list_routers(cloud, environment.network_id)
-    cloud.wait(find_operation("restart-network-cleanup").prepare(cloud, environment)(), 20, 0.02)
+    cloud.wait(preparation("restart-network-cleanup")(cloud, environment)(), 20, 0.02)
     (after,) = list_routers(cloud, environment.network_id)
     assert (before.state, after.state) == ("Running", "Running")
     assert before.id != after.id
@@ -79,7 +79,7 @@ def test_other_operations_keep_the_router(lab: Lab, environment: Environment, na
     """The same router afterwards."""
     cloud = lab.cloud("root")
     before = list_routers(cloud, environment.network_id)
-    cloud.wait(find_operation(name).prepare(cloud, environment)(), 20, 0.02)
+    cloud.wait(preparation(name)(cloud, environment)(), 20, 0.02)
     assert [router.id for router in list_routers(cloud, environment.network_id)] == [router.id for router in before]
 
 
@@ -87,7 +87,7 @@ def test_a_user_sees_no_routers_and_can_reboot_none(lab: Lab, environment: Envir
     """Refused by role: an empty tuple to look at, an error to act on."""
     assert list_routers(lab.cloud("user"), environment.network_id) == ()
     with pytest.raises(NotPermitted, match="listRouters"):
-        find_operation("reboot-router").prepare(lab.cloud("user"), environment)
+        preparation("reboot-router")(lab.cloud("user"), environment)
 
 
 def test_a_running_operation_is_polled_without_waiting(lab: Lab, environment: Environment) -> None:
@@ -179,7 +179,7 @@ def test_without_a_running_router_there_is_none_to_reboot() -> None:
     """The message names the network."""
     routers = says("listRouters", {"count": 1, "router": [{"id": "r", "state": "Stopped"}]})
     with fake_cloud(by_command({"listRouters": routers})) as fake, pytest.raises(UnsafeNetwork, match="network net: "):
-        find_operation("reboot-router").prepare(Cloud(fake.credentials()), SOMEWHERE)
+        preparation("reboot-router")(Cloud(fake.credentials()), SOMEWHERE)
 
 
 def started_by(call: Callable[[], None]) -> list[threading.Thread]:

@@ -17,16 +17,8 @@ from vrbench.core.suggest import did_you_mean
 _PRIMARY = ("MASTER", "PRIMARY")  # up to 4.15, and later
 
 
-@dataclass(frozen=True, slots=True)
-class OperationKind:
-    """Something asked of the cloud that takes the router away for a while; ``summary`` is for people.
-
-    ``prepare`` looks up what has to be known and returns the one call that asks for it: only that call is timed.
-    """
-
-    name: str
-    summary: str
-    prepare: Callable[[Cloud, Environment], Callable[[], Job]]
+# Looks up what has to be known and returns the one call that asks for the operation: only that call is timed.
+Preparation = Callable[[Cloud, Environment], Callable[[], Job]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +32,7 @@ class Router:
     redundant_state: str
 
 
-def _restart(cleanup: bool) -> Callable[[Cloud, Environment], Callable[[], Job]]:
+def _restart(cleanup: bool) -> Preparation:
     def prepare(cloud: Cloud, environment: Environment) -> Callable[[], Job]:
         # Sent explicitly in both cases: 4.9 takes a missing cleanup for true, later servers for false.
         return lambda: cloud.submit("restartNetwork", id=environment.network_id, cleanup=cleanup)
@@ -60,27 +52,21 @@ def _reboot_router(cloud: Cloud, environment: Environment) -> Callable[[], Job]:
     return partial(cloud.submit, "rebootRouter", id=chosen.id)
 
 
-OPERATIONS: Mapping[str, OperationKind] = MappingProxyType(
+# How the cloud is asked for each operation that a profile can name (``OPERATIONS`` in ``core/plan/profile.py``).
+PREPARATIONS: Mapping[str, Preparation] = MappingProxyType(
     {
-        operation.name: operation
-        for operation in (
-            OperationKind(
-                "restart-network-cleanup", "restart the network, replacing its router", _restart(cleanup=True)
-            ),
-            OperationKind("restart-network", "apply the rules again, keeping the router", _restart(cleanup=False)),
-            OperationKind(
-                "reboot-router", "reboot the network's (active) router; needs an administrator", _reboot_router
-            ),
-        )
+        "restart-network-cleanup": _restart(cleanup=True),
+        "restart-network": _restart(cleanup=False),
+        "reboot-router": _reboot_router,
     }
 )
 
 
-def find_operation(name: str) -> OperationKind:
-    """Return the operation of this name. Raises UnknownOperation, with the nearest name."""
-    if name in OPERATIONS:
-        return OPERATIONS[name]
-    raise UnknownOperation(f"there is no operation {name!r}; {did_you_mean(name, OPERATIONS)}")
+def preparation(name: str) -> Preparation:
+    """Return how an operation is asked for. Raises UnknownOperation, with the nearest name."""
+    if name in PREPARATIONS:
+        return PREPARATIONS[name]
+    raise UnknownOperation(f"there is no operation {name!r}; {did_you_mean(name, PREPARATIONS)}")
 
 
 class RunningOperation:
@@ -90,7 +76,7 @@ class RunningOperation:
         self, cloud: Cloud, operation: str, environment: Environment, deadline_s: float, poll_s: float = 0.5
     ) -> None:
         self._cloud = cloud
-        self._send = find_operation(operation).prepare(cloud, environment)
+        self._send = preparation(operation)(cloud, environment)
         self._deadline_s = deadline_s
         self._poll_s = poll_s
         self._state = JobState(done=False)

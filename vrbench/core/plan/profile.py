@@ -17,7 +17,11 @@ from vrbench.core.kinds import EVERY, HEADLINE, KINDS, Direction, ProbeKind
 from vrbench.core.suggest import did_you_mean
 from vrbench.core.text import some
 
-OPERATIONS = ("restart-network-cleanup", "restart-network", "reboot-router")
+OPERATIONS = {  # name, and what it does; how the cloud is asked for it stands in ``cloud/operations.py``
+    "restart-network-cleanup": "restart the network, replacing its router",
+    "restart-network": "apply the rules again, keeping the router",
+    "reboot-router": "reboot the network's (active) router; needs an administrator",
+}
 ACCESS = ("port-forwarding", "static-nat")
 STRATEGIES = ("serial", "parallel", "redundant", "advanced-parallel", "negotiated", "live-patch")
 SERVER_VERSIONS = ("4.9.3", "4.11.2", "4.15.1", "4.18.0", "4.20.2")
@@ -91,7 +95,9 @@ class OperationTable:
     """[operation]: what is measured."""
 
     kind: str = _key(
-        values.choice(*OPERATIONS), OPERATIONS[0], "restart-network-cleanup, restart-network, reboot-router"
+        values.choice(*OPERATIONS),
+        next(iter(OPERATIONS)),
+        ", ".join(f"{name} ({does})" for name, does in OPERATIONS.items()),
     )
     job_timeout: float = _key(values.duration, 1800.0, "until the operation's job must have ended")
 
