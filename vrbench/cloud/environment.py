@@ -5,7 +5,7 @@
 
 The order is a contract. A real server that is asked for addresses while the network is still Allocated gives it
 several source-NAT addresses, and from then on nothing can be done with that network, not even delete it. So no address
-is asked for before the network shows that it can take one. What fails half-way raises; the caller removes what is in the
+is asked for before the network shows that it can take one. What fails half-way raises; the caller removes by the
 journal (``removal_steps.py``).
 """
 
