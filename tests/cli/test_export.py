@@ -4,11 +4,14 @@ import csv
 import io
 from pathlib import Path
 
+import click
 from click.testing import CliRunner
 
 from tests.report.runs import CONTEXT, METHOD, OUT, RESET, UP, beside, guest, harness, trial
+from vrbench.cli.export import command
 from vrbench.cli.main import cli
 from vrbench.core.figures.results import RunState
+from vrbench.report.export_rows import COLUMNS
 from vrbench.store.directory import RunDir
 
 
@@ -50,3 +53,10 @@ def test_sessions_have_a_table(tmp_path: Path) -> None:
         ("vm1", "survived", "", ""),
         ("vm2", "reset", "0.500000", "1.401000"),
     ]
+
+
+def test_every_table_can_be_asked_for() -> None:
+    """The command names them itself, so that its help loads nothing; both lists are one, in one order."""
+    choice = next(option.type for option in command.params if option.name == "table")
+    assert isinstance(choice, click.Choice)
+    assert list(choice.choices) == list(COLUMNS)

@@ -14,8 +14,8 @@ from vrbench.core.figures.results import Run
 from vrbench.core.figures.windows import Downtime
 from vrbench.core.model import Verdict
 from vrbench.report.caveats import caveat_lines, caveat_rows, fold_caveats
-from vrbench.report.tables import headline_table
-from vrbench.report.windows import WindowRow, longest, window_rows
+from vrbench.report.tables import flows_table, headline_table
+from vrbench.report.windows import NOT_SEEN, WindowRow, longest, window_rows
 
 LOSSY, LAB = CaveatKind.BASELINE_LOSSY, CaveatKind.LAB
 
@@ -98,13 +98,13 @@ GAPPY = "R" * 17 + "sss" + OUT[20:36] + "ss" + OUT[38:]
 def test_unseen_stretches_are_one_row_behind_what_was_seen() -> None:
     """Their number stands in place of one, and their bounds are added up; outages are numbered by themselves."""
     rows = list(window_rows(trial(1, [guest("vm1", GAPPY, UP), guest("vm2", OUT, UP), harness(UP, UP)])))
-    assert [(r.streams, r.name, r.window, r.kind) for r in rows] == [
-        (2, "egress fresh", "1", "silence"),
-        (1, "egress fresh", "once", "not seen"),
+    assert [(r.streams, r.name, r.number, r.words) for r in rows] == [
+        (2, "egress fresh", 1, "silence"),
+        (1, "egress fresh", None, "not seen"),
     ]
     twice = GAPPY[:45] + "ss" + GAPPY[47:]
     rows = list(window_rows(trial(1, [guest("vm1", twice, twice), guest("vm2", OUT, UP), harness(UP, UP)])))
-    assert [r.window for r in rows if not r.seen] == ["2 times", "2 times"]
+    assert [r.words for r in rows if not r.seen] == ["not seen, 2 times", "not seen, 2 times"]
     stretches = [w for s in trial(1, [guest("vm1", twice, UP)]).streams for w in s.windows if w.blind]
     assert rows[1].down == Downtime.total(stretches)
 
@@ -113,9 +113,10 @@ def test_the_longest_are_kept_in_their_order() -> None:
     """Where there is no room for all: those that an operator asks about, and whatever was not seen."""
 
     def row(name: str, seconds: float, kind: str = "silence") -> WindowRow:
-        return WindowRow(1, name, "1", 0.0, Downtime(seconds, seconds, seconds), kind)
+        number = None if kind == NOT_SEEN else 1
+        return WindowRow(1, name, number, 0.0, Downtime(seconds, seconds, seconds), kind)
 
-    rows = [row("a", 1), row("b", 3), row("c", 0, "not seen"), row("d", 2)]
+    rows = [row("a", 1), row("b", 3), row("c", 0, NOT_SEEN), row("d", 2)]
     assert [r.name for r in longest(rows, 3)] == ["b", "c", "d"]
     assert [r.name for r in longest(rows, 9)] == ["a", "b", "c", "d"]
 
@@ -134,4 +135,20 @@ def test_the_headline_says_how_many_trials_it_is_made_of(invalid: tuple[int, ...
     trials = [replace(t, verdict=Verdict.INVALID) if t.facts.number in invalid else t for t in run.trials]
     out = io.StringIO()
     Console(file=out, width=80).print(headline_table(replace(run, trials=tuple(trials))))
+    assert title in [line.strip() for line in out.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "title"),
+    [
+        (Verdict.VALID, "By flow and layer, average over trials"),
+        (Verdict.INVALID, "By flow and layer: no trial counts, see the caveats"),
+    ],
+)
+def test_flows_of_a_run_without_a_trial_that_counts_say_so(verdict: Verdict, title: str) -> None:
+    """A column of dashes explains nothing."""
+    run = fixed_run()
+    out = io.StringIO()
+    trials = tuple(replace(t, verdict=verdict) for t in run.trials)
+    Console(file=out, width=80).print(flows_table(replace(run, trials=trials)))
     assert title in [line.strip() for line in out.getvalue().splitlines()]

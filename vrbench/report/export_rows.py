@@ -6,7 +6,7 @@ Empty (None) means not measured or not bounded, never zero.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
@@ -21,7 +21,6 @@ from vrbench.core.text import utc_text
 Cell = str | int | float | bool | None
 Row = dict[str, Cell]
 
-TABLES = ("samples", "windows", "causes", "sessions", "trials", "summary")
 SCOPES: tuple[tuple[str, Direction | None], ...] = (
     ("egress", Direction.EGRESS),
     ("ingress", Direction.INGRESS),
@@ -71,16 +70,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 def rows(table: str, runs: Sequence[Run]) -> Iterator[Row]:
     """Return the rows of one of ``TABLES``."""
-    makers = {
-        "samples": _samples,
-        "windows": _windows,
-        "causes": _causes,
-        "sessions": _sessions,
-        "trials": _trials,
-        "summary": _summary,
-    }
     for run in runs:
-        for row in makers[table](run):
+        for row in _MAKERS[table](run):
             yield {**row, "method": run.method.id}
 
 
@@ -242,3 +233,14 @@ def _context(run: Run) -> Row:
 def finite(value: float) -> float | None:
     """Return the value, or None where there is no bound or nothing was measured."""
     return value if math.isfinite(value) else None
+
+
+_MAKERS: Mapping[str, Callable[[Run], Iterator[Row]]] = {
+    "samples": _samples,
+    "windows": _windows,
+    "causes": _causes,
+    "sessions": _sessions,
+    "trials": _trials,
+    "summary": _summary,
+}
+TABLES = tuple(_MAKERS)  # those made from a run; the counts of "failures" are in none

@@ -64,11 +64,12 @@ def windows_table(trial: TrialResult) -> RenderableType:
         return Text(f"Trial {n}: no outage window in any stream\n")
     shown = longest(listed, MAX_WINDOW_ROWS)
     table = _table(
-        f"Trial {n}: outage windows after the request", "streams", "window", "from", "down for (bounds)", "kind"
+        f"Trial {n}: outage windows after the request", "streams", "no.", "from", "down for (bounds)", "kind"
     )
     for row in shown:
         streams = f"{row.streams} × {row.name}" if row.streams > 1 else row.name
-        table.add_row(streams, row.window, f"{row.start_s:+.2f} s", bounded(row.down), row.kind)
+        number = "" if row.number is None else str(row.number)
+        table.add_row(streams, number, f"{row.start_s:+.2f} s", bounded(row.down), row.words)
     if len(listed) > len(shown):
         more = f"… and {len(listed) - len(shown)} shorter: vrbench export RUN --table windows"
         return Group(table, Text(more, style="dim"))
@@ -116,8 +117,9 @@ def causes_table(run: Run) -> RenderableType:
 
 def flows_table(run: Run) -> Table:
     """Show old against new flows, and the network against the service: averages over trials."""
-    table = _table("By flow and layer, average over trials", "stream", "mean over streams (bounds)", "worst", "windows")
     usable = [t for t in run.trials if t.averaged]
+    what = ", average over trials" if usable else ": no trial counts, see the caveats"
+    table = _table(f"By flow and layer{what}", "stream", "mean over streams (bounds)", "worst", "windows")
     for kind in HEADLINE:
         if not any(t.of(kind) for t in run.trials):
             continue

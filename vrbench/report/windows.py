@@ -18,20 +18,26 @@ NOT_SEEN = "not seen"
 class WindowRow:
     """What ``streams`` streams of one name saw alike; the figures are those of the stream in the middle.
 
-    ``window`` is its number ("1"), or how often nothing was seen ("812 times"): then the bounds are those of all such
-    stretches together.
+    ``number``: that of the window; None where nothing was seen, for ``stretches`` times: then the bounds are those of
+    all such stretches together.
     """
 
     streams: int
     name: str
-    window: str
+    number: int | None
     start_s: float
     down: Downtime
     kind: str
+    stretches: int = 1
 
     @property
     def seen(self) -> bool:
-        return self.kind != NOT_SEEN
+        return self.number is not None
+
+    @property
+    def words(self) -> str:
+        """Its kind, and of what was not seen how often that happened."""
+        return self.kind if self.stretches == 1 else f"{self.kind}, {self.stretches} times"
 
 
 def window_rows(trial: TrialResult) -> Iterator[WindowRow]:
@@ -44,7 +50,7 @@ def window_rows(trial: TrialResult) -> Iterator[WindowRow]:
         name = kind.labels.name
         for number, group in enumerate(_at_the_same_time(streams), 1):
             middle = sorted(group, key=lambda w: w.estimate_s)[len(group) // 2]
-            yield WindowRow(len(group), name, str(number), middle.start_s, Downtime.total([middle]), _kind(middle))
+            yield WindowRow(len(group), name, number, middle.start_s, Downtime.total([middle]), _kind(middle))
         yield from _unseen(name, [[w for w in s.windows if w.blind] for s in streams])
 
 
@@ -61,8 +67,7 @@ def _unseen(name: str, streams: Sequence[Sequence[OutageWindow]]) -> Iterator[Wi
     totals = sorted(((Downtime.total(s), s) for s in streams if s), key=lambda e: e[0].at_most_s)
     if totals:
         down, stretches = totals[len(totals) // 2]
-        times = "once" if len(stretches) == 1 else f"{len(stretches)} times"
-        yield WindowRow(len(totals), name, times, stretches[0].start_s, down, NOT_SEEN)
+        yield WindowRow(len(totals), name, None, stretches[0].start_s, down, NOT_SEEN, len(stretches))
 
 
 def _kind(window: OutageWindow) -> str:
