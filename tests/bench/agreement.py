@@ -110,7 +110,7 @@ def measure(zone: Zone, trials: int) -> list[Row]:
     fping_log, capture_log = zone.here / "fping.txt", zone.here / "capture.txt"
     try:
         for line in process.stderr:
-            if not tools and ": baseline" in line:
+            if re.search(r"trial 1( of \d+)?: baseline", line):
                 guest = sorted(n.name for n in lifecycle.status(zone.state).nodes if n.kind == "vm")[0]
                 tools.append(start(zone, guest, fping_log, "fping", "-p", "10", "-l", "-D", "203.0.113.1"))
                 capture = ("tcpdump", "-i", "eth0", "-nn", "-tt", "-l", SYN_FILTER)
