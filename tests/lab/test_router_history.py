@@ -78,7 +78,7 @@ def test_calls_are_passed_on_and_written_down() -> None:
     assert (placed.router, placed.network, started.router) == ("r-1-VM", "net", "r-1-VM")
     assert (programmed.egress, programmed.ingress) == (True, {END: VM, "198.51.100.30:22": "10.1.1.12"})
     assert placed.before_ns <= placed.after_ns <= started.before_ns
-    assert [RouterAction(**d) for d in history.to_json()["actions"]] == list(history.actions())
+    assert [RouterAction(**d) for d in history.to_json()["deeds"]] == list(history.actions())
 
 
 def switched(*lines: str, network: str = "net", guest: str = VM) -> tuple[RouterAction, ...]:

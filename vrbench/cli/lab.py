@@ -164,7 +164,7 @@ def phases(state: Path, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(told))
         return Exit.OK
-    for action in told["actions"]:
+    for action in told["deeds"]:
         lasted_ms = (action["after_ns"] - action["before_ns"]) / 1e6
         click.echo(f"{action['before_ns'] / 1e9:16.6f} s  {action['what']} {action['router']}, {lasted_ms:.1f} ms")
     for phase in told["phases"]:

@@ -89,7 +89,8 @@ class RouterHistory:
     def to_json(self) -> dict[str, Any]:
         """Return what ``vrbench lab phases --json`` prints."""
         actions = self.actions()
-        return {"actions": [asdict(d) for d in actions], "phases": [asdict(p) for p in true_phases(actions)]}
+        # Scripts read the first word: it stays as it was printed first.
+        return {"deeds": [asdict(a) for a in actions], "phases": [asdict(p) for p in true_phases(actions)]}
 
 
 def lets_out(rules: RuleSet) -> bool:

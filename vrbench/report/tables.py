@@ -71,7 +71,7 @@ def windows_table(trial: TrialResult) -> RenderableType:
         number = "" if row.number is None else str(row.number)
         table.add_row(streams, number, f"{row.start_s:+.2f} s", bounded(row.down), row.words)
     if len(listed) > len(shown):
-        more = f"… and {len(listed) - len(shown)} shorter: vrbench export RUN --table windows"
+        more = f"… and {len(listed) - len(shown)} more: vrbench export RUN --table windows"
         return Group(table, Text(more, style="dim"))
     return table
 
@@ -115,19 +115,19 @@ def causes_table(run: Run) -> RenderableType:
     return table
 
 
-def flows_table(run: Run) -> Table:
+def flows_table(run: Run) -> RenderableType:
     """Show old against new flows, and the network against the service: averages over trials."""
     usable = [t for t in run.trials if t.averaged]
-    what = ", average over trials" if usable else ": no trial counts, see the caveats"
-    table = _table(f"By flow and layer{what}", "stream", "mean over streams (bounds)", "worst", "windows")
+    if not usable:
+        return Text("By flow and layer: no trial counts, see the caveats")
+    table = _table("By flow and layer, average over trials", "stream", "mean over streams (bounds)", "worst", "windows")
     for kind in HEADLINE:
         if not any(t.of(kind) for t in run.trials):
             continue
         figures = [t.figures_of(kind) for t in usable]
-        worst = max((f.worst_s for f in figures), default=None)
-        mean = bounded(Downtime.mean([f.downtime for f in figures])) if figures else "–"
-        windows = str(sum(f.windows for f in figures)) if figures else "–"
-        table.add_row(kind.labels.row, mean, seconds(worst), windows)
+        worst = max(f.worst_s for f in figures)
+        mean, windows = bounded(Downtime.mean([f.downtime for f in figures])), sum(f.windows for f in figures)
+        table.add_row(kind.labels.row, mean, seconds(worst), str(windows))
     for row in (*_names_row(usable), *_logins_row(usable, run.method.auth_interval_s)):
         table.add_row(*row)
     return table
@@ -181,8 +181,12 @@ def _span(moments: Sequence[float | None], of: int = 0) -> str:
 
 def headline_table(run: Run) -> RenderableType:
     """Show, over all trials that count in averages, average with bounds, lowest, median, highest."""
+    used = len(run.downtimes(None))
+    if not used:
+        nothing = Text("Downtime: no trial counts, see the caveats")
+        return Group(Text(setting(run), style="bold"), nothing, _method_line(run))
     table = _table(
-        _over(len(run.downtimes(None)), len(run.trials)),
+        _over(used, len(run.trials)),
         "direction",
         "average (bounds)",
         "lowest",
@@ -199,8 +203,6 @@ def headline_table(run: Run) -> RenderableType:
 
 def _over(used: int, trials: int) -> str:
     """Word over how many trials the averages are."""
-    if not used:
-        return "Downtime: no trial counts, see the caveats"
     return f"Downtime over {some(used, 'trial') if used == trials else f'{used} of {trials} trials'}"
 
 

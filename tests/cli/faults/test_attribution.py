@@ -123,7 +123,7 @@ def test_a_stale_entry(zone: Zone, record_property: Callable[[str, object], None
     lifecycle.fault(zone.state, "stale-arp")
     with watched(zone, first) as quick, watched(zone, last) as slow:
         trial = trial_of(zone, during(zone, FINE, "job ended", lambda: None))
-    actions = [RouterAction(**action) for action in lifecycle.phases(zone.state)["actions"]]
+    actions = [RouterAction(**action) for action in lifecycle.phases(zone.state)["deeds"]]
     zero_ns = trial.facts.requested_ns
     (stopped,) = [d for d in actions if d.what == "stop_router" and d.before_ns > zero_ns]
     noticed = [(learnt_ns(seen, stopped.before_ns) - zero_ns) / 1e9 for seen in (quick, slow)]

@@ -32,7 +32,7 @@ def test_source_nat_that_is_missing_after_the_restart(zone: Zone) -> None:
     seen = measure(zone, SHORT, "rules-missing", what="source-nat")
     assert seen.trial["verdict"] == "unknown"
     assert "NAT missing" in seen.causes("icmp-egress", "fresh")
-    actions = [RouterAction(**action) for action in lifecycle.phases(zone.state)["actions"]]
+    actions = [RouterAction(**action) for action in lifecycle.phases(zone.state)["deeds"]]
     programmed = [action for action in actions if action.what == "program_router"][-1]
     assert (programmed.egress, len(programmed.ingress)) == (False, 2), "the lab knows what the fault left of the order"
     assert seen.trial["ingress_at_most_s"] != ""

@@ -13,6 +13,8 @@ from vrbench.core.values import show_duration
 
 STARTING_S = 5.0  # to start the probers of a trial and to collect their samples
 
+BUILDING = "building"  # what a run that measures a kept environment leaves out
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -53,7 +55,7 @@ def _takes(profile: Profile) -> str:
     t = profile.trials
     probing_s = t.count * (t.baseline + t.validation + STARTING_S) + (t.count - 1) * t.settle
     each = "" if profile.lab else "; on a cloud a restart often takes 1 to 5 min"
-    return f"{about(probing_s)} of probing, plus building and {some(t.count, 'restart')}{each}"
+    return f"{about(probing_s)} of probing, plus {BUILDING} and {some(t.count, 'restart')}{each}"
 
 
 def _probes(per_s: float, listed: tuple[Cost, ...]) -> str:
