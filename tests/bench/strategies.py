@@ -26,7 +26,7 @@ from vrbench.core.figures.sessions import SessionState, sessions
 from vrbench.core.figures.windows import Downtime
 from vrbench.core.kinds import ICMP_FRESH, ICMP_PERSISTENT, SSH_SYN
 from vrbench.core.model import Verdict
-from vrbench.core.plan.profile import STRATEGIES
+from vrbench.core.plan.tables import STRATEGIES
 from vrbench.store.directory import run_paths
 from vrbench.store.loading import load_run
 

@@ -15,7 +15,8 @@ from vrbench.cli.exits import Exit
 from vrbench.cli.measure import INSIDE, Finished, conclude, measure_lab_run
 from vrbench.core.figures.results import RunState
 from vrbench.core.plan.plan import make_plan
-from vrbench.core.plan.profile import LabTable, load_profile
+from vrbench.core.plan.profile import load_profile
+from vrbench.core.plan.tables import LabTable
 from vrbench.embedded import lab_run
 from vrbench.embedded.process import NotStarted
 from vrbench.lab.status import LabStatus

@@ -23,7 +23,8 @@ from vrbench.cli.main import COMMANDS
 from vrbench.cli.profiles import shipped
 from vrbench.core.caveats import CaveatKind
 from vrbench.core.kinds import KINDS, Direction, ProbeKind
-from vrbench.core.plan.profile import TABLES, reference
+from vrbench.core.plan.profile import reference
+from vrbench.core.plan.tables import TABLES
 from vrbench.report.export_rows import COLUMNS
 from vrbench.report.tables import headline_table
 from vrbench.run.execute import execute_run

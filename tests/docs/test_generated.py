@@ -19,7 +19,8 @@ from vrbench.core.kinds import KINDS
 from vrbench.core.log.strip import Seen
 from vrbench.core.model import Cause
 from vrbench.core.plan.plan import make_plan
-from vrbench.core.plan.profile import TABLES, reference
+from vrbench.core.plan.profile import reference
+from vrbench.core.plan.tables import TABLES
 from vrbench.report.export_rows import COLUMNS
 from vrbench.report.wording import bounded
 from vrbench.run.disk import bytes_needed

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vrbench.core.plan.profile import LabTable
+from vrbench.core.plan.tables import LabTable
 from vrbench.embedded.process import NotStarted, lab_options, run_in_lab
 from vrbench.lab import lifecycle
 from vrbench.lab.status import LabOptions, LabStatus

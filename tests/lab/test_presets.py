@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from vrbench.core.plan.profile import PRESETS, LabTable
+from vrbench.core.plan.tables import PRESETS, LabTable
 from vrbench.lab.ground.specs import FirewallRule, PortForward, RuleSet
 from vrbench.lab.presets import load, names
 from vrbench.lab.router_history import lets_in, lets_out

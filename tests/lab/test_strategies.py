@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from vrbench.core.plan.profile import STRATEGIES as NAMES
+from vrbench.core.plan.tables import STRATEGIES as NAMES
 from vrbench.lab.ground.specs import Acl, AclLine, FirewallRule, PortForward, RuleSet
 from vrbench.lab.strategies import REDUNDANT, STRATEGIES, StartFailed
 from vrbench.lab.strategies.serial import one_by_one

@@ -15,7 +15,7 @@ from vrbench.cloud.facade import Cloud
 from vrbench.cloud.preflight import Resolved, preflight
 from vrbench.core.findings import Finding, FindingState
 from vrbench.core.plan.plan import Plan
-from vrbench.core.plan.profile import ProbesTable
+from vrbench.core.plan.tables import ProbesTable
 from vrbench.probes.config import ProbeError
 from vrbench.probes.ping_check import reach
 from vrbench.run.environment_source import environment_plan

@@ -10,7 +10,7 @@ import click
 
 from vrbench.cli.exits import Exit, UsageProblem
 from vrbench.cli.lists import entry
-from vrbench.core.plan.profile import PRESETS, SERVER_VERSIONS, STRATEGIES, LabTable
+from vrbench.core.plan.tables import PRESETS, SERVER_VERSIONS, STRATEGIES, LabTable
 
 state_option = click.option(
     "--state",

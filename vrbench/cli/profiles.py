@@ -9,7 +9,8 @@ import click
 
 from vrbench.cli.exits import UsageProblem
 from vrbench.cli.lists import entry
-from vrbench.core.plan.profile import Profile, load_profile, reference
+from vrbench.core.plan.profile import load_profile, reference
+from vrbench.core.plan.tables import Profile
 from vrbench.core.suggest import did_you_mean
 
 

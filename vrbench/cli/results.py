@@ -12,7 +12,7 @@ from vrbench.cli.exits import Exit
 from vrbench.core.figures.results import Run
 from vrbench.core.figures.windows import Downtime
 from vrbench.core.model import Direction, Verdict
-from vrbench.core.plan.profile import LimitsTable
+from vrbench.core.plan.tables import LimitsTable
 
 
 def show_runs(runs: Sequence[Run], as_json: bool) -> None:

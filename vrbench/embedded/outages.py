@@ -15,8 +15,8 @@ from typing import Any, Self
 
 from vrbench.core.calibrate.injections import NOTHING, Fault, Injection, KnownOutage, Piece
 from vrbench.core.model import Environment
-from vrbench.core.plan.profile import ProbesTable
 from vrbench.core.plan.streams import short_name
+from vrbench.core.plan.tables import ProbesTable
 from vrbench.core.ports import JobState
 from vrbench.lab import control
 from vrbench.lab.status import LabError, Moment, Outage

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from vrbench.core.plan.profile import LabTable
+from vrbench.core.plan.tables import LabTable
 from vrbench.lab import lifecycle, presets
 from vrbench.lab.status import LabOptions, LabStatus
 from vrbench.lab.timing import Timing

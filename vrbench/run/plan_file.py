@@ -13,7 +13,7 @@ from typing import Any
 from vrbench.core.calibrate.injections import Injection
 from vrbench.core.machine_calibration import MachineCalibration
 from vrbench.core.plan.plan import Plan, make_plan
-from vrbench.core.plan.profile import TABLES, Profile
+from vrbench.core.plan.tables import TABLES, Profile
 from vrbench.store.directory import RunDir
 from vrbench.store.files import StoreError, read_json, replace_json
 

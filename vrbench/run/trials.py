@@ -8,8 +8,8 @@ from vrbench.cloud.errors import CloudError
 from vrbench.core.caveats import Caveat
 from vrbench.core.facts import TrialFacts
 from vrbench.core.model import Environment
-from vrbench.core.plan.profile import Profile
 from vrbench.core.plan.streams import expected_streams, guests_behind, short_name
+from vrbench.core.plan.tables import Profile
 from vrbench.core.ports import Operation
 from vrbench.core.text import some
 from vrbench.run.adapters import Adapters, Guests

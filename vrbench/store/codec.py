@@ -16,7 +16,7 @@ from vrbench.core.facts import Context, TrialFacts
 from vrbench.core.figures.results import RunState
 from vrbench.core.machine_calibration import MachineCalibration
 from vrbench.core.plan.method import Method
-from vrbench.core.plan.profile import LimitsTable
+from vrbench.core.plan.tables import LimitsTable
 from vrbench.store.files import StoreError
 
 if TYPE_CHECKING:

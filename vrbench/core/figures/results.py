@@ -14,7 +14,7 @@ from vrbench.core.kinds import ProbeKind
 from vrbench.core.machine_calibration import MachineCalibration
 from vrbench.core.model import Direction, OutageWindow, Sample, Stream, Verdict
 from vrbench.core.plan.method import Method
-from vrbench.core.plan.profile import LimitsTable
+from vrbench.core.plan.tables import LimitsTable
 
 MEASURED = (Direction.EGRESS, Direction.INGRESS)
 

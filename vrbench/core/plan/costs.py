@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vrbench.core.kinds import KINDS, Aim, ProbeKind
-from vrbench.core.plan.profile import ProbesTable, Profile
+from vrbench.core.plan.tables import ProbesTable, Profile
 
 SESSION_PROCESSES = 2
 SPARE_PORTS, MOST_PORTS = 2, 200  # half-open probes use the ports of one threshold in turn (``probes.syn``)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from vrbench.core.kinds import DNS, KINDS, SSH_AUTH, SSH_BANNER, ProbeKind
 from vrbench.core.plan.costs import Cost, costs, interval_s
 from vrbench.core.plan.method import Method, kinds_word
-from vrbench.core.plan.profile import LabTable, Profile
+from vrbench.core.plan.tables import LabTable, Profile
 from vrbench.core.text import about, size, some
 from vrbench.core.values import show_duration
 

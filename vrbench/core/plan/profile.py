@@ -1,177 +1,22 @@
 """Profile: what the operator wrote. TOML text in; a frozen Profile out, or one error that lists every problem.
 
-Each key is declared once, in the dataclasses below: its type annotation says how it is read, its metadata the allowed
-range and one line of help. ``reference()`` turns the same declarations into the documentation of the keys.
+The keys are declared in ``tables``. ``reference()`` turns the same declarations into the documentation of the keys.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, make_dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 from vrbench.core import values
-from vrbench.core.kinds import EVERY, HEADLINE, KINDS, Direction, ProbeKind
+from vrbench.core.kinds import HEADLINE, KINDS, Direction
+from vrbench.core.plan.tables import TABLES, EnvironmentTable, ProbesTable, Profile, TrialsTable
 from vrbench.core.suggest import did_you_mean
 from vrbench.core.text import some
 
-OPERATIONS = {  # name, and what it does; how the cloud is asked for it stands in ``cloud/operations.py``
-    "restart-network-cleanup": "restart the network, replacing its router",
-    "restart-network": "apply the rules again, keeping the router",
-    "reboot-router": "reboot the network's (active) router; needs an administrator",
-}
-ACCESS = ("port-forwarding", "static-nat")
-STRATEGIES = ("serial", "parallel", "redundant", "advanced-parallel", "negotiated", "live-patch")
-SERVER_VERSIONS = ("4.9.3", "4.11.2", "4.15.1", "4.18.0", "4.20.2")
-PRESETS = {  # of the lab, with the strategy that each preset's own file names
-    "vmware-4.9.3": "serial",
-    "vmware-4.11.1": "parallel",
-    "kvm-4.9.3": "serial",
-    "kvm-4.11.1": "parallel",
-    "xenserver-4.9.3": "serial",
-    "xenserver-4.11.1": "parallel",
-}
-
-
-def _key(read: Callable[[Any], Any], default: Any, help_text: str) -> Any:
-    return field(default=default, metadata={"read": read, "help": help_text})
-
-
-@dataclass(frozen=True, slots=True)
-class LabTable:
-    """[lab]: run against the embedded lab instead of a cloud."""
-
-    strategy: str = _key(
-        values.choice("auto", *STRATEGIES),
-        "auto",
-        f"how the lab renews its router: {', '.join(STRATEGIES)}; auto: the preset's, else parallel",
-    )
-    preset: str = _key(
-        values.choice("", *PRESETS), "", f"boot and programming times of a real cloud: {', '.join(PRESETS)}"
-    )
-    server_version: str = _key(
-        values.choice(*SERVER_VERSIONS), SERVER_VERSIONS[-1], f"whose API the lab speaks: {', '.join(SERVER_VERSIONS)}"
-    )
-    time_scale: float = _key(values.number(0.001, 10), 1.0, "multiplies the lab's boot, programming and stop times")
-
-    @property
-    def restart_strategy(self) -> str:
-        """The strategy in force: the one named, else the preset's, else that of servers since 4.11."""
-        return PRESETS.get(self.preset, "parallel") if self.strategy == "auto" else self.strategy
-
-
-@dataclass(frozen=True, slots=True)
-class CloudTable:
-    """[cloud]: where to build. Credentials never stand here: they come from CLOUDSTACK_* or cloudstack.ini."""
-
-    endpoint: str = _key(values.text, "", "API address; empty: from CLOUDSTACK_ENDPOINT or cloudstack.ini")
-    zone: str = _key(values.text, "", "zone name or id; empty: the only zone there is")
-    network_offering: str = _key(values.text, "auto", "isolated, with source NAT by the virtual router; auto: choose")
-    service_offering: str = _key(values.text, "", "size of the VMs; empty: the smallest there is")
-    template: str = _key(values.text, "", "a Linux with sshd and cloud-init; empty: the only featured one")
-    ssh_user: str = _key(values.text, "root", "who logs in with the run's key")
-
-
-@dataclass(frozen=True, slots=True)
-class EnvironmentTable:
-    """[environment]: what is built, and removed again."""
-
-    vms: int = _key(values.count(1, 200), 10, "VMs in the isolated network")
-    public_ips: int = _key(values.count(1, 200), 10, "public addresses beside the source-NAT one")
-    access: str = _key(values.choice(*ACCESS), "port-forwarding", "how SSH gets in: port-forwarding, static-nat")
-    source_cidr: str = _key(values.cidr_or_auto, "auto", "whom the firewall lets in; auto: this machine's address only")
-    accept_slow_removal: bool = _key(
-        values.flag,
-        False,
-        "build although the account may not expunge: the network stays until the server has expunged",
-    )
-    boot_timeout: float = _key(values.duration, 600.0, "until every VM answers on SSH")
-
-
-@dataclass(frozen=True, slots=True)
-class OperationTable:
-    """[operation]: what is measured."""
-
-    kind: str = _key(
-        values.choice(*OPERATIONS),
-        next(iter(OPERATIONS)),
-        ", ".join(f"{name} ({does})" for name, does in OPERATIONS.items()),
-    )
-    job_timeout: float = _key(values.duration, 1800.0, "until the operation's job must have ended")
-
-
-@dataclass(frozen=True, slots=True)
-class TrialsTable:
-    """[trials]: how often, and how long to look."""
-
-    count: int = _key(values.count(1, 1000), 6, "trials; fewer than 6 give no confidence interval")
-    baseline: float = _key(values.duration, 15.0, "probing before the operation (RFC 6201: at least 15 s)")
-    validation: float = _key(values.duration, 10.0, "every stream up this long: recovered (RFC 6412)")
-    settle: float = _key(values.duration, 5.0, "pause between trials")
-    observe_at_most: float = _key(values.duration, 2700.0, "give up waiting for recovery after this long")
-
-
-@dataclass(frozen=True, slots=True)
-class ProbesTable:
-    """[probes]: how the network is looked at."""
-
-    interval: float = _key(values.duration, EVERY.default_s, EVERY.help)
-    threshold: float = _key(values.duration, 0.8, "an answer later than this is a loss (Tmax, RFC 7680); under 1 s")
-    merge: int = _key(values.count(1, 1000), 1, "successes that end an outage window (RFC 3357); 1: no merging")
-    egress_target: str = _key(values.address, "", "address outside the network that the VMs ping (required)")
-    control_target: str = _key(values.address_or_empty, "", "address near the public side, not behind the router")
-
-    def probes(self, kind: ProbeKind) -> bool:
-        """Return whether a kind is switched on; one without a switch always is."""
-        return not kind.switch or bool(getattr(self, kind.switch))
-
-    def asked_s(self, kind: ProbeKind) -> float:
-        """Return the interval that the profile asks of a kind."""
-        return float(getattr(self, kind.interval.key))
-
-
-def _with_kinds(table: type[ProbesTable]) -> type[ProbesTable]:
-    """Return the table with the keys of all kinds: their own intervals first, then their switches."""
-    own = {kind.interval.key: kind.interval for kind in KINDS if kind.interval is not EVERY}
-    keys = [(i.key, float, _key(values.duration, i.default_s, i.help)) for i in own.values()]
-    switches = [(kind.switch, bool, _key(values.flag, True, kind.help)) for kind in KINDS if kind.switch]
-    words = {"__doc__": table.__doc__}
-    return make_dataclass("ProbesTable", [*keys, *switches], bases=(table,), namespace=words, frozen=True, slots=True)
-
-
-@dataclass(frozen=True, slots=True)
-class LimitsTable:
-    """[limits]: exit 1 when the run's average is above; empty: no limit."""
-
-    egress: float | None = _key(values.duration, None, "average egress downtime")
-    ingress: float | None = _key(values.duration, None, "average ingress downtime")
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """All tables; ``lab`` is None unless the profile has a [lab] table."""
-
-    name: str
-    lab: LabTable | None
-    cloud: CloudTable
-    environment: EnvironmentTable
-    operation: OperationTable
-    trials: TrialsTable
-    probes: ProbesTable
-    limits: LimitsTable
-
-
-TABLES: dict[str, type[Any]] = {
-    "lab": LabTable,
-    "cloud": CloudTable,
-    "environment": EnvironmentTable,
-    "operation": OperationTable,
-    "trials": TrialsTable,
-    "probes": _with_kinds(ProbesTable),
-    "limits": LimitsTable,
-}
 REQUIRED = (("probes", "egress_target"),)
 FINEST_S = 0.005  # between probes of a stream
 
