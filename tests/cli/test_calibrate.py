@@ -83,7 +83,7 @@ def test_one_target_of_ten(tmp_path: Path) -> None:
     assert {(r["run_id"], r["seed"], r["method"][:3]) for r in rows} == {
         (next(tmp_path.glob("r/*")).name, "3", f"{ESTIMATOR}/")
     }
-    assert "it needs a valid trial and 20 outages" in done.err
+    assert "that needs a valid trial and 20 outages" in done.err
     assert not (tmp_path / "state").exists(), "a verdict that others carry along needs more of them"
     alone = [r for r in rows if r["guest"]]
     assert len({r["outage"] for r in alone}) >= 3

@@ -55,6 +55,5 @@ def test_attributed_time_is_true_time(
     print(strategy, found)
     for cause in expected:
         found.check_true(cause)
-        unseen_s = UNSEEN_S * len(figures)
-        least_s = FOUND_SHARE * found.true[cause] - (unseen_s if found.true[cause] < 1 else 0)
+        least_s = FOUND_SHARE * found.true[cause] - UNSEEN_S * len(figures)
         assert found.claimed[cause] >= least_s, f"{cause} {found.true[cause]:.3f} s: {found}"
