@@ -102,7 +102,10 @@ def test_answers_beside_pings(box: Box, tmp_path: Path) -> None:
     agent = asking(box, tmp_path, NAMES, PING)
     wait_for(lambda: len(read_log(agent.log).slots(RecordKind.REPLY, 1)) > 10, "answers")
     logged = agent.stop()
-    assert [(h.stream.probe, h.stream.target) for h in logged.header.streams] == [("icmp", HARNESS), ("dns", GATEWAY)]
+    assert [(h.stream.probe, h.stream.target) for h in logged.header.streams] == [
+        ("icmp-egress", HARNESS),
+        ("dns", GATEWAY),
+    ]
     for index in (0, 1):
         assert logged.unanswered(index) == []
         assert len(logged.slots(RecordKind.SENT, index)) > 10
@@ -146,7 +149,7 @@ def test_a_router_without_a_resolver_is_recognised(box: Box, tmp_path: Path) -> 
     agent = asking(box, tmp_path, NAMES, PING)
     wait_for(lambda: len(read_log(agent.log).slots(RecordKind.REPLY)) > 5, "pings")
     logged = agent.stop()
-    assert [h.stream.probe for h in logged.header.streams] == ["icmp"]
+    assert [h.stream.probe for h in logged.header.streams] == ["icmp-egress"]
     (words,) = how_probed(agent.log)
     assert words.startswith("names are not probed where no resolver answers (asked: ")
     assert GATEWAY in words
