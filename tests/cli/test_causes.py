@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.attribution import by_phases, compared, fine
-from tests.cli.zone import PROFILE, Zone, running_zone
+from tests.cli.zone import PROFILE, only_run, running_zone
 from vrbench.core.figures.results import TrialResult
 from vrbench.core.model import Cause
 from vrbench.lab import lifecycle
@@ -30,11 +30,6 @@ def run(tmp_path: Path, strategy: str) -> tuple[TrialResult, tuple[TruePhase, ..
     (trial,) = load_run(only_run(zone)).trials
     assert trial.facts.recovered, done.err
     return trial, tuple(TruePhase(**phase) for phase in told)
-
-
-def only_run(zone: Zone) -> Path:
-    (path,) = (zone.here / "reports").glob("*/")
-    return path
 
 
 @pytest.mark.parametrize(

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import signal
 import statistics
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.cli.zone import PROFILE, Zone, wait_for
+from tests.cli.zone import PROFILE, Zone, only_run, running, table, wait_for
+from vrbench.cli.exits import Exit
 from vrbench.core.log.rawlog import decode_header
-from vrbench.run.interrupts import ONE_PRESS_S
 
 pytestmark = pytest.mark.lab
-
-
-def only_run(zone: Zone) -> Path:
-    """Find the one run directory under the test's reports."""
-    (path,) = (zone.here / "reports").glob("*/")
-    return path
-
-
-def table(zone: Zone, run: Path, name: str) -> list[dict[str, str]]:
-    """Read an exported CSV table."""
-    done = zone.vrbench("export", run.name, "--table", name)
-    assert done.code == 0, done.err
-    return list(csv.DictReader(io.StringIO(done.out)))
 
 
 def test_a_run_measures_reports_and_leaves_nothing(zone: Zone) -> None:
@@ -149,113 +133,6 @@ def test_samples_are_on_disk_while_the_run_goes_on(zone: Zone) -> None:
     assert len(syn.read_bytes()) > 2000
 
 
-def running(zone: Zone) -> list[str]:
-    """Command lines of vrbench processes that work in this test's directory."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            if str(zone.here) in str((path / "cwd").readlink()):
-                found.append((path / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:
-            continue
-    return found
-
-
-@pytest.mark.parametrize(
-    "moment", ["deploying", "waiting for SSH", "trial 1: baseline", "trial 1: operating", "trial 1: collecting"]
-)
-def test_ctrl_c_tears_down(zone: Zone, moment: str) -> None:
-    """One Ctrl-C at any moment ends the run, removes everything, and keeps what was measured."""
-    process = zone.start("run", zone.profile(), "--plain")
-    assert process.stderr is not None
-    for line in process.stderr:
-        if moment in line:
-            break
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert "Traceback" not in err
-    assert process.returncode == 2, err
-    assert zone.left() == []
-    assert not list((zone.here / "reports").glob("*/key"))
-
-
-def test_cleanup_leaves_a_running_run_alone(zone: Zone) -> None:
-    """While a run measures, cleanup touches nothing of it: by name it fails, with --all it goes on to others."""
-    process = zone.start("run", zone.profile(), "--plain")
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "trial 1: baseline" in line:
-            break
-    (run,) = (zone.here / "reports").glob("*/")
-    everything, named = zone.vrbench("cleanup", "--all"), zone.vrbench("cleanup", run.name)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    assert (everything.code, named.code) == (0, 3)
-    assert "still going on" in everything.err
-    assert zone.left() == []
-
-
-def test_whoever_stops_reading_stops_nothing_else(zone: Zone) -> None:
-    """A closed pipe (| head) or a terminal that is gone must not keep the network from being removed."""
-    process = zone.start("run", zone.profile(), "--plain")
-    assert process.stderr is not None
-    assert process.stdout is not None
-    for line in process.stderr:
-        if "trial 1: baseline" in line:
-            break
-    process.stderr.close()
-    process.stdout.close()
-    process.wait(60)
-    assert zone.left() == []
-    assert json.loads((only_run(zone) / "run.json").read_text())["state"] == "done"
-
-
-def test_a_hangup_tears_down(zone: Zone) -> None:
-    """The terminal is closed in the middle: everything is removed."""
-    process = zone.start("run", zone.profile(), "--plain")
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "trial 1: baseline" in line:
-            break
-    process.stderr.close()
-    process.send_signal(signal.SIGHUP)
-    process.wait(60)
-    assert zone.left() == []
-
-
-def test_an_interrupted_trial_keeps_its_samples_readable(zone: Zone) -> None:
-    """What was seen until Ctrl-C can be analysed: as the samples of an interrupted trial, worth no average."""
-    process = zone.start("run", zone.profile(), "--plain")
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "validating" in line:
-            process.send_signal(signal.SIGINT)
-            break
-    process.communicate(timeout=60)
-    (trial,) = table(zone, only_run(zone), "trials")
-    assert trial["verdict"] == "invalid"
-    assert "interrupted" in trial["caveats"]
-
-
-def test_a_second_ctrl_c_leaves_and_cleanup_removes(zone: Zone) -> None:
-    """The second Ctrl-C leaves at once with exit code 3 and says how to remove what is left."""
-    process = zone.start("run", zone.profile(), "--plain")
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "trial 1: baseline" in line:
-            process.send_signal(signal.SIGINT)
-        if "removing" in line:
-            break
-    time.sleep(ONE_PRESS_S)  # a hand that presses twice, not a result that is waited for
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 3, err
-    assert "vrbench cleanup" in err
-    done = zone.vrbench("cleanup", "--all")
-    assert done.code == 0, done.err
-    assert zone.left() == []
-
-
 def test_no_secret_is_written_or_shown(zone: Zone) -> None:
     """Neither API key nor secret stands in any file of the run or in the output; the journal names the endpoint."""
     done = zone.vrbench("run", zone.profile(), "--plain")
@@ -269,14 +146,15 @@ def test_no_secret_is_written_or_shown(zone: Zone) -> None:
 
 
 def test_what_the_profile_accepts_to_stay_is_no_failure(zone: Zone) -> None:
-    """A user who may not expunge and says so gets figures and exit code 0, and is told what stays and how it goes."""
+    """A user who may not expunge and says so gets figures and their exit code, and is told what stays."""
     caller, ini = zone.status.callers["user"], zone.here / "user.ini"
     ini.write_text(f"[cloudstack]\nendpoint={zone.status.endpoint}\nkey={caller.apikey}\nsecret={caller.secretkey}\n")
     ini.chmod(0o600)
     mine = replace(zone, environ={"CLOUDSTACK_CONFIG": str(ini)})
     profile = mine.profile(PROFILE.replace("[environment]", "[environment]\naccept_slow_removal = true"))
     done = mine.vrbench("run", profile)
-    assert done.code == 0, done.err
+    (trial,) = table(mine, only_run(mine), "trials")
+    assert done.code == (Exit.OK if trial["verdict"] == "valid" else Exit.NOT_VALID), done.err
     assert "still in the cloud: network vrb-" in done.err
     run = only_run(mine)
     wait_for("the server's expunging", lambda: not zone.rows("listVirtualMachines", "virtualmachine"))

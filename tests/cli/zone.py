@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import signal
@@ -153,3 +155,28 @@ def wait_for(what: str, seen: Any, timeout_s: float = 60) -> None:
     while not seen():
         assert time.monotonic() < end, f"not seen within {timeout_s} s: {what}"
         time.sleep(0.05)
+
+
+def only_run(zone: Zone) -> Path:
+    """Find the one run directory under the test's reports."""
+    (path,) = (zone.here / "reports").glob("*/")
+    return path
+
+
+def table(zone: Zone, run: Path, name: str) -> list[dict[str, str]]:
+    """Read an exported CSV table."""
+    done = zone.vrbench("export", run.name, "--table", name)
+    assert done.code == 0, done.err
+    return list(csv.DictReader(io.StringIO(done.out)))
+
+
+def running(zone: Zone) -> list[str]:
+    """Command lines of vrbench processes that work in this test's directory."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(zone.here) in str((path / "cwd").readlink()):
+                found.append((path / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return found

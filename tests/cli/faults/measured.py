@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.cli.test_run import table
-from tests.cli.zone import PROFILE, Done, Zone
+from tests.cli.zone import PROFILE, Done, Zone, table
 from vrbench.lab import lifecycle
 
 SHORT = PROFILE.replace('"40s"', '"12s"').replace('job_timeout = "30s"', 'job_timeout = "10s"')
