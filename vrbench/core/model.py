@@ -47,6 +47,7 @@ class Cause(StrEnum):
     FIREWALL_MISSING = "firewall missing"
     STALE_ARP = "stale ARP"
     OLD_FLOW_CUT = "old flow cut"
+    OLD_FLOW_PINNED = "old flow pinned without NAT"
     TCP_BACKOFF = "TCP backoff"
     SERVICE_SLOW = "service slow"
     SERVICE_REFUSES = "service refuses"

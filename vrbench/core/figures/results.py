@@ -37,7 +37,11 @@ class RunState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StreamResult:
-    """One stream's figures; ``windows`` are those of the operation, ``baseline_windows`` ended before it."""
+    """One stream's figures; ``windows`` are those of the operation, ``baseline_windows`` ended before it.
+
+    ``stuck``: an old flow that never came back while new flows of the same guest did. It says nothing of how long the
+    network was down: it is in no average and no union, and no lower bound of an outage.
+    """
 
     node: str
     stream: Stream
@@ -49,6 +53,7 @@ class StreamResult:
     rtt_s: float
     seen_up: bool
     gap_share: float = 0.0  # share (0..1) of the slots after the request that are neither up nor down
+    stuck: bool = False
 
     @property
     def recovered_s(self) -> float | None:
