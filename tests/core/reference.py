@@ -23,6 +23,7 @@ class _Slots:
     """What the log says of one stream, by slot; all ns."""
 
     sent: dict[int, int] = field(default_factory=dict)
+    sent_by: dict[int, int] = field(default_factory=dict)
     replied: dict[int, int] = field(default_factory=dict)
     refused: dict[int, int] = field(default_factory=dict)
     ambiguous: set[int] = field(default_factory=set)
@@ -79,6 +80,8 @@ def _note(slots: _Slots, record: Record) -> None:
         slots.last = max(slots.last, record.slot)
     if record.kind is RecordKind.SENT:
         slots.sent[record.slot] = record.t_ns
+    elif record.kind is RecordKind.SENT_BY:
+        slots.sent_by[record.slot] = record.t_ns
     elif record.kind is RecordKind.REPLY:
         slots.replied.setdefault(record.slot, record.t_ns)
     elif record.kind is RecordKind.REFUSED:
@@ -100,14 +103,16 @@ def _sample(header: StreamHeader, slots: _Slots, slot: int, end_ns: int, zero_ns
     if sent_ns is None:
         return Sample(slot, due_s, None, Outcome.SKIPPED)
     sent_s = (sent_ns - zero_ns) / 1e9
+    width_ns = max(0, slots.sent_by.get(slot, sent_ns) - sent_ns)
     if slot in slots.ambiguous:
-        return Sample(slot, due_s, sent_s, Outcome.UNKNOWN)
+        return Sample(slot, due_s, sent_s, Outcome.UNKNOWN, width_s=width_ns / 1e9)
+    latest_ns = sent_ns + width_ns + threshold_ns
     for answers, outcome in ((slots.replied, Outcome.REPLIED), (slots.refused, Outcome.REFUSED)):
         answered_ns = answers.get(slot)
-        if answered_ns is not None and answered_ns - sent_ns <= threshold_ns:
-            return Sample(slot, due_s, sent_s, outcome, max(0, answered_ns - sent_ns) / 1e9)
-    pending = sent_ns + threshold_ns > end_ns
-    return Sample(slot, due_s, sent_s, Outcome.UNKNOWN if pending else Outcome.LOST)
+        if answered_ns is not None and answered_ns <= latest_ns:
+            return Sample(slot, due_s, sent_s, outcome, max(0, answered_ns - sent_ns) / 1e9, width_ns / 1e9)
+    outcome = Outcome.UNKNOWN if latest_ns > end_ns else Outcome.LOST
+    return Sample(slot, due_s, sent_s, outcome, width_s=width_ns / 1e9)
 
 
 def punctual_share(streams: Iterable[Sequence[Sample]], within_s: float) -> float:

@@ -73,6 +73,13 @@ def test_no_failure(layer: str, steps: list[tuple[RecordKind, int, int]]) -> Non
     assert reasons(layer, *steps) == {}
 
 
+def test_a_send_that_took_long_gives_its_answer_as_much_more_time() -> None:
+    """Only what certainly came too late has failed."""
+    late = (RecordKind.REPLY, LATE, 0)
+    assert reasons("syn", (RecordKind.SENT_BY, LATE - 801, 0), late) == {Failure.CONNECTED_LATE: 1}
+    assert reasons("syn", (RecordKind.SENT_BY, LATE - 800, 0), late) == {}
+
+
 def test_a_probe_under_way_has_not_failed() -> None:
     """Its answer could still have come when the log ended."""
     assert reasons("banner", CONNECTED, end_ms=700) == {}

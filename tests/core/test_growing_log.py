@@ -34,6 +34,16 @@ def test_a_probe_is_not_judged_before_its_time() -> None:
     assert live.states()[0].up
 
 
+def test_a_send_that_took_long_gives_its_answer_as_much_more_time() -> None:
+    """The live view judges a late answer by the latest moment at which the probe may have left, as analysis does."""
+    sent = header() + record(RecordKind.SENT, 0, START)
+    answered = record(RecordKind.REPLY, 0, START + 805 * MS)
+    for took_ms, up in ((0, False), (5, True)):
+        live = GrowingLog(800 * MS)
+        live.feed(sent + record(RecordKind.SENT_BY, 0, START + took_ms * MS) + answered + end(10))
+        assert live.states()[0].up is up
+
+
 def test_forgetting_counts_from_the_operation_on() -> None:
     """Windows of the baseline don't count as the operation's."""
     live = GrowingLog(800 * MS)

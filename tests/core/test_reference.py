@@ -53,6 +53,8 @@ def prober(draw: random.Random, streams: int, slots: int) -> list[Fact]:
                 continue
             sent.append((RecordKind.SENT, i, slot, at))
             if draw.random() < odd:
+                sent.append((RecordKind.SENT_BY, i, slot, at + draw.choice((-1, MS, 15 * MS, 70 * MS))))
+            if draw.random() < odd:
                 answers.append((at + MS, (RecordKind.CONNECTED, i, slot, at + MS)))
             if draw.random() < loss:
                 continue

@@ -72,3 +72,31 @@ def test_answers_that_contradict_each_other_are_a_gap() -> None:
     """A reset, and then the repeated probe accepted: the slot is neither up nor down."""
     log = header() + line("RFR") + record(RecordKind.AMBIGUOUS, 1, START + 120 * MS) + end(3)
     assert outcomes(log) == "RuR"
+
+
+def test_a_send_that_took_long_is_a_send_time_with_a_width() -> None:
+    """The slot is answered like any other, and how much later it may have left is known; other slots have no width."""
+    log = header() + line("RRLR") + record(RecordKind.SENT_BY, 1, START + 107 * MS) + end(4)
+    samples = read_samples(LogFile.read(log, START), 0.8).streams[0].samples
+    assert [s.outcome.value for s in samples] == ["replied", "replied", "lost", "replied"]
+    assert [s.width_s for s in samples] == [0.0, 0.007, 0.0, 0.0]
+    assert [samples[1].width_s, samples[1:][0].width_s, samples[2:][0].width_s] == [0.007, 0.007, 0.0]
+
+
+def test_only_what_certainly_came_too_late_is_lost() -> None:
+    """The threshold counts from the latest moment at which the probe may have left."""
+    sent = header() + record(RecordKind.SENT, 0, START)
+    answered = record(RecordKind.REPLY, 0, START + 805 * MS) + end(10)
+    assert outcomes(sent + answered) == "L"
+    assert outcomes(sent + record(RecordKind.SENT_BY, 0, START + 4 * MS) + answered) == "L"
+    assert outcomes(sent + record(RecordKind.SENT_BY, 0, START + 5 * MS) + answered) == "R"
+    assert (
+        outcomes(sent + record(RecordKind.SENT_BY, 0, START + 5 * MS) + record(RecordKind.END, 0, START + 801 * MS))
+        == "u"
+    )
+
+
+def test_what_older_logs_call_ambiguous_stays_unknown() -> None:
+    """A long send as logs from before SENT_BY have it: the time of the send, and that nobody knows when it left."""
+    log = header() + line("RRR") + record(RecordKind.AMBIGUOUS, 1, START + 107 * MS) + end(3)
+    assert outcomes(log) == "RuR"

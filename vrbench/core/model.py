@@ -76,13 +76,17 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What became of slot ``slot``; ``sent_s`` is None when it was never sent, ``rtt_s`` None without an answer."""
+    """What became of slot ``slot``; ``sent_s`` is None when it was never sent, ``rtt_s`` None without an answer.
+
+    Where its send took long, the probe left somewhere between ``sent_s`` and ``width_s`` later.
+    """
 
     slot: int
     due_s: float
     sent_s: float | None
     outcome: Outcome
     rtt_s: float | None = None
+    width_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

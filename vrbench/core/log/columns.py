@@ -24,9 +24,10 @@ _KNOWN = np.isin(np.arange(256), list(RecordKind))
 class LogColumns:
     """A whole log. Columns hold the slots of all streams, one stream after another, up to each one's last try.
 
-    Times are ns on the log's clock, MISSING where there is none. ``begun``: a connection stood. ``spans`` are the
-    streams' places (begin, end) in the columns; ``end_ns`` is 0 without END, ``newest_ns`` the time of the latest
-    record; ``turned_away`` counts by stream and Refusal.
+    Times are ns on the log's clock, MISSING where there is none. ``width_ns``: how much later than ``sent`` the probe
+    may have left. ``begun``: a connection stood. ``spans`` are the streams' places (begin, end) in the columns;
+    ``end_ns`` is 0 without END, ``newest_ns`` the time of the latest record; ``turned_away`` counts by stream and
+    Refusal.
     """
 
     spans: tuple[tuple[int, int], ...]
@@ -39,6 +40,7 @@ class LogColumns:
     turned_away: Counter[tuple[int, int]]
     end_ns: int
     newest_ns: int
+    width_ns: Times
 
 
 def read_records(log: bytes, offset: int, streams: int) -> Records:
@@ -59,9 +61,10 @@ def read_columns(records: Records, streams: int) -> LogColumns:
     lengths = _lengths(tried, streams)
     stops = np.cumsum(lengths)
     slots = _Slots(stops - lengths, lengths, int(lengths.sum()))
+    sent = slots.column(pick(tried, RecordKind.SENT))
     return LogColumns(
         spans=tuple(zip(slots.begins.tolist(), stops.tolist(), strict=True)),
-        sent=slots.column(pick(tried, RecordKind.SENT)),
+        sent=sent,
         replied=slots.column(pick(records, RecordKind.REPLY)[::-1]),
         refused=slots.column(pick(records, RecordKind.REFUSED)[::-1]),
         ambiguous=slots.marks(pick(records, RecordKind.AMBIGUOUS, RecordKind.TURNED_AWAY)),
@@ -70,7 +73,16 @@ def read_columns(records: Records, streams: int) -> LogColumns:
         turned_away=Counter(zip(turned_away["stream"].tolist(), turned_away["detail"].tolist(), strict=True)),
         end_ns=int(ends["t_ns"][-1]) if len(ends) else 0,
         newest_ns=int(records["t_ns"].max(initial=0, where=records["kind"] != RecordKind.WALL)),
+        width_ns=_widths(slots, sent, pick(records, RecordKind.SENT_BY)),
     )
+
+
+def _widths(slots: _Slots, sent: Times, sent_by: Records) -> Times:
+    """Return how much later than ``sent`` each probe may have left; nearly all logs say of none that it may."""
+    if not len(sent_by):
+        return np.zeros(slots.count, np.int64)
+    left_by = slots.column(sent_by)
+    return np.where((left_by == MISSING) | (sent == MISSING), 0, np.maximum(left_by - sent, 0))
 
 
 def pick(records: Records, *kinds: RecordKind) -> Records:

@@ -62,6 +62,7 @@ class _Attempt:
     """What a log says of one slot; times in ns, and the refusal with its detail."""
 
     sent_ns: int
+    sent_by_ns: int  # when it had left at the latest
     steps: dict[RecordKind, int] = field(default_factory=dict)
     refused: int = 0
 
@@ -71,10 +72,12 @@ def count_failures(log: LogFile, threshold_s: float) -> dict[Stream, Counter[Fai
     streams = log.header.streams
     layers = {i: h.stream.kind.layer for i, h in enumerate(streams) if h.stream.kind.aim is Aim.PUBLIC_END}
     attempts: dict[int, dict[int, _Attempt]] = defaultdict(dict)
-    for kind, stream, detail, slot, t_ns in pick(log.records, RecordKind.SENT, *STEPS).tolist():
+    for kind, stream, detail, slot, t_ns in pick(log.records, RecordKind.SENT, RecordKind.SENT_BY, *STEPS).tolist():
         attempt = attempts[stream].get(slot)
         if kind == RecordKind.SENT and stream in layers:
-            attempts[stream][slot] = _Attempt(t_ns)
+            attempts[stream][slot] = _Attempt(t_ns, t_ns)
+        elif attempt and kind == RecordKind.SENT_BY:
+            attempt.sent_by_ns = max(attempt.sent_ns, t_ns)
         elif attempt and kind != RecordKind.SENT:
             attempt.steps.setdefault(RecordKind(kind), t_ns)
             attempt.refused = detail if kind == RecordKind.REFUSED else attempt.refused
@@ -91,7 +94,7 @@ def count_failures(log: LogFile, threshold_s: float) -> dict[Stream, Counter[Fai
 
 def failure(layer: Layer, attempt: _Attempt, threshold_ns: int, end_ns: int) -> Failure | None:
     """Return the reason of one slot; None for one that did not fail or that nobody can judge."""
-    due_ns = attempt.sent_ns + threshold_ns
+    due_ns = attempt.sent_by_ns + threshold_ns
     steps = attempt.steps
     in_time = {kind for kind, t_ns in steps.items() if t_ns <= due_ns}
     if RecordKind.REPLY in in_time or RecordKind.AMBIGUOUS in steps or RecordKind.TURNED_AWAY in steps:

@@ -102,6 +102,8 @@ class GrowingLog:
                 self.ended = True
             elif r.kind is RecordKind.SENT:
                 self._tracks[r.stream].pending[r.slot] = r.t_ns
+            elif r.kind is RecordKind.SENT_BY and r.slot in self._tracks[r.stream].pending:
+                self._tracks[r.stream].pending[r.slot] = r.t_ns  # what came in time after this was in time
             elif r.kind in (RecordKind.REPLY, RecordKind.REFUSED):
                 self._answer(self._tracks[r.stream], r)
             elif r.kind in (

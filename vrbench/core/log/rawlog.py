@@ -10,6 +10,10 @@ prober probes, and per stream "grain_ns", how far a send time may be off (0 but 
 record's ``stream`` is an index into ``streams``; slot k of a stream is due at ``start_ns + k * interval_ns``. All
 ``t_ns`` are CLOCK_MONOTONIC of the machine that probes, except where a kind says otherwise.
 
+A send time is a moment, but where the send took long: then a SENT_BY follows the slot's SENT, and the probe left
+somewhere between the two (``width_ns`` of samples is their distance). Its slot is answered or lost like any other, and
+only the bounds of windows that it delimits are wider. Logs from before SENT_BY call such slots AMBIGUOUS; they stay so.
+
 Facts only: whether an answer came in time is decided when the log is read, so that a log can be judged again under
 another threshold. A slot without a SENT or FAILED record was never sent. The agent that runs inside guests carries its
 own copy of these numbers (it must be one self-contained file); a test holds the two together.
@@ -43,6 +47,7 @@ class RecordKind(IntEnum):
     AMBIGUOUS = 8  # neither up nor down: a reset was contradicted by the repeated probe, or the prober was held up
     GREETED = 9  # auth probes: the identification string came, the login was still to come
     TURNED_AWAY = 10  # banner and auth probes: sshd's own limit, detail = Refusal: neither up nor down
+    SENT_BY = 11  # the slot's send took long: t_ns was read right after it, so the probe left between SENT and this
     # A neighbour entry of the machine that probes (of no stream) is like this from t_ns on: its MAC address, where it
     # has one (detail = the upper 16 bits, slot = the lower 32), and right after it the entry itself.
     NEIGHBOUR_MAC = 16

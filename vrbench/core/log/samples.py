@@ -3,6 +3,8 @@
 Rules (measurement method, section 2): a probe is REPLIED only if its answer arrived within the threshold (Tmax,
 RFC 7680) of its own send time; a refusal counts under the same rule; a slot that was never sent is SKIPPED; a slot
 whose answer could still have come when the log ends is UNKNOWN, and so is one whose answers contradict each other.
+Where a send took long, the latest moment at which the probe may have left is its send time for these rules: only what
+certainly came too late is LOST.
 
 A stream's samples stay in columns, with outcomes as one byte per slot: whatever looks at all of them does so with
 numpy, and a Sample is made only of a slot that is asked for.
@@ -14,6 +16,7 @@ import math
 import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 from typing import overload
 
 import numpy as np
@@ -35,8 +38,9 @@ Seconds = NDArray[np.float64]
 class Samples(Coded):
     """All slots of one stream, in order, without holes; ``outcomes`` holds a code of CODES per slot.
 
-    ``rtt_ns`` says something only of REPLIED and REFUSED; ``first`` is the number of the first slot, ``zero_ns`` the
-    moment from which its ``*_s`` times count.
+    ``rtt_ns`` says something only of REPLIED and REFUSED; a probe left between ``sent_ns`` and ``width_ns`` later (0 of
+    nearly all; empty: of all). ``first`` is the number of the first slot, ``zero_ns`` the moment from which its ``*_s``
+    times count.
     """
 
     outcomes: bytes = b""
@@ -47,6 +51,7 @@ class Samples(Coded):
     interval_ns: int = 1
     zero_ns: int = 0
     stages: bytes = b""  # a Stage per slot; empty where all are NOTHING
+    width_ns: Times = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.outcomes)
@@ -60,7 +65,8 @@ class Samples(Coded):
     def __getitem__(self, index: int | slice) -> Sample | Samples:
         if isinstance(index, int):
             at = range(len(self))[index]
-            return self._sample(at, self.outcomes[at], int(self.sent_ns[at]), int(self.rtt_ns[at]))
+            width_ns = int(self.width_ns[at]) if len(self.width_ns) else 0
+            return self._sample(at, self.outcomes[at], int(self.sent_ns[at]), int(self.rtt_ns[at]), width_ns)
         begin, end, step = index.indices(len(self))
         if step != 1:
             raise ValueError("samples are next to each other: a slice of them has no step")
@@ -72,10 +78,12 @@ class Samples(Coded):
             rtt_ns=self.rtt_ns[here],
             first=self.first + begin,
             stages=self.stages[here],
+            width_ns=self.width_ns[here],
         )
 
     def __iter__(self) -> Iterator[Sample]:
-        return map(self._sample, range(len(self)), self.outcomes, self.sent_ns.tolist(), self.rtt_ns.tolist())
+        widths = self.width_ns.tolist() or repeat(0)
+        return map(self._sample, range(len(self)), self.outcomes, self.sent_ns.tolist(), self.rtt_ns.tolist(), widths)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and len(self) == len(other) and all(map(operator.eq, self, other))
@@ -130,13 +138,14 @@ class Samples(Coded):
         answered = self.where(Outcome.REPLIED) | self.where(Outcome.REFUSED)
         return np.where(answered, self.rtt_ns / 1e9, np.nan)
 
-    def _sample(self, at: int, code: int, sent_ns: int, rtt_ns: int) -> Sample:
+    def _sample(self, at: int, code: int, sent_ns: int, rtt_ns: int, width_ns: int) -> Sample:
         slot, outcome = self.first + at, _OUTCOMES[code]
         due_s = (self.start_ns + slot * self.interval_ns - self.zero_ns) / 1e9
         if outcome is Outcome.SKIPPED:
             return Sample(slot, due_s, None, outcome)
         answered = outcome in (Outcome.REPLIED, Outcome.REFUSED)
-        return Sample(slot, due_s, (sent_ns - self.zero_ns) / 1e9, outcome, rtt_ns / 1e9 if answered else None)
+        rtt_s = rtt_ns / 1e9 if answered else None
+        return Sample(slot, due_s, (sent_ns - self.zero_ns) / 1e9, outcome, rtt_s, width_ns / 1e9)
 
 
 def _seconds(ns: Times, zero_ns: int) -> Seconds:
@@ -186,7 +195,7 @@ def read_samples(log: LogFile, threshold_s: float) -> NodeLog:
         here = slice(begin, end)
         columns_of = (codes[here].tobytes(), columns.sent[here], rtt_ns[here])
         reached = stages[here].tobytes() if stages[here].any() else b""
-        return Samples(*columns_of, 0, of.start_ns, of.interval_ns, zero_ns, reached)
+        return Samples(*columns_of, 0, of.start_ns, of.interval_ns, zero_ns, reached, columns.width_ns[here])
 
     judged = tuple(
         StreamSamples(h.stream, samples(h, *span), h.grain_ns / 1e9)
@@ -200,12 +209,13 @@ def read_samples(log: LogFile, threshold_s: float) -> NodeLog:
 def _judge(columns: LogColumns, end_ns: int, threshold_ns: int) -> tuple[NDArray[np.uint8], Times]:
     """Return the outcome of each slot as a code, and how long its answer took."""
     replied_in, refused_in = columns.replied - columns.sent, columns.refused - columns.sent
+    allowed_ns = threshold_ns + columns.width_ns
     rules = {  # the first that holds decides
         Outcome.SKIPPED: columns.sent == MISSING,
         Outcome.UNKNOWN: columns.ambiguous,
-        Outcome.REPLIED: replied_in <= threshold_ns,
-        Outcome.REFUSED: refused_in <= threshold_ns,
-        Outcome.LOST: columns.sent <= end_ns - threshold_ns,
+        Outcome.REPLIED: replied_in <= allowed_ns,
+        Outcome.REFUSED: refused_in <= allowed_ns,
+        Outcome.LOST: columns.sent <= end_ns - allowed_ns,
     }
     codes = np.select([*rules.values()], [np.uint8(CODES[o]) for o in rules], np.uint8(CODES[Outcome.UNKNOWN]))
     took = np.where(codes == CODES[Outcome.REFUSED], refused_in, replied_in)
