@@ -81,8 +81,23 @@ def test_a_slot_is_sent_late_by_half_an_interval_at_most(paced: Runs) -> None:
     assert prober.sent[3:6] == [(3, 30 * MS), (7, 74 * MS), (8, 80 * MS)]
 
 
-@pytest.mark.parametrize(("took_ms", "ambiguous"), [(0.9, []), (1.1, [3])])
-def test_a_send_that_was_interrupted_has_no_time(paced: Runs, took_ms: float, ambiguous: list[int]) -> None:
-    """Nobody knows when the probe of an interrupted send left: its slot is neither up nor down."""
-    prober = paced(Slow(0, {3: round(took_ms * MS)}), 6)
-    assert [r.slot for r in prober.records if r.kind is RecordKind.AMBIGUOUS] == ambiguous
+def told(prober: Slow, kind: RecordKind) -> list[tuple[int, int]]:
+    """Return the slots and times of what the log says of sends that took long."""
+    return [(r.slot, r.t_ns - START) for r in prober.records if r.kind is kind]
+
+
+@pytest.mark.parametrize("took_ms", [0.9, 1.1, 99, 101])
+def test_a_send_that_took_long_is_told_with_the_time_by_which_it_had_left(paced: Runs, took_ms: float) -> None:
+    """A slow send is a send time known less exactly, and no gap; but nothing is known of one that stood still."""
+    took = round(took_ms * MS)
+    prober = paced(Slow(0, {3: took}), 20)
+    end = [(3, 30 * MS + took)]
+    assert told(prober, RecordKind.SENT_BY) == (end if 1 < took_ms < 100 else [])
+    assert told(prober, RecordKind.AMBIGUOUS) == (end if took_ms > 100 else [])
+
+
+def test_a_machine_on_which_every_send_is_slow_tells_of_every_slot(paced: Runs) -> None:
+    """It has no gap for that: each of its probes counts, with a width."""
+    prober = paced(Slow(3 * MS, {}), 50)
+    assert told(prober, RecordKind.SENT_BY)[:50] == [(k, (10 * k + 3) * MS) for k in range(50)]
+    assert told(prober, RecordKind.AMBIGUOUS) == []

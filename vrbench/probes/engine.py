@@ -8,7 +8,8 @@ without a record (gaps), never a burst of stale probes and never losses. The log
 Answers are not waited for: the loop sleeps until the next slot and sends; every 50 ms it empties the sockets and writes
 the log. The kernel has stamped each arrival, so the late look costs no precision and saves half of the wake-ups. The
 stamps are wall clock: ``Arrivals`` turns them into monotonic time and believes none from outside the time between two
-looks. Where nobody can say when something happened, because the prober was held up meanwhile, the slot is AMBIGUOUS.
+looks. A send that took long is known to have left by its end (SENT_BY): a slow machine is less exact, and no blinder.
+Where nobody can say when something happened, because the prober stood still meanwhile, the slot is AMBIGUOUS.
 """
 
 # Runs in guests on Python 3.6 as well: what pyupgrade would rewrite does not exist there.
@@ -36,7 +37,7 @@ SENT_BY, NEIGHBOUR_MAC, NEIGHBOUR = 11, 16, 17
 TICK_NS = 50_000_000  # look at the sockets and write the log this often
 NEAR_NS = TICK_NS // 5  # if a slot is due so soon after, with that slot: one waking for both
 STALLED_NS = 2 * TICK_NS  # after this long without a look, what came meanwhile came nobody knows when
-HELD_NS = 1_000_000  # a send that takes longer was interrupted: nobody knows when the probe left
+HELD_NS = 1_000_000  # a send that takes longer was interrupted: the log says by when the probe had left
 MAX_UNREAD = 64  # probes after which the sockets are looked at before the tick: their buffers hold a few hundred
 LINGER_NS = 1_000_000_000  # after the last slot, how long answers are waited for
 SO_TIMESTAMPNS = 35  # Linux; neither this nor the next two are named by the socket module
@@ -233,7 +234,7 @@ Moment = Tuple[int, int, List[int]]  # start_ns, interval_ns, the streams that a
 def send_due(prober: Prober, moments: List[Moment], queue: List[Tuple[int, int]]) -> int:
     """Send what is due in ``queue`` (due_ns, moment), skip what is too late, queue the next; returns how many.
 
-    A probe whose sending was interrupted left later than it was noted, nobody knows when: its slot is AMBIGUOUS.
+    A send that took long may have left until its end. One during which the prober stood still says nothing.
     """
     now, count, held = monotonic_ns(), 0, prober.held_ns
     while queue[0][0] <= now:
@@ -247,7 +248,7 @@ def send_due(prober: Prober, moments: List[Moment], queue: List[Tuple[int, int]]
             count += 1
             begun, now = now, monotonic_ns()
             if now - begun > held:
-                prober.log.record(AMBIGUOUS, stream, 0, slot, now)
+                prober.log.record(AMBIGUOUS if now - begun > STALLED_NS else SENT_BY, stream, 0, slot, now)
         heapq.heapreplace(queue, (due + interval, queue[0][1]))
     return count
 

@@ -44,7 +44,7 @@ class RecordKind(IntEnum):
     CONNECTED = 5  # banner and auth probes: the TCP connection stood, the banner was still to come
     WALL = 6  # once a second: t_ns = wall clock minus monotonic clock, slot = whole seconds since started_ns
     END = 7  # the prober stopped in good order at t_ns; after this, silence is not loss
-    AMBIGUOUS = 8  # neither up nor down: a reset was contradicted by the repeated probe, or the prober was held up
+    AMBIGUOUS = 8  # neither up nor down: a reset was contradicted by the repeated probe, or the prober stood still
     GREETED = 9  # auth probes: the identification string came, the login was still to come
     TURNED_AWAY = 10  # banner and auth probes: sshd's own limit, detail = Refusal: neither up nor down
     SENT_BY = 11  # the slot's send took long: t_ns was read right after it, so the probe left between SENT and this
