@@ -29,6 +29,7 @@ class _Slots:
     ambiguous: set[int] = field(default_factory=set)
     begun: set[int] = field(default_factory=set)
     last: int = -1  # the last slot that was sent or tried
+    paused: int | None = None  # the first slot of a silence on request: figures end there
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +91,14 @@ def _note(slots: _Slots, record: Record) -> None:
         slots.ambiguous.add(record.slot)
     elif record.kind is RecordKind.CONNECTED:
         slots.begun.add(record.slot)
+    elif record.kind is RecordKind.PAUSED and slots.paused is None:
+        slots.paused = record.slot
 
 
 def _judge(header: StreamHeader, slots: _Slots, end_ns: int, zero_ns: int, threshold_ns: int) -> tuple[Sample, ...]:
     # A prober stops sending some time before it writes END, to wait for the last answers: the last send is the end.
-    return tuple(_sample(header, slots, slot, end_ns, zero_ns, threshold_ns) for slot in range(slots.last + 1))
+    stop = slots.last + 1 if slots.paused is None else min(slots.paused, slots.last + 1)
+    return tuple(_sample(header, slots, slot, end_ns, zero_ns, threshold_ns) for slot in range(stop))
 
 
 def _sample(header: StreamHeader, slots: _Slots, slot: int, end_ns: int, zero_ns: int, threshold_ns: int) -> Sample:

@@ -14,6 +14,9 @@ A send time is a moment, but where the send took long: then a SENT_BY follows th
 somewhere between the two (``width_ns`` of samples is their distance). Its slot is answered or lost like any other, and
 only the bounds of windows that it delimits are wider. Logs from before SENT_BY call such slots AMBIGUOUS; they stay so.
 
+A silence on request (PAUSED to RESUMED) is neither gap nor loss: a stream's figures end where it begins, and what is
+answered after it tells why the stream was down before.
+
 Facts only: whether an answer came in time is decided when the log is read, so that a log can be judged again under
 another threshold. A slot without a SENT or FAILED record was never sent. The agent that runs inside guests carries its
 own copy of these numbers (it must be one self-contained file); a test holds the two together.
@@ -48,6 +51,8 @@ class RecordKind(IntEnum):
     GREETED = 9  # auth probes: the identification string came, the login was still to come
     TURNED_AWAY = 10  # banner and auth probes: sshd's own limit, detail = Refusal: neither up nor down
     SENT_BY = 11  # the slot's send took long: t_ns was read right after it, so the probe left between SENT and this
+    PAUSED = 12  # on request the stream is silent from this slot on, to see whether its flow is forgotten meanwhile
+    RESUMED = 13  # and from this slot on it is probed again
     # A neighbour entry of the machine that probes (of no stream) is like this from t_ns on: its MAC address, where it
     # has one (detail = the upper 16 bits, slot = the lower 32), and right after it the entry itself.
     NEIGHBOUR_MAC = 16

@@ -22,10 +22,10 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from vrbench.core.log.columns import MISSING, LogColumns, Times, read_columns
+from vrbench.core.log.columns import MISSING, LogColumns, Times, pick, read_columns
 from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.outcomes import CODES, Coded, Stage
-from vrbench.core.log.rawlog import LATEST_NS, StreamHeader
+from vrbench.core.log.rawlog import LATEST_NS, RecordKind, StreamHeader
 from vrbench.core.model import Outcome, Sample, Stream
 
 _OUTCOMES = tuple(Outcome)
@@ -157,11 +157,20 @@ def _seconds(ns: Times, zero_ns: int) -> Seconds:
 
 @dataclass(frozen=True, slots=True)
 class StreamSamples:
-    """All slots of one stream, in order, without holes; send times may be off by the grain."""
+    """All slots of one stream, in order, without holes; send times may be off by the grain.
+
+    Where its prober was asked to be silent, ``samples`` end there, and ``afterwards`` are those sent after the silence.
+    """
 
     stream: Stream
     samples: Samples
     grain_s: float = 0.0
+    afterwards: Samples | None = None  # None: it was never asked to be silent
+
+    def with_silence(self, first: int, after: int | None) -> StreamSamples:
+        """Return it with a silence on request from slot ``first`` until before ``after``; None: it did not end."""
+        end = len(self.samples) if after is None else max(first, after)
+        return replace(self, samples=self.samples[:first], afterwards=self.samples[end:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +206,24 @@ def read_samples(log: LogFile, threshold_s: float) -> NodeLog:
         reached = stages[here].tobytes() if stages[here].any() else b""
         return Samples(*columns_of, 0, of.start_ns, of.interval_ns, zero_ns, reached, columns.width_ns[here])
 
+    silent = dict(_silences(log))
     judged = tuple(
         StreamSamples(h.stream, samples(h, *span), h.grain_ns / 1e9)
         for h, span in zip(header.streams, columns.spans, strict=True)
     )
+    judged = tuple(s.with_silence(*silent[i]) if i in silent else s for i, s in enumerate(judged))
     turned_away = tuple((judged[i].stream.name, why, count) for (i, why), count in sorted(columns.turned_away.items()))
     ended = bool(columns.end_ns)
     return NodeLog(header.node, header.started_ns, judged, ended, columns.wall_ns, header.method, turned_away)
+
+
+def _silences(log: LogFile) -> Iterator[tuple[int, tuple[int, int | None]]]:
+    """Yield the first silence on request of a stream that has one: (stream, (its first slot, the first after it))."""
+    begun: dict[int, int] = {}
+    ended: dict[int, int] = {}
+    for kind, stream, _, slot, _ in pick(log.records, RecordKind.PAUSED, RecordKind.RESUMED).tolist():
+        (begun if kind == RecordKind.PAUSED else ended).setdefault(stream, slot)
+    yield from ((stream, (slot, ended.get(stream))) for stream, slot in begun.items())
 
 
 def _judge(columns: LogColumns, end_ns: int, threshold_ns: int) -> tuple[NDArray[np.uint8], Times]:
