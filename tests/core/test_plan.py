@@ -68,6 +68,13 @@ def test_a_switch_takes_its_kind_away_and_no_other(switch: str) -> None:
     assert without.method.id != everything.method.id
 
 
+def test_the_grace_of_old_flows_is_in_the_method_only_where_it_is_unusual() -> None:
+    """It decides whether a late ping is averaged or counted as stuck; the silence that proves it changes no figure."""
+    usual = plan_of().method.id
+    assert plan_of("probes.old_flow_grace=1m", "probes.old_flow_silence=50s").method.id == usual
+    assert plan_of("probes.old_flow_grace=90s").method.id == usual.replace("/v10s/", "/v10s/g90s/")
+
+
 def test_a_session_uses_the_end_by_which_its_guest_is_reached() -> None:
     """No further hole: the address and port of the opened SSH."""
     assert [target for flow, target in probed(plan_of()) if flow == "established"] == [

@@ -9,9 +9,10 @@ from tests.run.world import SECOND, World
 from vrbench.core.facts import TrialFacts
 from vrbench.core.log.growing_log import StreamState
 from vrbench.core.model import Direction, Stream
-from vrbench.run.trial import NothingAnswers, Trial, TrialLimits, recovered, run_trial
+from vrbench.run.recovery import recovered
+from vrbench.run.trial import NothingAnswers, Trial, TrialLimits, run_trial
 
-LIMITS = TrialLimits(baseline_s=5, validation_s=3, observe_at_most_s=60, job_timeout_s=30)
+LIMITS = TrialLimits(baseline_s=5, validation_s=3, observe_at_most_s=60, job_timeout_s=30, grace_s=10, silence_s=15)
 
 
 def run(world: World, requested: Callable[[TrialFacts], None] = lambda _: None) -> TrialFacts:

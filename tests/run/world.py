@@ -93,6 +93,8 @@ class World:
     started: bool = False
     stopped: int = 0
     phases: list[str] = field(default_factory=list)
+    silences: list[tuple[float, float]] = field(default_factory=list)  # when asked for, and for how long
+    can_be_silent: bool = True
     on_request: Callable[[], None] = lambda: None
     rows: Mapping[str, str] = field(default_factory=dict)
 
@@ -138,6 +140,10 @@ class World:
 
     def failed(self) -> Sequence[str]:
         return ("syn",) if self._elapsed() >= self.dies_at else ()
+
+    def silence(self, streams: Sequence[StreamState], seconds: float) -> frozenset[str]:
+        self.silences.append((self._elapsed(), seconds))
+        return frozenset(s.stream.name for s in streams if self.can_be_silent)
 
     def stop(self) -> Collected:
         self.stopped += 1
@@ -227,6 +233,9 @@ class FakeProbers:
 
     def failed(self) -> Sequence[str]:
         return self.world.failed()
+
+    def silence(self, streams: Sequence[StreamState], seconds: float) -> frozenset[str]:
+        return self.world.silence(streams, seconds)
 
     def stop(self) -> Collected:
         self.script.at("stop probers")

@@ -30,6 +30,7 @@ class TrialFacts:
     probers were told to stop (0: not known). ``job_s``: seconds from the request to the first look that saw the job
     ended. ``expected_streams``: (node, stream) of everything that was to be probed. ``guest_of_endpoint``: the guest
     behind each public end, by what probes call their target. ``pre_trial_caveats``: what was found before the trials.
+    ``given_up``: the streams that were no longer waited for when all else had recovered, by their names.
     ``gateways``: the MAC addresses that answered for a guest's gateway when probing was over. ``competing_routers``:
     routers that the cloud then showed side by side although only one of them may serve.
     """
@@ -54,6 +55,7 @@ class TrialFacts:
     pre_trial_caveats: tuple[Caveat, ...] = ()
     gateways: dict[str, tuple[str, ...]] = field(default_factory=dict)
     competing_routers: tuple[str, ...] = ()
+    given_up: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,9 +106,11 @@ class ProbeKind:
 
     ``key`` is its word in the method's id and among the costs, ``switch`` the key of ``[probes]`` that turns it on
     (empty: it is on wherever it has a target). ``prober`` sends it. ``headline``: it makes the headline figures; other
-    kinds that cross the router are reported beside them. ``awaited``: a trial waits until it has recovered. ``leads``:
-    it is the finest of its path, and its causes hold for the others. ``patience_s``: how long an answer is waited for
-    once the connection stands. ``finest_s`` and ``most_per_s`` keep it from probing more often than it needs.
+    kinds that cross the router are reported beside them. ``awaited``: a trial waits until it has recovered. ``lags``:
+    it may stay away although its path is back, and is then waited for only so long (``probes.old_flow_grace``).
+    ``leads``: it is the finest of its path, and its causes hold for the others. ``patience_s``: how long an answer is
+    waited for once the connection stands. ``finest_s`` and ``most_per_s`` keep it from probing more often than it
+    needs.
     """
 
     key: str
@@ -125,6 +127,7 @@ class ProbeKind:
     footprint: Footprint = Footprint()
     headline: bool = False
     awaited: bool = True
+    lags: bool = False
     leads: bool = False
     logs_in: bool = False
     patience_s: float = 0.0
@@ -180,6 +183,7 @@ ICMP_PERSISTENT = ProbeKind(
     help="probe egress by pings that are one flow all the time",
     footprint=Footprint(flows=1),
     headline=True,
+    lags=True,
 )
 SSH_SYN = ProbeKind(
     "ssh.syn",
@@ -217,6 +221,7 @@ SSH_BANNER = ProbeKind(
     ),
     footprint=Footprint(connections=1, sshd=1, remembered_s=REMEMBERED_TCP_S),
     headline=True,
+    lags=True,
     patience_s=2.0,
 )
 TCP_SESSION = ProbeKind(
@@ -280,6 +285,7 @@ SSH_AUTH = ProbeKind(
         "a",
     ),
     footprint=Footprint(connections=1, sshd=3, remembered_s=REMEMBERED_TCP_S),
+    lags=True,
     logs_in=True,
     patience_s=5.0,
 )

@@ -73,6 +73,10 @@ class Stream:
         """Its row in the table of kinds. Raises UnknownKind for words of another version."""
         return kind_of(self.probe, self.flow)
 
+    def path(self, node: str) -> str:
+        """Return what it shares with the other streams of its path: its guest's way out, or its public end."""
+        return node if self.direction is Direction.EGRESS else self.target
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:

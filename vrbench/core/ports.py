@@ -55,6 +55,9 @@ class Observation(Protocol):
     def failed(self) -> Sequence[str]:
         """Return the harness's own probers that have died."""
 
+    def silence(self, streams: Sequence[StreamState], seconds: float) -> frozenset[str]:
+        """Have streams be silent for so long, then go on; return the names of those that will."""
+
     def stop(self) -> Collected:
         """End all probers and fetch what guests have written."""
 

@@ -1,6 +1,7 @@
 """The prober inside guests, as commands. With the modules that ``bundle`` names it travels as one file.
 
     start CONFIG | run CONFIG | stop CONFIG | follow LOG OFFSET [SECONDS] | clock | facts | claims | remove DIR
+    silence CONFIG SECONDS STREAM [STREAM ...]
 
 CONFIG is JSON: ``{"log", "node", "max_s", "lane": [number, of how many], "streams": [{"name", "direction", "probe",
 "flow": "fresh"|"persistent"|"resolver", "target", "interval_ns", "phase_ns"}]}``; "gateway" as a target is the default
@@ -24,6 +25,7 @@ from vrbench.probes.dns import CombinedProber, DnsProber, settle
 from vrbench.probes.echo import open_echo
 from vrbench.probes.engine import END, RECORD, CannotProbe, Log, Prober, monotonic_ns, on_signal, probe, wall_ns
 from vrbench.probes.neighbours import default_gateway, default_route, resolved, watch
+from vrbench.probes.silence import Silence, ask
 
 
 def run(path: str, ready: Callable[[], None]) -> None:
@@ -42,9 +44,12 @@ def run(path: str, ready: Callable[[], None]) -> None:
         watch(log, [gateway] if gateway else [])
         pings = [stream for stream in streams if stream["probe"] != "dns"]
         echo, count = open_echo(pings, log, lane), len(pings)
-        if count == len(streams):
-            return echo
-        return CombinedProber(echo, DnsProber(streams[count:], log, config["remarks"]["name"], count), count)
+        prober = echo  # type: Prober
+        if count < len(streams):
+            asking = DnsProber(streams[count:], log, config["remarks"]["name"], count)
+            prober = CombinedProber(echo, asking, count)
+        Silence(prober, streams, log)
+        return prober
 
     probe(config, open_prober, lambda: asked() or monotonic_ns() >= end, ready)
 
@@ -120,6 +125,14 @@ def stop(log: str) -> None:
         if time.monotonic() > end:
             os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)
+
+
+def silence(log: str, seconds: float, streams: List[str]) -> int:
+    """Have the prober of ``log`` leave streams silent for so long; 1 when it has ended."""
+    pid = living(log + ".pid")
+    if pid:
+        ask(log, pid, seconds, streams)
+    return 0 if pid else 1
 
 
 def follow(path: str, offset: int, seconds: int) -> int:
@@ -201,6 +214,9 @@ def main(arguments: List[str]) -> int:
         print(json.dumps(facts()))
     elif verb == "claims":
         print(" ".join(claimants(*default_route())))
+    elif verb == "silence":
+        with open(values[0]) as file:
+            return silence(json.load(file)["log"], float(values[1]), values[2:])
     elif verb == "stop":
         with open(values[0]) as file:
             stop(json.load(file)["log"])

@@ -164,6 +164,14 @@ class GuestAgent:
         if done.code != 0:
             raise self._failed("can't probe", done)
 
+    def silence(self, streams: Sequence[str], seconds: float) -> bool:
+        """Have the agent leave streams silent for so long, by their names; returns whether it can, and will."""
+        if not isinstance(self._agent, PythonAgent):
+            return False
+        with self._connection() as remote:
+            done = remote.run(self._command("silence", self._path("probe.conf"), f"{seconds:g}", *streams))
+        return done.code == 0
+
     def follow(self) -> None:
         """Keep ``local_log`` up to date in the background from now on, whatever happens to the connection."""
         self._ended_early = ""

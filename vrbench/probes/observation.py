@@ -33,6 +33,7 @@ from vrbench.remote.identity import HostKeyPins, Identity
 RETRY_S = 0.5
 COLLECT_S = 30.0
 REACH_S = 5.0
+ASK_S = 20.0
 LOOK_STEP_S = 20.0
 FIRST_WITHIN_S = 0.5
 
@@ -177,6 +178,15 @@ class TrialProbers:
     def failed(self) -> Sequence[str]:
         return [p.config.prober for p in self._probers if not p.alive()]
 
+    def silence(self, streams: Sequence[StreamState], seconds: float) -> frozenset[str]:
+        """Have streams of guests be silent for so long, then go on; return the names of those that will."""
+        wanted: dict[str, list[str]] = {}
+        for state in streams:
+            wanted.setdefault(state.node, []).append(state.stream.name)
+        agents = [agent for agent in self._agents if agent.guest.name in wanted]
+        asked = parallel(agents, lambda agent, stop: _silenced(agent, wanted[agent.guest.name], seconds, stop))
+        return frozenset(name for names in asked for name in names)
+
     def notes(self) -> tuple[str, ...]:
         """Return what people should know of how it is probed, as the logs that are here by now say."""
         return tuple(dict.fromkeys(words for log in self._logs for words in how_probed(log.path)))
@@ -286,6 +296,18 @@ def at_once(streams: Sequence[Stream], seed: int) -> tuple[PhasedStream, ...]:
     """Return the streams with one start phase for all: those of one guest belong to different figures."""
     (phase_s,) = (first.phase_s for first in phased(streams[:1], seed))
     return tuple(PhasedStream(stream, phase_s) for stream in streams)
+
+
+def _silenced(agent: GuestAgent, streams: list[str], seconds: float, stop: CancelToken) -> list[str]:
+    """Return the streams that will be silent: all of the guest's, or none. Its path may have come back just now."""
+    until = time.monotonic() + ASK_S
+    while True:
+        try:
+            return streams if agent.silence(streams, seconds) else []
+        except RemoteError:
+            if time.monotonic() + RETRY_S > until:
+                return []
+            stop.sleep(RETRY_S)
 
 
 def _stop(prober: ProberProcess) -> str:

@@ -2,9 +2,8 @@
 
     start probers -> baseline -> request the operation -> observe until recovered -> stop and collect
 
-Recovery is judged by the probes alone: the job's end is not the outage's end, and an outage can relapse. Every stream
-must have been up for the validation time, with at least five probes, seen recently; one beside the figures that probes
-too rarely for that must have been up when it last did. A session that was cut stays so, and is not waited for.
+Recovery is judged by the probes alone (``recovery``): the job's end is not the outage's end, and an outage can relapse.
+A session that was cut stays so, and is not waited for.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from vrbench.core.facts import TrialFacts
 from vrbench.core.log.growing_log import StreamState
 from vrbench.core.model import Direction
 from vrbench.core.ports import Clock, JobState, Observation, Operation, Screen
+from vrbench.run.recovery import Patience, Recovery
 
 
 class NothingAnswers(RuntimeError):
@@ -23,8 +23,6 @@ class NothingAnswers(RuntimeError):
 
 
 STEP_S = 0.25
-FRESH_S = 3.0  # news of a stream older than this are no news
-VALIDATION_PROBES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +33,8 @@ class TrialLimits:
     validation_s: float
     observe_at_most_s: float
     job_timeout_s: float
+    grace_s: float
+    silence_s: float
     first_answers_s: float = 30.0
 
 
@@ -72,6 +72,7 @@ class _Observed:
     job: JobState
     job_s: float | None
     recovered: bool
+    given_up: tuple[str, ...]
 
 
 def run_trial(trial: Trial, requested: Callable[[TrialFacts], None] = lambda _: None) -> TrialFacts:
@@ -101,6 +102,7 @@ def run_trial(trial: Trial, requested: Callable[[TrialFacts], None] = lambda _: 
         job_error=seen.job.error,
         job_finished=seen.job.done,
         recovered=seen.recovered,
+        given_up=seen.given_up,
         clocks=dict(collected.clocks),
         gateways=dict(collected.gateways),
         agents_lost=collected.agents_lost,
@@ -190,7 +192,7 @@ def _request(trial: Trial, note: Callable[[_Requested], None]) -> _Requested:
 
 def _observe(trial: Trial, requested: _Requested) -> _Observed:
     """Watch until the job has ended and everything has recovered, or time is up."""
-    job, job_s, limits = JobState(done=False), None, trial.limits
+    job, job_s, limits, recovery = JobState(done=False), None, trial.limits, _recovery(trial)
     while True:
         now = trial.clock.monotonic_ns()
         elapsed_s = (now - requested.at_ns) / 1e9
@@ -204,27 +206,17 @@ def _observe(trial: Trial, requested: _Requested) -> _Observed:
         over_s = job_s if job_s is not None else limits.job_timeout_s
         watched = [s for s in states if s.stream.name in requested.answering and s.stream.kind.awaited]
         # Late effects of the job (rules applied again) may still come: validation counts from its end at the earliest.
-        if elapsed_s >= over_s + limits.validation_s and recovered(watched, now, limits.validation_s):
-            return _Observed(job, job_s, recovered=True)
+        if elapsed_s >= over_s + limits.validation_s and recovery.complete(watched, now):
+            return _Observed(job, job_s, True, recovery.given_up)
         if elapsed_s >= limits.observe_at_most_s or trial.observation.failed():
-            return _Observed(job, job_s, recovered=False)
+            return _Observed(job, job_s, False, recovery.given_up)
         trial.clock.sleep(STEP_S)
 
 
-def recovered(states: Sequence[StreamState], now_ns: int, validation_s: float) -> bool:
-    """Return whether every stream is up, was seen so lately, and has been up for the validation time and five probes.
-
-    One beside the figures that probes too rarely for that is up when its last probe was answered.
-    """
-    return bool(states) and all(_is_back(s, now_ns, validation_s) for s in states)
-
-
-def _is_back(state: StreamState, now_ns: int, validation_s: float) -> bool:
-    interval_s = state.stream.interval_s
-    rare = not state.stream.kind.headline and interval_s * VALIDATION_PROBES > validation_s
-    seen_lately = (now_ns - state.judged_ns) / 1e9 <= FRESH_S + (interval_s if rare else 0.0)
-    lasting = rare or (state.probes >= VALIDATION_PROBES and (state.judged_ns - state.since_ns) / 1e9 >= validation_s)
-    return bool(state.up) and seen_lately and lasting
+def _recovery(trial: Trial) -> Recovery:
+    limits = trial.limits
+    patience = Patience(limits.validation_s, limits.grace_s, limits.silence_s)
+    return Recovery(trial.observation, trial.clock, patience, lambda text: trial.phase(text, "collecting samples"))
 
 
 def _job_words(job: JobState, job_s: float | None, elapsed_s: float) -> str:

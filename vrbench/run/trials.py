@@ -118,7 +118,8 @@ def _await_job(series: _Series, number: int, operation: Operation) -> str:
 def trial_limits(profile: Profile) -> TrialLimits:
     """Return the times of a trial that a profile asks for."""
     t = profile.trials
-    return TrialLimits(t.baseline, t.validation, t.observe_at_most, profile.operation.job_timeout)
+    p, job_timeout_s = profile.probes, profile.operation.job_timeout
+    return TrialLimits(t.baseline, t.validation, t.observe_at_most, job_timeout_s, p.old_flow_grace, p.old_flow_silence)
 
 
 def row_labels(environment: Environment) -> dict[str, str]:

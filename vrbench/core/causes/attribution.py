@@ -16,7 +16,7 @@ from vrbench.core.causes.rules import RULES, Case
 from vrbench.core.facts import TrialFacts
 from vrbench.core.figures.results import StreamResult
 from vrbench.core.log.log_file import LogFile
-from vrbench.core.model import HARNESS, Cause, CausePhase, Direction, OutageWindow
+from vrbench.core.model import HARNESS, Cause, CausePhase, OutageWindow
 
 SHORTEST_S = 0.001  # a phase shorter than this is two nodes' difference about one moment
 
@@ -28,7 +28,7 @@ def with_causes(
     evidence = [read_evidence(log) for log in logs]
     scene = set_scene(streams, evidence, facts.guest_of_endpoint, HARNESS)
     led = [_explained(_Judge(scene, {}), s) if s.stream.kind.leads else s for s in streams]
-    leads = {_path(s): tuple(p for w in s.windows for p in w.phases) for s in led if s.stream.kind.leads}
+    leads = {s.stream.path(s.node): tuple(p for w in s.windows for p in w.phases) for s in led if s.stream.kind.leads}
     return tuple(s if s.stream.kind.leads else _explained(_Judge(scene, leads), s) for s in led)
 
 
@@ -38,11 +38,6 @@ class _Judge:
 
     scene: Scene
     leads: Mapping[str, tuple[CausePhase, ...]]
-
-
-def _path(result: StreamResult) -> str:
-    """Return a guest's way out, or a public end."""
-    return result.node if result.stream.direction is Direction.EGRESS else result.stream.target
 
 
 def _explained(judge: _Judge, result: StreamResult) -> StreamResult:
@@ -55,7 +50,8 @@ def _window(judge: _Judge, result: StreamResult, window: OutageWindow) -> Outage
     """Return a window with its phases; a blind one has none, since its estimate is nothing."""
     refusals = judge.scene.refusals.get((result.node, result.stream.name), Refusals())
     began_s = span(window, result.stream.interval_s).last_up_s
-    phases = tuple(_phases(Case(judge.scene, result, window, refusals, began_s, judge.leads.get(_path(result), ()))))
+    lead = judge.leads.get(result.stream.path(result.node), ())
+    phases = tuple(_phases(Case(judge.scene, result, window, refusals, began_s, lead)))
     return replace(window, phases=phases, cause=in_words(phases))
 
 

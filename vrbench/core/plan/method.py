@@ -16,6 +16,7 @@ from vrbench.core.kinds import (
     Interval,
     ProbeKind,
 )
+from vrbench.core.plan.tables import OLD_FLOW_GRACE_S
 from vrbench.core.values import show_duration
 
 ESTIMATOR = "w4"  # changes whenever the same samples would give other figures; part of every method id
@@ -44,6 +45,7 @@ class Method:
     kinds: str = kinds_word([(kind, kind.interval.default_s) for kind in FORMERLY])
     dns_interval_s: float = 0.0
     auth_interval_s: float = 0.0
+    old_flow_grace_s: float = OLD_FLOW_GRACE_S
     without_python: str = ""  # how guests without Python were probed, known from the logs: "iputils-20ms"
 
     @property
@@ -60,7 +62,9 @@ class Method:
     def id(self) -> str:
         """One word that is equal for two runs when what decides their figures was the same.
 
-        What is only evidence beside them (gateways, controls) and the length of the baseline are not in it.
+        What is only evidence beside them (gateways, controls) and the length of the baseline are not in it. The grace
+        of old flows is, where it is not the usual one: it decides whether a ping that comes back late is part of the
+        averages or counted as one that never did. How long a silence proves it is not: that changes causes alone.
         """
         parts = [
             self.estimator,
@@ -68,6 +72,7 @@ class Method:
             f"t{show_duration(self.threshold_s)}",
             f"m{self.merge}",
             f"v{show_duration(self.validation_s)}",
+            f"g{show_duration(self.old_flow_grace_s)}" if self.old_flow_grace_s != OLD_FLOW_GRACE_S else "",
             self.kinds,
             self.without_python,
         ]

@@ -42,12 +42,21 @@ class Plan:
             ("opens", f"SSH and ping from {_source(p)} only; everything outward"),
             ("operation", p.operation.kind),
             ("trials", f"{t.count}: baseline {show_duration(t.baseline)}, operation, then {observe}"),
+            ("waits", _waits(p.probes.old_flow_grace, p.probes.old_flow_silence)),
             ("takes", _takes(p)),
             ("probes", _probes(self.probes_per_s, self.costs)),
             *(("", f"{cost.kind}: {cost}") for cost in self.costs),
             ("method", self.method.id),
             ("removes", "all of it at the end, after a failure and after Ctrl-C"),
         )
+
+
+def _waits(grace_s: float, silence_s: float) -> str:
+    """Say how long what lags behind its path is waited for."""
+    grace, silence = show_duration(grace_s), show_duration(silence_s)
+    return (
+        f"{grace} for old flows and slow services once all else is back; {silence} to prove that an old flow is stuck"
+    )
 
 
 def _takes(profile: Profile) -> str:
@@ -95,5 +104,6 @@ def make_plan(profile: Profile, run_id: str) -> Plan:
         kinds=kinds_word([(kind, interval_s(profile, kind)) for kind in probed]),
         dns_interval_s=every_s(DNS),
         auth_interval_s=every_s(SSH_AUTH),
+        old_flow_grace_s=p.old_flow_grace,
     )
     return Plan(run_id, profile, method, costs(profile))

@@ -30,6 +30,9 @@ PRESETS = {  # of the lab, with the strategy that each preset's own file names
 }
 
 
+OLD_FLOW_GRACE_S = 60.0
+
+
 def _key(read: Callable[[Any], Any], default: Any, help_text: str) -> Any:
     return field(default=default, metadata={"read": read, "help": help_text})
 
@@ -115,6 +118,17 @@ class ProbesTable:
     interval: float = _key(values.duration, EVERY.default_s, EVERY.help)
     threshold: float = _key(values.duration, 0.8, "an answer later than this is a loss (Tmax, RFC 7680); under 1 s")
     merge: int = _key(values.count(1, 1000), 1, "successes that end an outage window (RFC 3357); 1: no merging")
+    old_flow_grace: float = _key(
+        values.duration,
+        OLD_FLOW_GRACE_S,
+        "once all else has recovered: how long an old flow, or a guest's slow service, is still waited for",
+    )
+    old_flow_silence: float = _key(
+        values.duration,
+        35.0,
+        "how long an old flow that stays away is then silent, to be tried again; longer than the router's ICMP timeout "
+        "(30 s on Linux)",
+    )
     egress_target: str = _key(values.address, "", "address outside the network that the VMs ping (required)")
     control_target: str = _key(values.address_or_empty, "", "address near the public side, not behind the router")
 

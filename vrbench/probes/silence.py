@@ -1,0 +1,71 @@
+"""Streams that are silent for a while, on request: what a router's tracking forgets meanwhile. Python >= 3.6.
+
+A flow that a router has bound wrongly stays so for as long as its probes come. Whether that is what ails a dead one
+shows when it is silent for longer than the router remembers it, and is then tried again under the same id. The request
+is a file beside the log, ``{"streams": [name, ...], "seconds": number}``, and SIGUSR1: an agent that is not asked
+looks for nothing. The first slot that is left out is logged as PAUSED, the first that is sent again as RESUMED.
+"""
+
+# Runs in guests on Python 3.6 as well: what pyupgrade would rewrite does not exist there.
+# ruff: noqa: UP006, UP035
+
+import json
+import os
+import signal
+from typing import Any, Dict, List
+
+from vrbench.probes.engine import PAUSED, RESUMED, Log, Prober, monotonic_ns
+
+REQUEST = ".silence"  # after the log's name
+
+
+def ask(log: str, pid: int, seconds: float, streams: List[str]) -> None:
+    """Ask the prober ``pid`` of ``log`` to leave streams silent, by their names."""
+    with open(log + REQUEST + ".new", "w") as file:
+        json.dump({"streams": streams, "seconds": seconds}, file)
+    os.rename(log + REQUEST + ".new", log + REQUEST)
+    os.kill(pid, signal.SIGUSR1)
+
+
+class Silence:
+    """Does what is asked of ``prober``, whose streams are given in their order."""
+
+    def __init__(self, prober: Prober, streams: List[Dict[str, Any]], log: Log) -> None:
+        self.prober, self.log = prober, log
+        self.numbers = {stream["name"]: number for number, stream in enumerate(streams)}
+        self.asked = False
+        self.length_ns = 0
+        self.until = {}  # type: Dict[int, int]  # when a stream goes on; 0: it is still to fall silent
+        signal.signal(signal.SIGUSR1, lambda *_: self.ask())
+        log.sources.append(self.look)
+
+    def ask(self) -> None:
+        self.asked = True
+
+    def look(self, log: Log) -> None:
+        """Read a request, if there is one."""
+        if not self.asked:
+            return
+        self.asked = False
+        with open(log.path + REQUEST) as file:
+            wanted = json.load(file)
+        self.length_ns = int(wanted["seconds"] * 1e9)
+        self.until = {self.numbers[name]: 0 for name in wanted["streams"] if name in self.numbers}
+        if self.until:
+            # In the way of every probe only for as long as something is silent.
+            self.prober.send = self.send  # type: ignore[method-assign]
+
+    def send(self, stream: int, slot: int) -> None:
+        """Leave out what is silent, send the rest."""
+        if stream in self.until:
+            now, until = monotonic_ns(), self.until[stream]
+            if not until:
+                self.log.record(PAUSED, stream, 0, slot, now)
+                self.until[stream] = now + self.length_ns
+            if now < until or not until:
+                return
+            self.log.record(RESUMED, stream, 0, slot, now)
+            del self.until[stream]
+        type(self.prober).send(self.prober, stream, slot)
+        if not self.until:
+            del self.prober.send
