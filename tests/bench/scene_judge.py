@@ -1,0 +1,325 @@
+"""What a run says of each scene beside what really was: bounds, estimates, causes."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from tests.bench.scene_plan import ALLOWED, NOTHING
+from tests.bench.scene_truth import Played, Truth, read_truth
+from vrbench.core.figures.results import Run, StreamResult, TrialResult
+from vrbench.core.model import Cause, Direction, OutageWindow
+from vrbench.store.directory import RunDir
+from vrbench.store.loading import load_run
+
+REACH_S = 0.25  # what belongs to a scene begins or ends this near; scenes are at least twice as far apart
+SLACK_S = 0.001
+SHARE = 0.1
+VAGUE_S = 0.001
+EDGE_INTERVALS = 2.5
+HELD_KIND, THEN_SLOW, FLAPPING = "held, then a burst", "outage, then slow", "flapping"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One scene in one stream that has figures, with its truth: ``down_s`` the path was down.
+
+    ``wrong``: causes that were not there, and how long they are said to have been. ``gaps``: slots that were not sent
+    where they decide. ``excused``: the service was slow by itself, by what was seen of it next to it.
+    """
+
+    run: str
+    scene: Played
+    stream: str
+    service: bool
+    interval_s: float
+    down_s: float
+    vague_s: float
+    failed: int
+    probes: int
+    windows: tuple[OutageWindow, ...]
+    wrong: tuple[tuple[Cause, float], ...]
+    gaps: int
+    excused: bool
+
+    @property
+    def at_least_s(self) -> float:
+        return sum(w.at_least_s for w in self.windows)
+
+    @property
+    def estimate_s(self) -> float:
+        return sum(w.estimate_s for w in self.windows)
+
+    @property
+    def at_most_s(self) -> float:
+        return sum(w.at_most_s for w in self.windows)
+
+    @property
+    def seen(self) -> bool:
+        return any(not w.blind for w in self.windows)
+
+    @property
+    def held(self) -> bool:
+        """Whether the bounds hold the truth; what left no window may be as short as two probes are apart."""
+        slack = SLACK_S + self.vague_s
+        if not self.windows:
+            return self.down_s < 2 * self.interval_s + slack or (not self.failed and self.scene.is_fault)
+        return self.at_least_s - slack <= self.down_s <= self.at_most_s + slack
+
+    @property
+    def error_s(self) -> float:
+        return self.estimate_s - self.down_s
+
+    @property
+    def limit_s(self) -> float:
+        """How far the estimate may be off."""
+        limit = self.interval_s * (1 + self.gaps) + SLACK_S + self.vague_s
+        return max(limit, SHARE * self.down_s) if self.scene.is_fault else limit
+
+    @property
+    def judged(self) -> bool:
+        """Whether the estimate says how good the estimator is: not of a service, nor where the truth is vague."""
+        return not self.service and self.seen and self.vague_s <= VAGUE_S * max(1, len(self.scene.shut))
+
+    @property
+    def off(self) -> bool:
+        return self.judged and abs(self.error_s) > self.limit_s
+
+    @property
+    def false(self) -> bool:
+        """Whether a window is open though no probe of the stream failed."""
+        return self.seen and not self.failed and not self.down_s
+
+    @property
+    def bad(self) -> bool:
+        return not self.excused and bool(not self.held or self.off or self.false or self.wrong)
+
+    @property
+    def said(self) -> str:
+        """The figure in words, with what is wrong about it."""
+        marks = [m for m, on in (("NOT HELD", not self.held), ("OFF", self.off), ("FALSE", self.false)) if on]
+        marks += [f"{cause} {seconds:.3f} s WRONG" for cause, seconds in self.wrong]
+        bounds = f"{self.estimate_s:.3f} ({self.at_least_s:.3f}-{self.at_most_s:.3f}) in {len(self.windows)}"
+        truth = f"{self.down_s:.3f} s, {self.failed} of {self.probes} failed"
+        excused = " (excused: the service was slow)" if self.excused else ""
+        where = f"{self.run} scene {self.scene.number} {self.scene.kind}: {self.stream}"
+        return f"{where}: true {truth}; {bounds} {', '.join(marks)}{excused}"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One run beside its truth."""
+
+    name: str
+    interval_s: float
+    comparisons: tuple[Comparison, ...]
+    stray: tuple[str, ...]  # windows where nothing was wrong
+    wrong_beside: tuple[str, ...]  # causes that were not there, in streams beside the figures
+    broken: tuple[str, ...]  # what can never be, whatever happens
+    notes: tuple[str, ...] = ()
+    unjudged: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def problems(self) -> list[str]:
+        return [*(c.said for c in self.comparisons if c.bad), *self.stray, *self.wrong_beside, *self.broken]
+
+
+def judge_run(path: Path) -> Judged:
+    """Hold a run against the truth that lies in its trial's directory."""
+    run = load_run(path)
+    (trial,) = run.trials
+    environment = RunDir(path).read_environment()
+    truth = read_truth(path / f"trial-{trial.facts.number:02d}", environment)
+    behind = {e.public_ip: e.guest for e in environment.endpoints}
+    return _judged(path.name[-12:] if len(path.name) > 12 else path.name, run, trial, truth, behind)
+
+
+def _judged(name: str, run: Run, trial: TrialResult, truth: Truth, behind: dict[str, str]) -> Judged:
+    name = run.run_id.split("-")[1]
+    comparisons, stray, beside, broken = [], [], [], []
+    for result in trial.streams:
+        if result.stream.direction not in (Direction.EGRESS, Direction.INGRESS):
+            continue
+        by_scene = _by_scene(result, truth, trial.facts.requested_ns)
+        broken += [f"{name} {result.stream.name}: {words}" for words in _impossible(result)]
+        if result.stream.kind.headline:
+            comparisons += list(_compared(name, run, result, truth, behind, by_scene, trial.facts.requested_ns))
+            stray += [f"{name} STRAY {result.stream.name}: {_words(w)}" for w in by_scene[None] if not w.blind]
+        for scene, windows in by_scene.items():
+            if not result.stream.kind.headline:
+                for cause, seconds in _wrong(windows, scene, Cause.TCP_BACKOFF):
+                    where = f"scene {scene.number} {scene.kind}" if scene else "no scene"
+                    beside.append(f"{name} {where}: {result.stream.name}: {cause} {seconds:.3f} s WRONG")
+    broken += [f"{name} {words}" for words in _unlike(trial)]
+    interval_s = min(s.stream.interval_s for s in trial.streams)
+    health = ", ".join(f"{k} {v}" for k, v in truth.health.items())
+    caveats = ", ".join(sorted({str(c.kind.name) for c in trial.caveats}))
+    notes = (f"{name}: line {health}; on time {trial.punctual_harness:.4f}/{trial.punctual_guests:.4f}; {caveats}",)
+    return Judged(name, interval_s, tuple(comparisons), tuple(stray), tuple(beside), tuple(broken), notes)
+
+
+def _by_scene(result: StreamResult, truth: Truth, zero_ns: int) -> dict[Played | None, list[OutageWindow]]:
+    """Return each window under the scene that it is about; under None those that are about none."""
+    found: dict[Played | None, list[OutageWindow]] = defaultdict(list)
+    for window in (*result.baseline_windows, *result.windows):
+        start_ns = zero_ns + round(window.start_s * 1e9)
+        length_s = window.estimate_s if not window.blind else min(window.at_most_s, 1e6)
+        end_ns = start_ns + round(length_s * 1e9)
+        reach = round((REACH_S + result.stream.interval_s) * 1e9)
+        near = [s for s in truth.scenes if s.start_ns - reach <= end_ns and start_ns <= s.end_ns + reach]
+        found[near[0] if near else None].append(window)
+    return found
+
+
+def _compared(
+    name: str,
+    run: Run,
+    result: StreamResult,
+    truth: Truth,
+    behind: dict[str, str],
+    by_scene: dict[Played | None, list[OutageWindow]],
+    zero_ns: int,
+) -> Iterator[Comparison]:
+    kind, interval_s = result.stream.kind, result.stream.interval_s
+    public = result.stream.target.partition(":")[0]
+    place = result.node if kind.direction is Direction.EGRESS else public
+    guest = result.node if kind.direction is Direction.EGRESS else behind[public]
+    probes = truth.probes[kind, place]
+    failed = probes.failed(run.method.threshold_s)
+    slow = truth.slow_ns.get(public, np.zeros(0)) if kind.is_service else np.zeros(0)
+    for scene in truth.scenes:
+        start_ns, end_ns = scene.start_ns - round(REACH_S * 1e9), scene.end_ns + round(REACH_S * 1e9)
+        here = (probes.sent_ns >= start_ns) & (probes.sent_ns < end_ns)
+        lost = int(np.count_nonzero(failed[here]))
+        windows = tuple(by_scene.get(scene, ()))
+        yield Comparison(
+            run=name,
+            scene=scene,
+            stream=result.stream.name,
+            service=kind.is_service,
+            interval_s=interval_s,
+            down_s=_down_s(scene, scene.meets(kind, guest), lost * interval_s),
+            vague_s=scene.uncertainty_s,
+            failed=lost,
+            probes=int(np.count_nonzero(here)),
+            windows=windows,
+            wrong=tuple(_wrong(windows, scene)),
+            gaps=_gaps(result, scene, zero_ns),
+            excused=bool(np.any((slow >= start_ns) & (slow < end_ns))),
+        )
+
+
+def _down_s(scene: Played, meets: bool, lost_s: float) -> float:
+    """Return how long the path was down: by the gate's clock where one was shut once, else by the probes lost."""
+    if scene.is_outage or scene.kind == THEN_SLOW:
+        return scene.down_s if meets else 0.0
+    if scene.kind == HELD_KIND and lost_s:
+        return (scene.end_ns - scene.start_ns) / 1e9
+    return lost_s
+
+
+def _wrong(windows: Iterable[OutageWindow], scene: Played | None, *more: Cause) -> Iterator[tuple[Cause, float]]:
+    """Yield causes that were not there, and how long they are said to have been."""
+    allowed = {Cause.UNATTRIBUTED, *more, *(ALLOWED.get(scene.kind, NOTHING) if scene else NOTHING)}
+    if scene and scene.kind == FLAPPING and scene.gate == "router":
+        allowed.add(Cause.ROUTER_GONE)
+    sums: dict[Cause, float] = defaultdict(float)
+    for phase in (p for w in windows for p in w.phases if p.cause not in allowed):
+        sums[phase.cause] += phase.seconds
+    yield from sums.items()
+
+
+def _gaps(result: StreamResult, scene: Played, zero_ns: int) -> int:
+    """Count the slots that were never sent where that decides: within a fault, about the edges of an outage."""
+    edges = [(scene.start_ns - zero_ns) / 1e9, (scene.end_ns - zero_ns) / 1e9]
+    reach_s, samples = EDGE_INTERVALS * result.stream.interval_s, result.samples
+    if not samples:
+        return 0
+    first_s, interval_s = samples[0].due_s, result.stream.interval_s
+    begin = max(0, int((edges[0] - reach_s - first_s) / interval_s))
+    end = min(len(samples), int((edges[1] + reach_s - first_s) / interval_s) + 1)
+    return sum(
+        samples[i].outcome.is_gap and (scene.is_fault or any(abs(samples[i].due_s - edge) <= reach_s for edge in edges))
+        for i in range(begin, end)
+    )
+
+
+def _impossible(result: StreamResult) -> Iterator[str]:
+    """Yield what no log can mean: windows that overlap, more downtime than time."""
+    windows = sorted((*result.baseline_windows, *result.windows), key=lambda w: w.start_s)
+    overlapping = [(a, b) for a, b in pairwise(windows) if not b.blind and a.start_s + a.estimate_s > b.start_s + 1e-6]
+    if overlapping:
+        worst = max(overlapping, key=lambda pair: pair[0].start_s + pair[0].estimate_s - pair[1].start_s)
+        such = f"{_words(worst[0])} and {_words(worst[1])}"
+        yield f"{len(overlapping)} windows begin before the one before them ends, such as {such}"
+    covered_s = result.samples[-1].due_s - result.samples[0].due_s if len(result.samples) else 0.0
+    if sum(w.estimate_s for w in windows) > covered_s + 1.0:
+        yield f"more downtime than time: {sum(w.estimate_s for w in windows):.3f} s in {covered_s:.3f} s"
+
+
+def _unlike(trial: TrialResult) -> Iterator[str]:
+    for direction in (Direction.EGRESS, Direction.INGRESS):
+        figures = trial.figures(direction)
+        if math.isfinite(figures.any_down_s) and figures.downtime.estimate_s > figures.any_down_s + 0.01:
+            yield f"mean of {direction} {figures.downtime.estimate_s:.3f} s, any down {figures.any_down_s:.3f} s"
+
+
+def _words(window: OutageWindow) -> str:
+    return (
+        f"from {window.start_s:.3f} s for {window.estimate_s:.3f} ({window.at_least_s:.3f}-{window.at_most_s:.3f}), "
+        f"{window.lost} lost, {window.refused} refused, {window.gaps} gaps, {window.cause or 'no cause'}"
+    )
+
+
+def report(judged: Sequence[Judged], scene: int | None) -> int:
+    """Print a table by kind of scene and all that is wrong; 1 where anything is."""
+    if scene is not None:
+        for each in (c for j in judged for c in j.comparisons if c.scene.number == scene):
+            print(each.said)
+            for window in each.windows:
+                print(f"    {_words(window)}")
+    for note in (note for j in judged for note in j.notes):
+        print(note)
+    problems = [problem for j in judged for problem in j.problems]
+    for problem in problems:
+        print(problem)
+    for interval_s in sorted({j.interval_s for j in judged}):
+        here = [c for j in judged if j.interval_s == interval_s for c in j.comparisons]
+        print(f"\nprobes every {interval_s * 1000:.0f} ms\n")
+        print("\n".join(table(here)))
+    count = sum(len({c.scene.number for c in j.comparisons}) for j in judged)
+    print(f"\n{count} scenes, {sum(len(j.comparisons) for j in judged)} comparisons, {len(problems)} problems")
+    return int(bool(problems))
+
+
+def table(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """Yield a table in Markdown, a row for each kind of scene, apart for the network and for the service."""
+    titles = (
+        "scene, n, stream, down (s), held, not seen, worst error (ms), mean error (ms), off, false, causes not there"
+    )
+    yield f"| {' | '.join(titles.split(', '))} |"
+    yield "|---|--:|---|--:|--:|--:|--:|--:|--:|--:|---|"
+    groups: dict[tuple[bool, bool, str], list[Comparison]] = defaultdict(list)
+    for each in comparisons:
+        if each.down_s or each.windows:
+            groups[each.service, each.scene.is_fault, each.scene.kind].append(each)
+    for (service, _, kind), mine in sorted(groups.items()):
+        mine = [c for c in mine if not c.excused] or mine
+        scenes = len({(c.run, c.scene.number) for c in mine})
+        errors = [c.error_s * 1000 for c in mine if c.judged or (service and c.seen)]
+        causes: dict[Cause, float] = defaultdict(float)
+        for cause, seconds in (pair for c in mine for pair in c.wrong):
+            causes[cause] += seconds
+        yield (
+            f"| {kind} | {scenes} | {'banner' if service else 'ping, SYN'} | {sum(c.down_s for c in mine):.1f} "
+            f"| {sum(c.held for c in mine)} of {len(mine)} | {sum(not c.seen for c in mine)} "
+            f"| {max(errors, key=abs, default=0):+.1f} | {np.mean(errors) if errors else 0:+.1f} "
+            f"| {sum(c.off for c in mine)} | {sum(c.false for c in mine)} "
+            f"| {', '.join(f'{c} {s:.2f} s' for c, s in causes.items())} |"
+        )
