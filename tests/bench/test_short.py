@@ -17,6 +17,7 @@ CALIBRATION = ("--outages", "66", "--quick", "--seed", "5", "--clean", "20s", "-
     [
         ("agreement", ("--trials", "2")),
         ("analysis", ("--samples", "500000", "--at-most-unpacks", "8")),
+        ("exports", ("--samples", "300000")),
         ("interrupts", ("--moments", "1")),
         ("quality", ("--baseline", "15s", "--on-time", "99.5")),  # of so few slots, one held up counts for much
         ("instruments", ("--outages", "3", "--longest", "2")),

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -21,9 +22,10 @@ from vrbench.core.facts import NodeClock, TrialFacts
 from vrbench.core.figures.results import RunState
 from vrbench.core.model import Verdict
 from vrbench.core.plan.method import ESTIMATOR
-from vrbench.report import export_files
-from vrbench.report.export_files import write_table
-from vrbench.report.export_rows import COLUMNS, TABLES, rows
+from vrbench.report import sample_blocks as blocks
+from vrbench.report.export_files import FORMATS, write_samples, write_table
+from vrbench.report.export_rows import COLUMNS, TABLES
+from vrbench.report.sample_blocks import sample_blocks
 from vrbench.store.directory import RunDir
 from vrbench.store.files import StoreError
 from vrbench.store.loading import load_method, load_run
@@ -32,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = (
     ("analyze", "RUN", "--json"),
     ("analyze", "RUN"),
-    *(("export", "RUN", "--table", t, "--format", f) for t in (*TABLES, "failures") for f in ("csv", "json")),
+    *(("export", "RUN", "--table", t, "--format", f) for t in COLUMNS for f in ("csv", "json")),
 )
 SCRIPT = """
 import sys
@@ -86,13 +88,12 @@ def test_the_same_bytes_wherever_it_is_analysed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format_", ["csv", "json"])
-@pytest.mark.parametrize("table", TABLES)
-def test_parts_make_the_same_bytes(table: str, format_: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table written in parts is the one written at once, and every record carries the method."""
+def test_parts_make_the_same_bytes(format_: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samples written in parts are those written at once, and every record carries the method."""
     whole, parts = io.StringIO(), io.StringIO()
-    write_table(table, rows(table, [fixed_run()]), format_, whole)
-    monkeypatch.setattr(export_files, "AT_ONCE", 7)
-    write_table(table, rows(table, [fixed_run()]), format_, parts)
+    write_samples(sample_blocks([fixed_run()]), format_, whole)
+    monkeypatch.setattr(blocks, "AT_ONCE", 7)
+    write_samples(sample_blocks([fixed_run()]), format_, parts)
     assert parts.getvalue() == whole.getvalue()
     assert "method" in whole.getvalue()
 
@@ -100,9 +101,38 @@ def test_parts_make_the_same_bytes(table: str, format_: str, monkeypatch: pytest
 @pytest.mark.parametrize("format_", ["csv", "json"])
 def test_a_table_without_rows_is_a_table(format_: str, tmp_path: Path) -> None:
     """No samples: a header, or an empty array, in a file as on a stream."""
-    write_table("samples", [], format_, tmp_path / "out")
-    text = (tmp_path / "out").read_text()
-    assert text.startswith("run_id,") if format_ == "csv" else "".join(text.split()) == "[]"
+    for name in (*TABLES, "failures"):
+        write_table(name, [], format_, tmp_path / name)
+    write_samples([], format_, tmp_path / "samples")
+    for path in tmp_path.iterdir():
+        text = path.read_text()
+        if format_ == "csv":
+            assert text == ",".join(COLUMNS[path.name]) + "\n"
+        else:
+            assert json.loads(text) == []
+
+
+def test_samples_are_the_same_in_every_format(tmp_path: Path) -> None:
+    """CSV, JSON and Parquet hold the same cells: text, whole numbers, times, and what was not measured."""
+    read: dict[str, list[list[object]]] = {}
+    for format_ in FORMATS:
+        path = tmp_path / format_
+        write_samples(sample_blocks([fixed_run()]), format_, path)
+        if format_ == "csv":
+            read[format_] = [[cell or None for cell in row] for row in csv.reader(path.read_text().splitlines()[1:])]
+        else:
+            frame = pd.read_json(path, dtype=False) if format_ == "json" else pd.read_parquet(path)
+            assert list(frame.columns) == list(COLUMNS["samples"])
+            cells = frame.astype(object).where(frame.notna(), None)
+            read[format_] = [[_as_csv(cell) for cell in row] for row in cells.itertuples(index=False)]
+    assert read["json"] == read["csv"]
+    assert read["parquet"] == read["csv"]
+    assert any(None in row for row in read["csv"])
+
+
+def _as_csv(cell: object) -> object:
+    """Return a cell as CSV writes it."""
+    return f"{cell:.6f}" if isinstance(cell, float) else None if cell is None else str(cell)
 
 
 def test_every_table_says_by_which_method(tmp_path: Path) -> None:

@@ -28,16 +28,17 @@ def command(runs: tuple[str, ...], table: str, format_: str, output: Path | None
     Times are seconds since the operation was requested, or ISO 8601 UTC; an empty cell was not measured or has no
     bound. Text that a spreadsheet would run as a formula is defused with an apostrophe.
     """
-    from vrbench.report.export_files import write_table
+    from vrbench.report.export_files import write_samples, write_table
     from vrbench.report.export_rows import failure_rows, rows
+    from vrbench.report.sample_blocks import sample_blocks
     from vrbench.store.directory import find_run
     from vrbench.store.loading import load_failures, load_method, load_run
 
     paths = [find_run(reports, name) for name in runs]
-    if table == "failures":
-        found = chain.from_iterable(
-            failure_rows(path.name, load_method(path).id, load_failures(path)) for path in paths
-        )
+    if table == "samples":
+        write_samples(sample_blocks(map(load_run, paths)), format_, output or sys.stdout)
+    elif table == "failures":
+        counted = (failure_rows(path.name, load_method(path).id, load_failures(path)) for path in paths)
+        write_table(table, chain.from_iterable(counted), format_, output or sys.stdout)
     else:
-        found = chain.from_iterable(rows(table, [load_run(path)]) for path in paths)
-    write_table(table, found, format_, output or sys.stdout)
+        write_table(table, rows(table, map(load_run, paths)), format_, output or sys.stdout)

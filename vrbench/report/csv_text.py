@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
+from io import StringIO
 from typing import IO
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def write_csv(columns: Sequence[str], rows: Iterable[Sequence[object]], out: IO[str], *, header: bool = True) -> None:
-    """Write rows, each with one cell per column; None is an empty cell."""
+def write_csv(columns: Sequence[str], rows: Iterable[Sequence[object]], out: IO[str]) -> None:
+    """Write a header and rows, each with one cell per column; None is an empty cell."""
     writer = csv.writer(out, lineterminator="\n")
-    if header:
-        writer.writerow(columns)
+    writer.writerow(columns)
     writer.writerows([_cell(cell) for cell in row] for row in rows)
+
+
+def csv_line(cells: Iterable[object]) -> str:
+    """Return one row's text, without its line feed."""
+    out = StringIO()
+    csv.writer(out, lineterminator="").writerow([_cell(cell) for cell in cells])
+    return out.getvalue()
 
 
 def defuse(cell: object) -> object:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
-from itertools import islice
+from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import IO
 
 import pandas as pd
 
-from vrbench.report.csv_text import write_csv
+from vrbench.core.log.samples import Seconds
+from vrbench.report.csv_text import csv_line, write_csv
 from vrbench.report.export_rows import COLUMNS, Row
+from vrbench.report.sample_blocks import WORDS, SampleBlock
 
 FORMATS = ("csv", "parquet", "json")
-AT_ONCE = 50_000  # rows in memory; only of tables whose types are known beforehand
-TYPES = {
-    "samples": {
-        **dict.fromkeys(COLUMNS["samples"], "string"),
-        **dict.fromkeys(("trial", "slot"), "Int64"),
-        **dict.fromkeys(("due_s", "sent_s", "rtt_ms"), "Float64"),
-    }
-}
+TIMES = ("due_s", "sent_s", "rtt_ms")
+TYPES = {**dict.fromkeys(("trial", "slot"), "int64"), **dict.fromkeys(TIMES, "float64")}
 
 
 class ExportError(RuntimeError):
@@ -29,50 +27,101 @@ class ExportError(RuntimeError):
 
 
 def write_table(table: str, rows: Iterable[Row], format_: str, target: Path | IO[str]) -> None:
-    """Write one of the export tables, header first, UTF-8. Raises ExportError; parquet needs a file as target.
-
-    Samples, of which there may be millions, are written as they come.
-    """
-    frames = _frames(table, rows)
+    """Write one of the export tables, header first, UTF-8. Raises ExportError; parquet needs a file as target."""
+    frame = pd.DataFrame(list(rows), columns=list(COLUMNS[table])).convert_dtypes()
     if format_ == "parquet":
-        _write_parquet(pd.concat(frames), target)
+        arrow, parquet = _arrow(target)
+        parquet.write_table(arrow.Table.from_pandas(frame, preserve_index=False), target)
         return
-    with nullcontext(target) if not isinstance(target, Path) else target.open("w", encoding="utf-8", newline="") as out:
+    with _opened(target) as out:
         if format_ == "csv":
-            for number, frame in enumerate(frames):
-                cells = frame.astype(object).where(frame.notna(), None).itertuples(index=False, name=None)
-                write_csv(COLUMNS[table], cells, out, header=not number)
+            cells = frame.astype(object).where(frame.notna(), None).itertuples(index=False, name=None)
+            write_csv(COLUMNS[table], cells, out)
         else:
-            _write_json(frames, out)
+            _write_json([frame], out)
 
 
-def _frames(table: str, rows: Iterable[Row]) -> Iterator[pd.DataFrame]:
-    """Return the rows by parts, at least one; the types of columns depend on no part alone."""
-    columns, types = list(COLUMNS[table]), TYPES.get(table)
-    coming = iter(rows)
-    part = list(islice(coming, AT_ONCE if types else None))
-    while True:
-        frame = pd.DataFrame(part, columns=columns)
-        yield frame.astype(types) if types else frame.convert_dtypes()
-        part = list(islice(coming, AT_ONCE))
-        if not part:
-            return
+def write_samples(blocks: Iterable[SampleBlock], format_: str, target: Path | IO[str]) -> None:
+    """Write the table of samples as ``write_table`` does any other, block by block, in little memory."""
+    if format_ == "parquet":
+        _write_parquet(blocks, target)
+        return
+    with _opened(target) as out:
+        if format_ == "csv":
+            write_csv(COLUMNS["samples"], (), out)
+            for block in blocks:
+                out.write("".join(_lines(block)))
+        else:
+            _write_json(map(_frame, blocks), out)
 
 
-def _write_json(frames: Iterator[pd.DataFrame], out: IO[str]) -> None:
+def _frame(block: SampleBlock) -> pd.DataFrame:
+    """Return a block as a table with the columns of the export."""
+    differing = {"slot": block.slot, **{name: getattr(block, name) for name in TIMES}, "outcome": _words(block)}
+    return pd.DataFrame({**block.head, **differing, "method": block.method}, columns=list(COLUMNS["samples"]))
+
+
+def _words(block: SampleBlock) -> list[str]:
+    return [WORDS[code] for code in block.outcomes]
+
+
+def _opened(target: Path | IO[str]) -> AbstractContextManager[IO[str]]:
+    """Open a file to write text; a stream is one already, and stays open."""
+    return target.open("w", encoding="utf-8", newline="") if isinstance(target, Path) else nullcontext(target)
+
+
+def _lines(block: SampleBlock) -> Iterator[str]:
+    """Return a block as lines of CSV: what all have in common is made text once."""
+    before, after = (csv_line(cells).replace("%", "%%") for cells in (block.head.values(), (block.method,)))
+    line = f"{before},%d,%s,%s,%s,%s,{after}\n"
+    times = (_six(block.due_s), _six(block.sent_s), _words(block), _six(block.rtt_ms))
+    return (line % cells for cells in zip(block.slot, *times, strict=True))
+
+
+def _six(numbers: Seconds) -> Iterator[str]:
+    """Return numbers with six decimals, as all of CSV has them; nothing for NaN."""
+    return ("" if math.isnan(number) else f"{number:.6f}" for number in numbers.tolist())
+
+
+def _write_json(frames: Iterable[pd.DataFrame], out: IO[str]) -> None:
     """Write one array of records, though it comes in parts."""
     before = "["
     for frame in frames:
         text = frame.to_json(orient="records", indent=1, double_precision=6, force_ascii=False)
-        out.write(before + text.removeprefix("[").removesuffix("]").removesuffix("\n"))
-        before = ","
-    out.write("\n]")
+        records = text.removeprefix("[").removesuffix("]").removesuffix("\n")
+        if records:
+            out.write(before + records)
+            before = ","
+    out.write("[\n]" if before == "[" else "\n]")
 
 
-def _write_parquet(frame: pd.DataFrame, target: Path | IO[str]) -> None:
+def _write_parquet(blocks: Iterable[SampleBlock], target: Path | IO[str]) -> None:
+    """Write blocks as they come; text that stands in many rows is written once, and read as any other text."""
+    arrow, parquet = _arrow(target)
+    text = arrow.dictionary(arrow.int8(), arrow.string())
+    kinds = {name: getattr(arrow, TYPES[name])() if name in TYPES else text for name in COLUMNS["samples"]}
+    schema = arrow.schema(list(kinds.items()))
+    repeated = [name for name, kind in kinds.items() if kind == text]
+    with parquet.ParquetWriter(target, schema, use_dictionary=repeated, store_schema=False) as writer:
+        for block in blocks:
+            rows = len(block.slot)
+            differing = {name: arrow.array(getattr(block, name), from_pandas=True) for name in TIMES}
+            differing["slot"] = arrow.array(block.slot, arrow.int64())
+            codes = arrow.array(memoryview(block.outcomes), arrow.int8())
+            differing["outcome"] = arrow.DictionaryArray.from_arrays(codes, arrow.array(WORDS))
+            alike = {**block.head, "method": block.method}
+            columns = [
+                differing[name] if name in differing else arrow.repeat(arrow.scalar(alike[name], kind), rows)
+                for name, kind in kinds.items()
+            ]
+            writer.write_table(arrow.Table.from_arrays(columns, schema=schema))
+
+
+def _arrow(target: Path | IO[str]) -> tuple[ModuleType, ModuleType]:
+    """Return pyarrow and its Parquet. Raises ExportError where it is not installed, and for what is no file."""
     if not isinstance(target, Path):
         raise ExportError("parquet is not text: give it a file with --output FILE")
     try:
-        frame.to_parquet(target, index=False)
+        return import_module("pyarrow"), import_module("pyarrow.parquet")
     except ImportError as error:
         raise ExportError("parquet needs pyarrow: pip install 'vrbench[parquet]'") from error

@@ -6,7 +6,7 @@ Empty (None) means not measured or not bounded, never zero.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
@@ -68,34 +68,18 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 
 
-def rows(table: str, runs: Sequence[Run]) -> Iterator[Row]:
+def rows(table: str, runs: Iterable[Run]) -> Iterator[Row]:
     """Return the rows of one of ``TABLES``."""
     for run in runs:
         for row in _MAKERS[table](run):
             yield {**row, "method": run.method.id}
 
 
-def _samples(run: Run) -> Iterator[Row]:
-    for trial in run.trials:
-        for stream in trial.streams:
-            head = _stream_cells(run, trial, stream)
-            for s in stream.samples:
-                rtt_ms = None if s.rtt_s is None else s.rtt_s * 1000
-                yield {
-                    **head,
-                    "slot": s.slot,
-                    "due_s": s.due_s,
-                    "sent_s": s.sent_s,
-                    "outcome": s.outcome.value,
-                    "rtt_ms": rtt_ms,
-                }
-
-
 def _windows(run: Run) -> Iterator[Row]:
     for trial in run.trials:
         requested = datetime.fromisoformat(trial.facts.requested_utc)
         for stream in trial.streams:
-            head = _stream_cells(run, trial, stream)
+            head = stream_cells(run, trial, stream)
             for w in (*stream.baseline_windows, *stream.windows):
                 start = requested + timedelta(seconds=w.start_s)
                 yield {
@@ -116,14 +100,15 @@ def _windows(run: Run) -> Iterator[Row]:
 def _causes(run: Run) -> Iterator[Row]:
     for trial in run.trials:
         for stream in trial.streams:
-            head = _stream_cells(run, trial, stream)
+            head = stream_cells(run, trial, stream)
             for window in stream.windows:
                 for phase in window.phases:
                     when = {"window_start_s": window.start_s, "start_s": phase.start_s, "duration_s": phase.seconds}
                     yield {**head, **when, "cause": phase.cause.value}
 
 
-def _stream_cells(run: Run, trial: TrialResult, result: StreamResult) -> Row:
+def stream_cells(run: Run, trial: TrialResult, result: StreamResult) -> Row:
+    """Return the cells that say which stream of which trial a row is of."""
     stream = result.stream
     return {
         "run_id": run.run_id,
@@ -236,11 +221,10 @@ def finite(value: float) -> float | None:
 
 
 _MAKERS: Mapping[str, Callable[[Run], Iterator[Row]]] = {
-    "samples": _samples,
     "windows": _windows,
     "causes": _causes,
     "sessions": _sessions,
     "trials": _trials,
     "summary": _summary,
 }
-TABLES = tuple(_MAKERS)  # those made from a run; the counts of "failures" are in none
+TABLES = tuple(_MAKERS)  # those made row by row from a run; for the others see failure_rows and sample_blocks
