@@ -63,7 +63,7 @@ def test_a_plain_trial_is_valid_without_caveat() -> None:
         ({"agents_lost": ("vm1",)}, CaveatKind.AGENT_LOST, Verdict.UNKNOWN),
         ({"guests_rebooted": ("vm1",)}, CaveatKind.GUEST_REBOOTED, Verdict.INVALID),
         ({"probers_failed": ("syn",)}, CaveatKind.PROBER_FAILED, Verdict.UNKNOWN),
-        ({"interrupted": True}, CaveatKind.INTERRUPTED, Verdict.INVALID),
+        ({"interrupted": True, "clocks": {"vm1": NodeClock(0, 0)}}, CaveatKind.INTERRUPTED, Verdict.INVALID),
         ({"recovered": False}, CaveatKind.NO_RECOVERY_SEEN, Verdict.UNKNOWN),
         ({"expected_streams": (("vm2", stream("gone")),)}, CaveatKind.NO_SAMPLES, Verdict.UNKNOWN),
         ({"observed_ns": START + 9000 * MS}, CaveatKind.NO_RECOVERY_SEEN, Verdict.UNKNOWN),

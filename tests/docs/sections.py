@@ -25,8 +25,9 @@ from vrbench.core.caveats import CaveatKind
 from vrbench.core.kinds import KINDS, Direction, ProbeKind
 from vrbench.core.plan.profile import reference
 from vrbench.core.plan.tables import TABLES
+from vrbench.report.answer import answer
 from vrbench.report.export_rows import COLUMNS
-from vrbench.report.tables import headline_table
+from vrbench.report.headline_table import headline_table
 from vrbench.run.execute import execute_run
 from vrbench.store import directory
 
@@ -34,11 +35,11 @@ BENCHES = ROOT / "tests/bench"
 
 
 def run_output_part() -> str:
-    """Return the table that a run ends with, of a stored one."""
-    out = io.StringIO()
-    Console(file=out, width=80).print(headline_table(stored_run("parallel")))
-    shown = (line.rstrip() for line in out.getvalue().partition("method")[0].splitlines())
-    return "\n".join(("```text", *(line for line in shown if line), "```"))
+    """Return what a run's report begins with, of a stored one."""
+    run, out = stored_run("parallel"), io.StringIO()
+    Console(file=out, width=80).print(answer(run), "", headline_table(run), sep="\n")
+    shown = out.getvalue().partition("  surely: ")[0]
+    return "\n".join(("```text", *(line.rstrip() for line in shown.splitlines()), "```"))
 
 
 def table(heads: str, rows: Iterable[Sequence[object]]) -> str:

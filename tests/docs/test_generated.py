@@ -126,10 +126,10 @@ def test_the_method_is_explained_by_todays() -> None:
 
 @pytest.mark.parametrize("name", ["README.md", "reports/README.md"])
 def test_figures_are_explained_as_they_are_printed(name: str) -> None:
-    """The two forms that a figure can have stand in the text that explains them."""
-    closed, still_down = Downtime(14.52, 14.62, 14.71), Downtime(3.9, 5.0, math.inf)
+    """The three forms that a figure can have stand in the text that explains them."""
+    closed, still_down, unseen = Downtime(14.52, 14.62, 14.71), Downtime(3.9, 5.0, math.inf), Downtime(0, 0, 0.1012)
     text = document(name).text
-    assert [figure for figure in (bounded(closed), bounded(still_down)) if f"`{figure}`" not in text] == []
+    assert [told for told in map(bounded, (closed, still_down, unseen)) if f"`{told}`" not in text] == []
 
 
 def test_the_characters_of_the_live_view_are_explained() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import replace
 
 import pytest
@@ -14,8 +15,8 @@ from vrbench.core.figures.results import Run
 from vrbench.core.figures.windows import Downtime
 from vrbench.core.model import Verdict
 from vrbench.report.caveats import caveat_lines, caveat_rows, fold_caveats
-from vrbench.report.tables import flows_table, headline_table
-from vrbench.report.windows import NOT_SEEN, WindowRow, longest, window_rows
+from vrbench.report.headline_table import headline_table
+from vrbench.report.windows import Unseen, WindowRow, longest, unseen, window_rows
 
 LOSSY, LAB = CaveatKind.BASELINE_LOSSY, CaveatKind.LAB
 
@@ -95,37 +96,53 @@ def test_nothing_to_say_is_nothing() -> None:
 GAPPY = "R" * 17 + "sss" + OUT[20:36] + "ss" + OUT[38:]
 
 
-def test_unseen_stretches_are_one_row_behind_what_was_seen() -> None:
-    """Their number stands in place of one, and their bounds are added up; outages are numbered by themselves."""
-    rows = list(window_rows(trial(1, [guest("vm1", GAPPY, UP), guest("vm2", OUT, UP), harness(UP, UP)])))
-    assert [(r.streams, r.name, r.number, r.words) for r in rows] == [
-        (2, "egress fresh", 1, "silence"),
-        (1, "egress fresh", None, "not seen"),
-    ]
+def test_unseen_stretches_are_one_line_and_no_row() -> None:
+    """However many there are: how many of which kind, and how long together and at most; rows are outages alone."""
     twice = GAPPY[:45] + "ss" + GAPPY[47:]
-    rows = list(window_rows(trial(1, [guest("vm1", twice, twice), guest("vm2", OUT, UP), harness(UP, UP)])))
-    assert [r.words for r in rows if not r.seen] == ["not seen, 2 times", "not seen, 2 times"]
-    stretches = [w for s in trial(1, [guest("vm1", twice, UP)]).streams for w in s.windows if w.blind]
-    assert rows[1].down == Downtime.total(stretches)
+    result = trial(1, [guest("vm1", twice, twice), guest("vm2", OUT, UP), harness(UP, UP)])
+    assert [(r.streams, r.name) for r in window_rows(result)] == [(1, "egress, ongoing ping"), (2, "egress, new pings")]
+    found = unseen(result)
+    assert found is not None
+    assert {name: len(lengths) for name, lengths in found.stretches.items()} == {
+        "egress, ongoing ping": 2,
+        "egress, new pings": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("lengths", "words"),
+    [
+        ([0.3], "1 stretch not seen, under 0.3 s (egress, new pings 1)"),
+        (
+            [0.01] * 2908 + [0.4, 11.4],
+            "2,910 stretches not seen, 41 s together, longest 12 s (egress, new pings 2,910)",
+        ),
+        ([0.3, math.inf], "2 stretches not seen, under 0.3 s, 1 until the end (egress, new pings 2)"),
+        ([math.inf], "1 stretch not seen, 1 until the end (egress, new pings 1)"),
+    ],
+)
+def test_unseen_stretches_in_words(lengths: list[float], words: str) -> None:
+    """How many, how long together and at most; one that never ended is counted, and has no length."""
+    assert Unseen({"egress, new pings": lengths}).words == words
+
+
+def test_a_trial_that_was_seen_throughout_says_nothing_of_it() -> None:
+    """No line without a stretch."""
+    assert unseen(trial(1, [guest("vm1", OUT, OUT), harness(OUT, OUT)])) is None
 
 
 def test_the_longest_are_kept_in_their_order() -> None:
-    """Where there is no room for all: those that an operator asks about, and whatever was not seen."""
-
-    def row(name: str, seconds: float, kind: str = "silence") -> WindowRow:
-        number = None if kind == NOT_SEEN else 1
-        return WindowRow(1, name, number, 0.0, Downtime(seconds, seconds, seconds), kind)
-
-    rows = [row("a", 1), row("b", 3), row("c", 0, NOT_SEEN), row("d", 2)]
-    assert [r.name for r in longest(rows, 3)] == ["b", "c", "d"]
-    assert [r.name for r in longest(rows, 9)] == ["a", "b", "c", "d"]
+    """Where there is no room for all: those that an operator asks about."""
+    rows = [WindowRow(1, name, 1, 0.0, Downtime(s, s, s), "silence") for name, s in (("a", 1), ("b", 3), ("d", 2))]
+    assert [r.name for r in longest(rows, 2)] == ["b", "d"]
+    assert [r.name for r in longest(rows, 9)] == ["a", "b", "d"]
 
 
 @pytest.mark.parametrize(
     ("invalid", "title"),
     [
-        ((), "Downtime over 2 trials"),
-        ((2,), "Downtime over 1 of 2 trials"),
+        ((), "Downtime over 2 trials, 2 VMs"),
+        ((2,), "Downtime over 1 of 2 trials, 2 VMs"),
         ((1, 2), "Downtime: no trial counts, see the caveats"),
     ],
 )
@@ -135,20 +152,4 @@ def test_the_headline_says_how_many_trials_it_is_made_of(invalid: tuple[int, ...
     trials = [replace(t, verdict=Verdict.INVALID) if t.facts.number in invalid else t for t in run.trials]
     out = io.StringIO()
     Console(file=out, width=80).print(headline_table(replace(run, trials=tuple(trials))))
-    assert title in [line.strip() for line in out.getvalue().splitlines()]
-
-
-@pytest.mark.parametrize(
-    ("verdict", "title"),
-    [
-        (Verdict.VALID, "By flow and layer, average over trials"),
-        (Verdict.INVALID, "By flow and layer: no trial counts, see the caveats"),
-    ],
-)
-def test_flows_of_a_run_without_a_trial_that_counts_say_so(verdict: Verdict, title: str) -> None:
-    """A column of dashes explains nothing."""
-    run = fixed_run()
-    out = io.StringIO()
-    trials = tuple(replace(t, verdict=verdict) for t in run.trials)
-    Console(file=out, width=80).print(flows_table(replace(run, trials=trials)))
     assert title in [line.strip() for line in out.getvalue().splitlines()]

@@ -15,11 +15,10 @@ from vrbench.cli.main import COMMANDS, cli
 from vrbench.cli.results import as_object
 from vrbench.core.log.failures import Failure
 from vrbench.core.model import Direction, Stream
-from vrbench.report.caveats import caveat_lines
 from vrbench.report.export_files import write_samples, write_table
 from vrbench.report.export_rows import COLUMNS, TABLES, failure_rows, rows
 from vrbench.report.sample_blocks import sample_blocks
-from vrbench.report.tables import reduction_table, run_report, windows_table
+from vrbench.report.tables import comparison_report, run_report, windows_table
 
 BANNER = (Direction.INGRESS, "ssh-ingress", "banner")
 COUNTED = [
@@ -47,15 +46,15 @@ def test_one_outage_is_one_row_whatever_else_a_stream_saw() -> None:
     """A blip of one stream alone moves none of the windows that it shares with others to another row."""
     blip = "R" * 17 + "L" + OUT[18:]
     shown = windows_table(trial(1, [guest("vm1", OUT, UP), guest("vm2", blip, UP), harness(UP, UP)]))
-    told = [line.split()[:6] for line in plain(shown, 80).splitlines() if "egress" in line]
-    assert told == [["egress", "fresh", "1", "+0.20", "s", "0.10"], ["2", "×", "egress", "fresh", "2", "+0.50"]]
+    told = [" ".join(line.split()[:7]) for line in plain(shown, 80).splitlines() if "egress" in line]
+    assert told == ["egress, new pings 1 +0.20 s 0.10", "2 × egress, new pings 2 +0.50"]
 
 
 def test_reduction(rewrite: bool) -> None:
-    """The table that operators know, with both runs' caveats."""
+    """What a demo ends with: the table that operators know, with both runs' answers, headlines and caveats."""
     after = fixed_run()
     before = replace(after, run_id="before", context=replace(after.context, environment="lab-serial"))
-    text = plain(reduction_table(before, after, ("serial", "parallel")), 80) + plain(caveat_lines([before, after]), 80)
+    text = plain(comparison_report(before, after, ("serial", "parallel")), 80)
     check("reduction.txt", text, rewrite)
 
 

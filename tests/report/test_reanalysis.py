@@ -162,7 +162,7 @@ def test_another_estimator_than_the_one_that_computes_is_not_named(tmp_path: Pat
     shown = CliRunner().invoke(cli, ["analyze", str(changed(run, method={"estimator": "w1"}))])
     words = " ".join(shown.output.split())
     assert f"method {ESTIMATOR}/" in words
-    assert "computed anew, recorded under w1" in words
+    assert f"computed anew under {ESTIMATOR}, recorded under w1" in words
 
 
 @pytest.mark.parametrize(("name", "value"), [("merge", -1), ("merge", 1.5), ("threshold_s", "abc"), ("interval_s", -1)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,36 +15,45 @@ from vrbench.core.figures.windows import Downtime
 from vrbench.core.model import Direction, Verdict
 from vrbench.core.plan.tables import LimitsTable
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 
 def show_runs(runs: Sequence[Run], as_json: bool) -> None:
-    """Print runs on stdout: tables for people, or one JSON object for programs."""
+    """Print runs on stdout: the answer and tables for people, or one JSON object for programs."""
     if as_json:
         click.echo(json.dumps(as_object(runs), indent=1, allow_nan=False))
         return
-    from vrbench.cli.console import PatientConsole
+    from vrbench.report.answer import answer
     from vrbench.report.tables import run_report
 
-    console = PatientConsole()
     for run in runs:
-        console.print(run_report(run))
+        _print_with_answer_at_both_ends(run_report(run), answer(run))
 
 
 def show_comparison(before: Run, after: Run, words: tuple[str, str], as_json: bool) -> None:
-    """Print two runs side by side on stdout: the table operators know, then what stands behind it."""
+    """Print two runs side by side on stdout: the answers, the table operators know, then what stands behind it."""
+    runs = (before, after)
     if as_json:
-        click.echo(json.dumps(as_object([before, after]), indent=1, allow_nan=False))
+        click.echo(json.dumps(as_object(runs), indent=1, allow_nan=False))
         return
+    from vrbench.report.tables import answers, comparison_report
+
+    told = answers(runs, words)
+    _print_with_answer_at_both_ends(comparison_report(before, after, words), told)
+
+
+def _print_with_answer_at_both_ends(report: RenderableType, told: str) -> None:
+    """Print a report, which begins with the answer; where that has left the terminal, say it again."""
+    from rich.text import Text
+
     from vrbench.cli.console import PatientConsole
-    from vrbench.report.caveats import caveat_lines
-    from vrbench.report.tables import flows_table, quality_lines, reduction_table
 
     console = PatientConsole()
-    for word, run in zip(words, (before, after), strict=True):
-        console.print(f"\n[bold]{word}[/]")
-        console.print(flows_table(run))
-    console.print(reduction_table(before, after, words))
-    console.print(quality_lines([before, after]))
-    console.print(caveat_lines([before, after]))
+    lines = console.render_lines(report, pad=False)
+    console.print(report)
+    if console.is_terminal and len(lines) >= console.height:
+        console.print(Text(f"\n{told}", style="bold"))
 
 
 def as_object(runs: Sequence[Run]) -> dict[str, object]:
@@ -56,9 +66,12 @@ def as_object(runs: Sequence[Run]) -> dict[str, object]:
 
 
 def _run_object(run: Run) -> dict[str, object]:
-    """Return where a run lies, how far it came, and how wrong the instrument was there (null: not calibrated)."""
+    """Return where a run lies, how far it came, and its answer; how wrong the instrument was (null: not calibrated)."""
+    from vrbench.report.answer import answer
+
     calibrated = asdict(run.calibrated) if run.calibrated else None
-    return {"run_id": run.run_id, "path": run.path, "state": run.state, "calibrated": calibrated}
+    head = {"run_id": run.run_id, "path": run.path, "state": run.state, "calibrated": calibrated}
+    return {**head, "answer": answer(run)}
 
 
 def exit_code(run: Run, limits: LimitsTable | None, planned: int) -> Exit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from vrbench.core.causes.attribution import with_causes
 from vrbench.core.facts import NodeClock, TrialFacts
@@ -26,11 +27,14 @@ def analyze_trial(facts: TrialFacts, logs: Sequence[bytes], method: Method) -> T
     files = read_logs(facts, logs)
     nodes = [read_samples(file, method.threshold_s) for file in files]
     measured = {(n.node, s.stream.name): _stream_result(n, s, facts, method) for n in nodes for s in n.streams}
-    streams = with_causes(facts, files, (*measured.values(), *_unseen(facts, measured.keys())))
-    verdict, caveats = judge(facts, nodes, streams, method)
+    placed = [s for s in measured.values() if s.aligned]
+    explained = with_causes(
+        facts, [f for f in files if facts.places(f.header.node)], (*placed, *_unseen(facts, measured.keys()))
+    )
+    verdict, caveats = judge(facts, nodes, explained, method)
     return TrialResult(
         facts,
-        streams,
+        (*explained, *(s for s in measured.values() if not s.aligned)),
         verdict,
         caveats,
         punctual_harness=_punctual((n for n in nodes if n.node == HARNESS), 0.002),
@@ -43,12 +47,14 @@ def analyze_trial(facts: TrialFacts, logs: Sequence[bytes], method: Method) -> T
 def read_logs(facts: TrialFacts, logs: Iterable[bytes]) -> tuple[LogFile, ...]:
     """Read a trial's raw logs, each with its own zero: the request, moved onto the clock of the log's node.
 
-    Raises RawLogError when a header can't be read.
+    Where that clock is not known, zero is the log's begin. Raises RawLogError when a header can't be read.
     """
     return tuple(_counted_from_request(facts, LogFile.read(log)) for log in logs)
 
 
 def _counted_from_request(facts: TrialFacts, log: LogFile) -> LogFile:
+    if not facts.places(log.header.node):
+        return log.counted_from(log.header.started_ns)
     clock = facts.clocks.get(log.header.node, NodeClock(0, 0))
     return log.counted_from(facts.requested_ns + clock.offset_ns)
 
@@ -72,6 +78,11 @@ def _stream_result(node: NodeLog, judged: StreamSamples, facts: TrialFacts, meth
     beyond_s = before.answer_s(0.5) if kind.aim is Aim.OUTSIDE else 0.0
     allowance = Allowance(rtt_s, beyond_s, judged.grain_s, kind.patience_s)
     windows = find_windows(samples, allowance, method.merge, whole)
+    if not facts.places(node.node):
+        up = samples.tally(Outcome.REPLIED) > 0
+        return replace(
+            _nothing(node.node, judged.stream), samples=samples, baseline_windows=windows, seen_up=up, aligned=False
+        )
     # A window that was open when the operation was requested belongs to the trial: nobody can divide it.
     after = tuple(w for w in windows if w.censored or w.start_s + max(w.estimate_s, _finite(w.at_most_s)) > 0)
     return StreamResult(

@@ -173,6 +173,13 @@ class CaveatKind(StrEnum):
         "durations are right, times of day may be off",
         "let the clocks settle (NTP) before a run",
     )
+    CLOCKS_UNKNOWN = (
+        "clocks-unknown",
+        Effect.NONE,
+        "the trial ended before guests' clocks were compared with the measuring machine's",
+        "nobody can tell which of their windows came after the request; they are in no figure",
+        "measure again",
+    )
     CLOCKS_UNALIGNED = (
         "clocks-unaligned",
         Effect.NONE,
@@ -191,15 +198,15 @@ class CaveatKind(StrEnum):
         "flows-differ",
         Effect.NONE,
         "old and new flows recovered at different times",
-        "the mean over both describes neither the old nor the new flows",
-        "read the rows of old and new flows apart",
+        "neither figure stands for the other, and the egress columns of exports are the mean of both",
+        "read the rows of the ongoing ping and of new pings",
     )
     PATH_ASYMMETRIC = (
         "path-asymmetric",
         Effect.NONE,
         "one direction worked again before the other",
-        "a figure for both together describes neither",
-        "read egress and ingress apart",
+        "neither figure stands for the other",
+        "read the rows of egress and of ingress",
     )
     WITHOUT_PYTHON = (
         "without-python",
@@ -233,8 +240,8 @@ class CaveatKind(StrEnum):
         "service-down",
         Effect.NONE,
         "a guest's sshd was slow or refused connections while its network was up",
-        "the figure of banners holds that time too",
-        "for the network alone read the row of TCP (SYN)",
+        "the figure of the SSH service holds that time too",
+        "for the network alone read the row of TCP",
     )
     FLAPPING = (
         "flapping",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from vrbench.core.caveats import Caveat
-from vrbench.core.model import Stream
+from vrbench.core.model import HARNESS, Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,13 @@ class TrialFacts:
     gateways: dict[str, tuple[str, ...]] = field(default_factory=dict)
     competing_routers: tuple[str, ...] = ()
     given_up: tuple[str, ...] = ()
+
+    def places(self, node: str) -> bool:
+        """Return whether it is known when what a node saw was, counted from the request.
+
+        Clocks are noted when a trial is over: of one that was interrupted, guests' are not known.
+        """
+        return node == HARNESS or node in self.clocks or not self.interrupted
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,8 +84,9 @@ class Footprint:
 class Labels:
     """What a kind is called where people read; empty: it does not appear there.
 
-    ``name``: in a list of kinds. ``row``: of the table by flow and layer. ``column``: of the live view. ``export``: the
-    beginning of the column of exports that holds its downtime. ``colour``: in pictures.
+    ``name``: in a list of kinds. ``row``: in the tables of a report. ``column``: of the live view. ``export``: the
+    beginning of the columns of exports that hold its figures. ``colour``: in pictures. ``claim``: what a tenant has of
+    its outage, in the sentence that answers first; the last word is its verb.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Labels:
     column: str = ""
     export: str = ""
     colour: str = ""
+    claim: str = ""
 
 
 EVERY = Interval("interval", 0.1, "between probes of a stream (icmp, syn)", letter="i")
@@ -163,7 +165,9 @@ ICMP_FRESH = ProbeKind(
     flow="fresh",
     aim=Aim.OUTSIDE,
     prober="icmp",
-    labels=Labels("egress fresh", "egress ping, new flows", "out new", "egress_fresh", "#0b6e99"),
+    labels=Labels(
+        "egress fresh", "egress, new pings", "out new", "egress_fresh", "#0b6e99", "new connections from VMs fail"
+    ),
     switch="icmp_fresh",
     help="probe egress by pings of which each is a new flow",
     footprint=Footprint(remembered_s=REMEMBERED_ICMP_S),
@@ -178,7 +182,14 @@ ICMP_PERSISTENT = ProbeKind(
     flow="persistent",
     aim=Aim.OUTSIDE,
     prober="icmp",
-    labels=Labels("egress persistent", "egress ping, one old flow", "out old", "egress_persistent", "#53a38c"),
+    labels=Labels(
+        "egress persistent",
+        "egress, ongoing ping",
+        "out old",
+        "egress_persistent",
+        "#53a38c",
+        "ongoing pings from VMs fail",
+    ),
     switch="icmp_persistent",
     help="probe egress by pings that are one flow all the time",
     footprint=Footprint(flows=1),
@@ -193,7 +204,7 @@ SSH_SYN = ProbeKind(
     flow="syn",
     aim=Aim.PUBLIC_END,
     prober="syn",
-    labels=Labels("ingress syn", "ingress TCP (SYN)", "in TCP", "ingress_syn", "#d98c21"),
+    labels=Labels("ingress syn", "ingress, TCP", "in TCP", "ingress_syn", "#d98c21", "TCP from outside fails"),
     switch="syn",
     help="probe ingress by half-open TCP connections, which never reach sshd",
     footprint=Footprint(flows=1, ports=True),
@@ -208,7 +219,9 @@ SSH_BANNER = ProbeKind(
     flow="banner",
     aim=Aim.PUBLIC_END,
     prober="banner",
-    labels=Labels("ingress banner", "ingress SSH (banner)", "in SSH", "ingress_banner", "#7d6bb0"),
+    labels=Labels(
+        "ingress banner", "ingress, SSH service", "in SSH", "ingress_banner", "#7d6bb0", "SSH from outside fails"
+    ),
     switch="banner",
     help="probe ingress by the SSH banner",
     interval=Interval(
@@ -252,7 +265,7 @@ DNS = ProbeKind(
     flow="resolver",
     aim=Aim.RESOLVER,
     prober="dns",
-    labels=Labels("router's DNS", "names from the router's DNS", export="dns"),
+    labels=Labels("router's DNS", "router's DNS", export="dns"),
     switch="dns",
     help="let every VM ask the router's resolver",
     interval=Interval(
@@ -318,6 +331,8 @@ GATEWAY = ProbeKind(
 
 KINDS = (ICMP_FRESH, ICMP_PERSISTENT, SSH_SYN, SSH_BANNER, TCP_SESSION, DNS, SSH_AUTH, CONTROL, GATEWAY)
 HEADLINE = tuple(kind for kind in KINDS if kind.headline)
+ROWS = tuple(sorted(HEADLINE, key=lambda kind: (kind.direction, kind.new_flows)))  # the ongoing flow first, as in 2018
+IN_2018 = (ICMP_PERSISTENT, SSH_BANNER)  # what the published figures of that year are of
 BESIDE = tuple(kind for kind in KINDS if kind.crosses and not kind.headline)
 _BY_WORDS = {(kind.probe, kind.flow): kind for kind in KINDS}
 

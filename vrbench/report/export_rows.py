@@ -84,8 +84,8 @@ def _windows(run: Run) -> Iterator[Row]:
                 start = requested + timedelta(seconds=w.start_s)
                 yield {
                     **head,
-                    "start_utc": utc_text(start),
-                    "start_s": w.start_s,
+                    "start_utc": utc_text(start) if stream.aligned else None,
+                    "start_s": w.start_s if stream.aligned else None,
                     "at_least_s": w.at_least_s,
                     "estimate_s": w.estimate_s,
                     "at_most_s": finite(w.at_most_s),
@@ -180,8 +180,8 @@ def _direction_cells(trial: TrialResult, direction: Direction) -> Row:
         "downtime_s": finite(figures.downtime.estimate_s),
         "at_least_s": figures.downtime.at_least_s,
         "at_most_s": finite(figures.downtime.at_most_s),
-        "worst_s": finite(figures.worst_s),
-        "any_down_s": finite(figures.any_down_s),
+        "worst_s": finite(figures.worst.settled_s),
+        "any_down_s": finite(figures.any_down.estimate_s),
         "first_recovery_s": figures.first_recovery_s,
         "full_recovery_s": figures.full_recovery_s,
         "windows": figures.windows,

@@ -1,146 +1,156 @@
-"""The result tables for a terminal (rich). They fit 80 columns, and read the same without colour."""
+"""The report of a run for a terminal (rich): the answer, its figures, the doubts about them, then all details."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from vrbench.core.causes.attribution import seconds_by_cause
-from vrbench.core.figures.results import MEASURED, Run, StreamResult, TrialResult
+from vrbench.core.figures.results import Run, StreamResult, TrialResult
 from vrbench.core.figures.sessions import SessionState, answered, logins, sessions
-from vrbench.core.figures.stats import summarize
 from vrbench.core.figures.windows import Downtime
-from vrbench.core.kinds import DNS, HEADLINE
+from vrbench.core.kinds import DNS, ROWS
 from vrbench.core.machine_calibration import calibrated_line
-from vrbench.core.model import Cause, Direction, Verdict
-from vrbench.core.text import some
+from vrbench.core.model import Cause, Verdict
+from vrbench.core.text import listed
 from vrbench.core.values import show_duration
+from vrbench.report.answer import answer
 from vrbench.report.caveats import caveat_lines
-from vrbench.report.export_rows import SCOPES
-from vrbench.report.windows import longest, window_rows
-from vrbench.report.wording import bounded, decimals, percent, seconds, setting
+from vrbench.report.headline_table import headline_table, reduction_table
+from vrbench.report.layout import Broken, table, with_notes
+from vrbench.report.windows import longest, unseen, window_rows
+from vrbench.report.wording import NEVER_BACK, digits_of, figure, seconds, setting, surely
 
 _VERDICT_STYLE = {Verdict.VALID: "green", Verdict.INVALID: "bold red", Verdict.UNKNOWN: "yellow"}
 MAX_WINDOW_ROWS = 12
-NEVER_BROKEN = ("trial", "direction", "verdict")
-
-
-def _table(title: str, *columns: str) -> Table:
-    """Make a plain table: first column left, the others right; words that don't fit are broken, never left out."""
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left", overflow="fold", no_wrap=column in NEVER_BROKEN)
-    return table
 
 
 def run_report(run: Run) -> RenderableType:
-    """Show all of a run: windows and trials, the headline, and every caveat."""
-    unreadable: list[RenderableType] = [Text(f"! {words}", style="red") for words in run.unreadable]
+    """Show all of a run: the answer first, and what it stands on; each part says what it shows."""
+    parts: list[RenderableType] = [Text(answer(run), style="bold"), Text(setting(run), style="dim")]
+    parts += [Text(f"! {words}", style="red") for words in run.unreadable]
     if not run.trials:
-        return Group(*unreadable, Text(f"{run.run_id}: no complete trial ({run.state})"))
-    parts: list[RenderableType] = [*unreadable, *(windows_table(t) for t in run.trials)]
-    parts += [trials_table(run), causes_table(run), flows_table(run), sessions_table(run)]
-    parts += [headline_table(run), quality_lines([run]), caveat_lines([run])]
+        return Group(*parts)
+    parts += [Text(), headline_table(run), caveat_lines([run]), *details(run)]
     return Group(*parts)
 
 
+def answers(runs: Sequence[Run], words: Sequence[str]) -> str:
+    """Return the answers of several runs, each after its word."""
+    return "\n".join(f"{word}: {answer(run)}" for word, run in zip(words, runs, strict=True))
+
+
+def comparison_report(before: Run, after: Run, words: tuple[str, str]) -> RenderableType:
+    """Show two runs side by side: their answers, the table operators know, the doubts, then each one's headline."""
+    runs = (before, after)
+    parts = [
+        Text(answers(runs, words), style="bold"),
+        Text(),
+        reduction_table(before, after, words),
+        caveat_lines(runs),
+    ]
+    for word, run in zip(words, runs, strict=True):
+        parts += [Text(), Text(word, style="bold"), headline_table(run)]
+    return Group(*parts, Text(), method_lines(runs))
+
+
+def details(run: Run) -> Iterator[RenderableType]:
+    """Yield what stands behind a run's figures, each part with a line of space before it."""
+    parts = (*map(windows_table, run.trials), trials_table(run), causes_table(run), beside_table(run))
+    for part in (*parts, sessions_table(run), method_lines([run])):
+        if part is not None:
+            yield Text()
+            yield part
+
+
 def windows_table(trial: TrialResult) -> RenderableType:
-    """Show the outage windows of one trial; streams whose windows are alike stand in one row."""
-    n = trial.facts.number
-    listed = list(window_rows(trial))
-    if not listed:
-        return Text(f"Trial {n}: no outage window in any stream\n")
-    shown = longest(listed, MAX_WINDOW_ROWS)
-    table = _table(
-        f"Trial {n}: outage windows after the request", "streams", "no.", "from", "down for (bounds)", "kind"
-    )
+    """Show the longest outage windows of one trial; streams whose windows are alike stand in one row."""
+    n, rows = trial.facts.number, list(window_rows(trial))
+    shown = longest(rows, MAX_WINDOW_ROWS)
+    of = f"the {len(shown)} longest of {len(rows)} outage windows" if len(rows) > len(shown) else "outage windows"
+    below = [*_not_shown(trial)]
+    if len(rows) > len(shown):
+        below.append("all of them: vrbench export RUN --table windows")
+    if not rows:
+        return with_notes(Text(f"Trial {n}: no outage window in any stream", style="bold"), below)
+    made = table(f"Trial {n}: {of} after the request", "stream", "no.", "from", "down for", "surely", "kind")
     for row in shown:
         streams = f"{row.streams} × {row.name}" if row.streams > 1 else row.name
-        number = "" if row.number is None else str(row.number)
-        table.add_row(streams, number, f"{row.start_s:+.2f} s", bounded(row.down), row.words)
-    if len(listed) > len(shown):
-        more = f"… and {len(listed) - len(shown)} more: vrbench export RUN --table windows"
-        return Group(table, Text(more, style="dim"))
-    return table
+        made.add_row(streams, str(row.number), f"{row.start_s:+.2f} s", figure(row.down), surely(row.down), row.kind)
+    return with_notes(made, below)
 
 
-def trials_table(run: Run) -> Table:
-    """Show one row per trial and direction."""
-    table = _table("Trials", "trial", "direction", "mean over streams (bounds)", "worst", "any down", "job", "verdict")
+def _not_shown(trial: TrialResult) -> Iterator[str]:
+    """Yield what no row of the windows says: what was not seen, and whose windows can't be placed."""
+    if stretches := unseen(trial):
+        yield stretches.words
+    if loose := list(dict.fromkeys(s.node for s in trial.streams if not s.aligned)):
+        yield f"{listed(loose)}: not shown, the trial ended before the clock was compared with this machine's"
+
+
+def trials_table(run: Run) -> RenderableType:
+    """Show each trial: its verdict, and one row per kind over its VMs; of an only one the headline has shown them."""
+    if len(run.trials) == 1 and run.trials[0].averaged:
+        return Text.assemble("Trial ", _trial_words(run.trials[0]))
+    made = table("Trials, over the VMs of each", "trial", "mean", "surely", "worst VM", "any down")
     for trial in run.trials:
-        for direction in MEASURED:
-            f = trial.figures(direction)
-            n = decimals(f.downtime.at_most_s - f.downtime.at_least_s) if math.isfinite(f.downtime.at_most_s) else 1
-            first = direction is Direction.EGRESS
-            table.add_row(
-                str(trial.facts.number) if first else "",
-                direction.value,
-                bounded(f.downtime),
-                seconds(f.worst_s, n),
-                seconds(f.any_down_s, n),
-                seconds(trial.facts.job_s, 1) if first else "",
-                Text(trial.verdict.value, style=_VERDICT_STYLE[trial.verdict]) if first else "",
-            )
-    return table
+        made.add_row(_trial_words(trial))
+        for kind in ROWS:
+            if not trial.of(kind):
+                continue
+            f = trial.figures_of(kind)
+            measured = (f.downtime, f.worst, f.any_down)
+            n = digits_of(measured)
+            mean, worst, union = (figure(d, n) for d in measured)
+            made.add_row(f"  {kind.labels.row}", mean, surely(f.downtime, n), worst, union)
+            if f.stuck:
+                made.add_row(f"    {NEVER_BACK}", f"{f.stuck} of {f.streams + f.stuck}")
+    return made
 
 
-def causes_table(run: Run) -> RenderableType:
-    """Show why it was down: milliseconds of each cause per trial and direction, and of what has no known cause."""
-    listed = [
-        (trial, direction, seconds_by_cause(trial.headline(direction)))
-        for trial in run.trials
-        for direction in MEASURED
-    ]
-    shown = [cause for cause in Cause if any(cause in found for _, _, found in listed)]
-    if not shown:
-        return Text()
-    shown = [*(cause for cause in shown if cause is not Cause.UNATTRIBUTED), Cause.UNATTRIBUTED]
-    heads = ("\n".join(cause.rsplit(" ", 1)) for cause in shown)
-    table = _table("Causes, milliseconds, mean over streams", "trial", "direction", *heads)
-    for trial, direction, found in listed:
-        number = str(trial.facts.number) if direction is Direction.EGRESS else ""
-        table.add_row(number, direction.value, *(f"{found.get(cause, 0) * 1000:.0f}" for cause in shown))
-    return table
+def _trial_words(trial: TrialResult) -> Text:
+    """Word a trial: "1: valid, job 2.5 s"."""
+    job = "" if trial.facts.job_s is None else f", job {seconds(trial.facts.job_s, 1)}"
+    verdict = (trial.verdict.value, _VERDICT_STYLE[trial.verdict])
+    return Text.assemble(f"{trial.facts.number}: ", verdict, job)
 
 
-def flows_table(run: Run) -> RenderableType:
-    """Show old against new flows, and the network against the service: averages over trials."""
+def causes_table(run: Run) -> RenderableType | None:
+    """Show why it was down: how long by each cause, per trial and kind, and what has no known cause."""
+    made = table("Causes, mean over VMs", "trial", "stream", "down because of", left=3)
+    for trial in run.trials:
+        number = str(trial.facts.number)
+        for kind in ROWS:
+            found = seconds_by_cause([s for s in trial.of(kind) if s.measured and not s.stuck])
+            if found:
+                made.add_row(number, kind.labels.row, ", ".join(map(_because, found, found.values())))
+                number = ""
+    return made if made.rows else None
+
+
+def _because(cause: Cause, seconds_: float) -> str:
+    """Word one cause: "NAT missing 450 ms"."""
+    return f"{cause} {seconds_ * 1000:.0f} ms" if seconds_ < 1 else f"{cause} {seconds_:.1f} s"
+
+
+def beside_table(run: Run) -> RenderableType | None:
+    """Show what was probed beside the figures: the router's DNS and logins; averages over the trials that count."""
     usable = [t for t in run.trials if t.averaged]
-    if not usable:
-        return Text("By flow and layer: no trial counts, see the caveats")
-    table = _table("By flow and layer, average over trials", "stream", "mean over streams (bounds)", "worst", "windows")
-    for kind in HEADLINE:
-        if not any(t.of(kind) for t in run.trials):
-            continue
-        figures = [t.figures_of(kind) for t in usable]
-        worst = max(f.worst_s for f in figures)
-        mean, windows = bounded(Downtime.mean([f.downtime for f in figures])), sum(f.windows for f in figures)
-        table.add_row(kind.labels.row, mean, seconds(worst), str(windows))
+    made = table("Beside the figures, over trials", "stream", "average", "surely", "worst VM")
     for row in (*_names_row(usable), *_logins_row(usable, run.method.auth_interval_s)):
-        table.add_row(*row)
-    return table
+        made.add_row(*row)
+    return made if made.rows else None
 
 
 def _names_row(trials: Sequence[TrialResult]) -> Iterable[tuple[str, ...]]:
     """Yield the router's DNS as a row, where it answered before the operation."""
-    found = [streams for t in trials if (streams := answered(t, DNS))]
+    found = [[s.downtime for s in streams] for t in trials if (streams := answered(t, DNS))]
     if found:
-        mean = Downtime.mean([Downtime.mean([s.downtime for s in streams]) for streams in found])
-        worst = max(s.downtime.settled_s for streams in found for s in streams)
-        count = sum(len(s.outages) for streams in found for s in streams)
-        yield DNS.labels.row, bounded(mean), seconds(worst), str(count)
+        mean, worst = Downtime.mean([*map(Downtime.mean, found)]), Downtime.worst([*map(Downtime.worst, found)])
+        n = digits_of((mean, worst))
+        yield DNS.labels.row, figure(mean, n), surely(mean, n), figure(worst, n)
 
 
 def _logins_row(trials: Sequence[TrialResult], interval_s: float) -> Iterable[tuple[str, ...]]:
@@ -148,25 +158,25 @@ def _logins_row(trials: Sequence[TrialResult], interval_s: float) -> Iterable[tu
     tried = [found for t in trials if (found := logins(t))]
     if tried:
         words = f"{sum(failed for _, failed in tried)} of {sum(count for count, _ in tried)} failed"
-        yield f"SSH logins, every {show_duration(interval_s)}", words, "–", "–"
+        yield f"SSH logins, every {show_duration(interval_s)}", words, "", ""
 
 
-def sessions_table(run: Run) -> RenderableType:
+def sessions_table(run: Run) -> RenderableType | None:
     """Show what became of the sessions of each trial: how many, and the first and last moment of each thing."""
-    table = _table("Sessions that stood before the request", "trial", "sessions", "silent from", "resumed", "ended")
+    made = table("Sessions that stood before the request", "trial", "sessions", "silent from", "resumed", "ended")
     for trial in run.trials:
-        listed = sessions(trial)
+        watched = sessions(trial)
         number = str(trial.facts.number)
         for state in SessionState:
-            here = [s for s in listed if s.state is state]
+            here = [s for s in watched if s.state is state]
             if here:
                 resumed = _span([s.resumed_s for s in here], len(here))
                 if state is SessionState.STALLED and resumed == "–":
                     resumed = "not seen"
                 spans = (_span([s.silent_s for s in here]), resumed)
-                table.add_row(number, f"{len(here)} {state.value}", *spans, _span([s.ended_s for s in here]))
+                made.add_row(number, f"{len(here)} {state.value}", *spans, _span([s.ended_s for s in here]))
                 number = ""
-    return table if table.rows else Text()
+    return made if made.rows else None
 
 
 def _span(moments: Sequence[float | None], of: int = 0) -> str:
@@ -179,69 +189,18 @@ def _span(moments: Sequence[float | None], of: int = 0) -> str:
     return f"{len(known)} of {of}: {span}" if len(known) < of else span
 
 
-def headline_table(run: Run) -> RenderableType:
-    """Show, over all trials that count in averages, average with bounds, lowest, median, highest."""
-    used = len(run.downtimes(None))
-    if not used:
-        nothing = Text("Downtime: no trial counts, see the caveats")
-        return Group(Text(setting(run), style="bold"), nothing, _method_line(run))
-    table = _table(
-        _over(used, len(run.trials)),
-        "direction",
-        "average (bounds)",
-        "lowest",
-        "median",
-        "highest",
-    )
-    for name, direction in SCOPES:
-        downtimes = run.downtimes(direction)
-        s = summarize([d.settled_s for d in downtimes])
-        average = bounded(Downtime.mean(downtimes)) if downtimes else "–"
-        table.add_row(name, average, seconds(s.lowest_s), seconds(s.median_s), seconds(s.highest_s))
-    return Group(Text(setting(run), style="bold"), table, _method_line(run))
-
-
-def _over(used: int, trials: int) -> str:
-    """Word over how many trials the averages are."""
-    return f"Downtime over {some(used, 'trial') if used == trials else f'{used} of {trials} trials'}"
-
-
-def _method_line(run: Run) -> RenderableType:
-    """Show the method's id; it is one word, and longer than a line of 80."""
-    anew = f"\ncomputed anew, recorded under {run.recorded_under}" if run.recorded_under else ""
-    line = Table.grid(padding=(0, 1))
-    line.add_column()
-    line.add_column(overflow="fold")
-    line.add_row("method", f"{run.method.id}{anew}", style="dim")
-    return line
-
-
-def reduction_table(before: Run, after: Run, words: tuple[str, str]) -> Table:
-    """Show two runs side by side in the form operators know from 2018: averages, the lowest, and the reduction."""
-    heads = (f"{word} (bounds)" for word in words)
-    table = _table("How long the network is down: router restart with cleanup", "direction", "", *heads, "reduction")
-    for name, direction in SCOPES:
-        old, new = before.downtimes(direction), after.downtimes(direction)
-        if not old or not new:
-            table.add_row(name, *"––––")
-            continue
-        was, average, lowest = Downtime.mean(old), Downtime.mean(new), min(d.settled_s for d in new)
-        less, least = (percent(_reduction(was.settled_s, now)) for now in (average.settled_s, lowest))
-        table.add_row(name, "average", bounded(was), bounded(average), less)
-        table.add_row("", "lowest", "", seconds(lowest), least)
-    return table
-
-
-def _reduction(before: float, after: float) -> float | None:
-    """Return how much less it is, as a share; None where one of the two has no upper bound."""
-    return 1 - after / before if before > 0 and math.isfinite(before) and math.isfinite(after) else None
-
-
-def quality_lines(runs: Sequence[Run]) -> RenderableType:
-    """Say how punctual the instrument was in each run, and what it was calibrated to."""
+def method_lines(runs: Sequence[Run]) -> RenderableType:
+    """Say by which rules runs were measured, how punctual the instrument was, and what it was calibrated to."""
     measured = [run for run in runs if run.trials]
+    methods = [Broken("method", method) for method in dict.fromkeys(run.method.id for run in measured)]
+    anew = dict.fromkeys(
+        f"computed anew under {run.method.estimator}, recorded under {run.recorded_under}"
+        for run in measured
+        if run.recorded_under
+    )
     calibrated = dict.fromkeys(calibrated_line(run.calibrated) for run in measured)
-    return Group(*(Text(words, style="dim") for words in (*map(_quality, measured), *calibrated)))
+    lines = (*anew, *map(_quality, measured), *calibrated)
+    return Group(*methods, *(Text(words, style="dim") for words in lines))
 
 
 def _quality(run: Run) -> str:

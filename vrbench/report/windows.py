@@ -8,66 +8,71 @@ from dataclasses import dataclass
 
 from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.figures.windows import Downtime
-from vrbench.core.kinds import KINDS
+from vrbench.core.kinds import KINDS, ROWS, ProbeKind
 from vrbench.core.model import OutageWindow
-
-NOT_SEEN = "not seen"
+from vrbench.report.wording import up
 
 
 @dataclass(frozen=True, slots=True)
 class WindowRow:
-    """What ``streams`` streams of one name saw alike; the figures are those of the stream in the middle.
-
-    ``number``: that of the window; None where nothing was seen, for ``stretches`` times: then the bounds are those of
-    all such stretches together.
-    """
+    """What ``streams`` streams of one kind saw alike, with the figures of the stream in the middle."""
 
     streams: int
     name: str
-    number: int | None
+    number: int
     start_s: float
     down: Downtime
     kind: str
-    stretches: int = 1
 
-    @property
-    def seen(self) -> bool:
-        return self.number is not None
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """The stretches of a trial in which nothing was seen: how long each was, by kind; infinite without an end."""
+
+    stretches: dict[str, list[float]]
 
     @property
     def words(self) -> str:
-        """Its kind, and of what was not seen how often that happened."""
-        return self.kind if self.stretches == 1 else f"{self.kind}, {self.stretches} times"
+        """How many there are and how long: "2,910 stretches not seen, 41 s together, longest 0.4 s: …"."""
+        lengths = [s for listed in self.stretches.values() for s in listed]
+        ended = [s for s in lengths if math.isfinite(s)]
+        count = "1 stretch" if len(lengths) == 1 else f"{len(lengths):,} stretches"
+        known = f", {up(sum(ended))} s together, longest {up(max(ended))} s" if len(ended) > 1 else ""
+        known = known or (f", under {up(ended[0])} s" if ended else "")
+        rest = f", {len(lengths) - len(ended)} until the end" if len(lengths) > len(ended) else ""
+        kinds = "; ".join(f"{name} {len(listed):,}" for name, listed in self.stretches.items())
+        return f"{count} not seen{known}{rest} ({kinds})"
 
 
 def window_rows(trial: TrialResult) -> Iterator[WindowRow]:
-    """Yield the rows of a trial per flow, in order of time; what was not seen follows what was.
+    """Yield the outages of a trial kind by kind, in order of time.
 
     Sessions have a table of their own, since what cuts one is no outage window of the network; logins are too rare.
     """
-    for kind in (kind for kind in KINDS if kind.labels.row):
-        streams = [s for s in trial.of(kind) if s.windows and (kind.headline or s.seen_up)]
-        name = kind.labels.name
+    for kind, streams in _shown(trial):
         for number, group in enumerate(_at_the_same_time(streams), 1):
             middle = sorted(group, key=lambda w: w.estimate_s)[len(group) // 2]
-            yield WindowRow(len(group), name, number, middle.start_s, Downtime.total([middle]), _kind(middle))
-        yield from _unseen(name, [[w for w in s.windows if w.blind] for s in streams])
+            down = Downtime.total([middle])
+            yield WindowRow(len(group), kind.labels.row, number, middle.start_s, down, _kind(middle))
 
 
 def longest(rows: Sequence[WindowRow], most: int) -> list[WindowRow]:
-    """Return the rows to show where there is room for ``most``: the longest, and all of what was not seen."""
-    unseen = sum(not row.seen for row in rows)
-    ranked = sorted(rows, key=lambda row: (row.seen, -row.down.settled_s))
-    kept = {id(row) for row in ranked[: max(most, unseen)]}
+    """Return the longest rows where there is room for ``most``, in the order that they had."""
+    kept = {id(row) for row in sorted(rows, key=lambda row: -row.down.settled_s)[:most]}
     return [row for row in rows if id(row) in kept]
 
 
-def _unseen(name: str, streams: Sequence[Sequence[OutageWindow]]) -> Iterator[WindowRow]:
-    """Fold the stretches in which nothing was seen into one row: they can be thousands."""
-    totals = sorted(((Downtime.total(s), s) for s in streams if s), key=lambda e: e[0].at_most_s)
-    if totals:
-        down, stretches = totals[len(totals) // 2]
-        yield WindowRow(len(totals), name, None, stretches[0].start_s, down, NOT_SEEN, len(stretches))
+def unseen(trial: TrialResult) -> Unseen | None:
+    """Sum up the stretches in which nothing was seen: they can be thousands; None where there are none."""
+    found = {
+        kind.labels.row: [w.at_most_s for s in streams for w in s.windows if w.blind] for kind, streams in _shown(trial)
+    }
+    return Unseen({name: lengths for name, lengths in found.items() if lengths}) if any(found.values()) else None
+
+
+def _shown(trial: TrialResult) -> Iterator[tuple[ProbeKind, list[StreamResult]]]:
+    for kind in (*ROWS, *(k for k in KINDS if k.labels.row and not k.headline)):
+        yield kind, [s for s in trial.of(kind) if s.windows and (kind.headline or s.seen_up)]
 
 
 def _kind(window: OutageWindow) -> str:

@@ -13,7 +13,7 @@ from rich.segment import Segment
 
 from tests.docs.pictures.svg import MONO, picture, tag
 from tests.docs.stored import demo_run
-from vrbench.report.tables import reduction_table
+from vrbench.report.headline_table import reduction_table
 
 CELL_W, CELL_H, MARGIN = 8.4, 19, 20
 GROUND, EDGE, INK, DIM = "#1c2128", "#444c56", "#e6edf3", "#8b96a3"

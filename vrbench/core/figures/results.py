@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.facts import Context, TrialFacts
-from vrbench.core.figures.windows import Downtime, any_down_s
+from vrbench.core.figures.windows import Downtime, any_down_s, covered_s
 from vrbench.core.kinds import ProbeKind
 from vrbench.core.machine_calibration import MachineCalibration
 from vrbench.core.model import Direction, OutageWindow, Sample, Stream, Verdict
@@ -40,7 +40,8 @@ class StreamResult:
     """One stream's figures; ``windows`` are those of the operation, ``baseline_windows`` ended before it.
 
     ``stuck``: an old flow that never came back while new flows of the same guest did. It says nothing of how long the
-    network was down: it is in no average and no union, and no lower bound of an outage.
+    network was down: it is in no average and no union, and no lower bound of an outage. ``aligned``: its clock is
+    known beside the harness's; without that its times count from its log's begin, and its windows are nobody's.
     """
 
     node: str
@@ -54,6 +55,12 @@ class StreamResult:
     seen_up: bool
     gap_share: float = 0.0  # share (0..1) of the slots after the request that are neither up nor down
     stuck: bool = False
+    aligned: bool = True
+
+    @property
+    def measured(self) -> bool:
+        """Whether something can be said of it: it was up before the operation, and it is known when that was."""
+        return self.seen_up and self.aligned
 
     @property
     def recovered_s(self) -> float | None:
@@ -68,17 +75,22 @@ class StreamResult:
 
 
 @dataclass(frozen=True, slots=True)
-class DirectionFigures:
-    """One direction of one trial: the mean over its streams beside the worst, and the union."""
+class StreamFigures:
+    """Figures over streams of one trial: their mean, the worst of them, and how long at least one was down.
+
+    ``stuck`` and ``unmeasured`` streams are counted, and are in nothing else.
+    """
 
     streams: int
     downtime: Downtime
-    worst_s: float
-    any_down_s: float
+    worst: Downtime
+    any_down: Downtime
     first_recovery_s: float | None
     full_recovery_s: float | None
     windows: int
     unavailable_s: float
+    stuck: int = 0
+    unmeasured: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +115,62 @@ class TrialResult:
         return tuple(s for s in self.streams if s.stream.kind is kind)
 
     def headline(self, direction: Direction | None) -> tuple[StreamResult, ...]:
-        """Return the streams that make the headline figures of a direction; None: of egress, then of ingress."""
+        """Return the streams of all headline kinds of a direction; None: of egress, then of ingress.
+
+        What is stuck is not among them.
+        """
         wanted = MEASURED if direction is None else (direction,)
-        return tuple(s for d in wanted for s in self.streams if s.stream.direction is d and s.stream.kind.headline)
+        listed = (s for d in wanted for s in self.streams if s.stream.direction is d)
+        return tuple(s for s in listed if s.stream.kind.headline and not s.stuck)
 
-    def figures(self, direction: Direction | None) -> DirectionFigures:
-        """Return the figures of a direction; None: of egress and ingress together (each stream weighs the same)."""
-        return _figures(self.headline(direction))
+    def figures(self, direction: Direction | None) -> StreamFigures:
+        """Return the figures of a direction, over kinds that are not alike; None: of egress and ingress together.
 
-    def figures_of(self, kind: ProbeKind) -> DirectionFigures:
-        """Return the figures of one kind of probe."""
-        return _figures(self.of(kind))
+        Columns of exports that programs know hold them. People are shown ``figures_of`` each kind.
+        """
+        return self._figures(self.headline(direction))
+
+    def figures_of(self, kind: ProbeKind) -> StreamFigures:
+        """Return the figures of one kind of probe, over the streams of which something can be said."""
+        known = [s for s in self.of(kind) if s.measured]
+        figures = self._figures([s for s in known if not s.stuck])
+        stuck = sum(s.stuck for s in known)
+        return replace(figures, stuck=stuck, unmeasured=len(self.of(kind)) - len(known))
+
+    def _figures(self, streams: Sequence[StreamResult]) -> StreamFigures:
+        ends = [s.recovered_s for s in streams if s.recovered_s is not None]
+        first_ends = [w.start_s + w.estimate_s for s in streams for w in s.outages[:1] if not w.censored]
+        full = max(ends, default=None)
+        return StreamFigures(
+            streams=len(streams),
+            downtime=Downtime.mean([s.downtime for s in streams]),
+            worst=Downtime.worst([s.downtime for s in streams]),
+            any_down=self._any_down(streams),
+            first_recovery_s=min(first_ends, default=None),
+            full_recovery_s=None if full is None or math.isinf(full) else full,
+            windows=sum(len(s.outages) for s in streams),
+            unavailable_s=sum(s.unavailable_s for s in streams) / max(1, len(streams)),
+        )
+
+    def _any_down(self, streams: Sequence[StreamResult]) -> Downtime:
+        """Return how long at least one of the streams was down.
+
+        For at least as long as the worst of them; for at most as long as any of their windows may have been open, with
+        the clocks of guests off by their error.
+        """
+        worst = Downtime.worst([s.downtime for s in streams])
+        estimate_s = any_down_s(w for s in streams for w in s.windows) if streams else math.nan
+        at_most_s = covered_s(self._widest(s, w) for s in streams for w in s.windows)
+        return Downtime(worst.at_least_s, estimate_s, max(worst.at_most_s, at_most_s))
+
+    def _widest(self, stream: StreamResult, window: OutageWindow) -> tuple[float, float]:
+        """Return from when to when a window may have been open at the very most."""
+        clock = self.facts.clocks.get(stream.node)
+        error_s = clock.error_ns / 1e9 if clock else 0.0
+        if math.isinf(window.at_most_s):
+            return window.start_s - error_s, math.inf
+        before_s = 0.0 if window.blind else window.at_most_s - window.estimate_s
+        return window.start_s - before_s - error_s, window.start_s + window.at_most_s + error_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +198,3 @@ class Run:
     def downtimes(self, direction: Direction | None) -> tuple[Downtime, ...]:
         """Return one downtime per trial that counts in averages: what summaries are made of."""
         return tuple(t.figures(direction).downtime for t in self.trials if t.averaged)
-
-
-def _figures(streams: Sequence[StreamResult]) -> DirectionFigures:
-    ends = [s.recovered_s for s in streams if s.recovered_s is not None]
-    first_ends = [w.start_s + w.estimate_s for s in streams for w in s.outages[:1] if not w.censored]
-    full = max(ends, default=None)
-    return DirectionFigures(
-        streams=len(streams),
-        downtime=Downtime.mean([s.downtime for s in streams]),
-        worst_s=max((s.downtime.settled_s for s in streams), default=math.inf),
-        any_down_s=any_down_s(w for s in streams for w in s.windows),
-        first_recovery_s=min(first_ends, default=None),
-        full_recovery_s=None if full is None or math.isinf(full) else full,
-        windows=sum(len(s.outages) for s in streams),
-        unavailable_s=sum(s.unavailable_s for s in streams) / max(1, len(streams)),
-    )

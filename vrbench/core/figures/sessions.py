@@ -73,7 +73,7 @@ def _ended_s(result: StreamResult) -> float | None:
 
 def answered(trial: TrialResult, kind: ProbeKind) -> tuple[StreamResult, ...]:
     """Return the streams of a kind that were up before the operation."""
-    return tuple(s for s in trial.of(kind) if s.seen_up)
+    return tuple(s for s in trial.of(kind) if s.measured)
 
 
 def logins(trial: TrialResult) -> tuple[int, int] | None:

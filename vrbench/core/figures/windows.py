@@ -213,7 +213,17 @@ class Downtime:
     @property
     def settled_s(self) -> float:
         """The estimate, or infinity where nobody saw the end: then it is a lower bound, and no average can hold it."""
-        return math.inf if math.isinf(self.at_most_s) else self.estimate_s
+        return math.inf if self.open else self.estimate_s
+
+    @property
+    def open(self) -> bool:
+        """Whether nobody saw its end."""
+        return math.isinf(self.at_most_s)
+
+    @property
+    def unseen(self) -> bool:
+        """Whether nothing was seen to be down: what there may have been was no longer than ``at_most_s``."""
+        return self.estimate_s == 0 and not self.open
 
     @classmethod
     def total(cls, windows: Iterable[OutageWindow]) -> Downtime:
@@ -235,6 +245,17 @@ class Downtime:
             sum(d.at_most_s for d in downtimes) / n,
         )
 
+    @classmethod
+    def worst(cls, downtimes: Sequence[Downtime]) -> Downtime:
+        """Return the longest, bound by bound: where one has no upper bound, there is none. Of nothing: see ``mean``."""
+        if not downtimes:
+            return cls.mean([])
+        return cls(
+            max(d.at_least_s for d in downtimes),
+            max(d.settled_s for d in downtimes),
+            max(d.at_most_s for d in downtimes),
+        )
+
 
 def any_down_s(windows: Iterable[OutageWindow]) -> float:
     """Return how long at least one of the windows was open, by their estimates; infinite when one has no end.
@@ -242,10 +263,10 @@ def any_down_s(windows: Iterable[OutageWindow]) -> float:
     Windows of different clocks must have been aligned before.
     """
     spans = [(w.start_s, math.inf if w.censored else w.start_s + w.estimate_s) for w in windows]
-    return _covered(spans)
+    return covered_s(spans)
 
 
-def _covered(spans: list[tuple[float, float]]) -> float:
+def covered_s(spans: Iterable[tuple[float, float]]) -> float:
     """Return the length of the union of intervals."""
     total, reach = 0.0, -math.inf
     for start, end in sorted(spans):

@@ -37,6 +37,8 @@ def judge(
 ) -> tuple[Verdict, tuple[Caveat, ...]]:
     """Return the trial's verdict and every caveat that applies, worst first."""
     found = [*_of_the_run(facts, method), *_of_the_clocks(facts, nodes), *_of_the_streams(streams, method)]
+    if facts.interrupted:  # nobody waited for a recovery
+        found = [c for c in found if c.kind is not CaveatKind.NO_RECOVERY_SEEN]
     found += [
         *facts.pre_trial_caveats,
         *_of_the_probers(nodes),
@@ -132,6 +134,9 @@ def _of_the_clocks(facts: TrialFacts, nodes: Sequence[NodeLog]) -> Iterator[Cave
     stepped = [n.node for n in nodes if n.wall_ns and max(n.wall_ns) - min(n.wall_ns) > CLOCK_STEP_NS]
     if stepped:
         yield Caveat(CaveatKind.CLOCK_STEPPED, _names(sorted(set(stepped))))
+    unknown = sorted({n.node for n in nodes if not facts.places(n.node)})
+    if unknown:
+        yield Caveat(CaveatKind.CLOCKS_UNKNOWN, _names(unknown))
     loose = [node for node, clock in facts.clocks.items() if clock.error_ns > CLOCK_ERROR_NS]
     if loose:
         yield Caveat(CaveatKind.CLOCKS_UNALIGNED, _names(loose))

@@ -12,10 +12,25 @@ from typing import Any
 from vrbench.core import values
 from vrbench.core.kinds import EVERY, KINDS, ProbeKind
 
-OPERATIONS = {  # name, and what it does; how the cloud is asked for it stands in ``cloud/operations.py``
-    "restart-network-cleanup": "restart the network, replacing its router",
-    "restart-network": "apply the rules again, keeping the router",
-    "reboot-router": "reboot the network's (active) router; needs an administrator",
+
+@dataclass(frozen=True, slots=True)
+class OperationWords:
+    """What an operation ``does``, for whoever writes a profile; what was being done, for whoever reads the figures."""
+
+    does: str
+    doing: str
+
+
+OPERATIONS = {  # by name; how the cloud is asked for each stands in ``cloud/operations.py``
+    "restart-network-cleanup": OperationWords(
+        "restart the network, replacing its router", "Restarting the router with cleanup"
+    ),
+    "restart-network": OperationWords(
+        "apply the rules again, keeping the router", "Restarting the network without cleanup"
+    ),
+    "reboot-router": OperationWords(
+        "reboot the network's (active) router; needs an administrator", "Rebooting the router"
+    ),
 }
 ACCESS = ("port-forwarding", "static-nat")
 STRATEGIES = ("serial", "parallel", "redundant", "advanced-parallel", "negotiated", "live-patch")
@@ -95,7 +110,7 @@ class OperationTable:
     kind: str = _key(
         values.choice(*OPERATIONS),
         next(iter(OPERATIONS)),
-        ", ".join(f"{name} ({does})" for name, does in OPERATIONS.items()),
+        ", ".join(f"{name} ({words.does})" for name, words in OPERATIONS.items()),
     )
     job_timeout: float = _key(values.duration, 1800.0, "until the operation's job must have ended")
 
