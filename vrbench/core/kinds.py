@@ -183,12 +183,7 @@ ICMP_PERSISTENT = ProbeKind(
     aim=Aim.OUTSIDE,
     prober="icmp",
     labels=Labels(
-        "egress persistent",
-        "egress, ongoing ping",
-        "out old",
-        "egress_persistent",
-        "#53a38c",
-        "ongoing pings from VMs fail",
+        "egress persistent", "egress, ongoing ping", "out old", "egress_persistent", "#53a38c", "ongoing pings fail"
     ),
     switch="icmp_persistent",
     help="probe egress by pings that are one flow all the time",
