@@ -314,13 +314,15 @@ def table(comparisons: Sequence[Comparison]) -> Iterator[str]:
         mine = [c for c in mine if not c.excused] or mine
         scenes = len({(c.run, c.scene.number) for c in mine})
         errors = [c.error_s * 1000 for c in mine if c.judged or (service and c.seen)]
+        # What was too short to be seen is part of the mean: the others are too long by as much.
+        every = [c.error_s * 1000 for c in mine if not c.gaps and (c.judged or c.service or not c.seen)]
         causes: dict[Cause, float] = defaultdict(float)
         for cause, seconds in (pair for c in mine for pair in c.wrong):
             causes[cause] += seconds
         yield (
             f"| {kind} | {scenes} | {'banner' if service else 'ping, SYN'} | {sum(c.down_s for c in mine):.1f} "
             f"| {sum(c.held for c in mine)} of {len(mine)} | {sum(not c.seen for c in mine)} "
-            f"| {max(errors, key=abs, default=0):+.1f} | {np.mean(errors) if errors else 0:+.1f} "
+            f"| {max(errors, key=abs, default=0):+.1f} | {np.mean(every) if every else 0:+.1f} "
             f"| {sum(c.off for c in mine)} | {sum(c.false for c in mine)} "
             f"| {', '.join(f'{c} {s:.2f} s' for c, s in causes.items())} |"
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import zlib
+import lzma
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,12 +22,12 @@ from tests.bench.scene_gates import OUTSIDE
 from vrbench.core.kinds import ICMP_FRESH, ICMP_PERSISTENT, SSH_BANNER, SSH_SYN, ProbeKind
 from vrbench.core.model import Environment
 
-TRUTH, LOG = "scenes.json", "line.bin.z"
+TRUTH, LOG = "scenes.json", "line.bin.xz"
 GUEST_IN, GUEST_OUT, PUBLIC_IN, PUBLIC_OUT = range(4)
 RAW_PORTS = (10_000, 32_001)  # where half-open connections come from; the kernel's own are above
 SERVED_S = 0.3  # a service that takes longer is slow by itself
 
-_RECORD = np.dtype(
+RECORD = np.dtype(
     [
         ("t", "<u8"),
         ("stage", "u1"),
@@ -107,10 +107,21 @@ def read_truth(trial: Path, environment: Environment) -> Truth:
     """Read what the gates and the line left in a trial's directory."""
     told = json.loads((trial / TRUTH).read_text(encoding="utf-8"))
     scenes = tuple(_played(row) for row in told["scenes"])
-    records = np.frombuffer(zlib.decompress((trial / LOG).read_bytes()), _RECORD)
-    probes = dict(_all_probes(records, environment))
+    records = np.frombuffer(lzma.decompress((trial / LOG).read_bytes()), RECORD)
+    probes = dict(all_probes(records, environment))
     slow = {e.public_ip: slow_service(records, number(e.public_ip)) for e in environment.endpoints}
     return Truth(scenes, probes, slow, told["line"])
+
+
+def keep_log(log: Path, trial: Path) -> None:
+    """Keep of the line's log what is read again: a probe by its own side, and what reached the service."""
+    records = np.frombuffer(log.read_bytes(), RECORD)
+    inner = np.isin(records["place"], (GUEST_IN, GUEST_OUT))
+    pings = np.isin(records["word"], (scene_line.ECHO, scene_line.ECHO_REPLY))
+    answers = np.isin(records["word"], (scene_line.SYN_ACK, scene_line.RST, scene_line.HELLO))
+    by_its_side = np.isin(records["place"], (GUEST_IN, PUBLIC_IN)) == (records["stage"] == scene_line.ARRIVED)
+    kept = records[by_its_side & np.where(inner, ~answers, ~pings)]
+    (trial / LOG).write_bytes(lzma.compress(kept.tobytes(), preset=1))
 
 
 def _played(row: dict[str, Any]) -> Played:
@@ -118,7 +129,7 @@ def _played(row: dict[str, Any]) -> Played:
     return Played(**{**row, "shut": shut, "effects": tuple(row["effects"])})
 
 
-def _all_probes(records: Records, environment: Environment) -> Iterator[tuple[tuple[ProbeKind, str], Probes]]:
+def all_probes(records: Records, environment: Environment) -> Iterator[tuple[tuple[ProbeKind, str], Probes]]:
     for guest in environment.guests:
         name = guest.name
         for kind, found in _pings(records, number(guest.ip)):

@@ -25,7 +25,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -35,7 +34,7 @@ from typing import Any
 from tests.bench import scene_gates
 from tests.bench.scene_judge import judge_run, report
 from tests.bench.scene_plan import Scene, Wanted, draw_scenes, total_s
-from tests.bench.scene_truth import LOG, TRUTH, Played
+from tests.bench.scene_truth import TRUTH, Played, keep_log
 from tests.cli.zone import ROOT, Zone, running_zone
 from vrbench.core.values import duration
 from vrbench.lab import box, lifecycle
@@ -152,7 +151,7 @@ class Rig:
             assert line.stdout is not None
             line.stdin.close()
             health = json.loads(line.stdout.readline())
-            (trial / LOG).write_bytes(zlib.compress(log.read_bytes(), 1))
+            keep_log(log, trial)
         (trial / TRUTH).write_text(json.dumps({"scenes": played, "line": health}), encoding="utf-8")
         return trial.parent
 
