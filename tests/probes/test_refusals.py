@@ -1,48 +1,69 @@
-"""What a RST means to the half-open prober: asked about once more, unless another one confirms it."""
+"""What the half-open prober takes for a refusal, and by what it tells who refused."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
 import pytest
 
-from vrbench.probes.engine import AMBIGUOUS, REFUSED, REPLY
-from vrbench.probes.syn import SynProber
+from tests.probes.box import Box
+from tests.probes.rig import HARNESS, ROUTER, more, read_log, stream, wait_for
+from tests.probes.servers import start_speaker, stop_server
+from vrbench.core.log.rawlog import RecordKind
+from vrbench.probes.prober_process import ProberConfig, start_prober
 
 pytestmark = pytest.mark.lab
-
-
-class Heard:
-    """A log that keeps (kind, slot) in memory."""
-
-    def __init__(self) -> None:
-        self.records: list[tuple[int, int]] = []
-
-    def record(self, kind: int, stream: int, detail: int, slot: int, t_ns: int) -> None:
-        self.records.append((kind, slot))
+AROUND = 100  # slots of 10 ms: more than come before a source port is used again
+FORWARDED, OWN = 63, 64  # TTLs at the harness: of a guest's answers, and of what the router says itself
 
 
 @pytest.fixture
-def prober() -> SynProber:
-    """Provide one stream towards a closed port of this machine; ten slots are taken as sent."""
-    made = SynProber([{"target": "127.0.0.1:9", "interval_ns": 10_000_000}], Heard(), 800_000_000)  # type: ignore[arg-type]
-    made.last_sent[0] = 9
-    return made
+def syns(gate: Box, tmp_path: Path) -> Iterator[Path]:
+    """Provide the growing log of SYNs every 10 ms towards a guest that listens, once the first are answered."""
+    server, log = start_speaker(gate, "guest0", "hello\\n"), tmp_path / "log"
+    with gate.inside("harness"):
+        prober = start_prober(ProberConfig("syn", "harness", log, (stream(f"{ROUTER}:2200", "syn", 0.01, "ssh"),)))
+    wait_for(more(log, 5, RecordKind.REPLY), "answers")
+    yield log
+    prober.stop()
+    stop_server(gate, "guest0", server)
 
 
-def hear(prober: SynProber, answers: str) -> list[tuple[int, int]]:
-    """Take answers in, such as "R3 R4 A3" (a RST for slot 3 …, an acceptance); what was logged."""
-    for answer in answers.split():
-        slot = int(answer[1:])
-        take = prober._refused if answer[0] == "R" else prober._accepted
-        take(slot % prober.each, prober.salt + slot & 0xFFFFFFFF, 1)
-    assert isinstance(prober.log, Heard)
-    return prober.log.records
+def cut(box: Box, rule: str) -> None:
+    """Have the router do something with what it forwards."""
+    box.run("router", "nft", f"add rule ip gate cut {rule}")
 
 
-def test_a_lone_rst_that_the_repeated_probe_contradicts_is_ambiguous(prober: SynProber) -> None:
-    """It may have been the end of an older handshake."""
-    assert hear(prober, "A2 R3 A3 A4") == [(REPLY, 2), (REFUSED, 3), (AMBIGUOUS, 3), (REPLY, 4)]
+def test_half_connections_that_guests_keep_refuse_nothing(gate: Box, syns: Path) -> None:
+    """Where our resets are lost guests keep each handshake open: the next SYN of its port meets it, and is answered."""
+    cut(gate, f"ip saddr {HARNESS} tcp flags & (syn | rst) == rst drop")
+    wait_for(more(syns, 2 * AROUND), "two rounds through the source ports")
+    gate.run("router", "nft", "flush chain ip gate cut")
+    wait_for(more(syns, AROUND), "one more round")
+    assert gate.sh("guest0", "ss -Htn state syn-recv | wc -l").strip() == "0", "nothing of it is left"
+    logged = read_log(syns)
+    assert (logged.slots(RecordKind.REFUSED), logged.slots(RecordKind.AMBIGUOUS)) == ([], [])
+    last_heard = max(logged.slots(RecordKind.REPLY))
+    assert [slot for slot in logged.unanswered() if slot < last_heard] == []
 
 
-def test_a_rst_in_a_row_stays_a_refusal(prober: SynProber) -> None:
-    """The repeated probe may be sent, and accepted, after the outage: answers are looked at only now and then."""
-    assert hear(prober, "A2 R3 R4 A3 A5") == [(REPLY, 2), (REFUSED, 3), (REFUSED, 4), (REPLY, 5)]
+@pytest.mark.parametrize(
+    ("node", "rule", "ttl"),
+    [("guest0", "input tcp dport 22", FORWARDED), ("router", "forward tcp dport 22", OWN)],
+)
+def test_the_ttl_tells_who_refuses(gate: Box, syns: Path, node: str, rule: str, ttl: int) -> None:
+    """A guest's reset comes the way of its answers; the router's is one hop nearer."""
+    hook, what = rule.split(maxsplit=1)
+    table = f"table ip no {{ chain no {{ type filter hook {hook} priority 0; {what} reject with tcp reset; }}; }}"
+    gate.run(node, "nft", table.replace("; ", "\n").replace("{ ", "{\n"))
+    try:
+        wait_for(more(syns, 5, RecordKind.REFUSED), "refusals")
+    finally:
+        gate.run(node, "nft", "delete table ip no")
+    records = read_log(syns).records
+    assert {r.detail for r in records if r.kind is RecordKind.REPLY} == {FORWARDED}
+    told = [(before.detail, before.slot, r.slot) for before, r in pairwise(records) if r.kind is RecordKind.REFUSED]
+    assert told
+    assert all(seen == ttl and of == slot for seen, of, slot in told)

@@ -32,7 +32,7 @@ FORMAT = "vrbench-raw/1"
 RECORD = struct.Struct("<BBHIq")
 pack_record = RECORD.pack
 SENT, REPLY, REFUSED, FAILED, CONNECTED, WALL, END, AMBIGUOUS, GREETED, TURNED_AWAY = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
-SENT_BY, PAUSED, RESUMED, NEIGHBOUR_MAC, NEIGHBOUR = 11, 12, 13, 16, 17
+SENT_BY, PAUSED, RESUMED, TTL, NEIGHBOUR_MAC, NEIGHBOUR = 11, 12, 13, 14, 16, 17
 
 TICK_NS = 50_000_000  # look at the sockets and write the log this often
 NEAR_NS = TICK_NS // 5  # if a slot is due so soon after, with that slot: one waking for both

@@ -9,7 +9,15 @@ tracked connections must not pile up. So each target has a few source ports of i
 - An unanswered SYN may have left a half-open entry towards an address that is dead by now, or bound to no NAT at all.
   Before its port is used again it is reset by us: the stream recovers when the path does, not when an entry expires.
 
-The slot is the sequence number, so the acknowledgement (or the packet an ICMP error quotes) names the slot. IPv4 only.
+The slot makes the sequence number, so the acknowledgement (or the packet an ICMP error quotes) names the slot. Where
+the RST that closes a handshake is lost, the guest keeps half a connection for up to a minute, and the next SYN of that
+port meets it. Within that one's receive window the SYN would be answered by a RST, which nobody could tell from a
+refusal. So the numbers of two slots lie further apart than any such window (STRIDE): then RFC 9293 has the guest answer
+with a bare acknowledgement of the old handshake. That shows a path that is up and a port that still listens; it counts
+as the answer, and this machine's kernel resets what was left. So a RST answers the SYN that it names: it is a refusal.
+
+What answers is logged with its TTL. A guest's answers have all come the same way; what the router says itself is one
+hop nearer. IPv4 only.
 """
 
 from __future__ import annotations
@@ -19,8 +27,7 @@ import os
 import resource
 import socket
 import struct
-from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from vrbench.probes.engine import (
     AMBIGUOUS,
@@ -29,6 +36,7 @@ from vrbench.probes.engine import (
     REPLY,
     SENT,
     SO_TIMESTAMPNS,
+    TTL,
     Arrivals,
     CannotProbe,
     Log,
@@ -38,12 +46,22 @@ from vrbench.probes.engine import (
     receive,
 )
 
-SYN, RST, SYN_ACK = 0x02, 0x04, 0x12
+SYN, RST, ACK, SYN_ACK, RST_ACK = 0x02, 0x04, 0x10, 0x12, 0x14
+STRIDE = (1 << 17) + 1  # more than a window of 65535 (no scaling is offered), for 16383 slots each way; odd: invertible
+_UNSTRIDE = pow(STRIDE, -1, 1 << 32)
 REFUSED_RST = 1
 MAX_PORTS = 200  # per target: enough for the finest interval, 5 ms, and the longest threshold, just under 1 s
 LOWEST_PORT, HIGHEST_PORT = 10_000, 32_000  # below the ephemeral range
 _SEGMENT = struct.Struct(">HHIIHHHH")
 _MSS_OPTION = struct.pack(">BBH", 2, 4, 1460)  # some filters drop a SYN without options
+
+
+class Heard(NamedTuple):
+    """What an answer is, in the words of the log."""
+
+    kind: int
+    detail: int = 0
+    ttl: int = 0
 
 
 class SynProber(Prober):
@@ -66,9 +84,7 @@ class SynProber(Prober):
         self.base = self.ports[0].getsockname()[1]
         self.salt = int.from_bytes(os.urandom(4), "big")
         self.waiting = [-1] * len(self.ports)  # per port: the slot that is not answered yet
-        self.asked_again = [-1] * len(self.ports)  # per port: the slot whose SYN was repeated after a RST
-        self.confirmed = [-1] * len(self.ports)  # per port: the slot whose refusal the next slot's confirmed
-        self.last_reset = [-2] * len(streams)  # the newest slot that a RST answered
+        self.asked_ns = [0] * len(self.ports)  # per port: when its last SYN left
         self.last_sent, self.last_heard = [-1] * len(streams), [-1] * len(streams)
         attach_filter(self.segments, _segment_filter(self.base, len(self.ports)))
         attach_filter(self.errors, _error_filter(self.base, len(self.ports)))
@@ -78,17 +94,25 @@ class SynProber(Prober):
 
     def send(self, stream: int, slot: int) -> None:
         index = stream * self.each + slot % self.each
-        sequence = (self.salt + slot) & 0xFFFFFFFF
         try:
             if self.waiting[index] >= 0:
-                self._transmit(stream, index, self.salt + self.waiting[index] + 1 & 0xFFFFFFFF, RST)
+                self._transmit(stream, index, self.sequence(self.waiting[index]) + 1 & 0xFFFFFFFF, RST)
             at = monotonic_ns()
-            self._transmit(stream, index, sequence, SYN)
+            self._transmit(stream, index, self.sequence(slot), SYN)
         except OSError as error:
             self.log.record(FAILED, stream, error.errno or 0, slot, monotonic_ns())
             return
         self.log.record(SENT, stream, 0, slot, at)
         self.waiting[index] = self.last_sent[stream] = slot
+        self.asked_ns[index] = at
+
+    def sequence(self, slot: int) -> int:
+        """Return the sequence number of a slot's SYN."""
+        return self.salt + slot * STRIDE & 0xFFFFFFFF
+
+    def slot(self, sequence: int) -> int:
+        """Return the slot that a sequence number stands for; one that was never sent for a number that is not ours."""
+        return (sequence - self.salt) * _UNSTRIDE & 0xFFFFFFFF
 
     def _transmit(self, stream: int, index: int, sequence: int, flag: int) -> None:
         host, port = self.targets[stream]
@@ -115,38 +139,17 @@ class SynProber(Prober):
         # What arrived before the filter was attached is still in the queue: it may be anybody's.
         if not self._ours(index) or (socket.inet_ntoa(packet[12:16]), source_port) != self.targets[stream]:
             return
-        if flags & SYN_ACK == SYN_ACK:
-            self._accepted(index, acknowledged - 1, t_ns)
-        elif flags & RST:
-            self._refused(index, acknowledged - 1, t_ns)
+        slot, ttl = self.slot(acknowledged - 1), packet[8]
+        if flags & RST_ACK == RST_ACK:
+            self._heard(Heard(REFUSED, REFUSED_RST, ttl), index, slot, t_ns)
+        elif flags & SYN_ACK == SYN_ACK:
+            self._heard(Heard(REPLY, ttl, ttl), index, slot, t_ns)
+        elif flags & (RST | SYN_ACK) == ACK and self._of_a_leftover(index, slot, t_ns):
+            self._heard(Heard(REPLY, ttl, ttl), index, self.waiting[index], t_ns)
 
-    def _refused(self, index: int, sequence: int, t_ns: int | None) -> None:
-        """Ask once more about the first RST of a row: it may be the end of an older handshake, not a refusal.
-
-        Where an outage begins between our SYN and the RST with which our kernel closes the handshake, the guest keeps
-        half a connection that the router's connection tracking has forgotten: no RST of ours reaches it any more, and
-        it answers the next SYN from that port with a RST of its own, once. When the repeated SYN is accepted, nobody
-        can say what the first answer meant: the slot is noted as ambiguous, a gap. But two in a row are a refusal: it
-        may have ended since, as answers are looked at only now and then.
-        """
-        slot, stream = (sequence - self.salt) & 0xFFFFFFFF, index // self.each
-        if not self._heard(REFUSED, index, REFUSED_RST, sequence, t_ns):
-            return
-        first_of_a_row = slot - 1 != self.last_reset[stream]
-        self.last_reset[stream] = max(self.last_reset[stream], slot)
-        if not first_of_a_row:
-            self.confirmed[stream * self.each + (slot - 1) % self.each] = slot - 1
-        if first_of_a_row and self.asked_again[index] != slot:
-            self.asked_again[index] = slot
-            with suppress(OSError):
-                self._transmit(stream, index, sequence, SYN)
-
-    def _accepted(self, index: int, sequence: int, t_ns: int | None) -> None:
-        slot = (sequence - self.salt) & 0xFFFFFFFF
-        if self.confirmed[index] == slot:
-            return
-        again = self.asked_again[index] == slot
-        self._heard(AMBIGUOUS if again else REPLY, index, 0, sequence, t_ns)
+    def _of_a_leftover(self, index: int, slot: int, t_ns: int | None) -> bool:
+        """Return whether a bare acknowledgement of ``slot`` answers the younger SYN that waits on the same port."""
+        return slot < self.waiting[index] and (t_ns is None or t_ns >= self.asked_ns[index])
 
     def _unreachable(self, packet: bytes, at: int, t_ns: int | None) -> None:
         if len(packet) < at + 36:
@@ -154,27 +157,28 @@ class SynProber(Prober):
         port, _, sequence = struct.unpack_from(">HHI", packet, at + 28)
         index = port - self.base
         if self._ours(index) and socket.inet_ntoa(packet[at + 24 : at + 28]) == self.targets[index // self.each][0]:
-            self._heard(REFUSED, index, packet[at] << 8 | packet[at + 1], sequence, t_ns)
+            error = packet[at] << 8 | packet[at + 1]
+            self._heard(Heard(REFUSED, error, packet[8]), index, self.slot(sequence), t_ns)
 
     def _ours(self, index: int) -> bool:
         return 0 <= index < len(self.ports)
 
-    def _heard(self, kind: int, index: int, detail: int, sequence: int, t_ns: int | None) -> bool:
-        """Log what was heard about the probe with ``sequence`` on port ``index``; whether that probe was ever sent.
+    def _heard(self, heard: Heard, index: int, slot: int, t_ns: int | None) -> None:
+        """Log what was heard about a slot on port ``index``, if its probe was ever sent.
 
         ``t_ns`` None: nobody can say when it came.
         """
         stream = index // self.each
-        slot = (sequence - self.salt) & 0xFFFFFFFF
         if slot > self.last_sent[stream] or slot % self.each != index % self.each:
-            return False
+            return
         if t_ns is None:
-            kind, t_ns = AMBIGUOUS, self.arrivals.now
-        self.log.record(kind, stream, detail, slot, t_ns)
+            heard, t_ns = Heard(AMBIGUOUS), self.arrivals.now
+        if heard.kind == REFUSED:
+            self.log.record(TTL, stream, heard.ttl, slot, t_ns)
+        self.log.record(heard.kind, stream, heard.detail, slot, t_ns)
         self.last_heard[stream] = max(self.last_heard[stream], slot)
         if self.waiting[index] == slot:
             self.waiting[index] = -1
-        return True
 
 
 def split_target(target: str) -> tuple[str, int]:

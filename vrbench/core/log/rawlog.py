@@ -41,7 +41,9 @@ class RecordKind(IntEnum):
     """What a record says happened at ``t_ns``."""
 
     SENT = 1  # the probe left; t_ns was read just before the send
-    REPLY = 2  # its answer arrived (kernel receive time where available); for a banner: the identification string
+    # Its answer arrived (kernel receive time where available); for a banner: the identification string; for a SYN:
+    # detail = the TTL with which it came, 0 where that is not known.
+    REPLY = 2
     REFUSED = 3  # someone answered no; detail = ICMP type << 8 | code, or Refusal below
     FAILED = 4  # the local send failed and nothing left; detail = errno
     CONNECTED = 5  # banner and auth probes: the TCP connection stood, the banner was still to come
@@ -53,6 +55,7 @@ class RecordKind(IntEnum):
     SENT_BY = 11  # the slot's send took long: t_ns was read right after it, so the probe left between SENT and this
     PAUSED = 12  # on request the stream is silent from this slot on, to see whether its flow is forgotten meanwhile
     RESUMED = 13  # and from this slot on it is probed again
+    TTL = 14  # right before a slot's REFUSED: detail = the TTL with which the refusal came; tells who said it
     # A neighbour entry of the machine that probes (of no stream) is like this from t_ns on: its MAC address, where it
     # has one (detail = the upper 16 bits, slot = the lower 32), and right after it the entry itself.
     NEIGHBOUR_MAC = 16
