@@ -199,7 +199,8 @@ def _connections(records: Records, public: int, banner: bool) -> Probes:
     answers = _answers(records, public, scene_line.BANNER if banner else scene_line.SYN_ACK)
     refusals = _answers(records, public, scene_line.RST)
     errors = _at(records, PUBLIC_OUT, scene_line.SENT_ON, scene_line.UNREACHABLE)
-    refusals |= _first(_keys(errors[errors["source"] == public], 16), errors["t"])
+    errors = errors[errors["source"] == public]
+    refusals |= _first(_keys(errors, 16), errors["t"])
     times = np.asarray([*sent.values()], np.int64)
     return _probes(times, [answers.get(k, 0) for k in sent], [refusals.get(k, 0) for k in sent])
 
