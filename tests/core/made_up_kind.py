@@ -89,7 +89,8 @@ def places() -> dict[str, object]:
         "tables": shown.export_text(),
         "live column": live.COLUMNS.get(stream.kind.key),
         "colour": plot.COLOURS.get("ingress udp"),
-        "export column": [COLUMNS["trials"][-1], row["ingress_udp_downtime_s"]],
+        "export column": [row["ingress_udp_downtime_s"], row["ingress_udp_worst_s"], row["ingress_udp_any_down_s"]],
+        "columns at the end": [column for column in COLUMNS["trials"][-10:] if not column.startswith("ingress_udp_")],
         "calibration": [[k.kind, k.figures.seen] for k in found.kinds],
     }
 

@@ -34,7 +34,8 @@ def found() -> dict[str, Any]:
         ("results", [["udp-ingress/198.51.100.1:22/datagram", 1, True]]),
         ("live column", "in UDP"),
         ("colour", "#123456"),
-        ("export column", ["ingress_udp_downtime_s", 1.0]),
+        ("export column", [1.0, 1.0, 1.0]),
+        ("columns at the end", []),
         ("calibration", [["ingress udp", 1]]),
     ],
 )

@@ -15,7 +15,7 @@ from vrbench.cli.options import reports_option
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option(
     "--table",
-    type=click.Choice(["samples", "windows", "causes", "sessions", "failures", "trials", "summary"]),
+    type=click.Choice(["samples", "windows", "causes", "sessions", "failures", "trials", "summary", "headline"]),
     default="summary",
     help="Which table.",
 )

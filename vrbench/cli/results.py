@@ -57,11 +57,11 @@ def _print_with_answer_at_both_ends(report: RenderableType, told: str) -> None:
 
 
 def as_object(runs: Sequence[Run]) -> dict[str, object]:
-    """Return runs as plain values for JSON: where they lie, rows of four tables, and every caveat in full."""
+    """Return runs as plain values for JSON: where they lie, rows of five tables, and every caveat in full."""
     from vrbench.report.caveats import caveat_rows
     from vrbench.report.export_rows import rows
 
-    tables = {table: list(rows(table, runs)) for table in ("summary", "trials", "windows", "sessions")}
+    tables = {table: list(rows(table, runs)) for table in ("summary", "trials", "windows", "sessions", "headline")}
     return {"runs": [_run_object(run) for run in runs], **tables, "caveats": list(caveat_rows(runs))}
 
 

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
+from vrbench.core.figures.headline import headline
 from vrbench.core.figures.results import Run, StreamResult, TrialResult
 from vrbench.core.figures.sessions import SessionState, answered, logins, sessions
 from vrbench.core.figures.stats import summarize
 from vrbench.core.figures.windows import Downtime
-from vrbench.core.kinds import BESIDE, HEADLINE
+from vrbench.core.kinds import BESIDE, HEADLINE, ProbeKind
 from vrbench.core.model import Direction, Stream
 from vrbench.core.text import utc_text
 
@@ -30,16 +31,28 @@ SCOPES: tuple[tuple[str, Direction | None], ...] = (
 FIRST_KINDS = HEADLINE[:4]
 LATER_KINDS = HEADLINE[4:]
 SESSION_COUNTS = ("survived", "reset", "stalled", "resumed")  # resumed: of those that stalled
+MEASURES = ("worst", "any_down")  # beside the mean, whose columns have no word
+
+
+def _of_kinds(kinds: Iterable[ProbeKind]) -> tuple[str, ...]:
+    """Return the columns of kinds beside that of their mean: its bounds, and the other measures with theirs."""
+    names = [k.labels.export for k in kinds]
+    bounds = ("at_least_s", "at_most_s")
+    each = (*bounds, *(f"{m}_{c}" for m in MEASURES for c in ("s", *bounds)), "never_back", "unmeasured")
+    return tuple(f"{name}_{column}" for name in names for column in each)
+
+
 COLUMNS: dict[str, tuple[str, ...]] = {
     "samples": tuple("run_id trial stream direction probe flow target slot due_s sent_s outcome rtt_ms method".split()),
     "windows": tuple(
         "run_id trial stream direction probe flow target start_utc start_s at_least_s estimate_s at_most_s "
-        "lost refused gaps censored cause method".split()
+        "lost refused gaps censored cause method recorded_under".split()
     ),
     "causes": tuple(
-        "run_id trial stream direction probe flow target window_start_s cause start_s duration_s method".split()
+        "run_id trial stream direction probe flow target window_start_s cause start_s duration_s method "
+        "recorded_under".split()
     ),
-    "sessions": tuple("run_id trial guest target state silent_s resumed_s ended_s method".split()),
+    "sessions": tuple("run_id trial guest target state silent_s resumed_s ended_s method recorded_under".split()),
     "failures": tuple("run_id trial stream probe flow target failure count method".split()),
     "trials": (
         *"run_id trial environment cloud_version hypervisor operation requested_utc job_s verdict caveats".split(),
@@ -59,11 +72,18 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *(f"{kind.labels.export}_downtime_s" for kind in BESIDE if kind.labels.export),
         "logins",
         "logins_failed",
-        *(f"{kind.labels.export}_downtime_s" for kind in LATER_KINDS),
+        *_of_kinds(FIRST_KINDS),
+        "recorded_under",
+        *(column for kind in LATER_KINDS for column in (f"{kind.labels.export}_downtime_s", *_of_kinds([kind]))),
     ),
     "summary": tuple(
         "environment cloud_version hypervisor operation method direction trials average_s lowest_s median_s highest_s "
-        "stdev_s ci95_low_s ci95_high_s average_at_least_s average_at_most_s run_id".split()
+        "stdev_s ci95_low_s ci95_high_s average_at_least_s average_at_most_s run_id recorded_under".split()
+    ),
+    "headline": tuple(
+        "run_id environment cloud_version hypervisor operation kind measure trials average_s at_least_s at_most_s "
+        "lowest_s median_s highest_s stdev_s ci95_low_s ci95_high_s streams watched never_back unmeasured method "
+        "recorded_under".split()
     ),
 }
 
@@ -72,7 +92,7 @@ def rows(table: str, runs: Iterable[Run]) -> Iterator[Row]:
     """Return the rows of one of ``TABLES``."""
     for run in runs:
         for row in _MAKERS[table](run):
-            yield {**row, "method": run.method.id}
+            yield {**row, "method": run.method.id, "recorded_under": run.recorded_under or run.method.estimator}
 
 
 def _windows(run: Run) -> Iterator[Row]:
@@ -144,7 +164,31 @@ def _trials(run: Run) -> Iterator[Row]:
             row |= {f"{direction}_{k}": v for k, v in _direction_cells(trial, direction).items()}
         row |= {f"{k.labels.export}_downtime_s": finite(trial.figures_of(k).downtime.estimate_s) for k in HEADLINE}
         row |= {"punctual_harness": trial.punctual_harness, "punctual_guests": trial.punctual_guests}
+        row |= {name: cell for kind in HEADLINE for name, cell in _kind_cells(trial, kind).items()}
         yield {**row, "method": run.method.id, **_beside_cells(trial)}
+
+
+def _kind_cells(trial: TrialResult, kind: ProbeKind) -> Row:
+    """Return what columns of a kind say; empty where it was not probed."""
+    figures, name = trial.figures_of(kind), kind.labels.export
+    cells: Row = {
+        f"{name}_at_least_s": _known(figures.downtime),
+        f"{name}_at_most_s": finite(figures.downtime.at_most_s),
+    }
+    for measure, d in zip(MEASURES, (figures.worst, figures.any_down), strict=True):
+        cells |= {
+            f"{name}_{measure}_s": finite(d.settled_s),
+            f"{name}_{measure}_at_least_s": _known(d),
+            f"{name}_{measure}_at_most_s": finite(d.at_most_s),
+        }
+    probed = bool(trial.of(kind))
+    counts = {"never_back": figures.stuck, "unmeasured": figures.unmeasured}
+    return cells | {f"{name}_{what}": count if probed else None for what, count in counts.items()}
+
+
+def _known(d: Downtime) -> float | None:
+    """Return the lower bound of what was measured."""
+    return None if math.isnan(d.estimate_s) else d.at_least_s
 
 
 def _beside_cells(trial: TrialResult) -> Row:
@@ -205,6 +249,23 @@ def _summary(run: Run) -> Iterator[Row]:
         }
 
 
+def _headline(run: Run) -> Iterator[Row]:
+    for k in headline(run).kinds:
+        counts: Row = {"streams": k.streams, "watched": k.watched, "never_back": k.stuck, "unmeasured": k.unmeasured}
+        for measure, over in k.measures.items():
+            average, summary = over.average, asdict(summarize([d.settled_s for d in over.downtimes]))
+            yield {
+                "run_id": run.run_id,
+                **_context(run),
+                "kind": k.kind.key,
+                "measure": measure.name.lower(),
+                **summary,
+                "at_least_s": _known(average),
+                "at_most_s": finite(average.at_most_s),
+                **counts,
+            }
+
+
 def _context(run: Run) -> Row:
     c = run.context
     return {
@@ -226,5 +287,6 @@ _MAKERS: Mapping[str, Callable[[Run], Iterator[Row]]] = {
     "sessions": _sessions,
     "trials": _trials,
     "summary": _summary,
+    "headline": _headline,
 }
 TABLES = tuple(_MAKERS)  # those made row by row from a run; for the others see failure_rows and sample_blocks
