@@ -290,3 +290,25 @@ def test_guests_do_not_control_the_harness() -> None:
     beside = log("vm1", ("e", Direction.EGRESS, "fresh", OUT), ("c", Direction.CONTROL, "fresh", UP))
     alone = log("harness", ("i", Direction.INGRESS, "syn", OUT))
     assert CaveatKind.NO_CONTROL in {c.kind for c in analyze_trial(FACTS, [beside, alone], METHOD).caveats}
+
+
+def test_windows_of_a_clock_that_nobody_compared_are_nobodys() -> None:
+    """Interrupted, a trial knows no guest's clock: what guests saw is in no figure, and at no wrong moment."""
+    ahead = replace(FACTS, requested_ns=FACTS.requested_ns + 8_075_000 * MS, interrupted=True)
+    logs = [log("vm1", ("e", Direction.EGRESS, "fresh", OUT)), log("harness", ("i", Direction.INGRESS, "syn", UP))]
+    result = analyze_trial(ahead, logs, METHOD)
+    (guests,) = (s for s in result.streams if s.node == "vm1")
+    assert (guests.aligned, guests.measured, guests.windows) == (False, False, ())
+    assert math.isnan(result.figures_of(guests.stream.kind).downtime.estimate_s)
+    assert 0 <= guests.samples[0].due_s <= guests.samples[-1].due_s < 10
+    assert [w.start_s > 0 for w in guests.baseline_windows] == [True]
+    kinds = {c.kind for c in result.caveats}
+    assert CaveatKind.CLOCKS_UNKNOWN in kinds
+    assert kinds.isdisjoint({CaveatKind.BASELINE_LOSSY, CaveatKind.NO_RECOVERY_SEEN})
+
+
+def test_a_trial_that_was_interrupted_waited_for_no_recovery() -> None:
+    """That a stream was down when it ended is no doubt of its own; what to do about it would be wrong advice."""
+    still_down = replace(FACTS, interrupted=True, clocks={"vm1": NodeClock(0, 0)})
+    result = analyze_trial(still_down, [log("vm1", ("e", Direction.EGRESS, "fresh", UP[:15] + "L" * 25))], METHOD)
+    assert CaveatKind.NO_RECOVERY_SEEN not in {c.kind for c in result.caveats}
