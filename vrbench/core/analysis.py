@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from vrbench.core.causes.attribution import with_causes
 from vrbench.core.facts import NodeClock, TrialFacts
+from vrbench.core.figures.lagging import with_stuck
 from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.figures.windows import Allowance, Downtime, find_windows, unavailable_s
 from vrbench.core.judge.verdict import judge
@@ -27,10 +28,8 @@ def analyze_trial(facts: TrialFacts, logs: Sequence[bytes], method: Method) -> T
     files = read_logs(facts, logs)
     nodes = [read_samples(file, method.threshold_s) for file in files]
     measured = {(n.node, s.stream.name): _stream_result(n, s, facts, method) for n in nodes for s in n.streams}
-    placed = [s for s in measured.values() if s.aligned]
-    explained = with_causes(
-        facts, [f for f in files if facts.places(f.header.node)], (*placed, *_unseen(facts, measured.keys()))
-    )
+    placed = with_stuck(facts, (*(s for s in measured.values() if s.aligned), *_unseen(facts, measured.keys())), method)
+    explained = with_causes(facts, [f for f in files if facts.places(f.header.node)], placed)
     verdict, caveats = judge(facts, nodes, explained, method)
     return TrialResult(
         facts,
@@ -72,7 +71,8 @@ def _stream_result(node: NodeLog, judged: StreamSamples, facts: TrialFacts, meth
     samples = judged.samples
     before, since = samples[: samples.baseline], samples[samples.baseline :]
     rtt_s = before.answer_s(0.99)
-    whole = node.ended and _reaches_the_end(judged, facts)
+    # One that was silenced is whole: it was probed until then, and what came after is no part of its figures.
+    whole = judged.afterwards is not None or (node.ended and _reaches_the_end(judged, facts))
     kind = judged.stream.kind
     # The router is next to the guests: what they ping is beyond it, and what the harness asks is not.
     beyond_s = before.answer_s(0.5) if kind.aim is Aim.OUTSIDE else 0.0
@@ -96,6 +96,7 @@ def _stream_result(node: NodeLog, judged: StreamSamples, facts: TrialFacts, meth
         rtt_s=rtt_s,
         seen_up=before.tally(Outcome.REPLIED) > 0,
         gap_share=since.gap_share,
+        pinned=judged.afterwards is not None and judged.afterwards.tally(Outcome.REPLIED) > 0,
     )
 
 

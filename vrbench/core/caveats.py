@@ -82,6 +82,13 @@ class CaveatKind(StrEnum):
         "its figure is a lower bound",
         "see whether it works now; if it only takes longer, raise trials.observe_at_most",
     )
+    SERVICE_GIVEN_UP = (
+        "service-given-up",
+        Effect.UNKNOWN,
+        "a guest's service was slow or away long after its network was back, and was not waited for any longer",
+        "its figure is a lower bound, and says nothing of the network",
+        "for the network read the row of TCP (SYN); find out why sshd is slow, or raise probes.old_flow_grace",
+    )
     AGENT_LOST = (
         "agent-lost",
         Effect.UNKNOWN,
@@ -193,6 +200,13 @@ class CaveatKind(StrEnum):
         "a stream went down again after it had recovered",
         "all its windows are counted",
         "see when each began with vrbench export RUN --table windows",
+    )
+    OLD_FLOW_STUCK = (
+        "old-flow-stuck",
+        Effect.NONE,
+        "an old flow never came back although new flows passed",
+        "it is in no average and bounds no outage; a connection like it stays dead for as long as it keeps trying",
+        "count such flows as lost; one that pauses for longer than the router's tracking remembers it works again",
     )
     FLOWS_DIFFER = (
         "flows-differ",

@@ -22,6 +22,12 @@ def listed(items: Sequence[object]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def few(names: Sequence[str]) -> str:
+    """Return at most three names, and how many more: "vm1, vm2, vm3 and 7 more"."""
+    shown = ", ".join(names[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
+
+
 def utc_text(moment: datetime, timespec: str = "milliseconds") -> str:
     """Return a moment with a time zone as ISO 8601 in UTC: "2026-11-24T12:00:00.000Z"."""
     return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")

@@ -26,6 +26,9 @@ and for a public address in the harness's own neighbour table.
 
 *old flow cut*: new flows pass, the one that began earlier does not: it was bound without NAT, or forgotten.
 
+*old flow pinned without NAT*: the same, to the end, and then it was silent for longer than a router remembers it, and
+was answered: what the router had remembered of it, and its own probes had kept alive, was all that held it.
+
 *TCP backoff*: new connections pass, and so does a session that stood, later and by itself: its kernel had only not sent
 again yet what was lost, which it does at ever longer intervals.
 
@@ -118,7 +121,9 @@ def _egress(case: Case, t_s: float) -> Cause:
             return _way_out(case, guest, t_s)
         return _service(case, t_s) if case.alone(guest.gateway, t_s) else Cause.UNATTRIBUTED
     if case.kind is not ICMP_FRESH and guest.fresh.at(t_s) is State.UP:
-        return Cause.OLD_FLOW_CUT if case.alone(guest.fresh, t_s) else Cause.UNATTRIBUTED
+        pinned = case.result.pinned and case.window.censored
+        claimed = Cause.OLD_FLOW_PINNED if pinned else Cause.OLD_FLOW_CUT
+        return claimed if case.alone(guest.fresh, t_s) else Cause.UNATTRIBUTED
     led = case.led(t_s) if guest.fresh.at(t_s).not_up else None
     return led or _way_out(case, guest, t_s)
 

@@ -42,6 +42,8 @@ class StreamResult:
     ``stuck``: an old flow that never came back while new flows of the same guest did. It says nothing of how long the
     network was down: it is in no average and no union, and no lower bound of an outage. ``aligned``: its clock is
     known beside the harness's; without that its times count from its log's begin, and its windows are nobody's.
+    ``pinned``: stuck, and answered again once it had been silent for longer than its router remembers a flow, which
+    proves why.
     """
 
     node: str
@@ -56,6 +58,7 @@ class StreamResult:
     gap_share: float = 0.0  # share (0..1) of the slots after the request that are neither up nor down
     stuck: bool = False
     aligned: bool = True
+    pinned: bool = False
 
     @property
     def measured(self) -> bool:

@@ -32,7 +32,8 @@ class Session:
     """One session of one trial; times in seconds from the request, None for what did not happen.
 
     ``silent_s``: when the first byte was sent whose echo did not come in time; ``resumed_s``: when the first one was
-    that was echoed in time again; ``ended_s``: when the connection was seen to have ended.
+    that was echoed in time again; ``ended_s``: when the connection was seen to have ended. ``stuck``: it was silent to
+    the end, and for longer than TCP waits before it tries again on a network that is back.
     """
 
     guest: str
@@ -41,6 +42,7 @@ class Session:
     silent_s: float | None = None
     resumed_s: float | None = None
     ended_s: float | None = None
+    stuck: bool = False
 
 
 def sessions(trial: TrialResult) -> tuple[Session, ...]:
@@ -60,7 +62,7 @@ def session_of(result: StreamResult) -> Session:
     if silent_s is not None:
         back_s = result.recovered_s
         resumed_s = back_s if back_s is not None and math.isfinite(back_s) else None
-        return Session(guest, target, SessionState.STALLED, silent_s, resumed_s)
+        return Session(guest, target, SessionState.STALLED, silent_s, resumed_s, stuck=result.stuck)
     unwatched = any(w.censored for w in result.windows)
     return Session(guest, target, SessionState.UNKNOWN if unwatched else SessionState.SURVIVED)
 

@@ -15,7 +15,7 @@ Span = tuple[float, float]
 
 def unseen(streams: Sequence[StreamResult]) -> Iterator[str]:
     """Return the directions whose figures don't hold what was to be measured, each with the reason."""
-    counted = [s for s in streams if s.stream.kind.headline and s.seen_up]
+    counted = [s for s in streams if s.stream.kind.headline and s.seen_up and not s.stuck]
     outages = [(w.start_s, w.start_s + w.estimate_s) for s in counted for w in s.outages]
     for direction in MEASURED:
         mine = [s for s in counted if s.stream.direction is direction]

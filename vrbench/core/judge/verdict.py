@@ -16,12 +16,14 @@ from vrbench.core.figures.results import MEASURED, StreamResult
 from vrbench.core.figures.windows import BLIND_GAPS
 from vrbench.core.judge.coverage import slept_through, unseen
 from vrbench.core.judge.flapping import flapping
+from vrbench.core.judge.recovery import of_recovery
 from vrbench.core.kinds import BESIDE, ICMP_FRESH, ICMP_PERSISTENT, SSH_SYN
 from vrbench.core.log.outcomes import stretches
 from vrbench.core.log.rawlog import Refusal
 from vrbench.core.log.samples import NodeLog
 from vrbench.core.model import HARNESS, Cause, Direction, OutageWindow, Outcome, Verdict
 from vrbench.core.plan.method import Method
+from vrbench.core.text import few
 
 RFC6201_BASELINE_S = 15.0
 CLOCK_STEP_NS = 500_000_000
@@ -37,9 +39,8 @@ def judge(
 ) -> tuple[Verdict, tuple[Caveat, ...]]:
     """Return the trial's verdict and every caveat that applies, worst first."""
     found = [*_of_the_run(facts, method), *_of_the_clocks(facts, nodes), *_of_the_streams(streams, method)]
-    if facts.interrupted:  # nobody waited for a recovery
-        found = [c for c in found if c.kind is not CaveatKind.NO_RECOVERY_SEEN]
     found += [
+        *of_recovery(facts, streams, method),
         *facts.pre_trial_caveats,
         *_of_the_probers(nodes),
         *_of_the_logs(facts, nodes),
@@ -47,11 +48,11 @@ def judge(
     ]
     asleep = list(unseen(streams))
     if asleep:
-        found.append(Caveat(CaveatKind.UNSEEN, _names(asleep)))
+        found.append(Caveat(CaveatKind.UNSEEN, few(asleep)))
     shares = {s.stream.name: s.gap_share for s in streams if s.samples and not _beside(s)}
     gappy = [f"{name} {share * 100:.2f} %" for name, share in shares.items() if share > SKIPPED_TOLERATED]
     if gappy:
-        found.append(Caveat(CaveatKind.SLOTS_SKIPPED, _names(gappy)))
+        found.append(Caveat(CaveatKind.SLOTS_SKIPPED, few(gappy)))
     effects = {c.kind.effect for c in found}
     verdict = Verdict.VALID
     if Effect.UNKNOWN in effects or max(shares.values(), default=0.0) > SKIPPED_DECISIVE or _shut_out(nodes, streams):
@@ -71,20 +72,18 @@ def _of_the_run(facts: TrialFacts, method: Method) -> Iterator[Caveat]:
         yield Caveat(CaveatKind.JOB_FAILED, facts.job_error)
     if not facts.job_finished:
         yield Caveat(CaveatKind.JOB_UNFINISHED)
-    if not facts.recovered:
-        yield Caveat(CaveatKind.NO_RECOVERY_SEEN, "not up for the whole validation time")
     if facts.interrupted:
         yield Caveat(CaveatKind.INTERRUPTED)
     if facts.guests_rebooted:
-        yield Caveat(CaveatKind.GUEST_REBOOTED, _names(facts.guests_rebooted))
+        yield Caveat(CaveatKind.GUEST_REBOOTED, few(facts.guests_rebooted))
     if facts.agents_lost:
-        yield Caveat(CaveatKind.AGENT_LOST, _names(facts.agents_lost))
+        yield Caveat(CaveatKind.AGENT_LOST, few(facts.agents_lost))
     if facts.probers_failed:
-        yield Caveat(CaveatKind.PROBER_FAILED, _names(facts.probers_failed))
+        yield Caveat(CaveatKind.PROBER_FAILED, few(facts.probers_failed))
     claimed = [f"{node}: {' and '.join(macs)}" for node, macs in facts.gateways.items() if len(macs) > 1]
     if claimed or facts.competing_routers:
         shown = [f"the cloud shows {' and '.join(facts.competing_routers)}"] if facts.competing_routers else []
-        yield Caveat(CaveatKind.TWO_ROUTERS, _names(shown + claimed))
+        yield Caveat(CaveatKind.TWO_ROUTERS, few(shown + claimed))
     if facts.lab:
         yield Caveat(CaveatKind.LAB)
     if method.baseline_s < RFC6201_BASELINE_S:
@@ -99,14 +98,14 @@ def _of_the_probers(nodes: Sequence[NodeLog]) -> Iterator[Caveat]:
     limits = {Refusal.STARTUPS: "MaxStartups", Refusal.PENALTY: "PerSourcePenalties"}
     turned_away = [f"{name} {n} times, {limits[Refusal(why)]}" for node in nodes for name, why, n in node.turned_away]
     if turned_away:
-        yield Caveat(CaveatKind.TURNED_AWAY, _names(turned_away))
+        yield Caveat(CaveatKind.TURNED_AWAY, few(turned_away))
 
 
 def _of_the_logs(facts: TrialFacts, nodes: Sequence[NodeLog]) -> Iterator[Caveat]:
     """Find logs that have lost their end since: every prober that ended in order had written it."""
     cut = sorted({n.node for n in nodes if not n.ended})
     if cut and not (facts.agents_lost or facts.probers_failed or facts.guests_rebooted or facts.interrupted):
-        yield Caveat(CaveatKind.LOG_CUT, _names(cut))
+        yield Caveat(CaveatKind.LOG_CUT, few(cut))
 
 
 def _of_the_stalls(streams: Sequence[StreamResult], facts: TrialFacts) -> Iterator[Caveat]:
@@ -121,7 +120,7 @@ def _of_the_stalls(streams: Sequence[StreamResult], facts: TrialFacts) -> Iterat
         if any(begin <= w.start_s + w.estimate_s and w.start_s <= end for w in s.outages)
     }
     if held:
-        yield Caveat(CaveatKind.PROBER_STALLED, _names(sorted(held)))
+        yield Caveat(CaveatKind.PROBER_STALLED, few(sorted(held)))
 
 
 def _shut_out(nodes: Sequence[NodeLog], streams: Sequence[StreamResult]) -> bool:
@@ -133,41 +132,37 @@ def _shut_out(nodes: Sequence[NodeLog], streams: Sequence[StreamResult]) -> bool
 def _of_the_clocks(facts: TrialFacts, nodes: Sequence[NodeLog]) -> Iterator[Caveat]:
     stepped = [n.node for n in nodes if n.wall_ns and max(n.wall_ns) - min(n.wall_ns) > CLOCK_STEP_NS]
     if stepped:
-        yield Caveat(CaveatKind.CLOCK_STEPPED, _names(sorted(set(stepped))))
+        yield Caveat(CaveatKind.CLOCK_STEPPED, few(sorted(set(stepped))))
     unknown = sorted({n.node for n in nodes if not facts.places(n.node)})
     if unknown:
-        yield Caveat(CaveatKind.CLOCKS_UNKNOWN, _names(unknown))
+        yield Caveat(CaveatKind.CLOCKS_UNKNOWN, few(unknown))
     loose = [node for node, clock in facts.clocks.items() if clock.error_ns > CLOCK_ERROR_NS]
     if loose:
-        yield Caveat(CaveatKind.CLOCKS_UNALIGNED, _names(loose))
+        yield Caveat(CaveatKind.CLOCKS_UNALIGNED, few(loose))
 
 
 def _of_the_streams(streams: Sequence[StreamResult], method: Method) -> Iterator[Caveat]:
-    measured = [s for s in streams if s.stream.kind.headline]
+    measured = [s for s in streams if s.stream.kind.headline and not s.stuck]
     beside = [s for s in streams if _beside(s) and s.seen_up]
     never_up = [s.stream.name for s in measured if not s.seen_up]
-    if never_up or not measured:
-        yield Caveat(CaveatKind.NO_SAMPLES, _names(never_up) or "no stream at all")
-    awaited = [s for s in (*measured, *beside) if s.seen_up and s.stream.kind.awaited]
-    open_ended = [s.stream.name for s in awaited if any(w.censored for w in s.windows)]
-    if open_ended:
-        yield Caveat(CaveatKind.NO_RECOVERY_SEEN, _names(open_ended))
+    if never_up or not any(s.stream.kind.headline for s in streams):
+        yield Caveat(CaveatKind.NO_SAMPLES, few(never_up) or "no stream at all")
     spanning = [s.stream.name for s in measured if s.seen_up and any(w.start_s <= 0 for w in s.outages)]
     if spanning:
-        yield Caveat(CaveatKind.DOWN_AT_REQUEST, _names(spanning))
+        yield Caveat(CaveatKind.DOWN_AT_REQUEST, few(spanning))
     lossy = [s.stream.name for s in (*measured, *beside) if any(not w.blind for w in s.baseline_windows)]
     if lossy:
-        yield Caveat(CaveatKind.BASELINE_LOSSY, _names(lossy))
+        yield Caveat(CaveatKind.BASELINE_LOSSY, few(lossy))
     yield from _of_the_controls(streams, measured)
     relapsed = [s.stream.name for s in measured if len(s.outages) > 1]
     if relapsed:
-        yield Caveat(CaveatKind.RELAPSED, _names(relapsed))
+        yield Caveat(CaveatKind.RELAPSED, few(relapsed))
     flapped = [f"{s.stream.name}: {told}" for s in measured for told in flapping(s)]
     if flapped:
-        yield Caveat(CaveatKind.FLAPPING, _names(flapped))
+        yield Caveat(CaveatKind.FLAPPING, few(flapped))
     served = [f"{s.stream.target} {seconds:.2f} s" for s in measured if (seconds := _by_the_service(s))]
     if served:
-        yield Caveat(CaveatKind.SERVICE_DOWN, _names(served))
+        yield Caveat(CaveatKind.SERVICE_DOWN, few(served))
     yield from _of_the_flows(measured, method)
     yield from _of_the_directions(measured, method)
 
@@ -186,10 +181,10 @@ def _of_the_controls(streams: Sequence[StreamResult], measured: Sequence[StreamR
     outages = [w for s in measured for w in s.outages]
     down = [s.stream.name for s in controls if any(_overlap(c, outages) for c in s.outages)]
     if down:
-        yield Caveat(CaveatKind.CONTROL_DOWN, _names(down))
+        yield Caveat(CaveatKind.CONTROL_DOWN, few(down))
     lossy = [s.stream.name for s in controls if s.stream.name not in down and _lost_any(s)]
     if lossy:
-        yield Caveat(CaveatKind.CONTROL_LOSSY, _names(lossy))
+        yield Caveat(CaveatKind.CONTROL_LOSSY, few(lossy))
 
 
 def _beside(result: StreamResult) -> bool:
@@ -210,7 +205,7 @@ def _of_the_flows(measured: Sequence[StreamResult], method: Method) -> Iterator[
         if new is not None and _apart(old.recovered_s, new.recovered_s, method):
             differ.append(old.node)
     if differ:
-        yield Caveat(CaveatKind.FLOWS_DIFFER, _names(differ))
+        yield Caveat(CaveatKind.FLOWS_DIFFER, few(differ))
 
 
 def _of_the_directions(measured: Sequence[StreamResult], method: Method) -> Iterator[Caveat]:
@@ -251,9 +246,3 @@ def unsent(stream: StreamResult) -> Iterator[tuple[float, float]]:
             continue
         if samples[end].due_s - samples[begin].due_s >= STALL_S:
             yield samples[begin].due_s, samples[end].due_s
-
-
-def _names(names: Sequence[str]) -> str:
-    """List at most three names, and how many more."""
-    shown = ", ".join(names[:3])
-    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
