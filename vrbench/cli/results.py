@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from vrbench.cli.exits import Exit
+from vrbench.core.figures.headline import headline
 from vrbench.core.figures.results import Run
-from vrbench.core.figures.windows import Downtime
 from vrbench.core.model import Direction, Verdict
 from vrbench.core.plan.tables import LimitsTable
 
@@ -82,13 +82,13 @@ def exit_code(run: Run, limits: LimitsTable | None, planned: int) -> Exit:
 
 
 def over_limits(run: Run, limits: LimitsTable) -> list[str]:
-    """Return one sentence for each limit of the profile that the run's average is above."""
+    """Return one sentence for each kind of stream whose average is above the profile's limit of its direction."""
+    from vrbench.report.wording import figure
+
+    allowed = {Direction.EGRESS: limits.egress, Direction.INGRESS: limits.ingress}
     found = []
-    for direction, limit in ((Direction.EGRESS, limits.egress), (Direction.INGRESS, limits.ingress)):
-        downtimes = run.downtimes(direction)
-        if limit is None or not downtimes:
-            continue
-        average = Downtime.mean(downtimes).estimate_s
-        if average > limit:
-            found.append(f"average {direction} downtime {average:.2f} s is over the limit of {limit:g} s")
+    for kind in headline(run).kinds:
+        limit, average = allowed[kind.kind.direction], kind.mean.average
+        if limit is not None and average.estimate_s > limit:
+            found.append(f"average of {kind.kind.labels.row} is {figure(average)}, the limit {limit:g} s")
     return found

@@ -88,16 +88,16 @@ def _all(trials: int) -> str:
     return "both trials" if trials == 2 else f"all {trials} trials"
 
 
-def caveat_lines(runs: Sequence[Run]) -> RenderableType:
-    """Show the caveats as a list with a hanging indent; nothing when there are none."""
+def caveat_lines(runs: Sequence[Run]) -> RenderableType | None:
+    """Show the caveats as a list with a hanging indent; None when there are none."""
     folded = fold_caveats(runs)
     if not folded:
-        return Text()
+        return None
     rows = Table.grid(padding=(0, 1))
     for caveat in folded:
         words = Text.assemble((caveat.line, STYLES[caveat.kind.effect]), "\n", (caveat.kind.advice, "dim"))
         rows.add_row(Text("!", style=STYLES[caveat.kind.effect]), words)
-    return Group(Text("\nCaveats", style="bold"), rows)
+    return Group(Text("Caveats", style="bold"), rows)
 
 
 def caveat_rows(runs: Sequence[Run]) -> Iterator[dict[str, object]]:

@@ -29,12 +29,11 @@ MAX_WINDOW_ROWS = 12
 
 def run_report(run: Run) -> RenderableType:
     """Show all of a run: the answer first, and what it stands on; each part says what it shows."""
-    parts: list[RenderableType] = [Text(answer(run), style="bold"), Text(setting(run), style="dim")]
-    parts += [Text(f"! {words}", style="red") for words in run.unreadable]
+    unreadable = [Text(f"! {words}", style="red") for words in run.unreadable]
+    head = Group(Text(answer(run), style="bold"), Text(setting(run), style="dim"), *unreadable)
     if not run.trials:
-        return Group(*parts)
-    parts += [Text(), headline_table(run), caveat_lines([run]), *details(run)]
-    return Group(*parts)
+        return head
+    return _apart(head, headline_table(run), caveat_lines([run]), *_details(run))
 
 
 def answers(runs: Sequence[Run], words: Sequence[str]) -> str:
@@ -45,24 +44,21 @@ def answers(runs: Sequence[Run], words: Sequence[str]) -> str:
 def comparison_report(before: Run, after: Run, words: tuple[str, str]) -> RenderableType:
     """Show two runs side by side: their answers, the table operators know, the doubts, then each one's headline."""
     runs = (before, after)
-    parts = [
-        Text(answers(runs, words), style="bold"),
-        Text(),
-        reduction_table(before, after, words),
-        caveat_lines(runs),
-    ]
-    for word, run in zip(words, runs, strict=True):
-        parts += [Text(), Text(word, style="bold"), headline_table(run)]
-    return Group(*parts, Text(), method_lines(runs))
+    each = (Group(Text(word, style="bold"), headline_table(run)) for word, run in zip(words, runs, strict=True))
+    head = Text(answers(runs, words), style="bold")
+    return _apart(head, reduction_table(before, after, words), caveat_lines(runs), *each, method_lines(runs))
 
 
-def details(run: Run) -> Iterator[RenderableType]:
-    """Yield what stands behind a run's figures, each part with a line of space before it."""
-    parts = (*map(windows_table, run.trials), trials_table(run), causes_table(run), beside_table(run))
-    for part in (*parts, sessions_table(run), method_lines([run])):
-        if part is not None:
-            yield Text()
-            yield part
+def _apart(*parts: RenderableType | None) -> RenderableType:
+    """Put one empty line between the parts that there are."""
+    first, *others = (part for part in parts if part is not None)
+    return Group(first, *(line for part in others for line in (Text(), part)))
+
+
+def _details(run: Run) -> Iterator[RenderableType | None]:
+    """Yield what stands behind a run's figures."""
+    yield from map(windows_table, run.trials)
+    yield from (trials_table(run), causes_table(run), beside_table(run), sessions_table(run), method_lines([run]))
 
 
 def windows_table(trial: TrialResult) -> RenderableType:

@@ -167,10 +167,10 @@ def _with_kinds(table: type[ProbesTable]) -> type[ProbesTable]:
 
 @dataclass(frozen=True, slots=True)
 class LimitsTable:
-    """[limits]: exit 1 when the run's average is above; empty: no limit."""
+    """[limits]: exit 1 when an average of the run is above; empty: no limit."""
 
-    egress: float | None = _key(values.duration, None, "average egress downtime")
-    ingress: float | None = _key(values.duration, None, "average ingress downtime")
+    egress: float | None = _key(values.duration, None, "average of each kind of egress stream (its mean over VMs)")
+    ingress: float | None = _key(values.duration, None, "average of each kind of ingress stream (its mean over VMs)")
 
 
 @dataclass(frozen=True, slots=True)
