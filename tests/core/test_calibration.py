@@ -407,6 +407,24 @@ def test_an_edge_without_probes_has_bounds_but_no_error() -> None:
     assert made.comparisons[0].error_s > 0.011
 
 
+@pytest.mark.parametrize(("late_s", "width_s"), [(0.003, 0.0), (0.0, 0.003)])
+def test_a_probe_that_left_late_explains_an_error_of_as_much(late_s: float, width_s: float) -> None:
+    """Where a busy machine sent the first probe after an outage late, or within a width, the limit is that far off."""
+    of, known = stream(), [outage((2.0, 2.3), fault=Fault.SILENCE)]
+    samples = probed(of, known, 0.98)
+    first = next(s for s in samples if s.due_s > 2.3)
+    samples[first.slot] = replace(first, sent_s=first.due_s + late_s, width_s=width_s)
+
+    def by_the_late_end(samples: Sequence[Sample]) -> Sequence[OutageWindow]:
+        return [replace(w, estimate_s=w.estimate_s + width_s) for w in true_windows(samples)]
+
+    made = calibrate([result(of, samples, by_the_late_end)], known, {of.name: "vm1"}, 0.0)
+    assert made.comparisons[0].error_s == pytest.approx(0.013, abs=1e-6)
+    assert (made.off, made.good) == (0, True), summary_line(made)
+    on_time = calibrate([result(of, probed(of, known, 0.98))], known, {of.name: "vm1"}, 0.0)
+    assert on_time.comparisons[0].apart_s == pytest.approx(0.01)
+
+
 def test_what_could_not_be_judged_is_not_good() -> None:
     """Bounds that held say nothing of errors: a calibration all of whose edges were not seen has none."""
     of, known = stream(), outages([0.3])

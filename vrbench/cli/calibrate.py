@@ -59,7 +59,7 @@ def command(
     In the lab's router packets are dropped, refused or answered late, its source NAT goes missing, or it flaps. Each
     outage lasts 20 ms to 30 s, and hits egress, ingress or both, all VMs or one. Shows how far off vrbench is on this
     machine, whether its bounds held the truth, and what it missed or made up. Exit code 0 when all bounds held, no
-    error exceeded the interval (and 1 ms), and nothing was missed or made up, else 2.
+    error exceeded the time between two probes (and 1 ms), and nothing was missed or made up, else 2.
     """
     from vrbench.cli.lab_ready import make_ready
     from vrbench.cli.screen import make_screen
@@ -174,6 +174,8 @@ def _conclude(made: Calibrated, as_json: bool) -> int:
     if made.measured and made.trial:
         _show(made.measured, made, as_json)
         _keep(made)
+        if not made.measured.good:
+            click.echo("not good: the CSV's column result says what was missed, not held, off or false", err=True)
         for caveat in reasons(made.trial.caveats) if made.trial.verdict is not Verdict.VALID else ():
             click.echo(f"the trial is {made.trial.verdict.value}: {caveat}", err=True)
     return Exit.OK if made.good else max(conclude(made.finished), Exit.NOT_VALID)

@@ -235,8 +235,8 @@ def match(
             explained[longest].append(window)
         elif not window.blind:
             left.append(window)
-    gaps = [s.due_s for s in result.samples if s.sent_s is None]
-    return [_compare(o, result, explained[n], gaps) for n, o in enumerate(outages)], left
+    sends = _Sends.of(result)
+    return [_compare(o, result, explained[n], sends) for n, o in enumerate(outages)], left
 
 
 def _bridged(windows: Sequence[OutageWindow], outages: Sequence[KnownOutage]) -> list[KnownOutage]:
@@ -250,12 +250,34 @@ def _bridged(windows: Sequence[OutageWindow], outages: Sequence[KnownOutage]) ->
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Sends:
+    """When a stream's slots were due that were never sent, and between which two moments each of the others left."""
+
+    unsent: Sequence[float]
+    after: Sequence[float]
+    before: Sequence[float]
+
+    @classmethod
+    def of(cls, result: StreamResult) -> _Sends:
+        sent = [(s.sent_s, s.sent_s + s.width_s) for s in result.samples if s.sent_s is not None]
+        unsent = [s.due_s for s in result.samples if s.sent_s is None]
+        return cls(unsent, [after for after, _ in sent], [before for _, before in sent])
+
+    def apart_s(self, moment_s: float, about_s: float) -> float:
+        """Return the longest time about a moment for which no probe left."""
+        first = max(0, bisect_left(self.after, moment_s - about_s) - 1)
+        last = bisect_right(self.after, moment_s + about_s)
+        pairs = zip(self.after[first:last], self.before[first + 1 : last + 1], strict=False)
+        return max((before - after for after, before in pairs), default=0.0)
+
+
 def _compare(
-    outage: KnownOutage, result: StreamResult, windows: Sequence[OutageWindow], gaps: Sequence[float]
+    outage: KnownOutage, result: StreamResult, windows: Sequence[OutageWindow], sends: _Sends
 ) -> OutageMeasurement:
-    """Compare an outage with the windows that it explains; ``gaps``: when slots were due that were never sent."""
-    about_s = EDGE_INTERVALS * result.stream.interval_s
-    edges = {at for edge in (outage.start_s, outage.end_s) for at in _within(gaps, edge - about_s, edge + about_s)}
+    """Compare an outage with the windows that it explains."""
+    about_s, moments = EDGE_INTERVALS * result.stream.interval_s, (outage.start_s, outage.end_s)
+    edges = {at for moment in moments for at in _within(sends.unsent, moment - about_s, moment + about_s)}
     seen = [w for w in windows if not w.blind]
     return OutageMeasurement(
         outage,
@@ -263,11 +285,12 @@ def _compare(
         len(windows),
         len(windows) - len(seen),
         Downtime.total(windows),
-        unsent=len(_within(gaps, outage.start_s, outage.end_s)),
+        unsent=len(_within(sends.unsent, outage.start_s, outage.end_s)),
         start_s=min((w.start_s for w in windows), default=None),
         after_s=max(0.0, max((w.start_s + w.estimate_s - outage.end_s for w in seen), default=0.0)),
         before_s=max(0.0, max((outage.start_s - w.start_s - result.rtt_s for w in seen), default=0.0)),
         edge_gaps=len(edges),
+        apart_s=max(sends.apart_s(moment, about_s) for moment in moments),
     )
 
 

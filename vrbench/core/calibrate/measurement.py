@@ -59,6 +59,7 @@ class OutageMeasurement:
     start_s: float | None = None  # when its first window began
     before_s: float = 0.0  # how long before its start its first window began, beyond a usual round trip
     edge_gaps: int = 0  # slots about its start or end that were never sent: the estimate is of another slot then
+    apart_s: float = 0.0  # the longest time about its start or end for which no probe left: more where one left late
 
     @property
     def kind(self) -> str:
@@ -91,7 +92,7 @@ class OutageMeasurement:
     @property
     def error_is_large(self) -> bool:
         """Whether its error means something, and is larger than probing at this interval explains."""
-        limit_s = self.stream.interval_s + ERROR_SLACK_S + self.outage.uncertainty_s
+        limit_s = max(self.stream.interval_s, self.apart_s) + ERROR_SLACK_S + self.outage.uncertainty_s
         return self.fine and abs(self.error_s) > limit_s
 
     @property
