@@ -88,7 +88,7 @@ ESTIMATOR = {
     ),
     "the threshold is ignored": Mutation(
         "core/log/samples.py",
-        "Outcome.REPLIED: replied_in <= threshold_ns,",
+        "Outcome.REPLIED: replied_in <= allowed_ns,",
         "Outcome.REPLIED: replied_in <= 1 << 60,",
         ("tests/core/test_samples.py::test_a_late_answer_is_a_loss_under_a_shorter_threshold",),
     ),

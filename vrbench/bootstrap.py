@@ -2,7 +2,7 @@
 
 Needs nothing but a Python and this checkout: finds the system packages that are missing, makes .venv, installs vrbench
 with its libraries there, and runs the demo, the tests, or every check. ``check`` is format, lint, types, spelling, the
-tests, the slow tests and the benches' short forms; ``check --but-test`` leaves out what ``test`` runs.
+tests, the slow tests and what measures; ``check --but-test`` leaves out what ``test`` runs.
 Kept to old syntax down to the version test.
 """
 
@@ -29,6 +29,7 @@ TEST_PACKAGES = {
     "gcc": "gcc",
     "tcpdump": "tcpdump",
 }
+WORKERS_PER_CORE = 3  # most tests wait for packets, timers and daemons: processors are idle for most of their time
 UNMEASURED = ["tests/lab", "tests/probes", "tests/clients"]
 BUT_TEST = "--but-test"
 PYTHON = str(VENV / "bin" / "python")
@@ -133,14 +134,15 @@ def test_commands(arguments: list[str]) -> list[list[str]]:
 
 
 def slow_commands(arguments: list[str]) -> list[list[str]]:
-    """List the slow tests, and after them the benches: these measure, so they run one at a time."""
-    slow = [*pytest_command(arguments), "-m", "slow", "--ignore=tests/bench"]
-    return [slow, [PYTHON, "-m", "pytest", *arguments, "tests/bench"]]
+    """List the slow tests, and after them those that hold times, such as benches: one at a time, beside nothing."""
+    slow = [*pytest_command(arguments), "-m", "slow and not alone"]
+    return [slow, [PYTHON, "-m", "pytest", *arguments, "-m", "alone"]]
 
 
 def pytest_command(arguments: list[str]) -> list[str]:
-    """Build the start of a command for many tests; most wait for packets and daemons rather than compute."""
-    return [PYTHON, "-m", "pytest", "--numprocesses", str((os.cpu_count() or 1) + 1), "--dist", "loadfile", *arguments]
+    """Build the start of a command for many tests, each file on one worker."""
+    workers = str(WORKERS_PER_CORE * (os.cpu_count() or 1))
+    return [PYTHON, "-m", "pytest", "--numprocesses", workers, "--dist", "loadfile", *arguments]
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from vrbench.lab.router_history import TruePhase
 from vrbench.lab.status import LabOptions
 from vrbench.store.loading import load_run
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.alone]
 
 FOUND_SHARE = 0.8
 UNSEEN_S = 0.05  # the gateway is asked so often: as much of a phase may pass before it answers, in every stream

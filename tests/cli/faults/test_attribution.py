@@ -21,7 +21,7 @@ from vrbench.lab.router_history import RouterAction, TruePhase
 from vrbench.lab.status import Outage
 from vrbench.store.loading import load_run
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+pytestmark = [pytest.mark.lab, pytest.mark.alone]
 
 FAULT_S = 1.5
 GAP_S = 0.5  # between two faults: less than the validation time, so that the trial goes on

@@ -1,0 +1,77 @@
+"""vrbench run beside its surroundings: a clean-up meanwhile, readers and terminals that go, a second Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+
+import pytest
+
+from tests.cli.zone import Zone, only_run
+from vrbench.run.interrupts import ONE_PRESS_S
+
+pytestmark = pytest.mark.lab
+
+
+def test_cleanup_leaves_a_running_run_alone(zone: Zone) -> None:
+    """While a run measures, cleanup touches nothing of it: by name it fails, with --all it goes on to others."""
+    process = zone.start("run", zone.profile(), "--plain")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "trial 1: baseline" in line:
+            break
+    (run,) = (zone.here / "reports").glob("*/")
+    everything, named = zone.vrbench("cleanup", "--all"), zone.vrbench("cleanup", run.name)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert (everything.code, named.code) == (0, 3)
+    assert "still going on" in everything.err
+    assert zone.left() == []
+
+
+def test_whoever_stops_reading_stops_nothing_else(zone: Zone) -> None:
+    """A closed pipe (| head) or a terminal that is gone must not keep the network from being removed."""
+    process = zone.start("run", zone.profile(), "--plain")
+    assert process.stderr is not None
+    assert process.stdout is not None
+    for line in process.stderr:
+        if "trial 1: baseline" in line:
+            break
+    process.stderr.close()
+    process.stdout.close()
+    process.wait(60)
+    assert zone.left() == []
+    assert json.loads((only_run(zone) / "run.json").read_text())["state"] == "done"
+
+
+def test_a_hangup_tears_down(zone: Zone) -> None:
+    """The terminal is closed in the middle: everything is removed."""
+    process = zone.start("run", zone.profile(), "--plain")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "trial 1: baseline" in line:
+            break
+    process.stderr.close()
+    process.send_signal(signal.SIGHUP)
+    process.wait(60)
+    assert zone.left() == []
+
+
+def test_a_second_ctrl_c_leaves_and_cleanup_removes(zone: Zone) -> None:
+    """The second Ctrl-C leaves at once with exit code 3 and says how to remove what is left."""
+    process = zone.start("run", zone.profile(), "--plain")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "trial 1: baseline" in line:
+            process.send_signal(signal.SIGINT)
+        if "removing" in line:
+            break
+    time.sleep(ONE_PRESS_S)  # a hand that presses twice, not a result that is waited for
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 3, err
+    assert "vrbench cleanup" in err
+    done = zone.vrbench("cleanup", "--all")
+    assert done.code == 0, done.err
+    assert zone.left() == []
