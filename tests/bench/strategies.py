@@ -27,14 +27,11 @@ from vrbench.core.figures.windows import Downtime
 from vrbench.core.kinds import ICMP_FRESH, ICMP_PERSISTENT, SSH_SYN
 from vrbench.core.model import Verdict
 from vrbench.core.plan.tables import STRATEGIES
+from vrbench.report.wording import bounded, digits_of, figure
 from vrbench.store.directory import run_paths
 from vrbench.store.loading import load_run
 
-COLUMNS = (
-    ("egress, fresh", ICMP_FRESH),
-    ("egress, persistent", ICMP_PERSISTENT),
-    ("ingress, syn", SSH_SYN),
-)
+COLUMNS = tuple((kind.labels.export, kind) for kind in (ICMP_FRESH, ICMP_PERSISTENT, SSH_SYN))
 Row = dict[str, str | int | float]
 
 
@@ -83,10 +80,9 @@ def row(strategy: str, run: Run) -> Row:
     """Return a strategy's figures over its valid trials."""
     valid = [t for t in run.trials if t.verdict is not Verdict.INVALID]
     listed: Row = {"strategy": strategy, "trials": len(valid), "trials_not_valid": sum(_doubted(run))}
-    for title, kind in COLUMNS:
+    for name, kind in COLUMNS:
         downtimes = [t.figures_of(kind).downtime for t in valid]
         mean = Downtime.mean(downtimes)
-        name = title.replace(", ", "_")
         listed[f"{name}_average_s"] = round(mean.estimate_s, 3)
         listed[f"{name}_at_least_s"] = round(mean.at_least_s, 3)
         listed[f"{name}_at_most_s"] = round(mean.at_most_s, 3)
@@ -105,19 +101,26 @@ def _doubted(run: Run) -> list[bool]:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """Return the table for people: average (at least to at most), lowest."""
-    titles = ["strategy", *(title for title, _ in COLUMNS), "sessions that survived", "trials (not valid)"]
+    """Return the table for people: the average, what it surely is, and the lowest trial."""
+    titles = ["strategy", *(kind.labels.row for _, kind in COLUMNS), "sessions that survived", "trials (not valid)"]
     lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
     for each in rows:
         cells = [f"`{each['strategy']}`"]
-        for title, _ in COLUMNS:
-            name = title.replace(", ", "_")
-            average, low, high, lowest = (each[f"{name}_{k}_s"] for k in ("average", "at_least", "at_most", "lowest"))
-            cells.append(f"{average:.2f} s ({low:.2f}–{high:.2f}), lowest {lowest:.2f}")
+        for name, _ in COLUMNS:
+            low, average, high, lowest = (
+                float(each[f"{name}_{k}_s"]) for k in ("at_least", "average", "at_most", "lowest")
+            )
+            over = Downtime(low, average, high)
+            cells.append(bounded(over) if over.unseen else f"{bounded(over)}; lowest {_lowest(over, lowest)}")
         cells.append(f"{each['sessions_survived']} of {each['sessions']}")
         cells.append(f"{each['trials']} ({each['trials_not_valid']})")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _lowest(over: Downtime, lowest_s: float) -> str:
+    """Return the lowest trial, as finely as the average is known."""
+    return figure(Downtime(lowest_s, lowest_s, lowest_s), digits_of([over])) if lowest_s else "not seen"
 
 
 def save(rows: Sequence[Row], path: Path) -> None:

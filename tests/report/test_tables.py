@@ -106,7 +106,12 @@ def test_pings_that_never_came_back_have_a_row_of_their_own() -> None:
     assert ["never back", "1 of 3"] in cells(headline_table(several))
     assert ["ongoing ping", "worst VM", "4.00 s", "3.90 to 4.10 s"] in cells(headline_table(several))
     one = cells(headline_table(made_run(made_trial([stuck(ICMP_PERSISTENT)], fresh(4.0)))))
-    assert one[3:5] == [["egress, ongoing ping", "–", "–"], ["never back", "1 of 1"]]
+    assert one[3:5] == [
+        ["egress, ongoing ping", "never back", "1 of 1"],
+        ["egress, new pings", "4.00 s", "3.90 to 4.10 s"],
+    ]
+    both = cells(headline_table(made_run(made_trial([stuck(ICMP_PERSISTENT, n) for n in (1, 2)], fresh(4.0, 4.0)))))
+    assert both[3:5] == [["egress,", "never back", "2 of 2"], ["ongoing ping"]]
     compared = cells(reduction_table(made_run(made_trial(old(9.0), banner(9.0))), several, ("old", "new")))
     assert ["never back", "–", "1 of 3"] in compared
 

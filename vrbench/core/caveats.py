@@ -87,7 +87,7 @@ class CaveatKind(StrEnum):
         Effect.UNKNOWN,
         "a guest's service was slow or away long after its network was back, and was not waited for any longer",
         "its figure is a lower bound, and says nothing of the network",
-        "for the network read the row of TCP (SYN); find out why sshd is slow, or raise probes.old_flow_grace",
+        "for the network read the row of TCP; find out why sshd is slow, or raise probes.old_flow_grace",
     )
     AGENT_LOST = (
         "agent-lost",

@@ -50,14 +50,14 @@ def _title(of_run: Headline) -> str:
 def _rows(kind: KindOverTrials, of_vms: bool, of_trials: bool) -> Iterator[Row]:
     """Yield the rows of a kind; where there is one VM, that is the mean, the worst and any of them."""
     shown = tuple(Measure) if of_vms else (Measure.MEAN,)
-    rows = [(m.value, *_cells(kind.measures[m], of_trials)) for m in shown]
+    rows = [(m.value, *_cells(kind.measures[m], of_trials)) for m in shown if kind.trials or not kind.stuck]
     rows += [(NEVER_BACK, back) for back in _never_back(kind)]
     if of_vms:
         way, _, what = kind.kind.labels.row.partition(" ")
         yield from ((name, *row) for name, row in zip_longest((way, what), rows, fillvalue=""))
         return
-    (_, *cells), *others = rows
-    yield kind.kind.labels.row, *cells
+    (name, *cells), *others = rows
+    yield kind.kind.labels.row, *([name] if name == NEVER_BACK else []), *cells
     yield from ((f"  {name}", *rest) for name, *rest in others)
 
 
