@@ -112,7 +112,7 @@ def test_a_kind_that_a_trial_did_not_measure_is_left_out_there() -> None:
 
 def test_only_trials_that_count_are_in_it() -> None:
     """How many those are, of how many there were to be, is part of it."""
-    bad = made_trial(fresh(9.0), verdict=Verdict.INVALID, caveat="job-failed")
+    bad = made_trial(fresh(9.0), verdict=Verdict.INVALID, caveats=("job-failed",))
     of_run = headline(made_run(made_trial(fresh(4.0), syn(3.0)), bad, planned=6))
     assert (of_run.counted, of_run.trials) == (1, 6)
     assert [k.mean.average for k in of_run.kinds] == [down(4.0), down(3.0)]

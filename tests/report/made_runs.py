@@ -48,12 +48,12 @@ def session(number: int, becomes: str) -> StreamResult:
 
 
 def made_trial(
-    *streams: Sequence[StreamResult], number: int = 1, verdict: Verdict = Verdict.VALID, caveat: str = ""
+    *streams: Sequence[StreamResult], number: int = 1, verdict: Verdict = Verdict.VALID, caveats: Sequence[str] = ()
 ) -> TrialResult:
     """Return a trial of these streams."""
     facts = TrialFacts(number, "2026-11-24T12:00:00.000Z", 0, 15.0)
-    caveats = (Caveat(CaveatKind.of(caveat)),) if caveat else ()
-    return TrialResult(facts, tuple(s for each in streams for s in each), verdict, caveats, 1.0, 1.0)
+    carried = tuple(Caveat(CaveatKind.of(key)) for key in caveats)
+    return TrialResult(facts, tuple(s for each in streams for s in each), verdict, carried, 1.0, 1.0)
 
 
 def made_run(*trials: TrialResult, planned: int = 0, operation: str = "restart-network-cleanup") -> Run:

@@ -29,8 +29,8 @@ CLEANUP = "Restarting the router with cleanup: "
 WHOLE = made_trial(
     fresh(3.4, 5.0), old(3.4, 5.0), syn(3.4, 4.4), banner(3.4, 4.4), [session(1, "stalled"), session(2, "stalled")]
 )
-INVALID = made_trial(fresh(9.0), banner(9.0), verdict=Verdict.INVALID, caveat="interrupted")
-ASLEEP = made_trial(fresh(9.0), banner(9.0), verdict=Verdict.UNKNOWN, caveat="unseen")
+INVALID = made_trial(fresh(9.0), banner(9.0), verdict=Verdict.INVALID, caveats=("interrupted",))
+ASLEEP = made_trial(fresh(9.0), banner(9.0), verdict=Verdict.UNKNOWN, caveats=("prober-stalled", "unseen"))
 CASES = {
     "all that there is": (
         made_run(*[WHOLE] * 6),

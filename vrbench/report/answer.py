@@ -41,7 +41,7 @@ def _said(run: Run) -> str:
 
 def _why_not(trials: Sequence[TrialResult]) -> str:
     """Return what keeps trials out of averages, each reason once."""
-    found = dict.fromkeys(c.kind.happened for t in trials for c in t.caveats[:1] if _excludes(c))
+    found = dict.fromkeys(c.kind.happened for t in trials for c in list(filter(_excludes, t.caveats))[:1])
     return "; ".join(found) or "see the caveats"
 
 

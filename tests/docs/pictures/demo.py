@@ -8,12 +8,14 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.segment import Segment
+from rich.text import Text
 
 from tests.docs.pictures.svg import MONO, picture, tag
 from tests.docs.stored import demo_run
 from vrbench.report.headline_table import reduction_table
+from vrbench.report.tables import answers
 
 CELL_W, CELL_H, MARGIN = 8.4, 19, 20
 GROUND, EDGE, INK, DIM = "#1c2128", "#444c56", "#e6edf3", "#8b96a3"
@@ -36,10 +38,12 @@ def terminal(command: str, shown: RenderableType, columns: int, title: str) -> s
 
 
 def demo_picture() -> str:
-    """Draw the table that a demo ended with."""
-    before, after = "serial", "parallel"
-    table = reduction_table(demo_run(before), demo_run(after), (before, after))
-    return terminal("vrbench demo", table, 76, "The demo's result: down times before and after")
+    """Draw what a demo's result begins with: the answers, and the table that operators know."""
+    words = ("serial", "parallel")
+    before, after = map(demo_run, words)
+    told = Text(answers((before, after), words), style="bold")
+    shown = Group(told, Text(), reduction_table(before, after, words))
+    return terminal("vrbench demo", shown, 78, "The demo's result: down times before and after")
 
 
 def _line(segments: Sequence[Segment], y: float) -> Iterable[str]:
