@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -17,6 +19,7 @@ from vrbench.cloud.preflight import preflight
 from vrbench.cloud.removal import RemovalReport
 from vrbench.cloud.removal_steps import remove_journaled
 
+LABS = 4  # at once: a build and its removal mostly wait
 RECORDS = 30  # a build of one VM and one address writes fewer records and makes fewer calls than this
 
 
@@ -108,17 +111,27 @@ def test_a_whole_environment_goes(lab: Lab, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_killed_at_any_step_teardown_removes_everything(tmp_path: Path) -> None:
     """Before and after every journal record, and after every answer that was not heard."""
+    with ThreadPoolExecutor(LABS) as labs:
+        deaths = sum(labs.map(lambda first: _deaths(tmp_path, first), range(LABS)))
+    assert deaths > RECORDS
+
+
+def _deaths(here: Path, first: int) -> int:
+    """Kill a build before every step from the ``first`` on, with as many between as there are labs; return how often.
+
+    The last build is not killed, and removed as well.
+    """
     plan = planned(vms=2, public_ips=2)
     with running_lab(FAST) as lab:
-        at = 0
-        while build_until_death(lab, tmp_path / str(at), Death(at), plan):
-            report = clean_up(lab, tmp_path / str(at))
+        for count in itertools.count():
+            at = first + LABS * count
+            killed = build_until_death(lab, here / str(at), Death(at), plan)
+            report = clean_up(lab, here / str(at))
             assert is_clean(report), (at, report)
             assert lab.objects() == [], at
-            at += 1
-        assert at > RECORDS
-        assert is_clean(clean_up(lab, tmp_path / str(at)))
-        assert lab.objects() == []
+            if not killed:
+                return count
+    raise AssertionError("nothing ends this")
 
 
 @pytest.mark.slow
