@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.core.logs import END_MS, MS, START, end, header, line, record, stream
-from vrbench.core.causes.evidence import Entry, History, Move, Refusals, read_evidence
+from vrbench.core.causes.evidence import History, Move, NeighbourEntry, Refusals, read_evidence
 from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.rawlog import RawLogError, RecordKind
 
@@ -26,7 +26,7 @@ def test_entries_are_read_with_their_addresses() -> None:
     log = header(stream()) + line("RRR") + mac(START) + entry(START, 2) + line("RR") + entry(START + 5 * MS, 0x20)
     found = read_evidence(LogFile.read(log + mac(START + 9 * MS) + b"\x11\0", START))
     assert found.node == "vm1"
-    assert found.neighbours == {"10.1.1.1": History((Entry(0.0, MAC, 2), Entry(0.005, 0, 0x20)))}
+    assert found.neighbours == {"10.1.1.1": History((NeighbourEntry(0.0, MAC, 2), NeighbourEntry(0.005, 0, 0x20)))}
 
 
 def test_what_follows_damage_is_no_evidence() -> None:
@@ -39,7 +39,7 @@ def test_what_follows_damage_is_no_evidence() -> None:
         + record(RecordKind.REFUSED, 0, START, 0, 1)
     )
     found = read_evidence(LogFile.read(log, START))
-    assert found.neighbours == {"10.1.1.1": History((Entry(0.0, 0, 2),))}
+    assert found.neighbours == {"10.1.1.1": History((NeighbourEntry(0.0, 0, 2),))}
     assert found.refusals == {}
 
 
@@ -72,9 +72,17 @@ def test_nothing_is_found_where_nothing_is() -> None:
 def test_a_move_is_announced_or_found_by_asking() -> None:
     """An address that replaces one still believed in was announced; after asking it was found."""
     old, new = 1, 2
-    told = History((Entry(0, old, 2), Entry(1, old, 4), Entry(2, new, 4), Entry(3, old, 0x20), Entry(4, old, 2)))
+    told = History(
+        (
+            NeighbourEntry(0, old, 2),
+            NeighbourEntry(1, old, 4),
+            NeighbourEntry(2, new, 4),
+            NeighbourEntry(3, old, 0x20),
+            NeighbourEntry(4, old, 2),
+        )
+    )
     assert told.moves() == (Move(2, announced=True), Move(4, announced=False))
     assert [told.mac_at(t) for t in (-1, 0.5, 2, 3.5, 4)] == [0, old, new, old, old]
-    asked = History((Entry(0, old, 2), Entry(1, 0, 1), Entry(2, old, 2)))
+    asked = History((NeighbourEntry(0, old, 2), NeighbourEntry(1, 0, 1), NeighbourEntry(2, old, 2)))
     assert asked.moves() == ()
-    assert (asked.mac_at(1.5), asked.at(1.5)) == (old, Entry(1, 0, 1))
+    assert (asked.mac_at(1.5), asked.at(1.5)) == (old, NeighbourEntry(1, 0, 1))

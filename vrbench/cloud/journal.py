@@ -35,7 +35,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class JournalEntry:
     """One object that was to be made and is not known to be gone; ``id`` is None while no answer was seen."""
 
     key: str
@@ -52,8 +52,10 @@ class Journal:
     path: Path
     head: Head
     _fd: int = field(repr=False)
-    _entries: dict[str, Entry] = field(default_factory=dict, repr=False)
-    _intended: dict[str, Entry] = field(default_factory=dict, repr=False)  # an answer may come after we gave up on it
+    _entries: dict[str, JournalEntry] = field(default_factory=dict, repr=False)
+    _intended: dict[str, JournalEntry] = field(
+        default_factory=dict, repr=False
+    )  # an answer may come after we gave up on it
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
@@ -96,7 +98,7 @@ class Journal:
 
     def intend(self, kind: str, key: str, params: Mapping[str, str]) -> None:
         """Note that ``key`` is about to be made; it is on disk when this returns. Raises JournalError."""
-        entry = Entry(key, kind, MappingProxyType(dict(params)), None, datetime.now(UTC))
+        entry = JournalEntry(key, kind, MappingProxyType(dict(params)), None, datetime.now(UTC))
         with self._lock:
             if key in self._entries:
                 raise JournalError(
@@ -117,7 +119,7 @@ class Journal:
             self._append("destroyed", key, datetime.now(UTC))
             self._entries.pop(key, None)
 
-    def pending(self) -> list[Entry]:
+    def pending(self) -> list[JournalEntry]:
         """Return what is not known to be gone, newest first."""
         with self._lock:
             return list(reversed(self._entries.values()))
@@ -191,7 +193,7 @@ def _read_all(fd: int) -> bytes:
     return b"".join(parts)
 
 
-def _replay(path: Path, lines: list[bytes]) -> tuple[Head, dict[str, Entry], dict[str, Entry]]:
+def _replay(path: Path, lines: list[bytes]) -> tuple[Head, dict[str, JournalEntry], dict[str, JournalEntry]]:
     """Read the head, what is pending, and everything that was ever intended."""
     try:
         first = json.loads(lines[0])
@@ -202,8 +204,8 @@ def _replay(path: Path, lines: list[bytes]) -> tuple[Head, dict[str, Entry], dic
         raise JournalError(
             f"{path}: the first line does not say whose journal it is; if the file is empty, nothing was built"
         ) from None
-    entries: dict[str, Entry] = {}
-    intended: dict[str, Entry] = {}
+    entries: dict[str, JournalEntry] = {}
+    intended: dict[str, JournalEntry] = {}
     for number, line in enumerate(lines[1:], start=2):
         try:
             _apply(entries, intended, json.loads(line))
@@ -214,14 +216,14 @@ def _replay(path: Path, lines: list[bytes]) -> tuple[Head, dict[str, Entry], dic
     return head, entries, intended
 
 
-def _apply(entries: dict[str, Entry], intended: dict[str, Entry], record: Mapping[str, str]) -> None:
+def _apply(entries: dict[str, JournalEntry], intended: dict[str, JournalEntry], record: Mapping[str, str]) -> None:
     key = record["key"]
     if record["event"] == "intended":
         params = record["params"]
         if not isinstance(params, dict):
             raise TypeError("params must be an object")
         at = datetime.fromisoformat(record["at"])
-        entries[key] = intended[key] = Entry(key, record["kind"], MappingProxyType(params), None, at)
+        entries[key] = intended[key] = JournalEntry(key, record["kind"], MappingProxyType(params), None, at)
     elif record["event"] == "created":
         entries[key] = replace(intended[key], id=record["id"])  # also when we had given up on it: it is there after all
     else:

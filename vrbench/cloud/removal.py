@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from vrbench.cloud.errors import CloudError, CloudRefused
 from vrbench.cloud.facade import Answer, Cloud
-from vrbench.cloud.journal import Entry, Journal, JournalError
+from vrbench.cloud.journal import Journal, JournalEntry, JournalError
 from vrbench.parallel import CancelToken
 
 
@@ -62,31 +62,31 @@ class Removal:
         """What to do about what stays."""
         return f"run vrbench cleanup {self.journal.head.run_id}"
 
-    def pending(self, *kinds: str) -> list[Entry]:
+    def pending(self, *kinds: str) -> list[JournalEntry]:
         """Return what is still to go, newest first; of all kinds if none is named."""
         return [e for e in self.journal.pending() if e.key not in self._gone and (not kinds or e.kind in kinds)]
 
-    def gone(self, entry: Entry, note: str = "") -> None:
+    def gone(self, entry: JournalEntry, note: str = "") -> None:
         """Note that the object is gone. A journal that can't be written must not keep the others from going."""
         with self._lock:
             self._gone.add(entry.key)
             self._removed.append(f"{entry.kind} {entry.key}{note}")
         self._write(lambda: self.journal.destroyed(entry.key))
 
-    def never_was(self, entry: Entry) -> None:
+    def never_was(self, entry: JournalEntry) -> None:
         """Note that nothing came of the intent, or that it went with what it hung on: nothing to report."""
         with self._lock:
             self._gone.add(entry.key)
         self._write(lambda: self.journal.destroyed(entry.key))
 
-    def stays(self, entry: Entry, reason: str, *, awaiting_expunge: bool = False) -> None:
+    def stays(self, entry: JournalEntry, reason: str, *, awaiting_expunge: bool = False) -> None:
         """Note why the object is still there; a later success makes it void."""
         with self._lock:
             self._reasons[entry.key] = reason
             if awaiting_expunge:
                 self._awaiting.add(entry.key)
 
-    def attempt(self, entry: Entry, remove: Callable[[Entry], None]) -> None:
+    def attempt(self, entry: JournalEntry, remove: Callable[[JournalEntry], None]) -> None:
         """Carry out one removal; its failure is kept as the reason and keeps none of the others from being tried."""
         try:
             remove(entry)
@@ -98,12 +98,12 @@ class Removal:
         job = self.cloud.submit(command, **params)
         return self.cloud.wait(job, self.deadlines.job_s, self.deadlines.poll_s, self.stop.check)
 
-    def identified(self, entry: Entry, object_id: str) -> Entry:
+    def identified(self, entry: JournalEntry, object_id: str) -> JournalEntry:
         """Return the entry with the id that a search found, and journal it."""
         self._write(lambda: self.journal.created(entry.key, object_id))
         return replace(entry, id=object_id)
 
-    def find(self, entry: Entry, look: Callable[[], list[str]]) -> Entry | None:
+    def find(self, entry: JournalEntry, look: Callable[[], list[str]]) -> JournalEntry | None:
         """Return the entry with its id, looked for where the journal has none; None when nothing came of the intent."""
         if entry.id:
             return entry
@@ -114,7 +114,7 @@ class Removal:
             )
         return self.identified(entry, ids[0]) if ids else None
 
-    def look_for(self, entries: list[Entry], look: Callable[[], list[str]]) -> list[str]:
+    def look_for(self, entries: list[JournalEntry], look: Callable[[], list[str]]) -> list[str]:
         """Look until all ``entries`` can be told apart, or are too old for a call under way to take effect any more."""
         newest = max(entry.intended_at for entry in entries)
         age_s = max(0.0, (datetime.now(UTC) - newest).total_seconds())  # a stepped clock must not cut the wait short
@@ -131,7 +131,7 @@ class Removal:
         awaited = [line for key, line in left.items() if key in self._awaiting]
         return RemovalReport(tuple(self._removed), tuple(left.values()), tuple(self._problems), tuple(awaited))
 
-    def _reason(self, entry: Entry) -> str:
+    def _reason(self, entry: JournalEntry) -> str:
         return self._reasons.get(entry.key, "it goes with the network that it belongs to")
 
     def _write(self, write: Callable[[], None]) -> None:

@@ -16,7 +16,7 @@ from functools import partial
 from vrbench.cloud.calls import all_answers
 from vrbench.cloud.errors import CloudError, CloudRefused, JobFailed
 from vrbench.cloud.facade import Answer, Cloud
-from vrbench.cloud.journal import Entry, Journal
+from vrbench.cloud.journal import Journal, JournalEntry
 from vrbench.cloud.preflight import EXPUNGE_WAIT, own_account
 from vrbench.cloud.removal import Deadlines, Removal, RemovalReport, listed
 from vrbench.core.text import some
@@ -60,7 +60,7 @@ def _check_account(cloud: Cloud, journal: Journal) -> None:
         raise CloudError(f"{journal.path} belongs to account {head.account!r}: use that account's key and secret")
 
 
-def _remove_network(removal: Removal, entry: Entry) -> None:
+def _remove_network(removal: Removal, entry: JournalEntry) -> None:
     """Remove the network and everything in it."""
     network = removal.find(entry, partial(_networks_named, removal, entry))
     if network is None or _network_row(removal, network) is None:
@@ -71,16 +71,16 @@ def _remove_network(removal: Removal, entry: Entry) -> None:
     _delete_network(removal, network)
 
 
-def _networks_named(removal: Removal, entry: Entry) -> list[str]:
+def _networks_named(removal: Removal, entry: JournalEntry) -> list[str]:
     rows = removal.cloud.list("listNetworks", "network", zoneid=entry.params["zone"], keyword=entry.params["name"])
     return [str(row["id"]) for row in rows if row.get("name") == entry.params["name"]]
 
 
-def _network_row(removal: Removal, network: Entry) -> Answer | None:
+def _network_row(removal: Removal, network: JournalEntry) -> Answer | None:
     return listed(removal.cloud, "listNetworks", "network", str(network.id))
 
 
-def _delete_network(removal: Removal, network: Entry) -> None:
+def _delete_network(removal: Removal, network: JournalEntry) -> None:
     """Delete the network; try again while its VMs are being expunged, up to the deadline."""
     removal.progress(f"deleting network {network.key}")
     until = time.monotonic() + removal.deadlines.network_s
@@ -96,7 +96,7 @@ def _delete_network(removal: Removal, network: Entry) -> None:
     removal.gone(network)
 
 
-def _try_to_delete(removal: Removal, network: Entry) -> str:
+def _try_to_delete(removal: Removal, network: JournalEntry) -> str:
     """Ask for the deletion once; return why the network is still there, empty when it is gone."""
     reason = "it is still listed"
     try:
@@ -128,7 +128,7 @@ def _settle_rest(removal: Removal) -> None:
 # -- VMs
 
 
-def _destroy_vms(removal: Removal, network: Entry) -> None:
+def _destroy_vms(removal: Removal, network: JournalEntry) -> None:
     entries = removal.pending("vm")
     if entries:
         removal.progress(f"destroying {some(len(entries), 'VM')} in parallel")
@@ -136,7 +136,7 @@ def _destroy_vms(removal: Removal, network: Entry) -> None:
         all_answers([partial(removal.attempt, entry, destroy) for entry in entries], removal.stop)
 
 
-def _destroy_vm(removal: Removal, network: Entry, entry: Entry) -> None:
+def _destroy_vm(removal: Removal, network: JournalEntry, entry: JournalEntry) -> None:
     vm = removal.find(entry, partial(_vms_named, removal, network, entry))
     if vm is None:
         removal.never_was(entry)
@@ -153,16 +153,16 @@ def _destroy_vm(removal: Removal, network: Entry, entry: Entry) -> None:
     _await_vm_gone(removal, vm, failure)
 
 
-def _vms_named(removal: Removal, network: Entry, entry: Entry) -> list[str]:
+def _vms_named(removal: Removal, network: JournalEntry, entry: JournalEntry) -> list[str]:
     rows = removal.cloud.list("listVirtualMachines", "virtualmachine", networkid=str(network.id))
     return [str(row["id"]) for row in rows if row.get("name") == entry.params["name"]]
 
 
-def _vm_row(removal: Removal, vm: Entry) -> Answer | None:
+def _vm_row(removal: Removal, vm: JournalEntry) -> Answer | None:
     return listed(removal.cloud, "listVirtualMachines", "virtualmachine", str(vm.id))
 
 
-def _settled_vm(removal: Removal, vm: Entry) -> Answer | None:
+def _settled_vm(removal: Removal, vm: JournalEntry) -> Answer | None:
     """Wait until the VM neither starts nor stops, and return its row: a server may refuse to destroy it meanwhile."""
     until = time.monotonic() + removal.deadlines.network_s
     while (row := _vm_row(removal, vm)) is not None:
@@ -173,7 +173,7 @@ def _settled_vm(removal: Removal, vm: Entry) -> Answer | None:
     return None
 
 
-def _await_vm_gone(removal: Removal, vm: Entry, failure: CloudError | None) -> None:
+def _await_vm_gone(removal: Removal, vm: JournalEntry, failure: CloudError | None) -> None:
     """Wait until the VM is gone, or destroyed as far as this caller may; after a failure one look decides."""
     until = time.monotonic() + removal.deadlines.network_s
     while (row := _vm_row(removal, vm)) is not None:
@@ -193,7 +193,7 @@ def _await_vm_gone(removal: Removal, vm: Entry, failure: CloudError | None) -> N
 # -- addresses
 
 
-def _release_addresses(removal: Removal, network: Entry) -> None:
+def _release_addresses(removal: Removal, network: JournalEntry) -> None:
     entries = _with_ids(removal, network, removal.pending("address"))
     if entries:
         removal.progress(f"releasing {len(entries)} public addresses in parallel")
@@ -201,7 +201,7 @@ def _release_addresses(removal: Removal, network: Entry) -> None:
         all_answers([partial(removal.attempt, entry, release) for entry in entries], removal.stop)
 
 
-def _with_ids(removal: Removal, network: Entry, entries: Sequence[Entry]) -> list[Entry]:
+def _with_ids(removal: Removal, network: JournalEntry, entries: Sequence[JournalEntry]) -> list[JournalEntry]:
     """Give nameless entries the addresses of our network that the journal doesn't know: nobody else uses it."""
     known = [entry for entry in entries if entry.id]
     nameless = [entry for entry in entries if not entry.id]
@@ -224,7 +224,7 @@ def _with_ids(removal: Removal, network: Entry, entries: Sequence[Entry]) -> lis
     return known + [removal.identified(entry, address) for entry, address in zip(nameless, found, strict=False)]
 
 
-def _release(removal: Removal, network: Entry, entry: Entry) -> None:
+def _release(removal: Removal, network: JournalEntry, entry: JournalEntry) -> None:
     row = _associated_address(removal, entry)
     if row is None or row.get("associatednetworkid") != network.id:
         _forget_address(removal, entry)
@@ -240,7 +240,7 @@ def _release(removal: Removal, network: Entry, entry: Entry) -> None:
     _forget_rules(removal, entry)
 
 
-def _forget_address(removal: Removal, entry: Entry) -> None:
+def _forget_address(removal: Removal, entry: JournalEntry) -> None:
     """Strike an address that is not with our network any more, unless our account still holds it unused."""
     row = _own_address(removal, entry) if entry.id else None
     if row is not None and not row.get("associatednetworkid"):
@@ -254,13 +254,13 @@ def _forget_address(removal: Removal, entry: Entry) -> None:
     _forget_rules(removal, entry)
 
 
-def _forget_rules(removal: Removal, address: Entry) -> None:
+def _forget_rules(removal: Removal, address: JournalEntry) -> None:
     for rule in removal.pending(*_RULES):
         if rule.params["address"] == address.id:
             removal.never_was(rule)
 
 
-def _associated_address(removal: Removal, entry: Entry) -> Answer | None:
+def _associated_address(removal: Removal, entry: JournalEntry) -> Answer | None:
     """Return our account's address, after a moment in which a job still under way may bring it to its network."""
     until = time.monotonic() + removal.deadlines.settle_s
     while True:
@@ -271,7 +271,7 @@ def _associated_address(removal: Removal, entry: Entry) -> Answer | None:
         time.sleep(removal.deadlines.poll_s)
 
 
-def _own_address(removal: Removal, entry: Entry) -> Answer | None:
+def _own_address(removal: Removal, entry: JournalEntry) -> Answer | None:
     row = listed(removal.cloud, "listPublicIpAddresses", "publicipaddress", str(entry.id))
     head = removal.journal.head
     ours = row is not None and (row.get("account"), row.get("domainid")) == (head.account, head.domain_id)
@@ -281,7 +281,7 @@ def _own_address(removal: Removal, entry: Entry) -> Answer | None:
 # -- the key pair
 
 
-def _remove_key(removal: Removal, entry: Entry) -> None:
+def _remove_key(removal: Removal, entry: JournalEntry) -> None:
     key = removal.find(entry, partial(_keys_named, removal, entry))
     if key is None:
         removal.never_was(entry)
@@ -297,7 +297,7 @@ def _remove_key(removal: Removal, entry: Entry) -> None:
         removal.gone(entry)
 
 
-def _keys_named(removal: Removal, entry: Entry) -> list[str]:
+def _keys_named(removal: Removal, entry: JournalEntry) -> list[str]:
     name = entry.params["name"]
     rows = removal.cloud.list("listSSHKeyPairs", "sshkeypair", name=name)
     return [name for row in rows if row.get("name") == name]

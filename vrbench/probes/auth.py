@@ -48,7 +48,7 @@ class Unanswered(Exception):
     """An attempt that ends without a record: nothing came."""
 
 
-class Refusal(Exception):
+class AttemptRefused(Exception):
     """An attempt that someone ended; the arguments are the record's kind and detail."""
 
 
@@ -97,7 +97,7 @@ class Logins(Prober):
                 note(GREETED)
                 self._log_in(sock, self.targets[stream], begun + LATE_S)
                 note(REPLY)
-        except Refusal as refusal:
+        except AttemptRefused as refusal:
             note(*refusal.args)
         except Unanswered:
             pass
@@ -116,7 +116,7 @@ class Logins(Prober):
             sock.close()
             raise Unanswered from None
         except OSError as error:
-            refusal = Refusal(REFUSED, reason_of(sock, error.errno or 0))
+            refusal = AttemptRefused(REFUSED, reason_of(sock, error.errno or 0))
             sock.close()
             raise refusal from None
         return sock
@@ -126,13 +126,13 @@ class Logins(Prober):
         try:
             Remote.over(sock, target, self.identity, max(0.1, until - time.monotonic())).close()
         except LoginRefused:
-            raise Refusal(REFUSED, REFUSED_LOGIN) from None
+            raise AttemptRefused(REFUSED, REFUSED_LOGIN) from None
         except HostKeyChanged:
-            raise Refusal(REFUSED, REFUSED_HOST_KEY) from None
+            raise AttemptRefused(REFUSED, REFUSED_HOST_KEY) from None
         except NoAnswer:
             raise Unanswered from None
         except RemoteError:
-            raise Refusal(REFUSED, REFUSED_BROKEN_OFF) from None
+            raise AttemptRefused(REFUSED, REFUSED_BROKEN_OFF) from None
 
 
 def _await_greeting(sock: socket.socket, until: float) -> None:
@@ -145,7 +145,7 @@ def _await_greeting(sock: socket.socket, until: float) -> None:
         if is_greeting(heard):
             return
         if any(event & _GONE for _, event in events) or len(heard) > MAX_GREETING:
-            raise Refusal(*refusal_of(heard))
+            raise AttemptRefused(*refusal_of(heard))
         if time.monotonic() >= until:
             raise Unanswered
         time.sleep(LOOK_AGAIN_S)

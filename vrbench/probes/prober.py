@@ -42,9 +42,9 @@ def _syn(config: Config, streams: Streams, log: Log) -> Prober:
 
 
 def _session(config: Config, streams: Streams, log: Log) -> Prober:
-    from vrbench.probes.session import Sessions  # speaks SSH, which only its own process needs to know of
+    from vrbench.probes.session import EchoedSessions  # speaks SSH, which only its own process needs to know of
 
-    return Sessions(streams, log, _identity(config))
+    return EchoedSessions(streams, log, _identity(config))
 
 
 def _auth(config: Config, streams: Streams, log: Log) -> Prober:

@@ -44,7 +44,7 @@ OPEN_TRIES = 3
 _SLOT = struct.Struct(">I")
 
 
-class Session:
+class EchoedSession:
     """One session: what was sent and not echoed yet, and the detail that says why it ended (0: it goes on)."""
 
     def __init__(self, remote: Remote, attached: Attached) -> None:
@@ -69,7 +69,7 @@ class Session:
         return slots
 
 
-class Sessions(Prober):
+class EchoedSessions(Prober):
     """Sessions with ``host:port`` targets; one that can't be opened leaves no record."""
 
     method = "ssh"
@@ -81,7 +81,7 @@ class Sessions(Prober):
         self.log = log
         targets = [split_target(stream["target"]) for stream in streams]
         opened = parallel(targets, lambda target, stop: open_session(target, identity, stop))
-        self.sessions = [session if isinstance(session, Session) else None for session in opened]
+        self.sessions = [session if isinstance(session, EchoedSession) else None for session in opened]
         self.failures = {s["name"]: o for s, o in zip(streams, opened, strict=True) if isinstance(o, str)}
         if not any(self.sessions):
             raise CannotProbe(f"no session could be opened: {next(iter(self.failures.values()))}")
@@ -128,7 +128,7 @@ class Sessions(Prober):
                 self.poller.unregister(fd)
                 self._ended(stream, session, REASONS[end])
 
-    def _ended(self, stream: int, session: Session, reason: int) -> None:
+    def _ended(self, stream: int, session: EchoedSession, reason: int) -> None:
         """Refuse what was still under way; with nothing under way the next slot says why it ended."""
         now = monotonic_ns()
         kind = AMBIGUOUS if self.now - self.before > STALLED_NS else REFUSED
@@ -137,7 +137,7 @@ class Sessions(Prober):
         session.over = SESSION_OVER if session.unanswered and kind == REFUSED else reason
 
 
-def open_session(target: Address, identity: Identity, stop: CancelToken) -> Session | str:
+def open_session(target: Address, identity: Identity, stop: CancelToken) -> EchoedSession | str:
     """Open a session that echoes; return it, or why there is none."""
     reason = ""
     for _ in range(OPEN_TRIES):
@@ -154,7 +154,7 @@ def open_session(target: Address, identity: Identity, stop: CancelToken) -> Sess
             remote.close()
             reason = str(error)
         else:
-            return Session(remote, attached)
+            return EchoedSession(remote, attached)
     return reason
 
 

@@ -22,7 +22,7 @@ ASKS_EVERY_S = 1.0  # RetransTimer of RFC 4861, Linux's retrans_time: a router m
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class NeighbourEntry:
     """A neighbour entry as it was from ``at_s`` on; ``mac`` is 0 while there is none, ``state`` a kernel's NUD_*."""
 
     at_s: float
@@ -62,9 +62,9 @@ class Asking:
 class History:
     """One address's neighbour entries in order of time."""
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[NeighbourEntry, ...] = ()
 
-    def at(self, t_s: float) -> Entry | None:
+    def at(self, t_s: float) -> NeighbourEntry | None:
         """Return the entry at a time; None before the first was seen."""
         i = bisect_right(self.entries, t_s, key=lambda e: e.at_s)
         return self.entries[i - 1] if i else None
@@ -88,7 +88,7 @@ class History:
 
     def changes(self) -> Iterator[float]:
         """Return every moment at which an entry changed, or an ``Asking`` stops being known to be in vain."""
-        for before, entry in pairwise((Entry(-math.inf, 0, 0), *self.entries)):
+        for before, entry in pairwise((NeighbourEntry(-math.inf, 0, 0), *self.entries)):
             if before.state & ASKING and entry.state & ANSWERED:
                 yield entry.at_s - ASKS_EVERY_S
             yield entry.at_s
@@ -135,7 +135,7 @@ class Evidence:
 def read_evidence(log: LogFile) -> Evidence:
     """Read a log's evidence."""
     header, zero_ns = log.header, log.zero_ns
-    entries: dict[str, list[Entry]] = defaultdict(list)
+    entries: dict[str, list[NeighbourEntry]] = defaultdict(list)
     refused: dict[int, dict[int, int]] = defaultdict(dict)
     macs: dict[int, int] = {}  # by the time of the record that told it
     for kind, stream, detail, slot, t_ns in _telling(log.records):
@@ -143,7 +143,7 @@ def read_evidence(log: LogFile) -> Evidence:
             macs = {t_ns: detail << 32 | slot}
         elif kind == RecordKind.NEIGHBOUR:
             address = socket.inet_ntoa(struct.pack(">I", slot))
-            entries[address].append(Entry((t_ns - zero_ns) / 1e9, macs.pop(t_ns, 0), detail))
+            entries[address].append(NeighbourEntry((t_ns - zero_ns) / 1e9, macs.pop(t_ns, 0), detail))
         else:
             refused[stream].setdefault(slot, detail)
     named = {header.streams[i].stream.name: Refusals(_runs(header, i, r, zero_ns)) for i, r in refused.items()}

@@ -22,7 +22,7 @@ ANNOUNCED_INTERVALS = (
 CLOCKS_S = 0.05  # how far apart two nodes may see the same thing
 
 
-class State(Enum):
+class PathState(Enum):
     """What is known of a stream at a moment."""
 
     UP = auto()
@@ -32,7 +32,7 @@ class State(Enum):
 
     @property
     def not_up(self) -> bool:
-        return self in (State.DOWN, State.FALLING)
+        return self in (PathState.DOWN, PathState.FALLING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +53,16 @@ class Track:
     interval_s: float
     seen_up: bool
 
-    def at(self, t_s: float) -> State:
+    def at(self, t_s: float) -> PathState:
         """Return the state at a moment. A success counts until the next failure, a failure until the next success."""
         i = bisect_right(self.spans, t_s, key=lambda s: s.last_up_s) - 1
         if not self.seen_up:
-            return State.UNKNOWN
+            return PathState.UNKNOWN
         if i < 0 or t_s >= self.spans[i].end_s:
-            return State.UP
+            return PathState.UP
         if self.spans[i].blind:
-            return State.UNKNOWN
-        return State.DOWN if t_s >= self.spans[i].start_s else State.FALLING
+            return PathState.UNKNOWN
+        return PathState.DOWN if t_s >= self.spans[i].start_s else PathState.FALLING
 
     def recovered_s(self, t_s: float) -> float:
         """Return when it last came up before a moment; minus infinity when it had not been down by then."""
@@ -154,13 +154,13 @@ class Scene:
     def works(self, t_s: float, leaving_out: str = "") -> bool:
         """Return whether the router is seen at work at a moment, by anybody but the guest ``leaving_out``."""
         others = (g for g in self.guests.values() if g.node != leaving_out)
-        return any(State.UP in (g.gateway.at(t_s), g.fresh.at(t_s)) for g in others) or any(
-            end.at(t_s) is State.UP for end in self.ends.values()
+        return any(PathState.UP in (g.gateway.at(t_s), g.fresh.at(t_s)) for g in others) or any(
+            end.at(t_s) is PathState.UP for end in self.ends.values()
         )
 
     def silent(self, t_s: float) -> bool:
         """Return whether guests see no answer from the gateway at a moment: all who can tell, and at least one."""
-        seen = [state for g in self.guests.values() if (state := g.gateway.at(t_s)) is not State.UNKNOWN]
+        seen = [state for g in self.guests.values() if (state := g.gateway.at(t_s)) is not PathState.UNKNOWN]
         return bool(seen) and all(state.not_up for state in seen)
 
     def cuts_within(self, start_s: float, end_s: float) -> Sequence[float]:

@@ -50,7 +50,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from vrbench.core.causes.evidence import Refusals
-from vrbench.core.causes.evidence_timeline import CLOCKS_S, NO_TRACK, GuestView, Scene, State, Track
+from vrbench.core.causes.evidence_timeline import CLOCKS_S, NO_TRACK, GuestView, PathState, Scene, Track
 from vrbench.core.figures.results import StreamResult
 from vrbench.core.kinds import DNS, ICMP_FRESH, SSH_SYN, TCP_SESSION, ProbeKind
 from vrbench.core.log.rawlog import Refusal
@@ -117,10 +117,10 @@ def _egress(case: Case, t_s: float) -> Cause:
     """Judge a guest's way out, by the kind of probe."""
     guest = case.scene.guests[case.result.node]
     if case.kind is DNS:
-        if guest.gateway.at(t_s) is not State.UP:
+        if guest.gateway.at(t_s) is not PathState.UP:
             return _way_out(case, guest, t_s)
         return _service(case, t_s) if case.alone(guest.gateway, t_s) else Cause.UNATTRIBUTED
-    if case.kind is not ICMP_FRESH and guest.fresh.at(t_s) is State.UP:
+    if case.kind is not ICMP_FRESH and guest.fresh.at(t_s) is PathState.UP:
         pinned = case.result.pinned and case.window.censored
         claimed = Cause.OLD_FLOW_PINNED if pinned else Cause.OLD_FLOW_CUT
         return claimed if case.alone(guest.fresh, t_s) else Cause.UNATTRIBUTED
@@ -146,7 +146,7 @@ def _way_out(case: Case, guest: GuestView, t_s: float) -> Cause:
 
 def _answers_but_passes_nothing(case: Case, guest: GuestView, t_s: float) -> bool:
     """Return whether the router came into this guest's view and is the one through which its path recovers."""
-    answers = guest.gateway.at(t_s) is State.UP
+    answers = guest.gateway.at(t_s) is PathState.UP
     seen_s = guest.appeared_s(t_s) if answers else guest.moved_s(t_s)
     return guest.history.mac_at(t_s) == guest.history.mac_at(case.end_s) and case.bare(seen_s)
 
@@ -175,15 +175,15 @@ def _stale(scene: Scene, guest: GuestView, t_s: float) -> bool:
     if not held or not moves_on or not cut_off.at(t_s).not_up:
         return False
     elsewhere = [g for g in scene.guests.values() if g.history.mac_at(t_s) not in (0, held)]
-    if any(State.UP in (g.gateway.at(t_s), g.fresh.at(t_s)) for g in elsewhere):
+    if any(PathState.UP in (g.gateway.at(t_s), g.fresh.at(t_s)) for g in elsewhere):
         return True
-    return guest.next_move(t_s) is not None and any(end.at(t_s) is State.UP for end in scene.ends.values())
+    return guest.next_move(t_s) is not None and any(end.at(t_s) is PathState.UP for end in scene.ends.values())
 
 
 def _ingress(case: Case, t_s: float) -> Cause:
     """Judge the way to a public end: its SYN first, then what the service makes of it."""
     syn = case.scene.ends.get(case.result.stream.target, NO_TRACK)
-    if case.kind is not SSH_SYN and syn.at(t_s) is State.UP:
+    if case.kind is not SSH_SYN and syn.at(t_s) is PathState.UP:
         if not case.alone(syn, t_s):
             return Cause.UNATTRIBUTED
         return _session(case) if case.kind is TCP_SESSION else _service(case, t_s)
