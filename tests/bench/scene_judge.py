@@ -5,24 +5,27 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from tests.bench.scene_plan import ALLOWED, NOTHING
-from tests.bench.scene_truth import Played, Truth, read_truth
-from vrbench.core.figures.results import Run, StreamResult, TrialResult
+from tests.bench.scene_truth import Played, Probes, Truth, read_truth
+from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.model import Cause, Direction, OutageWindow
 from vrbench.store.directory import RunDir
 from vrbench.store.loading import load_run
 
-REACH_S = 0.25  # what belongs to a scene begins or ends this near; scenes are at least twice as far apart
+REACH_NS = 250_000_000  # what belongs to a scene begins or ends this near; scenes are at least twice as far apart
+EDGE_NS = 20_000_000
+FOR_EVER_S = 1e6
 SLACK_S = 0.001
 SHARE = 0.1
 VAGUE_S = 0.001
 EDGE_INTERVALS = 2.5
+REFUSING = ("reset by router", "reset by guest", "prohibited")
 HELD_KIND, THEN_SLOW, FLAPPING = "held, then a burst", "outage, then slow", "flapping"
 
 
@@ -123,7 +126,6 @@ class Judged:
     wrong_beside: tuple[str, ...]  # causes that were not there, in streams beside the figures
     broken: tuple[str, ...]  # what can never be, whatever happens
     notes: tuple[str, ...] = ()
-    unjudged: dict[str, int] = field(default_factory=dict)
 
     @property
     def problems(self) -> list[str]:
@@ -137,82 +139,109 @@ def judge_run(path: Path) -> Judged:
     environment = RunDir(path).read_environment()
     truth = read_truth(path / f"trial-{trial.facts.number:02d}", environment)
     behind = {e.public_ip: e.guest for e in environment.endpoints}
-    return _judged(path.name[-12:] if len(path.name) > 12 else path.name, run, trial, truth, behind)
-
-
-def _judged(name: str, run: Run, trial: TrialResult, truth: Truth, behind: dict[str, str]) -> Judged:
-    name = run.run_id.split("-")[1]
-    comparisons, stray, beside, broken = [], [], [], []
-    for result in trial.streams:
-        if result.stream.direction not in (Direction.EGRESS, Direction.INGRESS):
-            continue
-        by_scene = _by_scene(result, truth, trial.facts.requested_ns)
-        broken += [f"{name} {result.stream.name}: {words}" for words in _impossible(result)]
-        if result.stream.kind.headline:
-            comparisons += list(_compared(name, run, result, truth, behind, by_scene, trial.facts.requested_ns))
-            stray += [f"{name} STRAY {result.stream.name}: {_words(w)}" for w in by_scene[None] if not w.blind]
-        for scene, windows in by_scene.items():
-            if not result.stream.kind.headline:
-                for cause, seconds in _wrong(windows, scene, Cause.TCP_BACKOFF):
-                    where = f"scene {scene.number} {scene.kind}" if scene else "no scene"
-                    beside.append(f"{name} {where}: {result.stream.name}: {cause} {seconds:.3f} s WRONG")
-    broken += [f"{name} {words}" for words in _unlike(trial)]
-    interval_s = min(s.stream.interval_s for s in trial.streams)
+    beside = _Beside(run.run_id.split("-")[1], run.method.threshold_s, truth, behind, trial.facts.requested_ns)
+    crossing = [s for s in trial.streams if s.stream.kind.crosses]
+    headline = [s for s in crossing if s.stream.kind.headline]
     health = ", ".join(f"{k} {v}" for k, v in truth.health.items())
     caveats = ", ".join(sorted({str(c.kind.name) for c in trial.caveats}))
-    notes = (f"{name}: line {health}; on time {trial.punctual_harness:.4f}/{trial.punctual_guests:.4f}; {caveats}",)
-    return Judged(name, interval_s, tuple(comparisons), tuple(stray), tuple(beside), tuple(broken), notes)
+    on_time = f"{trial.punctual_harness:.4f}/{trial.punctual_guests:.4f}"
+    return Judged(
+        beside.name,
+        min(s.stream.interval_s for s in trial.streams),
+        tuple(c for s in headline for c in beside.compared(s)),
+        tuple(words for s in headline for words in beside.stray(s)),
+        tuple(words for s in crossing if s not in headline for words in beside.wrong_causes(s)),
+        tuple(f"{beside.name} {words}" for words in (*(w for s in crossing for w in _impossible(s)), *_unlike(trial))),
+        (f"{beside.name}: line {health}; on time {on_time}; {caveats}",),
+    )
 
 
-def _by_scene(result: StreamResult, truth: Truth, zero_ns: int) -> dict[Played | None, list[OutageWindow]]:
-    """Return each window under the scene that it is about; under None those that are about none."""
-    found: dict[Played | None, list[OutageWindow]] = defaultdict(list)
-    for window in (*result.baseline_windows, *result.windows):
-        start_ns = zero_ns + round(window.start_s * 1e9)
-        length_s = window.estimate_s if not window.blind else min(window.at_most_s, 1e6)
-        end_ns = start_ns + round(length_s * 1e9)
-        reach = round((REACH_S + result.stream.interval_s) * 1e9)
-        near = [s for s in truth.scenes if s.start_ns - reach <= end_ns and start_ns <= s.end_ns + reach]
-        found[near[0] if near else None].append(window)
-    return found
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """A trial's truth; ``behind`` names the guest behind each public address, ``zero_ns`` is the request."""
+
+    name: str
+    threshold_s: float
+    truth: Truth
+    behind: dict[str, str]
+    zero_ns: int
+
+    def probes(self, result: StreamResult) -> Probes:
+        """Return a stream's probes as they passed the line."""
+        egress = result.stream.direction is Direction.EGRESS
+        return self.truth.probes[result.stream.kind, result.node if egress else _public(result)]
+
+    def compared(self, result: StreamResult) -> Iterator[Comparison]:
+        """Yield a stream's windows of each scene beside what it lost there."""
+        kind, by_scene, probes = result.stream.kind, self.by_scene(result), self.probes(result)
+        guest = result.node if kind.direction is Direction.EGRESS else self.behind[_public(result)]
+        for scene in self.truth.scenes:
+            here = (probes.sent_ns >= scene.start_ns - REACH_NS) & (probes.sent_ns < scene.end_ns + REACH_NS)
+            failed = probes.failed(self.threshold_s)
+            # Where nothing refuses, a reset is of a half connection that an earlier loss left behind: the path is up.
+            lost = int(np.count_nonzero(here & (failed if scene.kind in REFUSING else failed & ~probes.refused)))
+            windows = tuple(by_scene.get(scene, ()))
+            yield Comparison(
+                run=self.name,
+                scene=scene,
+                stream=result.stream.name,
+                service=kind.is_service,
+                interval_s=result.stream.interval_s,
+                down_s=_down_s(scene, scene.meets(kind, guest), lost * result.stream.interval_s),
+                vague_s=scene.uncertainty_s,
+                failed=lost,
+                probes=int(np.count_nonzero(here)),
+                windows=windows,
+                wrong=tuple(_wrong(windows, scene)),
+                gaps=_gaps(result, scene, self.zero_ns),
+                excused=kind.is_service and self._served_slowly(result, scene),
+            )
+
+    def by_scene(self, result: StreamResult) -> dict[Played | None, list[OutageWindow]]:
+        """Return each window under the scene that it is about; under None those that are about none."""
+        found: dict[Played | None, list[OutageWindow]] = defaultdict(list)
+        for window in (*result.baseline_windows, *result.windows):
+            start_ns, end_ns = self._span(window)
+            near = [s for s in self.truth.scenes if _near(s, result, start_ns, end_ns)]
+            found[near[0] if near else None].append(window)
+        return found
+
+    def stray(self, result: StreamResult) -> Iterator[str]:
+        """Yield the windows where nothing was wrong, unless probes were really lost there."""
+        probes = self.probes(result)
+        lost_ns = probes.sent_ns[probes.failed(self.threshold_s) & ~probes.refused]
+        for window in self.by_scene(result)[None]:
+            start_ns, end_ns = self._span(window)
+            reach_ns = round(result.stream.interval_s * 1e9)
+            if not window.blind and not np.any((lost_ns >= start_ns - reach_ns) & (lost_ns <= end_ns)):
+                yield f"{self.name} STRAY {result.stream.name}: {_words(window)}"
+
+    def wrong_causes(self, result: StreamResult) -> Iterator[str]:
+        """Yield what is wrongly said of a stream beside the figures; TCP does back off."""
+        for scene, windows in self.by_scene(result).items():
+            where = f"scene {scene.number} {scene.kind}" if scene else "no scene"
+            for cause, seconds in _wrong(windows, scene, Cause.TCP_BACKOFF):
+                yield f"{self.name} {where}: {result.stream.name}: {cause} {seconds:.3f} s WRONG"
+
+    def _span(self, window: OutageWindow) -> tuple[int, int]:
+        length_s = window.estimate_s if not window.blind else min(window.at_most_s, FOR_EVER_S)
+        start_ns = self.zero_ns + round(window.start_s * 1e9)
+        return start_ns, start_ns + round(length_s * 1e9)
+
+    def _served_slowly(self, result: StreamResult, scene: Played) -> bool:
+        slow_ns = self.truth.slow_ns[_public(result)]
+        return bool(np.any((slow_ns >= scene.start_ns - REACH_NS) & (slow_ns < scene.end_ns + REACH_NS)))
 
 
-def _compared(
-    name: str,
-    run: Run,
-    result: StreamResult,
-    truth: Truth,
-    behind: dict[str, str],
-    by_scene: dict[Played | None, list[OutageWindow]],
-    zero_ns: int,
-) -> Iterator[Comparison]:
-    kind, interval_s = result.stream.kind, result.stream.interval_s
-    public = result.stream.target.partition(":")[0]
-    place = result.node if kind.direction is Direction.EGRESS else public
-    guest = result.node if kind.direction is Direction.EGRESS else behind[public]
-    probes = truth.probes[kind, place]
-    failed = probes.failed(run.method.threshold_s)
-    slow = truth.slow_ns.get(public, np.zeros(0)) if kind.is_service else np.zeros(0)
-    for scene in truth.scenes:
-        start_ns, end_ns = scene.start_ns - round(REACH_S * 1e9), scene.end_ns + round(REACH_S * 1e9)
-        here = (probes.sent_ns >= start_ns) & (probes.sent_ns < end_ns)
-        lost = int(np.count_nonzero(failed[here]))
-        windows = tuple(by_scene.get(scene, ()))
-        yield Comparison(
-            run=name,
-            scene=scene,
-            stream=result.stream.name,
-            service=kind.is_service,
-            interval_s=interval_s,
-            down_s=_down_s(scene, scene.meets(kind, guest), lost * interval_s),
-            vague_s=scene.uncertainty_s,
-            failed=lost,
-            probes=int(np.count_nonzero(here)),
-            windows=windows,
-            wrong=tuple(_wrong(windows, scene)),
-            gaps=_gaps(result, scene, zero_ns),
-            excused=bool(np.any((slow >= start_ns) & (slow < end_ns))),
-        )
+def _public(result: StreamResult) -> str:
+    return result.stream.target.partition(":")[0]
+
+
+def _near(scene: Played, result: StreamResult, start_ns: int, end_ns: int) -> bool:
+    """Return whether a window is about a scene: a gate works at once, a service and a slow path later."""
+    sudden = scene.is_outage and not result.stream.kind.is_service
+    reach_ns = round(result.stream.interval_s * 1e9) + (EDGE_NS if sudden else REACH_NS)
+    return scene.start_ns - reach_ns <= end_ns and start_ns <= scene.end_ns + reach_ns
 
 
 def _down_s(scene: Played, meets: bool, lost_s: float) -> float:

@@ -87,10 +87,16 @@ class Probes:
     refused_ns: NDArray[np.int64]  # 0: never
 
     def failed(self, threshold_s: float) -> NDArray[np.bool_]:
-        """Return which got no answer in time; a refusal is none, unless the probe was repeated and then answered."""
+        """Return which were not accepted in time: lost, late or refused."""
         late: NDArray[np.bool_] = self.answered_ns - self.sent_ns > round(threshold_s * 1e9)
         failed: NDArray[np.bool_] = np.logical_or(self.answered_ns == 0, late)
         return failed
+
+    @property
+    def refused(self) -> NDArray[np.bool_]:
+        """Return which somebody said no to, and nobody yes."""
+        refused: NDArray[np.bool_] = np.logical_and(self.refused_ns > 0, self.answered_ns == 0)
+        return refused
 
 
 @dataclass(frozen=True, slots=True)

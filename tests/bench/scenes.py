@@ -42,7 +42,7 @@ from vrbench.lab.status import LabOptions
 from vrbench.store.directory import RunDir
 
 VMS = 2
-PART_OUTAGES = 50  # in one run: about two minutes and a half
+PART_OUTAGES = 75  # in one run, of about four minutes with 25 faults
 PROFILE = """
 name = "scenes"
 [environment]
