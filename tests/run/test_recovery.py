@@ -33,12 +33,13 @@ class Zone(World):
     """Streams of one guest that come back at their own moments (s after the request), all but the old flow at once.
 
     ``pinned``: the old flow is answered again once it has been silent. ``again``: the moments between which the new
-    flows are down once more.
+    flows are down once more. ``slow``: the guest's news come in turns, 5 s without any and then 3 s with them.
     """
 
     back_s: dict[ProbeKind, float] = field(default_factory=dict)
     pinned: bool = True
     again: tuple[float, float] = (NEVER, NEVER)
+    slow: bool = False
     kinds: tuple[ProbeKind, ...] = (ICMP_FRESH, ICMP_PERSISTENT, SSH_SYN, SSH_BANNER)
 
     def states(self) -> Sequence[StreamState]:
@@ -53,7 +54,8 @@ class Zone(World):
         up = t < self.down_from or t >= back_s
         since_s = -100.0 if t < self.down_from else back_s if up else self.down_from
         since_ns = self.now_ns - round((t - since_s) * SECOND)
-        return StreamState("vm1", stream(kind), up, since_ns, self.now_ns, 99, 0, 0)
+        old_s = t % 8 if self.slow and kind in (ICMP_FRESH, DNS) and t >= 0 and t % 8 < 5 else 0.0
+        return StreamState("vm1", stream(kind), up, since_ns, self.now_ns - round(old_s * SECOND), 99, 0, 0)
 
     def stop(self) -> Collected:
         return replace(super().stop(), clocks={})
@@ -131,6 +133,14 @@ def test_the_grace_begins_anew_after_a_relapse() -> None:
     watched(zone)
     ((asked_s, _),) = zone.silences
     assert asked_s == pytest.approx(BACK_S + 15 + 3 + GRACE_S, abs=0.6)
+
+
+def test_a_guest_that_sends_no_news_for_a_while_has_not_relapsed() -> None:
+    """A slow guest's news come late again and again: a grace that began anew with each such time would never end."""
+    kinds = (ICMP_FRESH, ICMP_PERSISTENT, SSH_SYN, DNS)
+    facts, took_s = watched(Zone(back_s={ICMP_PERSISTENT: NEVER}, kinds=kinds, slow=True))
+    assert (facts.recovered, facts.given_up) == (True, ("icmp.persistent",))
+    assert BACK_S + GRACE_S + SILENCE_S <= took_s <= BACK_S + GRACE_S + SILENCE_S + 3 * 8
 
 
 def test_a_relapse_during_the_silence_is_waited_out() -> None:

@@ -3,7 +3,8 @@
 A stream is back when it has been up for the validation time, with at least five probes, seen recently; one beside the
 figures that probes too rarely for that is back when its last probe was answered. The network has recovered when every
 stream is back but those that may stay away although their path works: an old flow that its router has bound wrongly,
-and a guest's service that is slow. They get a grace from then on. It begins anew when the network relapses.
+and a guest's service that is slow. They get a grace from then on. It begins anew when the network relapses: when
+another stream is down. That a slow guest sends no news for a while is no relapse.
 
 After it a service is given up, and an old flow is tried once more after a silence in which the router forgets it: one
 that is answered then was pinned by its own probes. Who can't be asked to be silent stays unproven.
@@ -48,10 +49,10 @@ def is_back(state: StreamState, now_ns: int, validation_s: float) -> bool:
     return bool(state.up) and seen_lately and lasting
 
 
-def lagging(behind: Sequence[StreamState], back: Sequence[StreamState]) -> list[StreamState]:
-    """Return those that are not back although the finest stream of their path is."""
-    paths = {s.stream.path(s.node) for s in back if s.stream.kind.leads}
-    return [s for s in behind if s.stream.kind.lags and s.stream.path(s.node) in paths]
+def lagging(states: Sequence[StreamState]) -> list[StreamState]:
+    """Return those that may stay away, since the finest stream of their path is up."""
+    paths = {s.stream.path(s.node) for s in states if s.stream.kind.leads and s.up}
+    return [s for s in states if s.stream.kind.lags and s.stream.path(s.node) in paths]
 
 
 class Recovery:
@@ -69,17 +70,17 @@ class Recovery:
         if self._proving(states, now_ns):
             return False
         awaited = [s for s in states if s.stream.name not in self.given_up]
-        back = [s for s in awaited if is_back(s, now_ns, self._patience.validation_s)]
-        behind = [s for s in awaited if s not in back]
+        behind = [s for s in awaited if not is_back(s, now_ns, self._patience.validation_s)]
         if not behind:
             return bool(states)
-        late = lagging(behind, back)
-        if len(late) < len(behind):
+        excused = lagging(awaited)
+        late = [s for s in behind if s in excused]
+        if any(not s.up for s in awaited if s not in excused):
             self._since_ns = None
-        elif self._since_ns is None:
+        elif self._since_ns is None and len(late) == len(behind):
             self._since_ns = now_ns
             self._say(f"waiting at most {self._patience.grace_s:g} s for {_streams(late)}")
-        elif (now_ns - self._since_ns) / 1e9 >= self._patience.grace_s:
+        elif late and self._since_ns is not None and (now_ns - self._since_ns) / 1e9 >= self._patience.grace_s:
             self._give_up(late)
         return False
 
