@@ -52,7 +52,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "run_id trial stream direction probe flow target window_start_s cause start_s duration_s method "
         "recorded_under".split()
     ),
-    "sessions": tuple("run_id trial guest target state silent_s resumed_s ended_s method recorded_under".split()),
+    "sessions": tuple("run_id trial guest target state silent_s resumed_s ended_s method recorded_under stuck".split()),
     "failures": tuple("run_id trial stream probe flow target failure count method".split()),
     "trials": (
         *"run_id trial environment cloud_version hypervisor operation requested_utc job_s verdict caveats".split(),
@@ -215,7 +215,7 @@ def _sessions(run: Run) -> Iterator[Row]:
         for s in sessions(trial):
             head: Row = {"run_id": run.run_id, "trial": trial.facts.number, "guest": s.guest, "target": s.target}
             times: Row = {"silent_s": s.silent_s, "resumed_s": s.resumed_s, "ended_s": s.ended_s}
-            yield {**head, "state": s.state.value, **times}
+            yield {**head, "state": s.state.value, **times, "stuck": s.stuck}
 
 
 def _direction_cells(trial: TrialResult, direction: Direction) -> Row:

@@ -169,6 +169,8 @@ def sessions_table(run: Run) -> RenderableType | None:
                 resumed = _span([s.resumed_s for s in here], len(here))
                 if state is SessionState.STALLED and resumed == "–":
                     resumed = "not seen"
+                if stuck := sum(s.stuck for s in here):
+                    resumed = f"{stuck} stuck" if resumed == "not seen" else f"{resumed}, {stuck} stuck"
                 spans = (_span([s.silent_s for s in here]), resumed)
                 made.add_row(number, f"{len(here)} {state.value}", *spans, _span([s.ended_s for s in here]))
                 number = ""
