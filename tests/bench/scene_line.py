@@ -36,7 +36,8 @@ LARGEST = 65_536 + 64
 SIDES, WAYS = ("guest", "public"), ("in", "out")  # in: towards the router
 RECORD = struct.Struct("<QBBBxII8sIIQ")  # time, stage, place, word; source, target, token or zeros, two numbers, slot
 ARRIVED, SENT_ON = 0, 1
-ECHO, ECHO_REPLY, SYN, SYN_ACK, RST, BANNER, HELLO, UNREACHABLE = range(1, 9)
+ECHO, ECHO_REPLY, SYN, SYN_ACK, RST, BANNER, HELLO, UNREACHABLE, ACK = range(1, 10)
+RAW_PORTS = (10_000, 32_001)  # where half-open connections come from; the kernel's own are above
 ECHOES = {8: ECHO, 0: ECHO_REPLY}
 
 
@@ -150,6 +151,8 @@ def _tcp(frame: bytes, at: int, source: int, target: int) -> tuple[int, int, int
         return RST, source, target, b"", ports, (acknowledged - 1) & 0xFFFFFFFF if flags & 0x10 else sequence, 0
     if data[:4] == b"SSH-":
         return (BANNER if ports >> 16 == 22 else HELLO), source, target, b"", ports, acknowledged, 0
+    if flags & 0x17 == 0x10 and RAW_PORTS[0] <= ports & 0xFFFF < RAW_PORTS[1]:
+        return ACK, source, target, b"", ports, acknowledged, 0
     return None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import lzma
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from vrbench.core.model import Environment
 
 TRUTH, LOG = "scenes.json", "line.bin.xz"
 GUEST_IN, GUEST_OUT, PUBLIC_IN, PUBLIC_OUT = range(4)
-RAW_PORTS = (10_000, 32_001)  # where half-open connections come from; the kernel's own are above
+TURN_NS = 800_000_000
 SERVED_S = 0.3  # a service that takes longer is slow by itself
 
 RECORD = np.dtype(
@@ -124,7 +125,7 @@ def keep_log(log: Path, trial: Path) -> None:
     records = np.frombuffer(log.read_bytes(), RECORD)
     inner = np.isin(records["place"], (GUEST_IN, GUEST_OUT))
     pings = np.isin(records["word"], (scene_line.ECHO, scene_line.ECHO_REPLY))
-    answers = np.isin(records["word"], (scene_line.SYN_ACK, scene_line.RST, scene_line.HELLO))
+    answers = np.isin(records["word"], (scene_line.SYN_ACK, scene_line.RST, scene_line.HELLO, scene_line.ACK))
     by_its_side = np.isin(records["place"], (GUEST_IN, PUBLIC_IN)) == (records["stage"] == scene_line.ARRIVED)
     kept = records[by_its_side & np.where(inner, ~answers, ~pings)]
     (trial / LOG).write_bytes(lzma.compress(kept.tobytes(), preset=1))
@@ -195,7 +196,7 @@ def _connections(records: Records, public: int, banner: bool) -> Probes:
     """Return the connections to a public address: half-open ones, or those that ask for a banner."""
     asked = _at(records, PUBLIC_IN, scene_line.ARRIVED, scene_line.SYN)
     port = asked["first"] >> 16
-    raw = (port >= RAW_PORTS[0]) & (port < RAW_PORTS[1])
+    raw = (port >= scene_line.RAW_PORTS[0]) & (port < scene_line.RAW_PORTS[1])
     asked = asked[(asked["target"] == public) & (raw != banner)]
     sent = _first(_keys(asked, 16), asked["t"])
     if banner:  # a client that says hello is no banner probe
@@ -207,8 +208,23 @@ def _connections(records: Records, public: int, banner: bool) -> Probes:
     errors = _at(records, PUBLIC_OUT, scene_line.SENT_ON, scene_line.UNREACHABLE)
     errors = errors[errors["source"] == public]
     refusals |= _first(_keys(errors, 16), errors["t"])
+    if not banner:
+        answers |= _old_handshakes(records, public, {k: t for k, t in sent.items() if k not in answers})
     times = np.asarray([*sent.values()], np.int64)
     return _probes(times, [answers.get(k, 0) for k in sent], [refusals.get(k, 0) for k in sent])
+
+
+def _old_handshakes(records: Records, public: int, sent: dict[tuple[int, int], int]) -> dict[tuple[int, int], int]:
+    """Return when SYNs were answered by a bare acknowledgement: of a half connection that an earlier loss left.
+
+    The path is up then, and the port listens. A port's turn comes again after the threshold at the earliest.
+    """
+    mine = _at(records, PUBLIC_OUT, scene_line.SENT_ON, scene_line.ACK)
+    by_port: dict[int, list[int]] = defaultdict(list)
+    for ports, t_ns in _rows(mine[mine["source"] == public], "first", "t"):
+        by_port[ports & 0xFFFF].append(t_ns)
+    found = {key: [t for t in by_port[key[0]] if sent_ns <= t < sent_ns + TURN_NS] for key, sent_ns in sent.items()}
+    return {key: min(times) for key, times in found.items() if times}
 
 
 def _keys(records: Records, shift: int, less: int = 0) -> list[tuple[int, int]]:
@@ -227,7 +243,7 @@ def _answers(records: Records, public: int, word: int) -> dict[Any, int]:
 def slow_service(records: Records, public: int) -> NDArray[np.int64]:
     """Return when connections were made that had reached the guest, and whose banner left it late or not at all."""
     asked = _at(records, PUBLIC_IN, scene_line.ARRIVED, scene_line.SYN)
-    asked = asked[(asked["target"] == public) & (asked["first"] >> 16 >= RAW_PORTS[1])]
+    asked = asked[(asked["target"] == public) & (asked["first"] >> 16 >= scene_line.RAW_PORTS[1])]
     sent = _first(_keys(asked, 16), asked["t"])
     reached = _at(records, GUEST_OUT, scene_line.SENT_ON, scene_line.SYN)
     left = _at(records, GUEST_IN, scene_line.ARRIVED, scene_line.BANNER)
