@@ -95,21 +95,21 @@ ESTIMATOR = {
 }
 SCHEDULER = {
     "the next probe is due an interval after this one": Mutation(
-        "probes/engine.py",
-        "heapq.heapreplace(queue, (due + interval, queue[0][1]))",
-        "heapq.heapreplace(queue, (monotonic_ns() + interval, queue[0][1]))",
+        "probes/pacing.py",
+        "            due = start + slot * interval\n",
+        "            due = now + interval\n",
         (f"{PACING}::test_every_slot_is_sent_when_it_is_due",),
     ),
     "what was missed is made up for": Mutation(
-        "probes/engine.py",
-        "slot = (now - start) // interval\n        due = start + slot * interval\n",
-        "slot = (queue[0][0] - start) // interval\n        due = now\n",
+        "probes/pacing.py",
+        "        if now > late:\n            continue\n",
+        "",
         (f"{PACING}::test_what_is_too_late_is_not_sent",),
     ),
     "sending waits for the answer": Mutation(
-        "probes/engine.py",
-        "            prober.send(stream, slot)\n            count += 1\n",
-        "            prober.send(stream, slot)\n            linger(prober)\n            count += 1\n",
+        "probes/pacing.py",
+        "                fire(*packet)\n",
+        "                fire(*packet)\n                prober.wait(monotonic_ns() + 300_000_000)\n",
         ("tests/probes/test_agent.py::test_an_outage_lies_within_its_bounds",),
     ),
     "an interrupted send is as good as any": Mutation(

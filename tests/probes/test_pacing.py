@@ -6,39 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from vrbench.core.log.rawlog import Record, RecordKind, decode_records
-from vrbench.probes import engine
-
-MS = 1_000_000
-START = 7_000 * MS
-INTERVAL = 10 * MS
-
-
-class Slow(engine.Prober):
-    """Its sends take time: ``costs`` by slot, else ``cost``. Time passes in nothing else but waiting."""
-
-    def __init__(self, cost_ns: int, costs: dict[int, int]) -> None:
-        self.log = engine.Log("nowhere")
-        self.now, self.cost, self.costs = START, cost_ns, costs
-        self.sent: list[tuple[int, int]] = []  # slot, when
-
-    def send(self, stream: int, slot: int) -> None:
-        self.sent.append((slot, self.now - START))
-        self.now += self.costs.get(slot, self.cost)
-
-    def drain(self) -> None:
-        pass
-
-    def settled(self) -> bool:
-        return True
-
-    def wait(self, until_ns: int) -> None:
-        self.now = max(self.now, until_ns)
-
-    @property
-    def records(self) -> list[Record]:
-        return list(decode_records(bytes(self.log.buffer), 0))
-
+from tests.probes.slow import INTERVAL, MS, START, Slow
+from vrbench.core.log.rawlog import RecordKind
+from vrbench.probes import engine, pacing
 
 Runs = Callable[[Slow, int], Slow]
 
@@ -48,14 +18,15 @@ def paced(monkeypatch: pytest.MonkeyPatch) -> Runs:
     """Run a prober for some slots of one stream at 10 ms."""
 
     def run(prober: Slow, slots: int) -> Slow:
-        monkeypatch.setattr(engine, "monotonic_ns", lambda: prober.now)
+        for module in (engine, pacing):
+            monkeypatch.setattr(module, "monotonic_ns", lambda: prober.now)
         monkeypatch.setattr(prober.log, "flush", lambda: None)
         prober.log.started_ns = START
 
         def all_sent() -> bool:
             return prober.now > START + slots * INTERVAL or bool(prober.sent and prober.sent[-1][0] == slots - 1)
 
-        engine.pace(prober, [(START, INTERVAL)], prober.log, all_sent, lambda: None)
+        pacing.pace(prober, [(START, INTERVAL)], prober.log, all_sent, lambda: None)
         prober.sent = [(slot, at) for slot, at in prober.sent if slot < slots]  # it asks at its looks
         return prober
 

@@ -23,9 +23,12 @@ from typing import Any, Callable, Dict, List, TextIO
 from vrbench.probes.arp_responders import claimants
 from vrbench.probes.dns import CombinedProber, DnsProber, settle
 from vrbench.probes.echo import open_echo
-from vrbench.probes.engine import END, RECORD, CannotProbe, Log, Prober, monotonic_ns, on_signal, probe, wall_ns
+from vrbench.probes.engine import END, RECORD, CannotProbe, Log, Prober, monotonic_ns, on_signal, wall_ns
 from vrbench.probes.neighbours import default_gateway, default_route, resolved, watch
+from vrbench.probes.pacing import probe
 from vrbench.probes.silence import Silence, ask
+
+LOOK_S = 0.25  # how often a follower looks for more: an agent that pings writes no more often
 
 
 def run(path: str, ready: Callable[[], None]) -> None:
@@ -35,14 +38,14 @@ def run(path: str, ready: Callable[[], None]) -> None:
     if living(config["log"] + ".pid"):
         raise CannotProbe("a prober with this log runs already: stop it first")
     asked = on_signal(signal.SIGTERM, signal.SIGINT)
-    end = monotonic_ns() + int(config["max_s"] * 1e9)
     write_pid(config["log"] + ".pid")
     lane, gateway = (config["lane"][0], config["lane"][1]), default_gateway()
     config["streams"], config["remarks"] = settle(resolved(config["streams"], gateway), gateway)
+    pings = [stream for stream in config["streams"] if stream["probe"] != "dns"]
+    end = monotonic_ns() + int(config["max_s"] * 1e9)
 
     def open_prober(streams: List[Dict[str, Any]], log: Log) -> Prober:
         watch(log, [gateway] if gateway else [])
-        pings = [stream for stream in streams if stream["probe"] != "dns"]
         echo, count = open_echo(pings, log, lane), len(pings)
         prober = echo  # type: Prober
         if count < len(streams):
@@ -125,6 +128,8 @@ def stop(log: str) -> None:
         if time.monotonic() > end:
             os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)
+    if living(log + ".follower.pid"):
+        os.kill(living(log + ".follower.pid"), signal.SIGUSR1)  # there is no more to wait for
 
 
 def silence(log: str, seconds: float, streams: List[str]) -> int:
@@ -140,6 +145,7 @@ def follow(path: str, offset: int, seconds: int) -> int:
     follower = path + ".follower.pid"
     if living(follower):  # its connection broke, and it may not know yet
         os.kill(living(follower), signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])  # waited for below
     write_pid(follower)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.alarm(seconds)
@@ -147,17 +153,17 @@ def follow(path: str, offset: int, seconds: int) -> int:
         first_record = len(log.readline())
         log.seek(offset)
         while True:
-            writing = living(path + ".pid")
             chunk = log.read(1 << 16)
-            if chunk:
-                sys.stdout.buffer.write(chunk)
-                sys.stdout.buffer.flush()
-            elif ended(path, first_record):
+            if not chunk and not living(path + ".pid"):
+                chunk = log.read(1 << 16)  # it may have written, and then ended, since we looked
+                if not chunk and not ended(path, first_record):
+                    return 3
+            sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+            if chunk[-RECORD.size :][:1] in (b"", bytes([END])) and ended(path, first_record):
                 return 0
-            elif not writing:
-                return 3
-            else:
-                time.sleep(0.1)
+            if len(chunk) < 1 << 16:
+                signal.sigtimedwait([signal.SIGUSR1], LOOK_S)
 
 
 def ended(path: str, first_record: int) -> bool:

@@ -31,6 +31,7 @@ from vrbench.probes.engine import (
     SO_TIMESTAMPNS,
     Arrivals,
     Log,
+    Packet,
     Prober,
     icmp_error,
     monotonic_ns,
@@ -191,6 +192,14 @@ class CombinedProber(Prober):
     def __init__(self, first: Prober, second: Prober, count: int) -> None:
         self.first, self.second, self.count = first, second, count
         self.log, self.method = first.log, first.method
+        self.tick_ns, self.most_unread = first.tick_ns, first.most_unread
+        self.fire = first.fire
+
+    def made(self, stream: int, slot: int) -> Optional[Packet]:
+        return self.first.made(stream, slot) if stream < self.count else None
+
+    def log_sent(self, stream: int, slot: int, at: int, code: int) -> None:
+        self.first.log_sent(stream, slot, at, code)
 
     def send(self, stream: int, slot: int) -> None:
         (self.first if stream < self.count else self.second).send(stream, slot)

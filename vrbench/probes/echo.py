@@ -12,6 +12,7 @@ insert_failed): a false loss every few minutes. So each guest has a lane, its ow
 
 import array
 import collections
+import errno
 import os
 import select
 import socket
@@ -20,15 +21,14 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from vrbench.probes.engine import (
     AMBIGUOUS,
-    FAILED,
     IP_RECVERR,
     REFUSED,
     REPLY,
-    SENT,
     SO_TIMESTAMPNS,
     Arrivals,
     CannotProbe,
     Log,
+    Packet,
     Prober,
     attach_filter,
     icmp_error,
@@ -49,12 +49,18 @@ def fresh_cycle_s(streams: List[Dict[str, Any]], lanes: int) -> float:
     return FRESH_IDS // lanes / max(rates.values()) if rates else float("inf")
 
 
+SO_RCVBUFFORCE = 33  # Linux; not named by the socket module
+MOST_UNREAD = 128
+PACKET_ROOM = 4608  # what an answer takes in a socket's buffer at worst, where the driver gives each a page
+
 PACKET = struct.Struct(">BBHHH8sIQ36x")  # type, code, checksum, id, sequence; token, stream, slot
 pack_packet, unpack_body = PACKET.pack, struct.Struct(">8sIQ").unpack_from
 
 
 class Echo(Prober):
     """ICMP echo: what its raw and its datagram form share. 56 bytes of payload, as ping sends."""
+
+    tick_ns = 250_000_000
 
     def __init__(self, streams: List[Dict[str, Any]], log: Log) -> None:
         self.streams, self.log = streams, log
@@ -98,15 +104,21 @@ class Echo(Prober):
         slot = int(self.last_sent[stream] - ((self.last_sent[stream] - sequence) & 0xFFFF))
         return slot if slot >= 0 else None
 
-    def sent(self, stream: int, slot: int, sock: socket.socket, packet: bytes) -> None:
-        at = monotonic_ns()
-        try:
-            sock.sendto(packet, self.addresses[stream])
-        except OSError as error:
-            self.log.record(FAILED, stream, error.errno or 0, slot, at)
-        else:
-            self.log.record(SENT, stream, 0, slot, at)
+    def log_sent(self, stream: int, slot: int, at: int, code: int) -> None:
+        super().log_sent(stream, slot, at, code)
+        if not code:
             self.last_sent[stream] = slot
+
+
+def _room(sock: socket.socket) -> int:
+    """Ask for room for arrivals; returns how much there is, in bytes as the kernel counts them."""
+    for option in (SO_RCVBUFFORCE, socket.SO_RCVBUF):
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, option, MOST_UNREAD * PACKET_ROOM)
+        except OSError:
+            continue
+        break
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
 
 
 class FreshIds:
@@ -139,6 +151,8 @@ class RawEcho(Echo):
         self.sock.setblocking(False)
         self.sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         attach_filter(self.sock, self._filter())
+        self.fire = self.sock.sendto
+        self.most_unread = min(MOST_UNREAD, _room(self.sock) // PACKET_ROOM)
         number, lanes = lane
         share = self.PERSISTENT_IDS // lanes
         kept = range(FRESH_IDS + number * share, FRESH_IDS + (number + 1) * share)
@@ -187,10 +201,10 @@ class RawEcho(Echo):
                 return identity, lock
         raise CannotProbe(f"all ICMP ids from {ids[0]} to {ids[-1]} are held by probers on this machine: stop some")
 
-    def send(self, stream: int, slot: int) -> None:
+    def made(self, stream: int, slot: int) -> Packet:
         fresh = self.turns[stream]
         identity = fresh.take(stream, slot) if fresh else self.kept[stream][0]
-        self.sent(stream, slot, self.sock, self.packet(stream, slot, identity))
+        return self.packet(stream, slot, identity), self.addresses[stream]
 
     def drain(self) -> None:
         self.arrivals.look()
@@ -251,7 +265,12 @@ class DatagramEcho(Echo):
     def send(self, stream: int, slot: int) -> None:
         sock = self._fresh(stream, slot) if self.fresh[stream] else self.kept[stream]
         sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # an earlier probe's error would fail this send
-        self.sent(stream, slot, sock, self.packet(stream, slot, 0))
+        at, code = monotonic_ns(), 0
+        try:
+            sock.sendto(self.packet(stream, slot, 0), self.addresses[stream])
+        except OSError as error:
+            code = error.errno or errno.EIO
+        self.log_sent(stream, slot, at, code)
 
     def _fresh(self, stream: int, slot: int) -> socket.socket:
         ring = self.rings[stream]

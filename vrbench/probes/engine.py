@@ -1,15 +1,16 @@
-"""The engine of every prober: open loop, absolute monotonic deadlines, one raw log. Standard library, Python >= 3.6.
+"""What every prober is made of: one raw log, arrivals on the monotonic clock. Standard library, Python >= 3.6.
 
-Slot k of a stream is due at ``start_ns + k * interval_ns`` on CLOCK_MONOTONIC and sending never waits for answers. A
-slot is sent within half an interval after it was due or not at all: a prober that was stopped or starved leaves slots
-without a record (gaps), never a burst of stale probes and never losses. The log is vrbench-raw/1, whose contract is
-``vrbench.core.log.rawlog``; its numbers are repeated here because this file also travels into guests.
+Slot k of a stream is due at ``start_ns + k * interval_ns`` on CLOCK_MONOTONIC and sending never waits for answers
+(``pacing``). A slot is sent within half an interval after it was due or not at all: a prober that was stopped or
+starved leaves slots without a record (gaps), never a burst of stale probes and never losses. The log is vrbench-raw/1,
+whose contract is ``vrbench.core.log.rawlog``; its numbers are repeated here because this file also travels into guests.
 
-Answers are not waited for: the loop sleeps until the next slot and sends; every 50 ms it empties the sockets and writes
-the log. The kernel has stamped each arrival, so the late look costs no precision and saves half of the wake-ups. The
-stamps are wall clock: ``Arrivals`` turns them into monotonic time and believes none from outside the time between two
-looks. A send that took long is known to have left by its end (SENT_BY): a slow machine is less exact, and no blinder.
-Where nobody can say when something happened, because the prober stood still meanwhile, the slot is AMBIGUOUS.
+Answers are not waited for: now and then the sockets are emptied and the log is written. The kernel has stamped each
+arrival, so the late look costs no precision and saves wake-ups. The stamps are wall clock: ``Arrivals`` turns them into
+monotonic time and believes none from outside the time between two looks.
+
+A send that took long is known to have left by its end (SENT_BY): a slow machine is less exact, and no blinder. Where
+nobody can say when something happened, because the prober stood still meanwhile, the slot is AMBIGUOUS.
 """
 
 # Runs in guests on Python 3.6 as well: what pyupgrade would rewrite does not exist there.
@@ -17,9 +18,6 @@ Where nobody can say when something happened, because the prober stood still mea
 
 import abc
 import array
-import collections
-import gc
-import heapq
 import json
 import os
 import signal
@@ -35,11 +33,10 @@ SENT, REPLY, REFUSED, FAILED, CONNECTED, WALL, END, AMBIGUOUS, GREETED, TURNED_A
 SENT_BY, PAUSED, RESUMED, TTL, NEIGHBOUR_MAC, NEIGHBOUR = 11, 12, 13, 14, 16, 17
 
 TICK_NS = 50_000_000  # look at the sockets and write the log this often
-NEAR_NS = TICK_NS // 5  # if a slot is due so soon after, with that slot: one waking for both
-STALLED_NS = 2 * TICK_NS  # after this long without a look, what came meanwhile came nobody knows when
+STALLED_NS = 2 * TICK_NS  # after this long without a look, what came meanwhile without a stamp came nobody knows when
+EITHER_NS = 10_000_000  # if the times that a stamp may mean are further apart, it means none
 HELD_NS = 1_000_000  # a send that takes longer was interrupted: the log says by when the probe had left
 MAX_UNREAD = 64  # probes after which the sockets are looked at before the tick: their buffers hold a few hundred
-LINGER_NS = 1_000_000_000  # after the last slot, how long answers are waited for
 SO_TIMESTAMPNS = 35  # Linux; neither this nor the next two are named by the socket module
 SO_ATTACH_FILTER = 26
 SOL_SOCKET = socket.SOL_SOCKET
@@ -123,7 +120,7 @@ class Arrivals:
         self.steady = self.offset == self.old_offset
 
     def time(self, ancillary: List[Tuple[int, int, bytes]]) -> Optional[int]:
-        """Return when the packet arrived; None where nobody can say so to STALLED_NS."""
+        """Return when the packet arrived; None where nobody can say."""
         for level, kind, content in ancillary:
             if kind == SO_TIMESTAMPNS and level == SOL_SOCKET and len(content) == STAMP_SIZE:
                 seconds, nanoseconds = unpack_stamp(content)
@@ -140,7 +137,7 @@ class Arrivals:
         low, high = self.before - self.SLACK_NS, now + self.SLACK_NS
         newer, older = stamp - self.offset, stamp - self.old_offset
         if low <= newer <= high:
-            either = low <= older <= high and abs(newer - older) > STALLED_NS
+            either = low <= older <= high and abs(newer - older) > EITHER_NS
             return None if either else min(newer, now)
         return min(older, now) if low <= older <= high else self._found()
 
@@ -156,17 +153,35 @@ def attach_filter(sock: socket.socket, program: List[Tuple[int, int, int, int]])
     sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", len(program), code.buffer_info()[0]))
 
 
+Packet = Tuple[bytes, Tuple[str, int]]  # what ``sendto`` takes
+
+
 class Prober(abc.ABC):
-    """What ``pace`` drives: sends a slot of a stream and logs what comes back."""
+    """What ``pacing`` drives: sends slots of streams and logs what comes back."""
 
     log: Log
     method = ""
     stamped = True  # the kernel notes when answers arrive, so reading them may wait
     held_ns = HELD_NS
+    tick_ns = TICK_NS
+    most_unread = MAX_UNREAD
+    fire = None  # type: Any  # the call that sends what ``made`` returned
 
-    @abc.abstractmethod
+    def made(self, stream: int, slot: int) -> Optional[Packet]:
+        """Return a slot's packet ahead of its time; None: there is none, ``send`` does it all."""
+        return None
+
     def send(self, stream: int, slot: int) -> None:
-        """Send a slot's probe, and log it."""
+        """Send a slot's probe that was not made ahead, and log it."""
+        raise NotImplementedError
+
+    def log_sent(self, stream: int, slot: int, at: int, code: int) -> None:
+        """Log a probe that was made ahead: it left at ``at``, or could not for the reason ``code`` (errno)."""
+        self.log.record(FAILED if code else SENT, stream, code, slot, at)
+
+    def left_out(self, stream: int, slot: int, due_ns: int) -> bool:
+        """Return whether a slot is left out on request."""
+        return False
 
     @abc.abstractmethod
     def drain(self) -> None:
@@ -226,97 +241,6 @@ def take_priority() -> str:
         return "nice"
     except OSError:
         return "none"
-
-
-Moment = Tuple[int, int, List[int]]  # start_ns, interval_ns, the streams that are due together
-
-
-def send_due(prober: Prober, moments: List[Moment], queue: List[Tuple[int, int]]) -> int:
-    """Send what is due in ``queue`` (due_ns, moment), skip what is too late, queue the next; returns how many.
-
-    A send that took long may have left until its end. One during which the prober stood still says nothing.
-    """
-    now, count, held = monotonic_ns(), 0, prober.held_ns
-    while queue[0][0] <= now:
-        start, interval, streams = moments[queue[0][1]]
-        slot = (now - start) // interval
-        due = start + slot * interval
-        for stream in streams:
-            if now - due > interval // 2:
-                break
-            prober.send(stream, slot)
-            count += 1
-            begun, now = now, monotonic_ns()
-            if now - begun > held:
-                prober.log.record(AMBIGUOUS if now - begun > STALLED_NS else SENT_BY, stream, 0, slot, now)
-        heapq.heapreplace(queue, (due + interval, queue[0][1]))
-    return count
-
-
-def pace(
-    prober: Prober, schedule: List[Tuple[int, int]], log: Log, stopping: Callable[[], bool], ready: Callable[[], None]
-) -> None:
-    """Send ``schedule`` (start_ns, interval_ns per stream) until ``stopping``; ``ready`` after the first."""
-    together = collections.defaultdict(list)  # type: Dict[Tuple[int, int], List[int]]
-    for stream, due in enumerate(schedule):
-        together[due].append(stream)
-    moments = [(start, interval, streams) for (start, interval), streams in together.items()]
-    queue = [(start, number) for number, (start, _, _) in enumerate(moments)]
-    heapq.heapify(queue)
-    first, tick, next_wall, unread = queue[0][0], log.started_ns, log.started_ns, 0
-    stopped = stopping()
-    while not stopped:
-        prober.wait(min(queue[0][0], tick + NEAR_NS))
-        unread += send_due(prober, moments, queue)
-        now = monotonic_ns()
-        if now >= tick or unread > MAX_UNREAD or not prober.stamped:
-            prober.drain()
-            unread = 0
-        if now < tick:
-            continue
-        tick = now + TICK_NS
-        stopped = stopping()  # not at every waking: the question may cost a system call
-        if now >= next_wall:
-            second = (now - log.started_ns) // 1_000_000_000
-            log.record(WALL, 0, 0, second, Arrivals.measure()[0])
-            next_wall = log.started_ns + (second + 1) * 1_000_000_000
-        for source in log.sources:
-            source(log)
-        log.flush()
-        if first and queue[0][0] > first:
-            first = 0
-            ready()
-
-
-def linger(prober: Prober) -> None:
-    """Give the last probes their time to be answered."""
-    end = monotonic_ns() + LINGER_NS
-    while not prober.settled() and monotonic_ns() < end:
-        prober.wait(monotonic_ns() + 10_000_000)
-        prober.drain()
-
-
-def probe(
-    config: Dict[str, Any],
-    open_prober: Callable[[List[Dict[str, Any]], Log], Prober],
-    stopping: Callable[[], bool],
-    ready: Callable[[], None],
-) -> None:
-    """Run ``config`` until ``stopping``, then log END; raises CannotProbe before it probes, OSError on a full disk."""
-    streams = config["streams"]
-    log = Log(config["log"])
-    prober = open_prober(streams, log)
-    priority = take_priority()
-    gc.collect()
-    gc.disable()  # nothing here makes cycles; a collection would delay a probe
-    started_ns = monotonic_ns()
-    schedule = [(started_ns + stream["phase_ns"], stream["interval_ns"]) for stream in streams]
-    how = dict(config.get("remarks", {}), method=prober.method, priority=priority, **prober.remarks())
-    log.create(config["node"], started_ns, streams, how)
-    pace(prober, schedule, log, stopping, ready)
-    linger(prober)
-    log.record(END, 0, 0, 0, monotonic_ns())
-    log.flush()
 
 
 def on_signal(*numbers: int) -> Callable[[], bool]:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from vrbench.probes.banner import TcpConnectProber
 from vrbench.probes.echo import open_echo
-from vrbench.probes.engine import CannotProbe, Log, Prober, on_signal, probe
+from vrbench.probes.engine import CannotProbe, Log, Prober, on_signal
+from vrbench.probes.pacing import probe
 from vrbench.probes.syn import SynProber
 
 if TYPE_CHECKING:

@@ -31,7 +31,8 @@ class Silence:
     """Does what is asked of ``prober``, whose streams are given in their order."""
 
     def __init__(self, prober: Prober, streams: List[Dict[str, Any]], log: Log) -> None:
-        self.prober, self.log = prober, log
+        self.log = log
+        prober.left_out = self.left_out  # type: ignore[method-assign]
         self.numbers = {stream["name"]: number for number, stream in enumerate(streams)}
         self.asked = False
         self.length_ns = 0
@@ -51,21 +52,16 @@ class Silence:
             wanted = json.load(file)
         self.length_ns = int(wanted["seconds"] * 1e9)
         self.until = {self.numbers[name]: 0 for name in wanted["streams"] if name in self.numbers}
-        if self.until:
-            # In the way of every probe only for as long as something is silent.
-            self.prober.send = self.send  # type: ignore[method-assign]
 
-    def send(self, stream: int, slot: int) -> None:
-        """Leave out what is silent, send the rest."""
-        if stream in self.until:
-            now, until = monotonic_ns(), self.until[stream]
-            if not until:
-                self.log.record(PAUSED, stream, 0, slot, now)
-                self.until[stream] = now + self.length_ns
-            if now < until or not until:
-                return
-            self.log.record(RESUMED, stream, 0, slot, now)
+    def left_out(self, stream: int, slot: int, due_ns: int) -> bool:
+        """Return whether a slot is left out: the first that is, and the first that no longer is, are noted."""
+        if stream not in self.until:
+            return False
+        begun = not self.until[stream]
+        if begun:
+            self.until[stream] = due_ns + self.length_ns
+        elif due_ns >= self.until[stream]:
             del self.until[stream]
-        type(self.prober).send(self.prober, stream, slot)
-        if not self.until:
-            del self.prober.send
+        if begun or stream not in self.until:
+            self.log.record(PAUSED if begun else RESUMED, stream, 0, slot, monotonic_ns())
+        return stream in self.until
