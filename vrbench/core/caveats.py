@@ -229,6 +229,13 @@ class CaveatKind(StrEnum):
         "send times are known less exactly and bounds are wider",
         "for narrower bounds use a template with Python 3.6 or later",
     )
+    PROBED_LESS_OFTEN = (
+        "probed-less-often",
+        Effect.NONE,
+        "guests that can't send as often as asked probe less often",
+        "the bounds of their figures are wider",
+        "give them more processor, or Python 3.6 or later, or ask for a longer probes.interval",
+    )
     SSHD_LIMITS = (
         "sshd-limits",
         Effect.NONE,

@@ -26,6 +26,7 @@ from vrbench.probes.echo import open_echo
 from vrbench.probes.engine import END, RECORD, CannotProbe, Log, Prober, monotonic_ns, on_signal, wall_ns
 from vrbench.probes.neighbours import default_gateway, default_route, resolved, watch
 from vrbench.probes.pacing import probe
+from vrbench.probes.rehearsal import holding
 from vrbench.probes.silence import Silence, ask
 
 LOOK_S = 0.25  # how often a follower looks for more: an agent that pings writes no more often
@@ -42,6 +43,12 @@ def run(path: str, ready: Callable[[], None]) -> None:
     lane, gateway = (config["lane"][0], config["lane"][1]), default_gateway()
     config["streams"], config["remarks"] = settle(resolved(config["streams"], gateway), gateway)
     pings = [stream for stream in config["streams"] if stream["probe"] != "dns"]
+    kept = [dict(ping, flow="persistent") for ping in pings]  # so that no router has to track a flow for each try
+    every = holding(kept, lambda draft: open_echo(kept, draft, lane))
+    if every > 1:
+        config["remarks"]["every"] = every
+        for stream in pings:
+            stream["interval_ns"] *= every
     end = monotonic_ns() + int(config["max_s"] * 1e9)
 
     def open_prober(streams: List[Dict[str, Any]], log: Log) -> Prober:

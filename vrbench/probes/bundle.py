@@ -6,7 +6,7 @@ import io
 import zipfile
 from pathlib import Path
 
-MODULES = ("engine", "pacing", "echo", "dns", "neighbours", "arp_responders", "silence", "agent")
+MODULES = ("engine", "pacing", "rehearsal", "echo", "dns", "neighbours", "arp_responders", "silence", "agent")
 _MAIN = "import sys\n\nfrom vrbench.probes.agent import main\n\nsys.exit(main(sys.argv[1:]))\n"
 
 

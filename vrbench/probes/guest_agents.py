@@ -118,7 +118,8 @@ class PingAgent:
             PingStream(s, pace.asked_ns, pace.period_ns) if s.flow == "persistent" else PingStream(s, lone_ns, lone_ns)
             for s in streams
         )
-        setup = PingSetup(task.node, f"{self.kind}-{round(pace.asked_ns / 1e6)}ms", pings)
+        new = f"-new-{round(lone_ns / 1e6)}ms" if any(s.flow == "fresh" for s in streams) else ""
+        setup = PingSetup(task.node, f"{self.kind}-{round(pace.asked_ns / 1e6)}ms{new}", pings)
         lines = [f"{self.kind}:{self.ping}", f"{math.ceil(task.max_s)}", *map(_config_line, range(len(pings)), pings)]
         return "".join(f"{line}\n" for line in lines).encode(), PingCopy(log, setup)
 

@@ -121,6 +121,12 @@ def how_probed(log: Path) -> tuple[str, ...]:
                 f"fresh ICMP ids come round after {header['fresh_cycle_s']} s, and a router forgets a flow after 30 s: "
                 "not all of these flows are new; probe less often or with fewer VMs"
             )
+        if "every" in header:
+            slowed_ns = min(s["interval_ns"] for s in header["streams"])
+            words.append(
+                f"{header['node']} can't send every {slowed_ns / header['every'] / 1e6:g} ms: it sends every "
+                f"{slowed_ns / 1e6:g} ms, and its bounds are wider"
+            )
         grain_ns = max((s.get("grain_ns", 0) for s in header["streams"]), default=0)
         if grain_ns:
             words.append(f"guests without Python: probed by {header['method']}, send times to {grain_ns / 1e6:g} ms")

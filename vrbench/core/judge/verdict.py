@@ -24,6 +24,7 @@ from vrbench.core.log.samples import NodeLog
 from vrbench.core.model import HARNESS, Cause, Direction, OutageWindow, Outcome, Verdict
 from vrbench.core.plan.method import Method
 from vrbench.core.text import few
+from vrbench.core.values import show_duration
 
 RFC6201_BASELINE_S = 15.0
 CLOCK_STEP_NS = 500_000_000
@@ -43,6 +44,7 @@ def judge(
         *of_recovery(facts, streams, method),
         *facts.pre_trial_caveats,
         *_of_the_probers(nodes),
+        *_of_the_pace(nodes, method),
         *_of_the_logs(facts, nodes),
         *_of_the_stalls(streams, facts),
     ]
@@ -99,6 +101,18 @@ def _of_the_probers(nodes: Sequence[NodeLog]) -> Iterator[Caveat]:
     turned_away = [f"{name} {n} times, {limits[Refusal(why)]}" for node in nodes for name, why, n in node.turned_away]
     if turned_away:
         yield Caveat(CaveatKind.TURNED_AWAY, few(turned_away))
+
+
+def _of_the_pace(nodes: Sequence[NodeLog], method: Method) -> Iterator[Caveat]:
+    """Find guests that ping less often than asked: their own prober fell back, or their ``ping`` takes no less."""
+    slower: dict[tuple[str, float], list[str]] = {}
+    for node in nodes:
+        for stream in (s.stream for s in node.streams if node.node != HARNESS):
+            if stream.kind in (ICMP_FRESH, ICMP_PERSISTENT) and stream.interval_s > method.interval_s:
+                slower.setdefault((node.node, stream.interval_s), []).append(stream.flow)
+    if slower:
+        shown = (f"{node} {' and '.join(flows)} every {show_duration(s)}" for (node, s), flows in slower.items())
+        yield Caveat(CaveatKind.PROBED_LESS_OFTEN, few(list(shown)))
 
 
 def _of_the_logs(facts: TrialFacts, nodes: Sequence[NodeLog]) -> Iterator[Caveat]:

@@ -61,7 +61,7 @@ class PingStream:
 
 @dataclass(frozen=True, slots=True)
 class PingSetup:
-    """What the header says: the guest, how it is probed (``iputils-20ms``), and its streams by their index."""
+    """What the header says: the guest, how it is probed (``iputils-20ms-new-500ms``), its streams by index."""
 
     node: str
     method: str

@@ -46,7 +46,7 @@ class Method:
     dns_interval_s: float = 0.0
     auth_interval_s: float = 0.0
     old_flow_grace_s: float = OLD_FLOW_GRACE_S
-    without_python: str = ""  # how guests without Python were probed, known from the logs: "iputils-20ms"
+    without_python: str = ""  # how guests without Python were probed, known from the logs: "iputils-20ms-new-500ms"
 
     @property
     def intervals(self) -> tuple[tuple[Interval, float], ...]:
