@@ -22,13 +22,13 @@ GATES = (
 SHORTEST_S = 0.005
 # What may be said of each kind of scene: only what is there. Of a router whose every interface is shut nobody can tell
 # that it is not gone.
-NOTHING: frozenset[Cause] = frozenset()
-ALLOWED: dict[str, frozenset[Cause]] = {
+NOTHING: frozenset[str] = frozenset()
+ALLOWED: dict[str, frozenset[str]] = {
     "router": frozenset({Cause.ROUTER_GONE}),
     "guest side": frozenset({Cause.ROUTER_GONE}),
     "outage, then slow": frozenset({Cause.ROUTER_GONE}),
     "reset by guest": frozenset({Cause.SERVICE_REFUSES}),
-    "reset by router": frozenset({Cause.FIREWALL_MISSING}),
+    "reset by router": frozenset({"router refuses", Cause.FIREWALL_MISSING}),
     "prohibited": frozenset({Cause.FIREWALL_MISSING}),
 }
 
@@ -63,10 +63,6 @@ class Scene:
     def is_outage(self) -> bool:
         """Whether a gate was shut once, and nothing else was wrong."""
         return self.kind in GATES
-
-    @property
-    def allowed(self) -> frozenset[Cause]:
-        return ALLOWED.get(self.kind, NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
