@@ -22,6 +22,7 @@ REACH_NS = 250_000_000  # what belongs to a scene begins or ends this near; scen
 EDGE_NS = 20_000_000
 FOR_EVER_S = 1e6
 SLACK_S = 0.001
+ROUNDING_S = 1e-6
 SHARE = 0.1
 VAGUE_S = 0.001
 EDGE_INTERVALS = 2.5
@@ -70,7 +71,7 @@ class Comparison:
     @property
     def held(self) -> bool:
         """Whether the bounds hold the truth; what left no window may be as short as two probes are apart."""
-        slack = SLACK_S + self.vague_s
+        slack = self.vague_s + ROUNDING_S
         if not self.windows:
             return self.down_s < 2 * self.interval_s + slack or (not self.failed and self.scene.is_fault)
         return self.at_least_s - slack <= self.down_s <= self.at_most_s + slack
