@@ -38,6 +38,7 @@ NEAR, FAR = "10.49.0.1", "10.49.0.2"
 PER_PROBER = 250  # a raw log numbers its streams in one byte
 ON_TIME_NS = 2_000_000
 SETTLED_S = 1.0
+PYTHONS = (Path(sys.executable).name, Path(sys.executable).resolve().name)
 NAMES = {"fping": "fping", "floor": "bare C loop"}
 
 
@@ -218,23 +219,39 @@ def named(parent: int, name: str) -> list[int]:
 
 
 def in_a_guest(box: Box, here: Path, seconds: float) -> Iterator[Figure]:
-    """Measure the agent as it runs in guests: one stream, and the three of an ordinary trial."""
-    for flows in (("persistent",), ("persistent", "fresh", "fresh")):
-        home = here / f"agent{len(flows)}"
+    """Measure the agent as it runs in guests, its follower, and fping beside them in the same seconds.
+
+    One stream, and the four pings of an ordinary trial.
+    """
+    for flows in (("persistent",), ("persistent", "fresh", "persistent", "persistent")):
+        count = len(flows)
+        home = here / f"agent{count}"
         home.mkdir()
         agent = Agent(box, home, guest="near")
         chosen = [streams(range(k, k + 1), 0.01, flow)[0].stream for k, flow in enumerate(flows)]
-        agent.configure(*at_once(chosen, len(flows)), max_s=seconds + 60)
+        agent.configure(*at_once(chosen, count), max_s=seconds + 60)
         agent.start()
-        pid = agent.pid()
-        (mine,), took_s = spent((pid,), seconds)
+        spawned = (
+            box.spawn("near", *agent.prefix, "follow", str(agent.log), "0"),
+            box.spawn("near", "fping", "-q", "-p", "10", "-i", "0", "-l", *map(address, range(count))),
+        )
+        pid, follower, fping = agent.pid(), inmost(spawned[0].pid), command_pid(spawned[1].pid, "fping")
+        (mine, following, theirs), took_s = spent((pid, follower, fping), seconds)
         memory = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
         assert memory is not None
+        for other in spawned:
+            box.kill(other)
         agent.stop()
-        limit = 2.0 if len(flows) == 1 else None
-        what = f"guest agent, {len(flows)} × 100/s"
-        yield Figure(what, mine / 1e7 / took_s, "% of a core", limit)
-        yield Figure(what, int(memory[1]) / 1024, "MB resident", 20.0)
+        what = f"guest agent and its follower, {count} × 100/s"
+        yield Figure(what, (mine + following) / 1e7 / took_s, "% of a core", 2.0 if count == 1 else None)
+        yield Figure(what, (mine + following) / theirs, "times fping beside them")
+        yield Figure(f"guest agent, {count} × 100/s", int(memory[1]) / 1024, "MB resident", 20.0)
+
+
+def inmost(parent: int) -> int:
+    """Wait for the process at the end of the chain of children below ``parent``, once it runs Python."""
+    wait_for(lambda: any(named(parent, name) for name in PYTHONS), "the follower")
+    return next(pids[0] for pids in (named(parent, name) for name in PYTHONS) if pids)
 
 
 def many_targets(box: Box, here: Path, seconds: float, count: int) -> Iterator[Figure]:
