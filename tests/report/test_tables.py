@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 
 from tests.report.made_runs import OPEN, UNSEEN, banner, down, fresh, made_run, made_trial, old, stuck, syn
 from tests.report.runs import OUT, fixed_run, guest, harness, trial
-from vrbench.core.figures.results import Run
+from vrbench.core.figures.results import Run, StreamResult
 from vrbench.core.figures.windows import Downtime
 from vrbench.core.kinds import ICMP_PERSISTENT
 from vrbench.report.headline_table import headline_table, reduction_table
@@ -86,6 +86,20 @@ def test_one_vm_is_one_row() -> None:
     assert shown[0] == ["Downtime over 3 trials, 1 VM"]
     assert shown[1] == ["stream", "average", "surely", "lowest", "median", "highest"]
     assert shown[3] == ["egress, new pings", "3.00 s", "2.90 to 3.10 s", "1.00 s", "2.00 s", "6.00 s"]
+
+
+@pytest.mark.parametrize(
+    ("streams", "title"),
+    [
+        ((fresh(1.0, 1.0), banner(1.0, 1.0)), "Downtime in one trial, 2 VMs"),
+        ((fresh(1.0, 1.0), banner(1.0, 1.0, 1.0)), "Downtime in one trial, 2 VMs, 3 public ends"),
+        ((banner(1.0),), "Downtime in one trial, 1 public end"),
+        ((), "Downtime in one trial"),
+    ],
+)
+def test_the_title_says_of_how_many(streams: tuple[list[StreamResult], ...], title: str) -> None:
+    """A VM may have several public ends, or none."""
+    assert lines(headline_table(made_run(made_trial(*streams))))[0].strip() == title
 
 
 def test_digits_are_those_that_the_bounds_carry() -> None:

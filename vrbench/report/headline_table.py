@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from vrbench.core.figures.headline import Headline, KindOverTrials, Measure, OverTrials, headline
-from vrbench.core.figures.results import Run
+from vrbench.core.figures.results import MEASURED, Run
 from vrbench.core.figures.windows import Downtime
 from vrbench.core.kinds import IN_2018, ProbeKind
 from vrbench.core.text import some
@@ -43,8 +43,15 @@ def headline_table(run: Run) -> RenderableType:
 
 
 def _title(of_run: Headline) -> str:
-    vms = max((k.streams for k in of_run.kinds), default=0)
-    return f"Downtime {over_trials(of_run)}, {some(vms, 'VM')}"
+    """Say over how many trials and VMs; public ends are named where they are not one for each VM."""
+    most = dict.fromkeys(MEASURED, 0)
+    for k in of_run.kinds:
+        most[k.kind.direction] = max(most[k.kind.direction], k.streams)
+    vms, ends = (most[direction] for direction in MEASURED)
+    listed = [some(vms, "VM")] if vms else []
+    if ends and ends != vms:
+        listed.append(some(ends, "public end"))
+    return ", ".join((f"Downtime {over_trials(of_run)}", *listed))
 
 
 def _rows(kind: KindOverTrials, of_vms: bool, of_trials: bool) -> Iterator[Row]:
