@@ -13,6 +13,7 @@ from tests.probes.rig import HARNESS, ROUTER, read_log, stream, wait_for
 from tests.probes.servers import start_sshd, stop_server
 from vrbench.core.log.rawlog import RecordKind
 from vrbench.core.model import Guest
+from vrbench.probes.agent_home import AgentHome
 from vrbench.probes.config import ProbeError
 from vrbench.probes.guest import GuestAgent
 from vrbench.remote.connection import Remote
@@ -32,10 +33,11 @@ def agent(box: Box, tmp_path: Path) -> Iterator[GuestAgent]:
         return Remote.connect((ROUTER, 2200), Identity("root", tmp_path / "id", pins), timeout_s=2.0)
 
     with box.inside("harness"):
-        made = GuestAgent(Guest("vm-1", "id-1", "10.1.1.10", ROUTER, 2200), connect, tmp_path / "vm-1.raw")
-        made.deploy()
-        yield made
-        made.remove()
+        home = AgentHome(Guest("vm-1", "id-1", "10.1.1.10", ROUTER, 2200), connect)
+        home.deploy()
+        yield GuestAgent(home, tmp_path / "vm-1.raw")
+        home.remove()
+        home.leave()
     stop_server(box, "guest0", server)
 
 
@@ -45,8 +47,8 @@ def size(agent: GuestAgent) -> int:
 
 def test_a_run_is_deployed_followed_collected_and_removed(agent: GuestAgent) -> None:
     """The whole life of an agent; what stands in the guest ends with it."""
-    home = Path(agent._home)
-    assert agent.facts().gateway == "10.1.1.1"
+    home = Path(agent.home.path)
+    assert agent.home.facts().gateway == "10.1.1.1"
     agent.start(STREAMS, max_s=30)
     agent.follow()
     wait_for(lambda: size(agent) > 1000, "samples")
@@ -55,10 +57,13 @@ def test_a_run_is_deployed_followed_collected_and_removed(agent: GuestAgent) -> 
     assert logged.header.node == "vm-1"
     assert logged.records[-1].kind is RecordKind.END
     assert logged.unanswered(0) == logged.unanswered(1) == []
-    assert agent.local_log.read_bytes() == (home / "probe.log").read_bytes()
-    agent.remove()
+    assert agent.local_log.read_bytes() == Path(agent.place).read_bytes()
+    agent.clear()
+    assert sorted(path.name for path in home.iterdir()) == ["agent.pyz", "talk.pid"]
+    agent.clear()
+    agent.home.remove()
     assert not home.exists()
-    agent.remove()
+    agent.home.remove()
 
 
 def test_the_clock_offset_holds_the_truth(agent: GuestAgent) -> None:
@@ -82,7 +87,7 @@ def test_following_survives_a_cut(agent: GuestAgent, gate: Box, verdict: str) ->
     wait_for(lambda: size(agent) > had + 2000, "contact again")
     agent.finish()
     logged = read_log(agent.local_log)
-    assert agent.local_log.read_bytes() == (Path(agent._home) / "probe.log").read_bytes()
+    assert agent.local_log.read_bytes() == Path(agent.place).read_bytes()
     assert logged.unanswered(0) == [], "only TCP was cut: the probes knew nothing of it"
     assert logged.slots(RecordKind.SENT) == list(range(len(logged.slots(RecordKind.SENT))))
 
@@ -105,20 +110,43 @@ def test_finishing_waits_for_the_path(agent: GuestAgent, gate: Box) -> None:
 def test_an_agent_that_died_is_told_at_once(agent: GuestAgent) -> None:
     """Its log has no end and never will: finish says so without waiting for the deadline, and keeps what there was."""
     agent.start(STREAMS, max_s=60)
-    pid = int((Path(agent._home) / "probe.log.pid").read_text().split()[0])
+    pid = int(Path(f"{agent.place}.pid").read_text().split()[0])
     agent.follow()
     wait_for(lambda: size(agent) > 1000, "samples")
-    with agent._connect() as remote:
+    with agent.home.connection() as remote:
         remote.run(f"kill -9 {pid}")
     began = time.monotonic()
     with pytest.raises(ProbeError, match="the agent died"):
         agent.finish()
     assert time.monotonic() - began < 5
-    assert agent.local_log.read_bytes() == (Path(agent._home) / "probe.log").read_bytes()
+    assert agent.local_log.read_bytes() == Path(agent.place).read_bytes()
 
 
 def test_an_agent_that_can_not_start_says_why(agent: GuestAgent) -> None:
-    """The guest's own words reach the harness, with the guest's name."""
-    agent.start(STREAMS, max_s=5)
-    with pytest.raises(ProbeError, match=r"vm-1 can't probe: .*runs already"):
+    """The guest's own words reach the harness, with the guest's name; a log that is there is never written over."""
+    (Path(agent.home.path) / "probe-1.log").touch()
+    with pytest.raises(ProbeError, match=r"vm-1 can't probe: .*File exists"):
         agent.start(STREAMS, max_s=5)
+
+
+def test_one_connection_and_one_process_serve_one_trial_after_the_other(box: Box, agent: GuestAgent) -> None:
+    """Each trial has a log of its own; what was not cleared stays, whatever came after it."""
+    logins = established(box)
+    agent.start(STREAMS, max_s=60)
+    agent.follow()
+    wait_for(lambda: size(agent) > 1000, "samples")
+    agent.finish()
+    following = GuestAgent(agent.home, agent.local_log.with_name("vm-1-next.raw"))
+    following.start(STREAMS, max_s=60)
+    following.follow()
+    wait_for(lambda: size(following) > 1000, "samples of the next trial")
+    following.finish()
+    following.clear()
+    assert established(box) == logins == 1
+    assert agent.local_log.read_bytes() == Path(agent.place).read_bytes()
+    assert read_log(following.local_log).header.started_ns > read_log(agent.local_log).records[-1].t_ns
+
+
+def established(box: Box) -> int:
+    """Count the connections to guest0's sshd."""
+    return len(box.run("guest0", "ss", "-Htn", "state", "established", "sport", "=", ":22").splitlines())

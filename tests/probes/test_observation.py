@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,11 @@ from vrbench.remote.identity import HostKeyPins, generate_key
 
 pytestmark = pytest.mark.lab
 VM = "vrb-1-vm1"
+PROFILE = f'[lab]\n[environment]\nvms = 1\npublic_ips = 1\n[probes]\negress_target = "{HARNESS}"\ndns = false'
 
 
 def small_plan() -> Plan:
-    text = f'[lab]\n[environment]\nvms = 1\npublic_ips = 1\n[probes]\negress_target = "{HARNESS}"\ndns = false'
-    return make_plan(load_profile(text, "test"), "run")
+    return make_plan(load_profile(PROFILE, "test"), "run")
 
 
 def one_guest() -> Environment:
@@ -50,12 +51,15 @@ def running(ssh_guests: SshGuests, tmp_path: Path) -> Iterator[TrialProbers]:
     observation.start()
     wait_for(lambda: guest_log(observation).exists() and guest_log(observation).stat().st_size > 1000, "samples")
     yield observation
-    for agent in observation._agents:
-        agent.remove()
+    ssh_guests.leave()
 
 
 def guest_log(observation: TrialProbers) -> Path:
     return observation.folder / "guest-vm1.raw"
+
+
+def all_up(observation: TrialProbers) -> bool:
+    return all(state.up for state in observation.states())
 
 
 def cut(box: Box) -> None:
@@ -66,14 +70,38 @@ def mend(box: Box) -> None:
     box.run("router", "nft", "flush chain ip gate cut")
 
 
-def test_all_is_well(running: TrialProbers) -> None:
-    """A quiet trial: whole logs, a clock for the guest, and nothing left in it."""
+def test_all_is_well(running: TrialProbers, ssh_guests: SshGuests) -> None:
+    """A quiet trial: whole logs, a clock for the guest, and in the end nothing left in it."""
     home = Path(running._agents[0].place).parent
     collected = running.stop()
     assert (collected.agents_lost, collected.guests_rebooted, collected.probers_failed) == ((), (), ())
     assert abs(collected.clocks[VM].offset_ns) <= collected.clocks[VM].error_ns
     assert read_log(guest_log(running)).records[-1].kind is RecordKind.END
+    assert not list(home.glob("probe*"))
+    ssh_guests.leave()
     assert not home.exists()
+
+
+def test_the_next_trial_finds_all_of_it_waiting(ssh_guests: SshGuests, tmp_path: Path) -> None:
+    """The agent is where it was, on the same connection, and the harness's probers have started already."""
+    ssh_guests.plan = make_plan(load_profile(PROFILE, "test", ("trials.count=2",)), "run")
+    seen = []
+    for number in (1, 2):
+        (tmp_path / f"{number}").mkdir()
+        observation = ssh_guests.observation(tmp_path / f"{number}")
+        waiting = {prober: process.pid for prober, process in ssh_guests.spares._waiting.items()}
+        observation.start()
+        wait_for(partial(all_up, observation), "every stream up")
+        used = {p.config.prober: p.pid for p in observation._probers}
+        remote = ssh_guests.home(ssh_guests.environment.guests[0])._kept._remote
+        seen.append((waiting, used, remote))
+        assert observation.stop().agents_lost == ()
+    (first_waiting, first_used, first_remote), (waiting, used, remote) = seen
+    assert (first_waiting, remote) == ({}, first_remote)
+    assert waiting == used
+    assert used.keys() == first_used.keys()
+    assert ssh_guests.spares._waiting == {}, "no trial follows"
+    ssh_guests.leave()
 
 
 def test_a_path_that_is_away_when_a_trial_ends_costs_no_samples(running: TrialProbers, gate: Box) -> None:

@@ -18,6 +18,7 @@ from vrbench.core.figures.windows import Allowance, find_windows
 from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.samples import NodeLog, read_samples
 from vrbench.core.model import Guest, OutageWindow, Outcome
+from vrbench.probes.agent_home import AgentHome
 from vrbench.probes.guest import GuestAgent
 from vrbench.probes.readiness import look
 from vrbench.remote.connection import Remote
@@ -44,15 +45,16 @@ def agent(request: pytest.FixtureRequest, box: Box, tmp_path: Path) -> Iterator[
         return Remote.connect((ROUTER, 2200), Identity("root", tmp_path / "id", pins), timeout_s=2.0)
 
     with box.inside("harness"):
-        made = GuestAgent(Guest("vm-1", "id-1", "10.1.1.10", ROUTER, 2200), connect, tmp_path / "vm-1.raw")
-        yield made
-        made.remove()
+        home = AgentHome(Guest("vm-1", "id-1", "10.1.1.10", ROUTER, 2200), connect)
+        yield GuestAgent(home, tmp_path / "vm-1.raw")
+        home.remove()
+        home.leave()
     stop_server(box, "guest0", server)
 
 
 def test_such_a_guest_is_ready(agent: GuestAgent) -> None:
     """Before the trial as well, ping will do."""
-    with agent._connect() as remote:
+    with agent.home.connection() as remote:
         assert look(remote, 5.0).unfit == ""
 
 
@@ -70,18 +72,18 @@ def replies(agent: GuestAgent, index: int) -> int:
 
 def test_nothing_is_left_behind(agent: GuestAgent) -> None:
     """Even of an agent that was killed: its pings end, its directory goes; its clock and gateway were told right."""
-    agent.deploy()
-    facts, offset = agent.facts(), agent.measure_clock()
+    agent.home.deploy()
+    facts, offset = agent.home.facts(), agent.measure_clock()
     assert (facts.python, facts.gateway) == ("", "10.1.1.1")
     assert offset.error_ns >= 5_000_000
     agent.start(STREAMS, max_s=60)
-    with agent._connect() as remote:
+    with agent.home.connection() as remote:
         home = Path(agent.place).parent
         wait_for(lambda: remote.run(f"cat {home}/0.ping").code == 0, "a ping")
         ping = remote.run(f"cat {home}/0.ping").out.decode().strip()
         remote.run(f"kill -9 $(cut -d' ' -f1 {home}/probe.log.pid)")
         assert remote.run(f"kill -0 {ping}").code == 0
-        agent.remove()
+        agent.home.remove()
         wait_for(lambda: remote.run(f"kill -0 {ping}").code != 0, "the ping's end")
     assert not home.exists()
 
@@ -153,7 +155,7 @@ def test_bounds_hold_real_outages(agent: GuestAgent, gate: Box) -> None:
 
     The seed is fixed, the phases are not.
     """
-    agent.deploy()
+    agent.home.deploy()
     offset_s = agent.measure_clock().offset_ns / 1e9
     agent.start(STREAMS, max_s=120)
     agent.follow()

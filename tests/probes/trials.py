@@ -95,7 +95,7 @@ class Trial:
     def agent_pids(self, guest: str = "") -> list[int]:
         """Return the probers in the guests, or in the one of that name."""
         homes = [a.place.rpartition("/")[0] for a in self.observation._agents if guest in ("", a.guest.name)]
-        return [pid for home in homes for pid in processes(home, "start")]
+        return [pid for home in homes for pid in processes(home, "talk") if detached(pid)]
 
     def end(self) -> TrialResult:
         """Stop all probers, collect, analyse."""
@@ -130,6 +130,11 @@ def processes(*words: str) -> list[int]:
             if all(word in line for word in words) and "nsenter" not in line:
                 found.append(int(path.parent.name))
     return found
+
+
+def detached(pid: int) -> bool:
+    """Return whether a process reads from nowhere, as probers do, and not from a connection as what started them."""
+    return os.readlink(f"/proc/{pid}/fd/0") == os.devnull
 
 
 @contextmanager
@@ -178,7 +183,9 @@ def trial(ssh_guests: SshGuests, box: Box, folder: Path, baseline_s: float = 1.0
         yield begun
     finally:
         for agent in observation._agents:
-            agent.remove()
+            agent.leave()
+            agent.home.remove()
+            agent.home.leave()
         for observer in observation._probers:
             with suppress(Exception):
                 observer.stop()

@@ -22,7 +22,7 @@ from vrbench.store.directory import RunDir
 from vrbench.store.files import StoreError
 
 TRIAL = ["start probers", "request", "stop probers", "leave operation", "look at routers"]
-WHOLE = ["preflight", "build", "await guests", *TRIAL, "remove"]
+WHOLE = ["preflight", "build", "await guests", *TRIAL, "leave guests", "remove"]
 MEASURING = ["preflight", "build", "await guests", "start probers", "request", "stop probers", "look at routers"]
 
 
@@ -102,10 +102,21 @@ def test_trials_follow_each_other_after_a_pause(tmp_path: Path) -> None:
     """On one environment, with the profile's pause between them and none after the last."""
     rig = Rig(tmp_path, "trials.count=3")
     rig.run()
-    assert rig.steps == ["preflight", "build", "await guests", *TRIAL, *TRIAL, *TRIAL, "remove"]
+    assert rig.steps == ["preflight", "build", "await guests", *TRIAL, *TRIAL, *TRIAL, "leave guests", "remove"]
     assert rig.said.count("settling") == 2
     assert [facts(rig, n)["number"] for n in (1, 2, 3)] == [1, 2, 3]
     assert facts(rig, 2)["requested_ns"] - facts(rig, 1)["observed_ns"] >= 7e9
+
+
+def test_the_pause_is_not_longer_for_what_is_collected_meanwhile(tmp_path: Path) -> None:
+    """It leaves the network alone for a while, and so does fetching samples; what takes longer than it, replaces it."""
+    pauses = []
+    for slow_s in (0, 3, 20):
+        rig = Rig(tmp_path / str(slow_s), "trials.count=2")
+        rig.when("look at routers", partial(rig.world.sleep, slow_s))
+        rig.run()
+        pauses.append((facts(rig, 2)["requested_ns"] - facts(rig, 1)["observed_ns"]) / 1e9)
+    assert pauses[0] == pauses[1] == pauses[2] - 13
 
 
 @pytest.mark.parametrize("step", MEASURING)
@@ -282,7 +293,7 @@ def test_a_kept_environment_is_measured_again(kept: Rig) -> None:
     rig = reusing(kept)
     outcome = rig.run()
     assert outcome == type(outcome)()
-    assert rig.steps == ["await guests", *TRIAL]
+    assert rig.steps == ["await guests", *TRIAL, "leave guests"]
     assert rig.guests[0].keys.path == kept.store.path
     assert kept.store.key.exists()
     assert kept.pending() == ["vm1", "net"]

@@ -266,6 +266,9 @@ class FakeGuests:
         self.world.requested_ns = None
         return FakeProbers(self.script, self.world)
 
+    def leave(self) -> None:
+        self.script.at("leave guests")
+
 
 class Rig:
     """A run with scripted adapters: set it up, run it, look at what it did."""

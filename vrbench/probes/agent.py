@@ -1,12 +1,16 @@
 """The prober inside guests, as commands. With the modules that ``bundle`` names it travels as one file.
 
-    start CONFIG | run CONFIG | stop CONFIG | follow LOG OFFSET [SECONDS] | clock | facts | claims | remove DIR
+    run CONFIG | follow LOG OFFSET [SECONDS] | clock | talk
+    start CONFIG | stop CONFIG | end CONFIG | forget CONFIG | put FILE TEXT | facts | claims | remove DIR
     silence CONFIG SECONDS STREAM [STREAM ...]
 
 CONFIG is JSON: ``{"log", "node", "max_s", "lane": [number, of how many], "streams": [{"name", "direction", "probe",
 "flow": "fresh"|"persistent"|"resolver", "target", "interval_ns", "phase_ns"}]}``; "gateway" as a target is the default
-gateway, whose neighbour entry is logged in any case, and "resolver" the one that the router offers (``dns``). Standard
-library, Python 3.6 or later.
+gateway, whose neighbour entry is logged in any case, and "resolver" the one that the router offers (``dns``).
+
+``talk`` does what the lines after the first list, for as long as its connection lives: each line of JSON on standard
+input is a command, and gets a line with its exit code and its words. An empty line gets the clock. Standard library,
+Python 3.6 or later.
 """
 
 # Runs in guests on Python 3.6 as well: what pyupgrade would rewrite does not exist there.
@@ -18,7 +22,7 @@ import shutil
 import signal
 import sys
 import time
-from typing import Any, Callable, Dict, List, TextIO
+from typing import Any, Callable, Dict, List, TextIO, Tuple
 
 from vrbench.probes.arp_responders import claimants
 from vrbench.probes.dns import CombinedProber, DnsProber, settle
@@ -27,7 +31,7 @@ from vrbench.probes.engine import END, RECORD, CannotProbe, Log, Prober, monoton
 from vrbench.probes.neighbours import default_gateway, default_route, resolved, watch
 from vrbench.probes.pacing import probe
 from vrbench.probes.rehearsal import holding
-from vrbench.probes.silence import Silence, ask
+from vrbench.probes.silence import REQUEST, Silence, ask
 
 LOOK_S = 0.25  # how often a follower looks for more: an agent that pings writes no more often
 
@@ -64,15 +68,19 @@ def run(path: str, ready: Callable[[], None]) -> None:
     probe(config, open_prober, lambda: asked() or monotonic_ns() >= end, ready)
 
 
-def start(path: str) -> int:
-    """Detach a prober; returns 0 when its first probe is out, 1 after saying why it never was."""
+Answer = Tuple[int, str]  # an exit code and words
+
+
+def start(path: str) -> Answer:
+    """Detach a prober; returns when its first probe is out, or why it never was."""
     reader, writer = os.pipe()
-    if os.fork():
+    child = os.fork()
+    if child:
         os.close(writer)
         with os.fdopen(reader) as pipe:
-            answer = pipe.read() or "the prober died before its first probe"
-        print(answer)
-        return 0 if answer == "started" else 1
+            words = pipe.read() or "the prober died before its first probe"
+        os.waitpid(child, 0)
+        return 0 if words == "started" else 1, words
     os.setsid()
     if os.fork():
         os._exit(0)
@@ -139,12 +147,52 @@ def stop(log: str) -> None:
         os.kill(living(log + ".follower.pid"), signal.SIGUSR1)  # there is no more to wait for
 
 
-def silence(log: str, seconds: float, streams: List[str]) -> int:
-    """Have the prober of ``log`` leave streams silent for so long; 1 when it has ended."""
+def silence(path: str, seconds: float, *streams: str) -> Answer:
+    """Have a prober leave streams silent for so long; 1 when it has ended."""
+    log = log_of(path)
     pid = living(log + ".pid")
     if pid:
-        ask(log, pid, seconds, streams)
-    return 0 if pid else 1
+        ask(log, pid, float(seconds), list(streams))
+    return 0 if pid else 1, ""
+
+
+def log_of(path: str) -> str:
+    """Return where the prober that ``path`` configures logs."""
+    with open(path) as file:
+        log = json.load(file)["log"]  # type: str
+        return log
+
+
+def stop_configured(path: str) -> Answer:
+    stop(log_of(path))
+    return 0, ""
+
+
+def end(path: str) -> Answer:
+    """Stop, and find out meanwhile who answers for the gateway: both take their time."""
+    log = log_of(path)
+    pid = living(log + ".pid")
+    if pid:
+        os.kill(pid, signal.SIGTERM)
+    answer = claims()
+    stop(log)
+    return answer
+
+
+def forget(path: str) -> Answer:
+    """Delete a prober's log and whatever else it needed; it is stopped, should it still run."""
+    log = log_of(path)
+    stop(log)
+    for name in (log, log + ".pid", log + ".follower.pid", log + REQUEST, path):
+        if os.path.exists(name):
+            os.unlink(name)
+    return 0, ""
+
+
+def put(path: str, text: str) -> Answer:
+    with open(path, "w") as file:
+        file.write(text)
+    return 0, ""
 
 
 def follow(path: str, offset: int, seconds: int) -> int:
@@ -189,11 +237,36 @@ def clock() -> None:
         os.write(1, b"%d\n" % monotonic_ns())
 
 
-def facts() -> Dict[str, Any]:
-    """Return what this machine is, and what it knows of its default gateway."""
+def talk() -> None:
+    """Carry out what standard input says, line by line; one process does so, the newest."""
+    here = os.path.join(os.path.dirname(os.path.realpath(sys.argv[0])), "talk.pid")
+    before = living(here)
+    if before:  # its connection broke, and it may not know yet
+        os.kill(before, signal.SIGTERM)
+    write_pid(here)
+    os.umask(0o077)
+    for line in iter(sys.stdin.buffer.readline, b""):
+        os.write(1, b"%d\n" % monotonic_ns() if line == b"\n" else json.dumps(answered(line)).encode() + b"\n")
+
+
+def answered(line: bytes) -> Answer:
+    """Carry out one line; what goes wrong is told."""
+    try:
+        verb, *values = json.loads(line.decode())
+        return ANSWERS[verb](*values)
+    except (CannotProbe, OSError, KeyError, TypeError, ValueError) as error:
+        return 1, f"{type(error).__name__}: {error}"
+
+
+def claims() -> Answer:
+    return 0, " ".join(claimants(*default_route()))
+
+
+def facts() -> Answer:
+    """Tell what this machine is, and what it knows of its default gateway."""
     with open("/proc/sys/kernel/random/boot_id") as file:
         boot_id = file.read().strip()
-    return {
+    found = {
         "boot_id": boot_id,
         "python": sys.version.split()[0],
         "kernel": os.uname().release,
@@ -201,40 +274,49 @@ def facts() -> Dict[str, Any]:
         "wall_ns": wall_ns(),
         "gateway": default_gateway(),
     }
+    return 0, json.dumps(found)
 
 
-def remove(directory: str) -> None:
+def remove(directory: str) -> Answer:
     """Stop every prober that logs to ``directory``, the home of this very agent, and delete it."""
     if os.path.realpath(directory) != os.path.dirname(os.path.realpath(sys.argv[0])):
-        sys.exit(f"remove: {directory} is not where this agent lives")
+        return 1, f"remove: {directory} is not where this agent lives"
     for name in os.listdir(directory):
-        if name.endswith(".pid"):
-            stop(os.path.join(directory, name[: -len(".pid")]))
+        log, suffix = os.path.splitext(os.path.join(directory, name))
+        if suffix == ".pid" and living(log + suffix) != os.getpid():
+            stop(log)
     shutil.rmtree(directory)
+    return 0, ""
+
+
+ANSWERS = {
+    "start": start,
+    "stop": stop_configured,
+    "end": end,
+    "forget": forget,
+    "silence": silence,
+    "put": put,
+    "facts": facts,
+    "claims": claims,
+    "remove": remove,
+}  # type: Dict[str, Callable[..., Answer]]
 
 
 def main(arguments: List[str]) -> int:
     verb, values = arguments[0] if arguments else "", arguments[1:]
-    if verb == "start":
-        return start(values[0])
     if verb == "run":
         run(values[0], lambda: print("started", flush=True))
     elif verb == "follow":
         return follow(values[0], int(values[1]), int(values[2]) if len(values) > 2 else 86400)
     elif verb == "clock":
         clock()
-    elif verb == "facts":
-        print(json.dumps(facts()))
-    elif verb == "claims":
-        print(" ".join(claimants(*default_route())))
-    elif verb == "silence":
-        with open(values[0]) as file:
-            return silence(json.load(file)["log"], float(values[1]), values[2:])
-    elif verb == "stop":
-        with open(values[0]) as file:
-            stop(json.load(file)["log"])
-    elif verb == "remove":
-        remove(values[0])
+    elif verb == "talk":
+        talk()
+    elif verb in ANSWERS:
+        code, words = ANSWERS[verb](*values)
+        if words:
+            print(words)
+        return code
     else:
         sys.exit(__doc__)
     return 0

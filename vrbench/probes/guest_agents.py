@@ -72,15 +72,16 @@ class PythonAgent:
     command: tuple[str, ...]
     file = "agent.pyz"
     tick_ns = 0
+    stays = True  # for a whole run, answering line by line
 
     def content(self) -> bytes:
         """Return the agent's file."""
         return agent_bundle()
 
-    def prepare(self, task: Task, home: str, log: Path, ask: Ask) -> tuple[bytes, RawCopy | PingCopy]:
-        """Return the agent's configuration, and where its log goes."""
+    def prepare(self, task: Task, place: str, log: Path, ask: Ask) -> tuple[bytes, RawCopy | PingCopy]:
+        """Return the agent's configuration, to log to ``place``, and where its log goes here."""
         config = {
-            "log": f"{home}/probe.log",
+            "log": place,
             "node": task.node,
             "max_s": task.max_s,
             "lane": task.lane,
@@ -98,12 +99,13 @@ class PingAgent:
     ping: str
     file = "agent.sh"
     tick_ns = TICK
+    stays = False  # one for each trial, and a process for each question
 
     def content(self) -> bytes:
         """Return the agent's file."""
         return (Path(__file__).parent / "ping_agent.sh").read_bytes()
 
-    def prepare(self, task: Task, home: str, log: Path, ask: Ask) -> tuple[bytes, RawCopy | PingCopy]:
+    def prepare(self, task: Task, place: str, log: Path, ask: Ask) -> tuple[bytes, RawCopy | PingCopy]:
         """Return the agent's configuration without what ping can't probe, and where its log goes. Raises ProbeError."""
         streams = [s.stream for s in task.streams if s.stream.flow in ("persistent", "fresh")]
         if not streams:

@@ -6,14 +6,15 @@ import contextlib
 import math
 import random
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from functools import partial
 from pathlib import Path
 
 from vrbench.core.caveats import Caveat
 from vrbench.core.facts import NodeClock
 from vrbench.core.log.growing_log import GrowingLog, StreamState
-from vrbench.core.log.rawlog import RawLogError
 from vrbench.core.model import HARNESS, Direction, Environment, Guest, Stream
 from vrbench.core.plan.plan import Plan
 from vrbench.core.plan.schedule import phases
@@ -21,11 +22,14 @@ from vrbench.core.plan.streams import guest_streams, harness_streams, short_name
 from vrbench.core.ports import Collected
 from vrbench.core.text import some
 from vrbench.parallel import CancelToken, parallel
+from vrbench.probes.agent_home import AgentHome
 from vrbench.probes.config import Login, PhasedStream, ProbeError
+from vrbench.probes.followed_log import FollowedLog
 from vrbench.probes.guest import GuestAgent
 from vrbench.probes.ping_check import reach
 from vrbench.probes.prober_process import ProberConfig, ProberProcess, how_probed, start_prober
 from vrbench.probes.readiness import Readiness, look, noted
+from vrbench.probes.spare_probers import SpareProbers
 from vrbench.remote.connection import Remote
 from vrbench.remote.errors import RemoteError
 from vrbench.remote.identity import HostKeyPins, Identity
@@ -38,19 +42,32 @@ LOOK_STEP_S = 20.0
 FIRST_WITHIN_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class SshGuests:
-    """How this run reaches its guests, and what it probes there."""
+    """How this run reaches its guests, what it probes there, and what stays there and here from trial to trial."""
 
     plan: Plan
     environment: Environment
     key: Path
     pins: HostKeyPins
+    spares: SpareProbers = field(default_factory=SpareProbers)
+    _homes: dict[str, AgentHome] = field(default_factory=dict)
+    _begun: int = 0
 
     def connect(self, guest: Guest) -> Remote:
         """Open a new SSH connection through the router to a guest. Raises RemoteError."""
         identity = Identity(self.plan.profile.cloud.ssh_user, self.key, self.pins)
         return Remote.connect((guest.public_ip, guest.public_port), identity)
+
+    def home(self, guest: Guest) -> AgentHome:
+        """Return where the agent of a guest lives."""
+        return self._homes.setdefault(guest.name, AgentHome(guest, lambda: self.connect(guest)))
+
+    def begin(self) -> None:
+        """Note that a trial has begun; what the next one needs is made ready while this one's baseline is probed."""
+        self._begun += 1
+        if self._begun < self.plan.profile.trials.count:
+            self.spares.keep(harness_streams(self.plan, self.environment))
 
     @property
     def login(self) -> Login:
@@ -63,6 +80,7 @@ class SshGuests:
         Raises ProbeError: a guest did not let us in before the deadline (with the last reason), or can't probe.
         """
         until = time.monotonic() + deadline_s
+        self.spares.keep(harness_streams(self.plan, self.environment))
         seen = parallel(self.environment.guests, lambda guest, stop: self._await(guest, until, stop))
         names = [g.name for g in self.environment.guests]
         missing = {name: reason for name, reason in zip(names, seen, strict=True) if isinstance(reason, str)}
@@ -81,7 +99,7 @@ class SshGuests:
         """Try until the deadline; returns what the guest was found to be, or the last reason why it was not reached."""
         while True:
             try:
-                with self.connect(guest) as remote:
+                with self.home(guest).connection() as remote:
                     stop.check()
                     # In steps: a guest that reboots while it is being waited for leaves the connection hanging.
                     rest_s = until - time.monotonic()
@@ -103,40 +121,23 @@ class SshGuests:
         """Prepare the probers of one trial, not started yet; raw logs go to ``folder``."""
         return TrialProbers(self, folder)
 
+    def leave(self) -> None:
+        """Clean the guests up, whatever trials left there that is not needed any more, and end what waits here."""
+        self.spares.end()
+        parallel(list(self._homes.values()), lambda home, _: _clear_out(home))
+
+
+def _clear_out(home: AgentHome) -> None:
+    with contextlib.suppress(ProbeError, RemoteError):  # the VM goes after the run, and no prober is left in it
+        if not home.owes:
+            home.remove()
+    home.leave()
+
 
 def _fit(guest: Guest, ready: Readiness) -> Readiness:
     if ready.unfit:
         raise ProbeError(f"VM {guest.name} {ready.unfit}")
     return ready
-
-
-@dataclass
-class _Followed:
-    """A raw log that grows, and its live view; ``offset_ns`` is its clock minus the harness's."""
-
-    path: Path
-    live: GrowingLog
-    offset_ns: int = 0
-    read: int = 0
-    unreadable: bool = False
-
-    def states(self) -> Iterator[StreamState]:
-        """Return the log's streams now, times moved to the harness's clock."""
-        if not self.unreadable:
-            self._read_on()
-        for s in self.live.states():
-            moved = replace(s, since_ns=s.since_ns - self.offset_ns, judged_ns=s.judged_ns - self.offset_ns)
-            yield moved
-
-    def _read_on(self) -> None:
-        with contextlib.suppress(FileNotFoundError), self.path.open("rb") as file:
-            file.seek(self.read)
-            chunk = file.read()
-            self.read += len(chunk)
-            try:
-                self.live.feed(chunk)
-            except RawLogError:
-                self.unreadable = True  # its streams are not seen any more; analysis says what is wrong
 
 
 @dataclass
@@ -147,24 +148,29 @@ class TrialProbers:
     folder: Path
     _agents: list[GuestAgent] = field(default_factory=list)
     _probers: list[ProberProcess] = field(default_factory=list)
-    _logs: list[_Followed] = field(default_factory=list)
+    _logs: list[FollowedLog] = field(default_factory=list)
     _clocks: dict[str, NodeClock] = field(default_factory=dict)
     _boots: dict[str, str] = field(default_factory=dict)
     _gateways: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def start(self) -> None:
-        """Start the agents, which take longer, then the harness's own probers. Raises ProbeError or RemoteError."""
+        """Start the harness's own probers and the agents, side by side. Raises ProbeError or RemoteError."""
         plan, environment = self.ssh_guests.plan, self.ssh_guests.environment
         seed = random.SystemRandom().getrandbits(32)
-        guests = range(len(environment.guests))
         self._agents = [self._agent(g) for g in environment.guests]
+        steps: list[Callable[[CancelToken], None]] = [
+            *(
+                partial(self._start_prober, prober, streams, seed)
+                for prober, streams in harness_streams(plan, environment).items()
+            ),
+            *(partial(self._start_agent, index, seed) for index in range(len(self._agents))),
+        ]
         try:
-            parallel(guests, lambda i, stop: self._start_agent(i, seed, stop))
-            for prober, streams in harness_streams(plan, environment).items():
-                self._start_prober(prober, streams, seed)
+            parallel(steps, lambda step, stop: step(stop))
         except BaseException:
             self.stop()
             raise
+        self.ssh_guests.begin()
 
     def mark(self) -> None:
         for log in self._logs:
@@ -193,47 +199,49 @@ class TrialProbers:
 
     def stop(self) -> Collected:
         """End the probers, fetch what the guests wrote, and clean the guests up."""
-        failed = [words for p in self._probers if (words := _stop(p))]
-        ends = [end for end in parallel(self._agents, lambda agent, _: self._finish_agent(agent)) if end]
+        probing: list[ProberProcess | GuestAgent] = [*self._probers, *self._agents]
+        bad = [end for end in parallel(probing, lambda one, _: self._finish(one)) if end]
         return Collected(
             clocks=dict(self._clocks),
             gateways=dict(self._gateways),
-            agents_lost=tuple(end.words for end in ends if not end.rebooted),
-            guests_rebooted=tuple(end.words for end in ends if end.rebooted),
-            probers_failed=tuple(failed),
+            agents_lost=tuple(end.words for end in bad if end.what is _What.LOST),
+            guests_rebooted=tuple(end.words for end in bad if end.what is _What.REBOOTED),
+            probers_failed=tuple(end.words for end in bad if end.what is _What.FAILED),
         )
+
+    def _finish(self, one: ProberProcess | GuestAgent) -> _BadEnd | None:
+        return self._finish_agent(one) if isinstance(one, GuestAgent) else _stopped(one)
 
     def _agent(self, guest: Guest) -> GuestAgent:
         label = short_name(self.ssh_guests.environment, guest.name)
-        return GuestAgent(guest, lambda: self.ssh_guests.connect(guest), self.folder / f"guest-{label}.raw")
+        return GuestAgent(self.ssh_guests.home(guest), self.folder / f"guest-{label}.raw")
 
     def _start_agent(self, index: int, seed: int, stop: CancelToken) -> None:
         plan, agent = self.ssh_guests.plan, self._agents[index]
         streams = guest_streams(plan, self.ssh_guests.environment, index)
-        lane = (index, len(self._agents))
-        with agent.one_connection():
-            stop.check()
-            agent.deploy()
-            boot, clock = agent.facts().boot_id, agent.measure_clock()
-            stop.check()
-            agent.start(at_once(streams, seed + index + 1), _longest_s(plan), lane)
+        boot = agent.home.settle_in().boot_id
+        stop.check()
+        clock = agent.measure_clock()
+        stop.check()
+        agent.start(at_once(streams, seed + index + 1), _longest_s(plan), (index, len(self._agents)))
         self._boots[agent.guest.name] = boot
         self._clocks[agent.guest.name] = NodeClock(clock.offset_ns, clock.error_ns)
         agent.follow()
         self._logs.append(self._followed(agent.local_log, clock.offset_ns))
 
-    def _start_prober(self, prober: str, streams: Sequence[Stream], seed: int) -> None:
+    def _start_prober(self, prober: str, streams: Sequence[Stream], seed: int, stop: CancelToken) -> None:
         ssh_guests, log = self.ssh_guests, self.folder / f"{HARNESS}-{prober}.raw"
         # Streams that probe rarely must have probed before the operation is asked for, and the first of them soon.
         within_s = min(ssh_guests.plan.method.baseline_s / 2, len(streams) * FIRST_WITHIN_S)
         login = ssh_guests.login if any(s.kind.logs_in for s in streams) else None
         starting = phased(streams, seed, within_s)
         config = ProberConfig(prober, HARNESS, log, starting, ssh_guests.plan.method.threshold_s, login)
-        self._probers.append(start_prober(config))
+        stop.check()
+        self._probers.append(start_prober(config, ssh_guests.spares.take(prober)))
         self._logs.append(self._followed(log, 0))
 
-    def _followed(self, path: Path, offset_ns: int) -> _Followed:
-        return _Followed(path, GrowingLog(round(self.ssh_guests.plan.method.threshold_s * 1e9)), offset_ns)
+    def _followed(self, path: Path, offset_ns: int) -> FollowedLog:
+        return FollowedLog(path, GrowingLog(round(self.ssh_guests.plan.method.threshold_s * 1e9)), offset_ns)
 
     def _finish_agent(self, agent: GuestAgent) -> _BadEnd | None:
         """Collect one guest's samples, then clean up there; returns what went wrong, None when all is well."""
@@ -246,10 +254,13 @@ class TrialProbers:
                 lost = f"{name}: {error}; what is missing may still be in the guest: {agent.place}"
             rebooted = self._rebooted(agent, until)
         agent.leave()
+        agent.home.owes |= bool(lost)
         if not lost:
-            with contextlib.suppress(ProbeError, RemoteError):  # the VM goes after the run, and the agent has ended
-                agent.remove()
-        return _BadEnd(name if rebooted else lost, rebooted) if lost or rebooted else None
+            with contextlib.suppress(ProbeError, RemoteError):  # the VM goes after the run, and the prober has ended
+                agent.clear()
+        if rebooted:
+            return _BadEnd(_What.REBOOTED, name)
+        return _BadEnd(_What.LOST, lost) if lost else None
 
     def _rebooted(self, agent: GuestAgent, until: float) -> bool:
         """Return whether the guest was booted since the start; if not, measure its clock once more, and its gateway's
@@ -260,11 +271,10 @@ class TrialProbers:
         name = agent.guest.name
         while True:
             try:
-                with agent.one_connection():
-                    if agent.facts().boot_id != self._boots[name]:
-                        return True
-                    clock = agent.measure_clock()
-                    self._gateways[name] = agent.claimants()
+                if agent.home.facts().boot_id != self._boots[name]:
+                    return True
+                clock = agent.measure_clock()
+                self._gateways[name] = agent.claimants()
             except RemoteError:
                 if time.monotonic() + RETRY_S > until:
                     return False
@@ -276,12 +286,20 @@ class TrialProbers:
                 return False
 
 
+class _What(Enum):
+    """What can be wrong with the end of a trial."""
+
+    LOST = auto()  # a guest's samples
+    REBOOTED = auto()  # a guest
+    FAILED = auto()  # one of the harness's probers
+
+
 @dataclass(frozen=True, slots=True)
 class _BadEnd:
-    """Why a guest's samples are not whole."""
+    """Why samples are not whole."""
 
+    what: _What
     words: str
-    rebooted: bool
 
 
 def phased(streams: Sequence[Stream], seed: int, within_s: float = math.inf) -> tuple[PhasedStream, ...]:
@@ -310,13 +328,13 @@ def _silenced(agent: GuestAgent, streams: list[str], seconds: float, stop: Cance
             stop.sleep(RETRY_S)
 
 
-def _stop(prober: ProberProcess) -> str:
-    """End a prober; returns what was wrong with its end, '' for nothing."""
+def _stopped(prober: ProberProcess) -> _BadEnd | None:
+    """End a prober; return what was wrong with its end."""
     try:
         prober.stop()
     except ProbeError as error:
-        return str(error)
-    return ""
+        return _BadEnd(_What.FAILED, str(error))
+    return None
 
 
 def _longest_s(plan: Plan) -> float:

@@ -1,16 +1,18 @@
 """The harness's prober process: nothing but the engine and one of PROBERS.
 
-Its standard input is the configuration as one line of JSON, then a lifeline: whatever comes next, and its end above
-all, stops it in good order, so it never outlives the harness. Its standard output is one line: "started", or why not.
+Its argument is that one's name, so that all it needs is loaded before it is told what to probe. Its standard input is
+the configuration as one line of JSON, then a lifeline: whatever comes next, and its end above all, stops it in good
+order, so it never outlives the harness. Its standard output is one line: "started", or why not.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import select
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,13 +45,13 @@ def _syn(config: Config, streams: Streams, log: Log) -> Prober:
 
 
 def _session(config: Config, streams: Streams, log: Log) -> Prober:
-    from vrbench.probes.session import EchoedSessions  # speaks SSH, which only its own process needs to know of
+    from vrbench.probes.session import EchoedSessions
 
     return EchoedSessions(streams, log, _identity(config))
 
 
 def _auth(config: Config, streams: Streams, log: Log) -> Prober:
-    from vrbench.probes.auth import Logins  # speaks SSH, which only its own process needs to know of
+    from vrbench.probes.auth import Logins
 
     return Logins(streams, log, config["threshold_ns"], _identity(config))
 
@@ -70,13 +72,22 @@ PROBERS: dict[str, Callable[[Config, Streams, Log], Prober]] = {
 }
 
 
-def main() -> int:
+# These speak SSH, which only their own processes need to know of.
+LOADED_LATER = {"session": "vrbench.probes.session", "auth": "vrbench.probes.auth"}
+
+
+def main(arguments: Sequence[str]) -> int:
     """Probe as configured on standard input until that is closed; return the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     terminated = on_signal(signal.SIGTERM)
+    for module in filter(None, map(LOADED_LATER.get, arguments)):
+        importlib.import_module(module)
     try:
         with open(0, "rb", buffering=0, closefd=False) as stdin:  # unbuffered: what follows must stay in the pipe
-            config = json.loads(stdin.readline())
+            line = stdin.readline()
+        if not line:
+            return 0  # nothing was to be probed
+        config = json.loads(line)
         open_prober = PROBERS[config["prober"]]
         probe(
             config,
@@ -91,4 +102,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

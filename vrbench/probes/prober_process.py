@@ -11,8 +11,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from vrbench.core.kinds import KINDS
 from vrbench.core.log.rawlog import RECORD, RecordKind
 from vrbench.probes.config import Login, PhasedStream, ProbeError
+
+NEED_LOGIN = frozenset(kind.prober for kind in KINDS if kind.logs_in)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +76,27 @@ class ProberProcess:
             raise ProbeError(f"the {self.config.prober} prober left {self.log} without an end: {reason}")
 
 
-def start_prober(config: ProberConfig) -> ProberProcess:
-    """Start a prober process; return when its first probe is out. Raises ProbeError."""
+def spawn(prober: str) -> subprocess.Popen[bytes]:
+    """Start a process that waits for the configuration of ``prober``, with all that it needs loaded."""
     package = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
-    bare = [] if config.login else ["-S"]  # without a login it needs nothing from site-packages
-    process = subprocess.Popen(
-        [sys.executable, *bare, "-m", "vrbench.probes.prober"],
+    bare = [] if prober in NEED_LOGIN else ["-S"]  # without a login it needs nothing from site-packages
+    return subprocess.Popen(
+        [sys.executable, *bare, "-m", "vrbench.probes.prober", prober],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env={**os.environ, "PYTHONPATH": path},
         start_new_session=True,  # Ctrl-C on the terminal is the harness's to handle
     )
+
+
+def start_prober(config: ProberConfig, waiting: subprocess.Popen[bytes] | None = None) -> ProberProcess:
+    """Start a prober, in the process that was spawned for it or a new one; return when its first probe is out.
+
+    Raises ProbeError.
+    """
+    process = waiting or spawn(config.prober)
     running = ProberProcess(process, config)
     answer = _first_words(process, _as_json(config), config.start_deadline_s)
     if answer != "started":

@@ -33,7 +33,10 @@ class Completed:
 
 
 class Remote:
-    """One SSH connection; a context manager. Not for several threads at once. Every failure is a RemoteError."""
+    """One SSH connection; a context manager. Threads may share it, each with its own commands.
+
+    Every failure is a RemoteError.
+    """
 
     def __init__(self, transport: paramiko.Transport, name: str) -> None:
         self._transport = transport
@@ -68,6 +71,10 @@ class Remote:
     def close(self) -> None:
         """Drop the connection; never fails, never waits for the peer."""
         self._transport.close()
+
+    def is_open(self) -> bool:
+        """Return whether neither end has closed it, as far as is known here."""
+        return self._transport.is_active()
 
     def run(self, command: str | Sequence[str], timeout_s: float = 30.0, stdin: bytes = b"") -> Completed:
         """Run ``command`` (a list is quoted for the shell) to its end; output is meant to be small (< 2 MB each)."""
@@ -107,17 +114,8 @@ class Remote:
 
         Return (sent_ns, received_ns, answer) of each, times on this machine's monotonic clock.
         """
-        answers = []
         with _blamed(self.name), self._execute(command, timeout_s) as channel:
-            replies = channel.makefile("rb", 0)
-            for _ in range(lines):
-                sent_ns = time.monotonic_ns()
-                channel.sendall(b"\n")
-                answer = replies.readline()
-                if not answer:
-                    raise EOFError("the command ended early")
-                answers.append((sent_ns, time.monotonic_ns(), answer))
-        return answers
+            return Talk(self, channel).exchange(lines, timeout_s)
 
     def attach(self, command: str, timeout_s: float) -> Attached:
         """Start ``command`` and leave it running, to talk with it; it ends with this connection at the latest."""
@@ -126,6 +124,13 @@ class Remote:
             channel.settimeout(timeout_s)
             channel.exec_command(command)
             return Attached(self._transport, channel)
+
+    def talk(self, command: str, timeout_s: float = 10.0) -> Talk:
+        """Start ``command``, which answers each line with a line; it ends with this connection at the latest."""
+        with _blamed(self.name):
+            channel = self._transport.open_session(timeout=timeout_s)
+            channel.exec_command(command)
+            return Talk(self, channel)
 
     @contextmanager
     def _execute(self, command: str | Sequence[str], timeout_s: float) -> Iterator[paramiko.Channel]:
@@ -136,6 +141,48 @@ class Remote:
             yield channel
         finally:
             channel.close()
+
+
+class Talk:
+    """A running command that answers each line with a line; for one thread at a time."""
+
+    def __init__(self, remote: Remote, channel: paramiko.Channel) -> None:
+        self.remote = remote
+        self._channel = channel
+        self._heard = b""
+
+    def ask(self, line: bytes, timeout_s: float) -> bytes:
+        """Return the answer to ``line``. Raises CommandFailed, with what it said, when the command has ended.
+
+        After any failure it must not be asked again: answers would be out of step.
+        """
+        with _blamed(self.remote.name):
+            end = time.monotonic() + timeout_s
+            with suppress(OSError):  # the command has ended, as the next lines find out
+                self._channel.sendall(line + b"\n")
+            while b"\n" not in self._heard:
+                self._channel.settimeout(max(0.01, end - time.monotonic()))
+                part = self._channel.recv(1 << 16)
+                if not part:
+                    raise self._ended()
+                self._heard += part
+            answer, _, self._heard = self._heard.partition(b"\n")
+            return answer
+
+    def exchange(self, lines: int, timeout_s: float) -> list[tuple[int, int, bytes]]:
+        """Ask empty lines; return (sent_ns, received_ns, answer) of each, times on this machine's monotonic clock."""
+        answers = []
+        for _ in range(lines):
+            sent_ns = time.monotonic_ns()
+            answer = self.ask(b"", timeout_s)
+            answers.append((sent_ns, time.monotonic_ns(), answer))
+        return answers
+
+    def _ended(self) -> Exception:
+        if not self.remote.is_open():
+            return ConnectionResetError("connection lost")
+        said = self._channel.makefile_stderr("rb").read().decode(errors="replace").strip()
+        return CommandFailed(said or "the command ended without a word")
 
 
 class End(Enum):

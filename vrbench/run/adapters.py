@@ -59,6 +59,9 @@ class Guests(Protocol):
     def observation(self, folder: Path) -> TrialObservation:
         """Prepare the probers of one trial, whose raw logs go to ``folder``."""
 
+    def leave(self) -> None:
+        """Clean the VMs up, as far as they can be reached; never fail because of one that can't."""
+
 
 @dataclass(frozen=True, slots=True)
 class OperationSource:

@@ -50,18 +50,29 @@ class _Series:
 
 def run_trials(order: RunOrder, adapters: Adapters, environment: Environment) -> None:
     """Wait for the VMs, then carry out every trial. Raises what ports raise, and OperationFailed."""
-    series = _await_guests(order, adapters, environment)
-    count, settle_s = order.plan.profile.trials.count, order.plan.profile.trials.settle
-    for number in range(1, count + 1):
-        _run_one(series, number)
-        if number < count:
-            adapters.screen.phase("settling", f"trial {number + 1} of {count}")
-            adapters.clock.sleep(settle_s)
+    guests, count = adapters.guests(environment, order.keys), order.plan.profile.trials.count
+    try:
+        series = _await_guests(order, adapters, environment, guests)
+        for number in range(1, count + 1):
+            over_ns = _run_one(series, number)
+            if number < count:
+                _settle(series, over_ns, f"trial {number + 1} of {count}")
+    finally:
+        guests.leave()
 
 
-def _await_guests(order: RunOrder, adapters: Adapters, environment: Environment) -> _Series:
+def _settle(series: _Series, over_ns: int, following: str) -> None:
+    """Leave the network alone between two trials; what was collected and tidied up meanwhile counts."""
+    clock, settle_s = series.adapters.clock, series.order.plan.profile.trials.settle
+    rest_s = settle_s - (clock.monotonic_ns() - over_ns) / 1e9
+    if rest_s > 0:
+        series.adapters.screen.phase("settling", following)
+        clock.sleep(rest_s)
+
+
+def _await_guests(order: RunOrder, adapters: Adapters, environment: Environment, guests: Guests) -> _Series:
     """Return when every VM lets us in, and tell what may spoil figures."""
-    screen, guests = adapters.screen, adapters.guests(environment, order.keys)
+    screen = adapters.screen
     screen.label(row_labels(environment))
     screen.phase(f"waiting for SSH on {some(len(environment.guests), 'VM')}", "trial 1")
     caveats = guests.await_guests(order.plan.profile.environment.boot_timeout)
@@ -73,7 +84,8 @@ def _await_guests(order: RunOrder, adapters: Adapters, environment: Environment)
     return _Series(order, adapters, environment, guests, caveats)
 
 
-def _run_one(series: _Series, number: int) -> None:
+def _run_one(series: _Series, number: int) -> int:
+    """Carry one trial out; return when it was last observed, or when the cloud was done if that was later."""
     adapters, folder = series.adapters, series.order.store.trial(number)
     observation = series.guests.observation(folder)
     with adapters.operation.prepare(series.environment, folder) as operation:
@@ -86,6 +98,7 @@ def _run_one(series: _Series, number: int) -> None:
     error = facts.job_error if facts.job_finished else _await_job(series, number, operation)
     if error:
         raise OperationFailed(f"trial {number}: {error}")
+    return facts.observed_ns if facts.job_finished else adapters.clock.monotonic_ns()
 
 
 def _competing_routers(series: _Series) -> tuple[str, ...]:
