@@ -13,11 +13,13 @@ from pathlib import Path
 from vrbench.core.plan.tables import LabTable
 from vrbench.lab import lifecycle, presets
 from vrbench.lab.status import LabOptions, LabStatus
+from vrbench.lab.system.syscalls import die_with_parent
 from vrbench.lab.timing import Timing
 from vrbench.run.interrupts import HANDLED
 
 NODE = "upstream"
 LOOK_S = 0.2
+BUILD_SCALE = 0.01  # until the first restart: how long routers take for their first start is in no figure
 
 
 class NotStarted(Exception):
@@ -33,7 +35,7 @@ def run_in_lab(
     that ends. Raises LabError when the lab does not come up, NotStarted when a signal came first.
     """
     options = lab_options(lab)
-    with _kept_signals() as pass_on:
+    with kept_signals() as pass_on:
         status = lifecycle.up(state, options, lifeline=True)
         try:
             argv = lifecycle.enter(state, NODE, command(status))
@@ -50,8 +52,14 @@ def lab_options(lab: LabTable) -> LabOptions:
         strategy=lab.restart_strategy,
         server_version=lab.server_version,
         time_scale=lab.time_scale,
+        build_scale=min(lab.time_scale, BUILD_SCALE),
         timing=presets.load(lab.preset).timing if lab.preset else Timing(),
     )
+
+
+def end_with_parent() -> None:
+    """Have this process end in good order when the one that started it does, however that ends."""
+    die_with_parent(signal.SIGTERM)
 
 
 def _wait(argv: Sequence[str], pass_on: list[int], timeout_s: float | None) -> int:
@@ -75,7 +83,7 @@ def _environment() -> dict[str, str]:
 
 
 @contextmanager
-def _kept_signals() -> Iterator[list[int]]:
+def kept_signals() -> Iterator[list[int]]:
     """Collect signals: they neither end this process nor are lost, for the command inside tears down.
 
     Ctrl-C on the terminal does not come here: the command inside is the terminal's foreground.

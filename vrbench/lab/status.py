@@ -15,11 +15,15 @@ class LabError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LabOptions:
-    """How a lab starts. ``time_scale`` multiplies every time in ``timing``; ``ready_s`` is how long it may take."""
+    """How a lab starts. ``time_scale`` multiplies every time in ``timing``; ``ready_s`` is how long it may take.
+
+    ``build_scale`` takes its place until a router is first restarted, for those who measure nothing before that.
+    """
 
     strategy: str = "parallel"
     server_version: str = "4.20.2"
     time_scale: float = 1.0
+    build_scale: float | None = None
     timing: Timing = field(default_factory=Timing)
     ready_s: float = 30.0
     first_subnet: int = 0  # so many public addresses, then a second subnet's; 0: all there are, and no second

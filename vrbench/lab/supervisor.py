@@ -39,6 +39,7 @@ def _settings(options: LabOptions) -> ZoneSettings:
         strategy=options.strategy,
         server_version=options.server_version,
         timing=options.timing.scaled(options.time_scale),
+        build_timing=options.timing.scaled(options.build_scale or options.time_scale),
         router_check_s=ROUTER_CHECK_S * options.time_scale,
         **_public_ranges(options.first_subnet),
     )

@@ -67,7 +67,11 @@ class LabTable:
     server_version: str = _key(
         values.choice(*SERVER_VERSIONS), SERVER_VERSIONS[-1], f"whose API the lab speaks: {', '.join(SERVER_VERSIONS)}"
     )
-    time_scale: float = _key(values.number(0.001, 10), 1.0, "multiplies the lab's boot, programming and stop times")
+    time_scale: float = _key(
+        values.number(0.001, 10),
+        1.0,
+        "multiplies the lab's boot, programming and stop times, from the first restart on",
+    )
 
     @property
     def restart_strategy(self) -> str:

@@ -211,6 +211,7 @@ def restart_network(call: Call) -> Task:
     def run() -> Json:
         with network.restarts.serve(ticket):
             _check_restartable(call.zone, network)
+            call.zone.operate()
             with network.home.implementing:
                 _check_restartable(call.zone, network)
                 _restart(call, network, seen)

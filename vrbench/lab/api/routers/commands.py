@@ -60,6 +60,7 @@ def _operation(step: Step) -> Callable[[Call], Task]:
         router = call.target("id", Router, GONE)
 
         def run() -> Json:
+            call.zone.operate()
             with router.home.implementing:
                 step(call, router)
             with call.zone.lock:

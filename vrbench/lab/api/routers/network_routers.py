@@ -41,7 +41,7 @@ class NetworkRouters:
 
     @property
     def timing(self) -> Timing:
-        return self._zone.settings.timing
+        return self._zone.router_timing
 
     def routers(self) -> tuple[str, ...]:
         with self._zone.lock:

@@ -41,6 +41,7 @@ class ZoneSettings:
     server_version: str = "4.20.2"  # one of SERVER_VERSIONS
     strategy: str = "parallel"  # a name in lab.strategies
     timing: Timing = field(default_factory=Timing)
+    build_timing: Timing | None = None  # of routers until one is first restarted; None: the same
     public_cidr: IPv4Network = PUBLIC
     public_gateway: IPv4Address = PUBLIC[1]
     public_first: IPv4Address = PUBLIC[10]

@@ -60,6 +60,7 @@ class Zone:
         self.ground = ground
         self.faults = faults or Faults()
         self.settings = settings
+        self.router_timing = settings.build_timing or settings.timing
         self.version = ServerVersion(settings.server_version)
         self.lock = RLock()
         self.stopping = Flag()
@@ -121,6 +122,10 @@ class Zone:
             )
             for number, block in enumerate(self.settings.public_ranges, 1)
         ]
+
+    def operate(self) -> None:
+        """Note that a router is to be restarted: from now on all takes its full time."""
+        self.router_timing = self.settings.timing
 
     def _address_pool(self) -> list[Address]:
         """Return one record per public address, for ever; the first two serve the system VMs."""

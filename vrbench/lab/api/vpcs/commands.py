@@ -171,6 +171,7 @@ def restart_vpc(call: Call) -> Task:
         with vpc.restarts.serve(ticket), vpc.implementing:
             if vpc.removed:
                 raise errors.invalid(GONE.format(id=vpc.number))
+            call.zone.operate()
             becomes_redundant = call.flag("makeredundant") and not vpc.redundant
             if becomes_redundant:
                 _make_redundant(call.zone, vpc)
