@@ -21,10 +21,11 @@ from vrbench.probes.config import ProbeError
 from vrbench.probes.guest_agents import PingAgent, PythonAgent, agent_for
 from vrbench.probes.readiness import FIND_PING, FIND_PYTHON
 from vrbench.remote.connection import Completed, Remote, Talk
-from vrbench.remote.errors import CommandFailed
+from vrbench.remote.errors import CommandFailed, RemoteError
 from vrbench.remote.kept import KeptConnection
 
 ASK_S = 30.0  # what a question may take
+KEPT_S = 5.0  # the same over a connection that may have broken since it was last used
 CLOCK_S = 10.0
 
 # Makes the agent's directory and looks for what can run an agent; prints the directory, what was found, how to get the
@@ -85,7 +86,7 @@ class AgentHome:
         """Return what the guest says of itself; the agent is put there where it is not, or not any more."""
         if self.path and self.agent.stays:
             with suppress(ProbeError):
-                return self.facts()
+                return self._facts_again()
         self.deploy()
         return self.facts()
 
@@ -109,9 +110,16 @@ class AgentHome:
         self._tasks += 1
         return f"{self.path}/probe-{self._tasks}" if self.agent.stays else f"{self.path}/probe"
 
-    def facts(self) -> GuestFacts:
+    def _facts_again(self) -> GuestFacts:
+        """Ask, and once more on a new connection where the one from before had broken unnoticed."""
+        try:
+            return self.facts(KEPT_S)
+        except RemoteError:
+            return self.facts()
+
+    def facts(self, timeout_s: float = ASK_S) -> GuestFacts:
         """Return what the guest says of itself."""
-        done = self.ask("facts")
+        done = self.ask("facts", timeout_s=timeout_s)
         if done.code != 0:
             raise self.failed("can't run the agent", done)
         try:
