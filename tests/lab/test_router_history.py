@@ -147,6 +147,22 @@ def test_what_a_fault_leaves_out_is_not_noted_as_done() -> None:
     assert (programmed.what, programmed.egress, END in programmed.ingress) == ("program_router", False, True)
 
 
+@pytest.mark.parametrize(
+    ("what", "egress", "ingress"), [("both", False, False), ("egress", False, True), ("ingress", True, False)]
+)
+def test_rules_that_come_late_come_to_a_new_router_once(what: str, egress: bool, ingress: bool) -> None:
+    """It forwards without them first, then has them all; what is programmed again later never lacks any."""
+    history, faults = RouterHistory(), Faults()
+    ground = FaultyGround(_Populated(), faults, history)
+    faults.start(make("rules-late", {"what": what, "seconds": "0"}))
+    ground.place_router(router())
+    ground.start_router("r-1-VM")
+    ground.program_router("r-1-VM", OPEN)
+    ground.program_router("r-1-VM", OPEN)
+    programmed = [a for a in history.actions() if a.what == "program_router"]
+    assert [(a.egress, END in a.ingress) for a in programmed] == [(egress, ingress), (True, True), (True, True)]
+
+
 class _Broken(NoGround):
     def place_router(self, router: RouterSpec) -> None:
         raise GroundError(f"no room for {router.name}")

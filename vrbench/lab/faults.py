@@ -46,6 +46,10 @@ KINDS: Mapping[str, FaultKind] = {
     "rules-missing": FaultKind(
         "routers are programmed without some rules: all, source-nat, egress, firewall or port-forwards", {"what": "all"}
     ),
+    "rules-late": FaultKind(
+        "a new router forwards so many seconds before its NAT rules come: what=both, egress or ingress",
+        {"seconds": "3", "what": "both"},
+    ),
     "wrong-interface": FaultKind("a router puts its public addresses on the guest side, but for the source-NAT one"),
     "stale-arp": FaultKind("nobody hears a new router's gratuitous ARP"),
     "split-brain": FaultKind("redundant routers don't hear each other, so both become primary"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -30,6 +31,14 @@ _LEFT_OUT: Mapping[str, Callable[[RuleSet], RuleSet]] = {
 }
 
 
+_BOUND_WRONGLY: Mapping[str, Callable[[RuleSet], RuleSet]] = {  # what is forwarded meanwhile is not translated
+    "both": lambda rules: replace(rules, source_nat=None, static_nat=(), port_forwards=(), balanced=()),
+    "egress": lambda rules: replace(rules, source_nat=None),
+    "ingress": lambda rules: replace(rules, static_nat=(), port_forwards=(), balanced=()),
+}
+_CHOICES: Mapping[str, Mapping[str, object]] = {"rules-missing": _LEFT_OUT, "rules-late": _BOUND_WRONGLY}
+
+
 class LiveGround(Ground, Protocol):
     """A ground that also tells what lives on it."""
 
@@ -54,6 +63,7 @@ class FaultyGround(ForwardingGround):
         super().__init__(RecordingGround(zone, history))
         self._zone, self._faults, self._history = zone, faults, history
         self._specs: dict[str, RouterSpec] = {}
+        self._bare: set[str] = set()  # routers on the wire that have had no rules yet
         self._ghosts: list[str] = []  # gone for the server, and still on the wire
         self._lock = threading.Lock()
         faults.act = self.act
@@ -68,6 +78,7 @@ class FaultyGround(ForwardingGround):
                 _nft(None, _mute(leg.mac))
 
     def start_router(self, name: str) -> None:
+        self._bare.add(name)
         super().start_router(name)
         self._spoil_packets([name])
 
@@ -76,9 +87,17 @@ class FaultyGround(ForwardingGround):
         self._spoil_packets([name])
 
     def program_router(self, name: str, rules: RuleSet) -> None:
-        missing = self._faults.get("rules-missing")
+        missing, late = self._faults.get("rules-missing"), self._faults.get("rules-late")
         if missing:
             rules = _LEFT_OUT[missing.params["what"]](rules)
+        if late and name in self._bare:
+            self._program(name, _BOUND_WRONGLY[late.params["what"]](rules))
+            time.sleep(late.number("seconds"))
+        self._bare.discard(name)
+        self._program(name, rules)
+
+    def _program(self, name: str, rules: RuleSet) -> None:
+        """Program it, unless it mistakes its interfaces."""
         if self._faults.get("wrong-interface") is None:
             super().program_router(name, rules)
             return
@@ -101,8 +120,9 @@ class FaultyGround(ForwardingGround):
 
     def act(self, fault: LabFault, on: bool) -> None:
         """Do at once what can be done at once. Raises FaultError or GroundError."""
-        if fault.name == "rules-missing" and fault.params["what"] not in _LEFT_OUT:
-            raise FaultError(f"rules-missing: what must be one of: {', '.join(_LEFT_OUT)}")
+        choices = _CHOICES.get(fault.name)
+        if choices and fault.params["what"] not in choices:
+            raise FaultError(f"{fault.name}: what must be one of: {', '.join(choices)}")
         if "vm" in fault.params:
             self._switch_guest(fault.name, self._vm(fault), on)
         elif fault.name in ("split-brain", "both-backup"):
