@@ -60,6 +60,14 @@ def test_what_no_agent_can_do_without_is_told(lacking: str, words: str) -> None:
     assert words in judge({k: v for k, v in GOOD.items() if k != lacking}).unfit
 
 
+@pytest.mark.parametrize(("sessions", "fit"), [("1", False), ("2", False), ("3", True), ("10", True)])
+def test_a_connection_must_carry_all_that_a_run_does_in_a_guest(sessions: str, fit: bool) -> None:
+    """The agent answers over the same connection that fetches its log."""
+    unfit = judge({**GOOD, "maxsessions": sessions}).unfit
+    assert (unfit == "") is fit
+    assert fit or f"MaxSessions {sessions}" in unfit
+
+
 def test_a_doubt_is_said_once_for_all_guests() -> None:
     """Ten guests of one template give one line."""
     same = Readiness(doubts=(Caveat(CaveatKind.SSHD_LIMITS, "it is shy"),))

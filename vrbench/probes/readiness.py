@@ -10,6 +10,7 @@ from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.remote.connection import Remote
 
 ENOUGH_STARTUPS = 100  # connections that sshd must take before it refuses any: below, banner probes may be refused
+SESSIONS = 3  # on one connection: the agent, its log as it grows, and one more
 TIMED_OUT = "124"  # what timeout(1) exits with
 PENALTIES_SINCE = (9, 8)  # the OpenSSH that has PerSourcePenalties, on by default
 LOOK_S = 20.0  # what a look may take beside the waiting, many guests sharing a host
@@ -65,7 +66,8 @@ for kind in socket.SOCK_RAW, socket.SOCK_DGRAM:
     except OSError:
         pass
 ' </dev/null
-{{ $s sshd -T </dev/null || sshd -G </dev/null; }} | grep -i -e "^maxstartups " -e "^persourcepenalties " |
+{{ $s sshd -T </dev/null || sshd -G </dev/null; }} |
+  grep -i -e "^maxstartups " -e "^maxsessions " -e "^persourcepenalties " |
   sed "s/^/vrbench /"
 sshd -V 2>&1 </dev/null | grep -o "OpenSSH_[0-9]*[.][0-9]*" | head -n 1 | sed "s/^OpenSSH_/vrbench openssh /"
 exit 0
@@ -106,6 +108,10 @@ def judge(found: Mapping[str, str]) -> Readiness:
     if "icmp" not in found:
         cure = "log in as root, allow sudo without a password, or set sysctl net.ipv4.ping_group_range='0 2147483647'"
         return Readiness(f"may not send ICMP: {cure}", booting=booting)
+    sessions = found.get("maxsessions", "")
+    if sessions.isdigit() and int(sessions) < SESSIONS:
+        cure = f"set MaxSessions to {SESSIONS} or more there, 10 is usual"
+        return Readiness(f"allows only MaxSessions {sessions} on an SSH connection: {cure}", booting=booting)
     return Readiness(doubts=tuple(_doubts(found)), booting=booting)
 
 
