@@ -123,11 +123,13 @@ def read_truth(trial: Path, environment: Environment) -> Truth:
 def keep_log(log: Path, trial: Path) -> None:
     """Keep of the line's log what is read again: a probe by its own side, and what reached the service."""
     records = np.frombuffer(log.read_bytes(), RECORD)
-    inner = np.isin(records["place"], (GUEST_IN, GUEST_OUT))
-    pings = np.isin(records["word"], (scene_line.ECHO, scene_line.ECHO_REPLY))
-    answers = np.isin(records["word"], (scene_line.SYN_ACK, scene_line.RST, scene_line.HELLO, scene_line.ACK))
+    word, inner = records["word"], np.isin(records["place"], (GUEST_IN, GUEST_OUT))
+    pings = np.isin(word, (scene_line.ECHO, scene_line.ECHO_REPLY))
+    answers = np.isin(word, (scene_line.SYN_ACK, scene_line.RST, scene_line.HELLO, scene_line.ACK))
+    half_open = (word == scene_line.SYN) & (records["first"] >> 16 < scene_line.RAW_PORTS[1])
+    ours = (records["place"] == PUBLIC_IN) & (word == scene_line.RST)  # the harness's own
     by_its_side = np.isin(records["place"], (GUEST_IN, PUBLIC_IN)) == (records["stage"] == scene_line.ARRIVED)
-    kept = records[by_its_side & np.where(inner, ~answers, ~pings)]
+    kept = records[by_its_side & ~ours & np.where(inner, ~answers & ~half_open, ~pings)]
     (trial / LOG).write_bytes(lzma.compress(kept.tobytes(), preset=1))
 
 
