@@ -8,6 +8,7 @@ import pytest
 
 from tests.lab.replay.serving import QUICK, Lab, Refused, served
 from vrbench.lab.api.catalog.empty_lists import KINDS
+from vrbench.lab.api.server.dispatch import WRAPPERS
 from vrbench.lab.api.state.settings import ZoneSettings
 
 OF_ADMINISTRATORS = {
@@ -31,12 +32,10 @@ def lab() -> Iterator[Lab]:
 def test_nothing_of_a_kind(lab: Lab, kind: str) -> None:
     """An object without even a count, for whoever may ask."""
     command = f"list{kind}"
-    assert lab.root.raw(command, {"listall": "true", **NEEDED.get(kind, {})}) == (
-        200,
-        {f"{command.lower()}response": {}},
-    )
+    wrapper = WRAPPERS.get(command.lower(), f"{command.lower()}response")
+    assert lab.root.raw(command, {"listall": "true", **NEEDED.get(kind, {})}) == (200, {wrapper: {}})
     status, answer = lab.user.raw(command, NEEDED.get(kind, {}))
-    wanted = (432, "errorresponse") if kind in OF_ADMINISTRATORS else (200, f"{command.lower()}response")
+    wanted = (432, "errorresponse") if kind in OF_ADMINISTRATORS else (200, wrapper)
     assert (status, next(iter(answer))) == wanted
 
 

@@ -189,11 +189,11 @@ def test_wrong_tiers(lab: Lab) -> None:
         {"networkdomain": "other.example"},
         {"dns1": "192.0.2.1"},
         {"networkofferingid": lab.built_in()["networkofferingid"]},
-        {"vpcid": ""},
     ]
     for change in wrong:
         third = {} if "gateway" in change else {"gateway": "10.2.2.1"}
         assert lab.user.refused("createNetwork", **tier(lab, made) | third | change) == BAD, change
+    assert lab.user.refused("createNetwork", **tier(lab, made) | {"vpcid": ""}) == MALFORMED
     assert lab.domadmin.refused("createNetwork", **tier(lab, first["id"], 2)) == MALFORMED
     assert [row["name"] for row in lab.user.listed("listNetworks", "network")] == ["n"]
 

@@ -105,21 +105,25 @@ def test_form_posts_and_any_spelling_of_names(lab: Lab) -> None:
 
 
 def test_login_opens_a_session(lab: Lab) -> None:
-    """The password of a lab's user is its secret key; cookie and session key together make a caller."""
+    """The password of a lab's user is its secret key; two cookies and the session key together make a caller."""
     params = {"command": "login", "response": "json", "username": "tenant", "password": lab.user.caller.secretkey}
     connection = http.client.HTTPConnection("127.0.0.1", lab.port, timeout=5)
     connection.request("POST", "/client/api", "&".join(f"{k}={v}" for k, v in params.items()))
     response = connection.getresponse()
     key = re.search(r'"sessionkey":"([^"]+)"', response.read().decode())
-    cookie = response.headers["Set-Cookie"].split(";")[0]
+    cookies = [line.split(";")[0] for line in response.headers.get_all("Set-Cookie", [])]
     connection.close()
     assert key is not None
     session = {"command": "listZones", "response": "json", "sessionkey": key[1]}
-    assert exchange(lab.port, "GET", session, {"Cookie": cookie})[0] == 200
+    both = {"Cookie": "; ".join(cookies)}
+    assert exchange(lab.port, "GET", session, both)[0] == 200
     assert exchange(lab.port, "GET", session)[0] == 401
-    assert exchange(lab.port, "GET", session | {"sessionkey": "x"}, {"Cookie": cookie})[0] == 401
-    unknown = exchange(lab.port, "GET", session | {"command": "listNoSuch"}, {"Cookie": cookie})
-    assert unknown[0] == 432
+    for command in ("listNoSuch", "LISTZONES"):
+        assert exchange(lab.port, "GET", session | {"command": command}, both)[0] == 432
+    assert exchange(lab.port, "GET", session, both)[0] == 200
+    wrong, said = exchange(lab.port, "GET", session | {"sessionkey": "x"}, both)
+    assert (wrong, said["listzonesresponse"]["errortext"]) == (401, "unable to verify user credentials")
+    assert exchange(lab.port, "GET", session, both)[0] == 401, "a wrong key ends the session"
 
 
 def test_login_with_a_wrong_password(lab: Lab) -> None:

@@ -94,8 +94,10 @@ def test_count_alone(lab: Lab) -> None:
 
 
 def test_unpaged(lab: Lab) -> None:
-    """A page size of -1 is no page size."""
-    assert len(lab.user.listed("listNetworkOfferings", "networkoffering", page=1, pagesize=-1)) > 3
+    """A page size of -1 is no page size, and goes with no page; none at all lists all."""
+    assert len(lab.user.listed("listNetworkOfferings", "networkoffering", pagesize=-1)) > 3
+    assert len(lab.user.listed("listNetworkOfferings", "networkoffering", page=1, pagesize=0)) > 3
+    assert lab.user.refused("listNetworkOfferings", page=1, pagesize=-1) == (431, 4350)
 
 
 @pytest.mark.parametrize(

@@ -98,9 +98,13 @@ def test_only_its_owner_deletes_it(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("changed", "code", "text"),
     [
-        ({"zoneid": ""}, 431, "Either zoneid or zoneids is required. Both cannot be null."),
+        ({"zoneid": ""}, 431, "Unable to execute API command registertemplate due to invalid value. Invalid parameter"),
         ({"zoneid": "-1"}, 431, "Template registered for 'All zones' can only be owned a Root Admin account."),
-        ({"ostypeid": ""}, 431, "Please provide a guest OS type"),
+        (
+            {"ostypeid": ""},
+            431,
+            "Unable to execute API command registertemplate due to invalid value. Invalid parameter",
+        ),
         ({"format": "FLOPPY"}, 431, "Image format: FLOPPY is incorrect. Supported formats are"),
         ({"hypervisor": "Abacus"}, 431, "Hypervisor Type: Abacus is invalid. Supported Hypervisor types are:"),
         ({"url": "ftp://images.example.org/a.vhd"}, 431, "Unsupported scheme for url"),
@@ -108,7 +112,7 @@ def test_only_its_owner_deletes_it(lab: Lab) -> None:
         ({"url": "http://127.0.0.1/a.vhd"}, 431, "Illegal host specified in url"),
         ({"url": "http://images.example.org/a.qcow2"}, 431, "Please specify a valid URL. URL:/a.qcow2 is an invalid"),
         ({"url": "http://images.invalid/a.vhd"}, 431, "Unable to resolve images.invalid"),
-        ({"url": ""}, 431, "Unable to execute API command registertemplate due to missing parameter url"),
+        ({"url": ""}, 431, "Invalid value provided for API arg: url"),
         ({"templatetag": "x"}, 531, "Parameter templatetag can only be specified by a Root Admin, permission denied"),
         ({"directdownload": "true"}, 431, "Parameter directdownload is only allowed for KVM"),
     ],

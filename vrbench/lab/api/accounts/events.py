@@ -168,8 +168,10 @@ def _description(kind: EventKind, state: str) -> str:
 def list_events(call: Call) -> Json:
     """Answer listEvents: the newest page, each page in order of time."""
     mine, first, last = call.scope(), call.moment("startdate"), call.moment("enddate", whole_day=True)
-    if call.text("resourceid") and not call.text("resourcetype"):
+    if call.text("resourceid") is not None and not call.text("resourcetype"):
         raise errors.invalid("resourceid parameter must be used with resourcetype parameter")
+    if call.text("resourceid") and call.zone.known(call.required("resourceid")) is None:
+        raise errors.invalid("Invalid resourceid")
     kept = [
         event
         for event in call.zone.events

@@ -46,7 +46,7 @@ def _targets(call: Call) -> tuple[str, list[Taggable]]:
     for resource in call.items("resourceids"):
         entity = call.zone.known(resource)
         if not isinstance(entity, cls) or entity.removed:
-            raise ApiError(431, f"Unable to find resource by id {resource} and type {kind}")
+            raise ApiError(431, f"Unable to find resource by uuid {resource} and type {kind}")
         owner = _owner(entity)
         if not (call.caller.is_root if owner is None else call.may_touch(owner)):
             raise errors.no_permission_in_job()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from vrbench.lab.api.accounts import events, userdata
 from vrbench.lab.api.accounts import key_pairs as keys
@@ -10,6 +11,7 @@ from vrbench.lab.api.accounts.limits import check_limits
 from vrbench.lab.api.catalog import templates
 from vrbench.lab.api.machines.power import start
 from vrbench.lab.api.machines.view import machine_view
+from vrbench.lab.api.networks.commands import create_network
 from vrbench.lab.api.request.call import Call, Task
 from vrbench.lab.api.state import errors
 from vrbench.lab.api.state.entities import Account, BuiltIn, Json, KeyPair, Machine, Network
@@ -108,7 +110,7 @@ def key_pairs(call: Call, owner: Account) -> list[KeyPair]:
 
 
 def _network(call: Call, owner: Account) -> Network:
-    """Return the network asked for; without one, the account's only network."""
+    """Return the network asked for; without one, the account's only network, made for it where there is none."""
     ids = call.items("networkids")
     if ids:
         network = call.zone.known(ids[0])
@@ -119,11 +121,21 @@ def _network(call: Call, owner: Account) -> Network:
         call.check_access(network)
         return network
     mine = [network for network in call.zone.networks if network.account is owner]
-    if len(mine) != 1:
+    if len(mine) > 1:
         raise errors.invalid(
-            f"{len(mine)} default Isolated networks are found for account {owner.name}; please specify networkIds"
+            f"More than 1 default Isolated networks are found for account {owner.name}; please specify networkIds"
         )
-    return mine[0]
+    return mine[0] if mine else _default_network(call, owner)
+
+
+def _default_network(call: Call, owner: Account) -> Network:
+    """Make an account's first network, of the offering that every zone must have."""
+    offering = next(row for row in call.zone.built_ins["networkoffering"] if row.body["availability"] == "Required")
+    asked = {"name": f"{owner.name}-network", "networkofferingid": offering.uuid, "zoneid": call.required("zoneid")}
+    create_network(
+        replace(call, params=asked | {n: call.params[n] for n in ("account", "domainid") if n in call.params})
+    )
+    return next(network for network in call.zone.networks if network.account is owner)
 
 
 def refuse_taken_name(zone: Zone, network: Network, name: str | None) -> None:

@@ -13,6 +13,7 @@ WIDEST = 22  # the widest network that anybody but root may have (network.guest.
 PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
 LABEL = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
 MAX_DOMAIN = 190
+DOTTED = re.compile(r"\d+(\.\d+){3}")
 BAD_DOMAIN = (
     "Invalid network domain. Total length shouldn't exceed 190 chars. Each domain label must be between 1 and 63 "
     "characters long, can contain ASCII letters 'a' through 'z', the digits '0' through '9', and the hyphen ('-'); "
@@ -58,6 +59,8 @@ def subnet(call: Call) -> tuple[IPv4Network, IPv4Address] | None:
         if "." not in netmask:
             raise ValueError(netmask)
     except ValueError:
+        if not DOTTED.fullmatch(netmask):
+            raise errors.internal("Incorrect number") from None
         raise errors.invalid("Invalid netmask") from None
     if gateway in (cidr.network_address, cidr.broadcast_address):
         raise errors.invalid("Invalid gateway IP provided. Either the IP is broadcast or network IP.")

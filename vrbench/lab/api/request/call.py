@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from vrbench.lab.api.request.identifiers import names_such
 from vrbench.lab.api.state import errors
 from vrbench.lab.api.state.entities import Account, Domain, Entity, Json, Owned
 from vrbench.lab.api.state.fixtures import CommandShape
@@ -18,11 +17,7 @@ from vrbench.lab.api.state.zone import Zone
 E = TypeVar("E", bound=Entity)
 
 MAX_PAGE_SIZE = 500
-UNPAGED = -1
-MAX_TEXT = 255
-LONG_TEXTS = frozenset({"userdata", "publickey", "params", "ipaddress"})
 MAP_ITEM = re.compile(r"(?P<name>\w+)\[(?P<index>\d+)\]\.(?P<key>\w+)")
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +59,12 @@ class Call:
         try:
             return int(value)
         except ValueError:
-            detail = f"Invalid parameter {name} value={value} due to incorrect integer value format"
-            raise errors.invalid_value(self.shape.name, detail) from None
+            raise errors.unreadable_value(self.shape.name, name, value) from None
 
     def moment(self, name: str, whole_day: bool = False) -> float | None:
         """Return a time, in seconds since the epoch and UTC; a date alone is its first second, or its last."""
         text = self.params.get(name)
-        if not text:
+        if text is None:
             return None
         for form, rest in (
             ("%Y-%m-%d", 86399 if whole_day else 0),
@@ -176,7 +170,7 @@ class Call:
     def _named(self, domain: Domain | None) -> Account | None:
         """Return the account that a list call names, in that domain or the caller's own."""
         name, home = self.text("account"), domain or self.caller.domain
-        if not name:
+        if name is None:
             return None
         if self.text("projectid"):
             raise errors.invalid("Account and projectid can't be specified together")
@@ -194,57 +188,12 @@ class Call:
         return ({"count": len(rows)} if rows else {}) | ({name: list(shown)} if shown else {})
 
     def page(self) -> tuple[int, int]:
-        """Return which page is wanted, from 1, and how many rows it has; -1 is as many as there are."""
+        """Return which page is wanted, from 1, and how many rows it has; less than none is as many as there are."""
         size = self.number("pagesize") or MAX_PAGE_SIZE
-        return self.number("page") or 1, sys.maxsize if size == UNPAGED else size
+        return max(1, self.number("page") or 1), sys.maxsize if size < 0 else size
 
 
 def nobody(account: Account) -> bool:
     """Return the scope of a list call that shows no one's things."""
     del account
     return False
-
-
-def accepted(shape: CommandShape, params: Mapping[str, str]) -> dict[str, str]:
-    """Return the parameters that the command has; the server only writes the others to its log."""
-    return {name: value for name, value in params.items() if name.partition("[")[0] in shape.params}
-
-
-def check(call: Call) -> None:
-    """Refuse what the server refuses before it looks at a command's meaning."""
-    name = call.shape.name
-    _check_paging(call)
-    for param, kind in call.shape.params.items():
-        if kind.endswith("!") and not call.params.get(param) and not _has_entries(call, param):
-            raise errors.missing_parameter(name, param)
-    for param, value in call.params.items():
-        _check_value(call, param, value)
-
-
-def _has_entries(call: Call, param: str) -> bool:
-    return any(key.startswith(f"{param}[") for key in call.params)
-
-
-def _check_paging(call: Call) -> None:
-    page, size = call.number("page"), call.number("pagesize")
-    if size is not None and page is None:
-        raise errors.malformed('"page" parameter is required when "pagesize" is specified')
-    if page is not None and size is None:
-        raise errors.malformed('"pagesize" parameter is required when "page" is specified')
-    if size is not None and size > MAX_PAGE_SIZE:
-        raise errors.invalid(f"Page size can't exceed max allowed page size value: {MAX_PAGE_SIZE}")
-
-
-def _check_value(call: Call, param: str, value: str) -> None:
-    kind = call.shape.params.get(param, "")[:1]
-    if UNPRINTABLE.search(value):
-        problem = "is invalid, contains illegal ASCII non-printable characters"
-        raise errors.malformed(f"Received value {value!r} for parameter {param} {problem}")
-    if kind == "s" and param not in LONG_TEXTS and len(value) > MAX_TEXT:
-        raise errors.invalid_value(
-            call.shape.name, f"Value greater than max allowed length {MAX_TEXT} for param: {param}"
-        )
-    if kind in ("i", "l"):
-        call.number(param)
-    if kind == "u" and value and value != "-1" and not names_such(call.shape.name, param, call.zone.known(value)):
-        raise errors.unknown_entity(call.shape.name, param, value)

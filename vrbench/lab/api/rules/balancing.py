@@ -50,14 +50,14 @@ def create(call: Call) -> Task:
 def _port(call: Call, name: str) -> int:
     port = call.number(name)
     if port is None or port not in PORTS:
-        raise errors.invalid(f"{name} is an invalid value: {port}")
+        raise errors.malformed(f"{name} is an invalid value: {port}")
     return port
 
 
 def _algorithm(call: Call) -> str:
     wanted = call.text("algorithm") or ""
     if wanted not in ALGORITHMS:
-        raise errors.invalid(f"Invalid algorithm: {wanted}")
+        raise errors.malformed(f"Invalid algorithm: {wanted}")
     return wanted
 
 

@@ -8,12 +8,13 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 
 from vrbench.lab.api.accounts import events
-from vrbench.lab.api.request.call import Call, Task, accepted, check
+from vrbench.lab.api.request.call import Call, Task
+from vrbench.lab.api.request.checks import check, read
 from vrbench.lab.api.request.responses import Reply, encode
 from vrbench.lab.api.server.commands import Handler, handlers
 from vrbench.lab.api.server.jobs import Jobs
 from vrbench.lab.api.server.post_only import check_post
-from vrbench.lab.api.server.sessions import COOKIE, Sessions
+from vrbench.lab.api.server.sessions import COOKIE, KEY, Sessions
 from vrbench.lab.api.server.signature import is_valid
 from vrbench.lab.api.state import errors
 from vrbench.lab.api.state.entities import Account, Json
@@ -24,7 +25,14 @@ from vrbench.lab.ground.port import GroundError
 
 log = logging.getLogger(__name__)
 
-WRAPPERS = {"configuresimulator": "simulatormock"}
+WRAPPERS = {
+    "configuresimulator": "simulatormock",
+    "listinternalloadbalancervms": "listinternallbvmsresponse",
+    "listldapconfigurations": "ldapconfigurationresponse",
+    "listportableipranges": "listportableipresponse",
+    "listsecondarystagingstores": "listsecondarystagingstoreresponse",
+    "resetsshkeyforvirtualmachine": "resetSSHKeyforvirtualmachineresponse",
+}
 
 
 class Dispatcher:
@@ -62,7 +70,12 @@ class Dispatcher:
         name = command.lower()
         if name in WRAPPERS:
             return WRAPPERS[name]
-        return f"{name}response" if name in self._shapes or name in ("login", "logout") else "errorresponse"
+        return f"{name}response" if self._shape(command) or name in ("login", "logout") else "errorresponse"
+
+    def _shape(self, command: str) -> CommandShape | None:
+        """Return the shape of a command; its name counts with capitals and all."""
+        shape = self._shapes.get(command.lower())
+        return shape if shape is not None and shape.name == command else None
 
     def _session_command(
         self, method: str, params: Mapping[str, str], cookies: Mapping[str, str], as_json: bool
@@ -87,13 +100,13 @@ class Dispatcher:
         if account is not None and is_valid(sent, account.secretkey, datetime.now(UTC)):
             return account, False
         if "apikey" not in params:
-            account = self._sessions.account(cookies.get(COOKIE), params.get("sessionkey"))
+            account = self._sessions.account(cookies, params.get(KEY))
             if account is not None:
                 return account, True
         raise errors.unauthorized()
 
     def _perform(self, method: str, caller: Account, in_session: bool, command: str, params: Mapping[str, str]) -> Json:
-        shape = self._shapes.get(command.lower())
+        shape = self._shape(command)
         handler = self._handlers.get(command.lower())
         if shape is None or handler is None:
             if in_session:
@@ -103,7 +116,7 @@ class Dispatcher:
             raise errors.not_available(self._zone.version, shape.name, new_id())
         if self._zone.enforces_post():
             check_post(method, shape.name, params, in_session)
-        body = self._call(shape, handler, Call(self._zone, caller, shape, accepted(shape, params)))
+        body = self._call(shape, handler, read(Call(self._zone, caller, shape, params)))
         return self._zone.version.narrow(shape.name, body)
 
     def _call(self, shape: CommandShape, handler: Handler, call: Call) -> Json:

@@ -11,7 +11,7 @@ from vrbench.lab.api.faults import api_faults
 from vrbench.lab.api.request.call import Call, Task
 from vrbench.lab.api.request.responses import stamp
 from vrbench.lab.api.state import errors
-from vrbench.lab.api.state.entities import Domain, Job, Json
+from vrbench.lab.api.state.entities import Domain, Job, Json, Rule
 from vrbench.lab.api.state.errors import ApiError
 from vrbench.lab.api.state.zone import Stopping, Zone, new_id
 from vrbench.lab.ground.port import GroundError
@@ -84,6 +84,8 @@ class Jobs:
             )
         with self._zone.lock:
             job.result, job.code, job.completed = result, error.code if error else 0, time.time()
+            if error is None and isinstance(task.entity, Rule) and task.entity.removed:
+                job.instance_type = job.instance = None  # of a rule that was deleted the server forgets what it was
             job.status = FAILED if error else DONE
 
     @staticmethod

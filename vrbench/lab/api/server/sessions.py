@@ -15,6 +15,7 @@ from vrbench.lab.api.state.zone import Zone
 
 TIMEOUT_S = 1800
 COOKIE = "JSESSIONID"
+KEY = "sessionkey"
 
 
 @dataclass(slots=True)
@@ -46,12 +47,20 @@ class Sessions:
             self._open[cookie] = session
         return _login_body(account, session.key), cookie
 
-    def account(self, cookie: str | None, key: str | None) -> Account | None:
-        """Return whose session this is; None when it is nobody's, has expired or the key is wrong."""
+    def account(self, cookies: Mapping[str, str], key: str | None) -> Account | None:
+        """Return whose session this is; None when it is nobody's or has expired.
+
+        The session's key comes as a parameter and as a cookie. Where one of them is wrong or missing, the session is
+        over, and ApiError 401 is raised.
+        """
+        cookie = cookies.get(COOKIE)
         with self._lock:
             session = self._open.get(cookie or "")
-            if session is None or not hmac.compare_digest(session.key.encode(), (key or "").encode()):
+            if session is None:
                 return None
+            if not all(hmac.compare_digest(session.key.encode(), (k or "").encode()) for k in (key, cookies.get(KEY))):
+                del self._open[cookie or ""]
+                raise ApiError(401, "unable to verify user credentials", cs_code=None)
             if time.monotonic() - session.used > TIMEOUT_S:
                 del self._open[cookie or ""]
                 return None

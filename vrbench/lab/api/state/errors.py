@@ -13,6 +13,7 @@ HIDDEN = "Internal error executing command, please contact your system administr
 BAD_CREDENTIALS = "unable to verify user credentials and/or request signature"
 
 
+INVALID = 4350
 DENIED = 4365
 ALLOCATION = 4370
 RUNTIME = 4250
@@ -81,6 +82,17 @@ def invalid_value(command: str, detail: str) -> ApiError:
     return ApiError(431, f"Unable to execute API command {command.lower()} due to invalid value. {detail}")
 
 
+def unreadable_value(command: str, name: str, value: str) -> ApiError:
+    """Refuse a value that can't be of its parameter's type."""
+    text = f"Unable to execute API command {command.lower()} due to invalid value {value} for parameter {name}"
+    return ApiError(431, text)
+
+
+def empty_value(name: str) -> ApiError:
+    """Refuse a required parameter that is there, and says nothing."""
+    return invalid(f"Invalid value provided for API arg: {name}")
+
+
 def unknown_entity(command: str, name: str, value: str) -> ApiError:
     detail = (
         f"Invalid parameter {name} value={value} due to incorrect long value format, or entity does not exist "
@@ -91,7 +103,7 @@ def unknown_entity(command: str, name: str, value: str) -> ApiError:
 
 def invalid(text: str, *proxies: tuple[str, str]) -> ApiError:
     """Refuse a parameter that is well-formed but can't be (CloudStack's InvalidParameterValueException)."""
-    return ApiError(431, text, 4350, proxies=proxies)
+    return ApiError(431, text, INVALID, proxies=proxies)
 
 
 def malformed(text: str) -> ApiError:
