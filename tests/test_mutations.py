@@ -92,6 +92,18 @@ ESTIMATOR = {
         "Outcome.REPLIED: replied_in <= 1 << 60,",
         ("tests/core/test_samples.py::test_a_late_answer_is_a_loss_under_a_shorter_threshold",),
     ),
+    "a ping that never came back is an outage without end": Mutation(
+        "core/figures/lagging.py",
+        "stuck=stuck, pinned=",
+        "stuck=False, pinned=",
+        ("tests/core/test_lagging.py::test_a_flow_that_never_came_back_is_in_no_figure",),
+    ),
+    "a silence on request is a gap": Mutation(
+        "core/log/samples.py",
+        "samples=self.samples[:first]",
+        "samples=self.samples",
+        ("tests/core/test_silences.py::test_figures_end_where_a_silence_begins",),
+    ),
 }
 SCHEDULER = {
     "the next probe is due an interval after this one": Mutation(
