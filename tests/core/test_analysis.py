@@ -151,7 +151,7 @@ def test_directions_that_recover_within_what_can_be_told_are_symmetric() -> None
     assert said == "egress after 1.5 s, ingress not seen to"
 
 
-@pytest.mark.parametrize(("asked_s", "details"), [(0.1, []), (0.05, ["vm1 fresh and persistent every 100ms"])])
+@pytest.mark.parametrize(("asked_s", "details"), [(0.09, []), (0.05, ["vm1 fresh and persistent every 100ms"])])
 def test_a_guest_that_probes_less_often_than_asked_is_named(asked_s: float, details: list[str]) -> None:
     """The method's id says what was asked for; what a weak guest made of it stands beside the figures."""
     guest = log("vm1", ("e", Direction.EGRESS, "fresh", OUT), ("p", Direction.EGRESS, "persistent", OUT))

@@ -32,6 +32,7 @@ CLOCK_ERROR_NS = 50_000_000
 SKIPPED_TOLERATED = 0.005  # share of a stream's slots after the request; above it the caveat stands
 SERVICE_TOLERATED = 0.10  # share of a stream's downtime that may be its service's
 STALL_S = 1.0  # a prober that sends nothing for so long was stopped, or its machine was
+LESS_OFTEN = 1.25  # a guest's own ``ping`` waits a little longer than it is told
 SKIPPED_DECISIVE = 0.10  # above it nobody can say what happened
 
 
@@ -108,7 +109,7 @@ def _of_the_pace(nodes: Sequence[NodeLog], method: Method) -> Iterator[Caveat]:
     slower: dict[tuple[str, float], list[str]] = {}
     for node in nodes:
         for stream in (s.stream for s in node.streams if node.node != HARNESS):
-            if stream.kind in (ICMP_FRESH, ICMP_PERSISTENT) and stream.interval_s > method.interval_s:
+            if stream.kind in (ICMP_FRESH, ICMP_PERSISTENT) and stream.interval_s > LESS_OFTEN * method.interval_s:
                 slower.setdefault((node.node, stream.interval_s), []).append(stream.flow)
     if slower:
         shown = (f"{node} {' and '.join(flows)} every {show_duration(s)}" for (node, s), flows in slower.items())
