@@ -40,7 +40,7 @@ ONE_IMPORTER = {
     "pandas": "report/export_files.py",
     "matplotlib": "report/plot.py",
 }
-NUMPY = ["core/log/columns.py", "core/log/samples.py"]
+NUMPY = ["core/log/answers.py", "core/log/columns.py", "core/log/samples.py"]
 HEAVY = ("pandas", "matplotlib", "numpy", "paramiko", "cs", "requests", "icmplib", "rich", "yaml", "asyncio")
 
 

@@ -1,20 +1,26 @@
-"""A trial's evidence written as strings, one character per 100 ms, from 1 s before the request to 5 s after it."""
+"""A trial's evidence written as strings, one character per 100 ms, from 1 s before the request to 5 s after it.
+
+Every log has been up for 10 s before that: what is usual must be known. What ends up or down goes on so for 2 s more.
+"""
 
 from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tests.core.logs import END_MS, MS, START, header, line, record
 from vrbench.core.analysis import analyze_trial
 from vrbench.core.facts import NodeClock, TrialFacts
 from vrbench.core.figures.results import StreamResult, TrialResult
-from vrbench.core.log.rawlog import RecordKind
+from vrbench.core.log.rawlog import RECORD, RecordKind
 from vrbench.core.model import CausePhase, Direction, OutageWindow, Stream
 from vrbench.core.plan.method import Method
 
-REQUESTED = START + 1000 * MS
+BEFORE, AFTER = 100, 20  # slots that are added on either side
+REQUESTED = START + (10 + BEFORE) * 100 * MS
+GUEST_TTL, ROUTER_TTL = 63, 64
 GATEWAY, OLD, NEW = "10.1.1.1", 0x020000000101, 0x020000000102
 REACHABLE, STALE, FAILED = 0x02, 0x04, 0x20
 UP = "R" * END_MS
@@ -37,6 +43,8 @@ class Log:
     address: str = GATEWAY
     clock_s: float = 0.0  # its clock minus the harness's
     details: dict[str, int] = field(default_factory=dict)  # stream -> why it is refused
+    after: int = AFTER
+    ttls: dict[str, int] = field(default_factory=dict)  # stream -> with which TTL; its answers have GUEST_TTL then
 
     def add(self, direction: Direction, probe: str, flow: str, target: str, outcomes: str) -> Log:
         """One more stream, by its outcomes."""
@@ -51,23 +59,29 @@ class Log:
         if shift:
             body = body.replace(f'"start_ns": {START}'.encode(), f'"start_ns": {START + shift}'.encode())
         for index, (stream, outcomes) in enumerate(self.streams):
-            body += _line(outcomes, index, shift, self.details.get(stream.flow, 0x0301))
+            whole = "R" * BEFORE + outcomes + outcomes[-1:] * self.after
+            refusal = self.details.get(stream.flow, 0x0301), self.ttls.get(stream.flow, 0)
+            body += b"".join(_line(whole, index, shift, refusal))
         for at_s, mac, state in self.entries:
             t_ns = REQUESTED + shift + round(at_s * 1e9)
             if mac:
                 body += record(RecordKind.NEIGHBOUR_MAC, mac & 0xFFFFFFFF, t_ns, 0, mac >> 32)
             (address,) = struct.unpack(">I", socket.inet_aton(self.address))
             body += record(RecordKind.NEIGHBOUR, address, t_ns, 0, state)
-        return body + record(RecordKind.END, 0, START + shift + END_MS * 100 * MS + 1000 * MS)
+        slots = BEFORE + END_MS + self.after
+        return body + record(RecordKind.END, 0, START + shift + slots * 100 * MS + 1000 * MS)
 
 
-def _line(outcomes: str, index: int, shift: int, detail: int) -> bytes:
-    made = line(outcomes, index)
-    if not shift and detail == 0x0301:
-        return made
-    records = [made[i : i + 16] for i in range(0, len(made), 16)]
-    moved = [struct.unpack("<BBHIq", r) for r in records]
-    return b"".join(struct.pack("<BBHIq", k, i, detail if d else 0, slot, t + shift) for k, i, d, slot, t in moved)
+def _line(outcomes: str, index: int, shift: int, refusal: tuple[int, int]) -> Iterator[bytes]:
+    """Yield the records of a stream; "B" is a connection that stood, and nothing came of it."""
+    detail, ttl = refusal
+    for kind, _, _, slot, t_ns in RECORD.iter_unpack(line(outcomes.replace("B", "L"), index)):
+        if kind == RecordKind.REFUSED and ttl:
+            yield record(RecordKind.TTL, slot, t_ns + shift, index, ttl)
+        told = {RecordKind.REFUSED: detail, RecordKind.REPLY: GUEST_TTL if ttl else 0}.get(kind, 0)
+        yield record(kind, slot, t_ns + shift, index, told)
+        if outcomes[slot] == "B":
+            yield record(RecordKind.CONNECTED, slot, t_ns + shift + MS, index)
 
 
 def guest(

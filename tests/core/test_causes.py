@@ -8,9 +8,11 @@ import pytest
 
 from tests.core.causes import (
     FAILED,
+    GUEST_TTL,
     NEW,
     OLD,
     REACHABLE,
+    ROUTER_TTL,
     STALE,
     UP,
     Log,
@@ -28,8 +30,8 @@ from vrbench.core.caveats import CaveatKind
 from vrbench.core.kinds import ICMP_FRESH, SSH_SYN
 from vrbench.core.model import Cause, CausePhase, Direction
 
-AT_FIRST = (-0.9, OLD, REACHABLE)
-ADMIN_PROHIBITED, RST = 0x030D, 1
+AT_FIRST = (-9.9, OLD, REACHABLE)
+ADMIN_PROHIBITED, RST, CLOSED = 0x030D, 1, 2
 END, OTHER = "198.51.100.11:22", "198.51.100.12:22"
 
 
@@ -187,26 +189,37 @@ def test_a_session_that_goes_on_by_itself_was_not_cut(echoes: str, cause: str) -
 
 def test_a_service_that_moves_the_figure_is_said_to() -> None:
     """A banner that comes late for long makes the ingress figure longer than the network was down."""
-    for banner, said in ((UP[:20] + "L" * 20 + UP[40:], [f"{END} 1.00 s"]), (down(1, 2), [])):
+    for banner, said in ((UP[:20] + "L" * 10 + "B" * 10 + UP[40:], [f"{END} 1.00 s"]), (down(1, 2), [])):
         trial = analysed(replaced(guest("vm1", UP, gateway=UP), 1.0), harness(down(1, 2), banner=banner))
         assert [c.detail for c in trial.caveats if c.kind is CaveatKind.SERVICE_DOWN] == said
 
 
 def test_a_service_slower_than_the_network() -> None:
-    """The port accepts and no banner comes; refused instead, it says so."""
-    for how, cause in (("L", "service slow"), ("F", "service refuses")):
-        banner = UP[:20] + "L" * 10 + how * 20 + UP[50:]
-        trial = analysed(replaced(guest("vm1", UP, gateway=UP), 1.0), harness(down(1, 2), banner=banner))
+    """The port accepts and no banner comes; closed instead, it says so."""
+    for how, cause in (("B", "service slow"), ("F", "service refuses"), ("L", "service slow")):
+        log = harness(down(1, 2), banner=UP[:20] + "L" * 10 + how * 20 + UP[50:])
+        log.details["banner"] = CLOSED
+        trial = analysed(replaced(guest("vm1", UP, gateway=UP), 1.0), log)
         assert told(one(trial, "harness", "banner")) == [("firewall missing", 1.0, 2.0), (cause, 2.0, 4.0)]
 
 
+@pytest.mark.parametrize(
+    ("banners", "cause"), [("BB", "unattributed"), ("BBBB", "service slow"), ("LLLL", "unattributed")]
+)
+def test_late_banners_are_a_slow_service_where_losses_don_t_explain_them(banners: str, cause: str) -> None:
+    """A packet of one may have been lost, and repeated after a while; a SYN is not even repeated in time."""
+    log = harness(UP, banner=UP[:20] + banners + UP[20 + len(banners) :])
+    assert causes(one(analysed(guest("vm1", UP, gateway=UP), log), "harness", "banner")) == [cause]
+
+
 def test_the_grain_of_a_coarse_stream_is_no_cause() -> None:
-    """A banner probe that was lost with the network says nothing of the service; one that failed by itself does."""
+    """A banner probe that was lost with the network, or could have been, says nothing of the service."""
     syn = down(1, 2)
     trial = analysed(replaced(guest("vm1", UP, gateway=UP), 1.0), harness(syn, banner=down(1, 2.1)))
     assert told(one(trial, "harness", "banner")) == [("firewall missing", 1.0, 2.0), ("unattributed", 2.0, 2.1)]
-    trial = analysed(replaced(guest("vm1", UP, gateway=UP), 1.0), harness(syn, banner=down(0.7, 2)))
-    assert told(one(trial, "harness", "banner")) == [("service slow", 0.7, 0.9), ("firewall missing", 0.9, 2.0)]
+    early = UP[:17] + "BB" + "L" * 11 + UP[30:]  # what was under way when the network went may have died with it
+    trial = analysed(replaced(guest("vm1", UP, gateway=UP), 1.0), harness(syn, banner=early))
+    assert told(one(trial, "harness", "banner")) == [("unattributed", 0.7, 0.9), ("firewall missing", 0.9, 2.0)]
 
 
 def test_a_coarser_layer_has_the_finer_ones_cause() -> None:
@@ -245,7 +258,7 @@ def test_an_old_log_without_evidence_is_unattributed() -> None:
 
 def test_what_once_worked_is_not_missing() -> None:
     """An outage through a router that had worked already is none of its programming."""
-    twice = UP[:20] + "L" * 5 + "R" * 15 + "L" * 5 + UP[45:]
+    twice = UP[:20] + "L" * 8 + "R" * 12 + "L" * 8 + UP[48:]
     trial = analysed(replaced(guest("vm1", twice, gateway=UP), 1.0), harness(twice))
     first, second = trial.of(ICMP_FRESH)[0].windows
     assert (causes(first), causes(second)) == (["NAT missing"], ["unattributed"])
@@ -262,12 +275,21 @@ def test_a_fault_of_the_fabric_clears_the_router() -> None:
 
 
 @pytest.mark.parametrize(
-    ("detail", "cause"), [(ADMIN_PROHIBITED, "firewall missing"), (RST, "service refuses"), (0x0300, "unattributed")]
+    ("detail", "ttl", "cause"),
+    [
+        (ADMIN_PROHIBITED, 0, "firewall missing"),
+        (ADMIN_PROHIBITED, ROUTER_TTL, "firewall missing"),
+        (ADMIN_PROHIBITED, GUEST_TTL, "service refuses"),
+        (RST, GUEST_TTL, "service refuses"),
+        (RST, ROUTER_TTL, "router refuses"),
+        (RST, 0, "unattributed"),
+        (0x0300, 0, "unattributed"),
+    ],
 )
-def test_refusals_by_their_reason(detail: int, cause: str) -> None:
-    """A filter says that it prohibits; a reset through a router that was never away is the service's."""
+def test_refusals_by_their_reason(detail: int, ttl: int, cause: str) -> None:
+    """A filter says that it prohibits; a reset is of whoever is as far away as it came from."""
     refused = harness(down(1, 3, "F"))
-    refused.details["syn"] = detail
+    refused.details["syn"], refused.ttls["syn"] = detail, ttl
     trial = analysed(guest("vm1", UP, gateway=UP), refused)
     assert causes(one(trial, "harness", "syn")) == [cause]
 
@@ -279,20 +301,24 @@ def test_a_filter_may_refuse_on_the_way_out_too() -> None:
     assert causes(one(analysed(refused), "vm1", "fresh")) == ["firewall missing"]
 
 
-def test_a_reset_after_the_router_came_back_may_be_anybodys() -> None:
-    """The router or the guest could have sent it: nothing is claimed."""
-    refused = harness(down(1, 3, "F"))
-    refused.details["syn"] = RST
+@pytest.mark.parametrize(
+    ("ttl", "cause"), [(0, "unattributed"), (GUEST_TTL, "service refuses"), (ROUTER_TTL, "firewall missing")]
+)
+def test_a_reset_after_the_router_came_back(ttl: int, cause: str) -> None:
+    """The new router's own reset shows that it does not forward yet; of whom nobody saw, nothing is claimed."""
+    refused = harness(down(1, 3, "F"), banner=down(1, 3, "F"))
+    refused.details.update(syn=RST, banner=RST)
+    refused.ttls["syn"] = ttl
     trial = analysed(replaced(guest("vm1", UP, gateway=UP), 1.0), refused)
-    assert causes(one(trial, "harness", "syn")) == ["unattributed"]
+    assert causes(one(trial, "harness", "syn")) == [cause]
+    assert causes(one(trial, "harness", "banner")) == [cause]
 
 
-def test_a_reset_where_the_router_had_worked_is_the_services() -> None:
-    """The port was open through the new router before it refused: its forwarding rule is there."""
-    refused = harness(down(3, 4, "F"))
-    refused.details["syn"] = RST
-    trial = analysed(replaced(guest("vm1", UP, gateway=UP), 1.0), refused)
-    assert causes(one(trial, "harness", "syn")) == ["service refuses"]
+def test_a_banner_alone_does_not_tell_who_reset_it() -> None:
+    """The kernel keeps no TTL, and its SYNs were accepted meanwhile."""
+    log = harness(UP, banner=down(1, 3, "F"))
+    log.details["banner"] = RST
+    assert causes(one(analysed(guest("vm1", UP, gateway=UP), log), "harness", "banner")) == ["unattributed"]
 
 
 def test_another_clock_changes_nothing() -> None:

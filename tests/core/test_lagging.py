@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.core.causes import METHOD, REQUESTED, Log
+from tests.core.causes import BEFORE, METHOD, REQUESTED, Log
 from tests.core.causes import guest as guest_log
 from tests.core.causes import harness as harness_log
 from tests.core.logs import MS, START, record
@@ -30,12 +30,11 @@ INVALIDATING = (CaveatKind.NO_RECOVERY_SEEN, CaveatKind.SERVICE_GIVEN_UP)
 
 def encoded(log: Log, paused: int = 0, resumed: int = 0) -> bytes:
     """Return a log of SLOTS slots; its second stream is silent on request from a slot to another."""
+    log.after = 0
     body = log.encoded()[:-16]
-    if paused:
-        body += record(RecordKind.PAUSED, paused, START + paused * 100 * MS, 1)
-    if resumed:
-        body += record(RecordKind.RESUMED, resumed, START + resumed * 100 * MS, 1)
-    return body + record(RecordKind.END, 0, START + SLOTS * 100 * MS + 1000 * MS)
+    for kind, slot in ((RecordKind.PAUSED, paused), (RecordKind.RESUMED, resumed)):
+        body += record(kind, BEFORE + slot, START + (BEFORE + slot) * 100 * MS, 1) if slot else b""
+    return body + record(RecordKind.END, 0, START + (BEFORE + SLOTS) * 100 * MS + 1000 * MS)
 
 
 def trial(guest: bytes, harness: Log, *given_up: str, recovered: bool = True) -> TrialResult:

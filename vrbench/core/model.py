@@ -51,6 +51,7 @@ class Cause(StrEnum):
     TCP_BACKOFF = "TCP backoff"
     SERVICE_SLOW = "service slow"
     SERVICE_REFUSES = "service refuses"
+    ROUTER_REFUSES = "router refuses"
     UNATTRIBUTED = "unattributed"
 
 

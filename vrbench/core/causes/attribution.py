@@ -6,15 +6,17 @@ paths and are judged first: where one of them was down as well, the others of it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from vrbench.core.causes.evidence import Refusals, read_evidence
-from vrbench.core.causes.evidence_timeline import Scene, set_scene, span
+from vrbench.core.causes.evidence_timeline import Scene, place_of, set_scene, span
+from vrbench.core.causes.proofs import proven
 from vrbench.core.causes.rules import RULES, Case
 from vrbench.core.facts import TrialFacts
 from vrbench.core.figures.results import StreamResult
+from vrbench.core.log.answers import NO_PROBES
 from vrbench.core.log.log_file import LogFile
 from vrbench.core.model import HARNESS, Cause, CausePhase, OutageWindow
 
@@ -56,23 +58,28 @@ def _window(judge: _Judge, result: StreamResult, window: OutageWindow) -> Outage
 
 
 def _phases(case: Case) -> Iterator[CausePhase]:
-    """Return the parts of a window, in order; neighbours with one cause are one."""
-    decide, begun, cause = RULES[case.result.stream.direction], case.window.start_s, None
-    for start_s, end_s in pairwise(_cuts(case)):
-        found = decide(case, (start_s + end_s) / 2)
-        if cause is not None and found is not cause:
-            yield CausePhase(cause, begun, start_s)
-            begun = start_s
-        cause = found
-    if cause is not None:
-        yield CausePhase(cause, begun, case.end_s)
+    """Return the parts of a window, in order: of what the rules find, what is not proven is nobody's."""
+    decide = RULES[case.result.stream.direction]
+    parts = (
+        CausePhase(decide(case, (start_s + end_s) / 2), start_s, end_s) for start_s, end_s in pairwise(_cuts(case))
+    )
+    found = _joined(parts)
+    return _joined(p if proven(case, p) else replace(p, cause=Cause.UNATTRIBUTED) for p in found)
+
+
+def _joined(parts: Iterable[CausePhase]) -> Iterator[CausePhase]:
+    """Return parts with neighbours of one cause as one."""
+    for cause, run in groupby(parts, key=lambda part: part.cause):
+        alike = list(run)
+        yield CausePhase(cause, alike[0].start_s, alike[-1].end_s)
 
 
 def _cuts(case: Case) -> list[float]:
     """Return the window's ends, and the moments within at which evidence changes; those close together are one."""
     start_s, end_s = case.window.start_s, case.end_s
     kept = [start_s]
-    for t_s in sorted({*case.scene.cuts_within(start_s, end_s), *case.refusals.cuts_within(start_s, end_s)}):
+    own = case.scene.probes.get((case.kind, place_of(case.result)), NO_PROBES).cuts(start_s, end_s)
+    for t_s in sorted({*case.scene.cuts_within(start_s, end_s), *case.refusals.cuts_within(start_s, end_s), *own}):
         if min(t_s - kept[-1], end_s - t_s) >= SHORTEST_S:
             kept.append(t_s)
     return [*kept, end_s] if end_s > start_s else []

@@ -8,9 +8,11 @@ import struct
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum, auto
 from itertools import pairwise
 
+from vrbench.core.log.answers import Slots, answered_slots, usual_ttl
 from vrbench.core.log.columns import Records, pick
 from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.rawlog import LogHeader, RecordKind
@@ -18,6 +20,8 @@ from vrbench.core.log.rawlog import LogHeader, RecordKind
 RESOLVED = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80  # NUD: reachable, stale, delay, probe, noarp, permanent
 ASKING = 0x01 | 0x20  # NUD: incomplete, failed: nobody has answered for the address
 ANSWERED = 0x02  # NUD: reachable; what was only heard (an announcement) is stale at first
+UNREACHABLE = frozenset((0x0300, 0x0301))  # ICMP: no way to that network, nobody answers for that host's address
+_DETAIL = 0xFFFF
 ASKS_EVERY_S = 1.0  # RetransTimer of RFC 4861, Linux's retrans_time: a router may be there so long before it is asked
 
 
@@ -86,6 +90,12 @@ class History:
         end_s, heard = (answer.at_s, not answer.state & ANSWERED) if answer else (math.inf, False)
         return Asking(self.entries[start].at_s, end_s, heard)
 
+    def askings(self) -> Iterator[tuple[float, float]]:
+        """Return every time in which the address was asked for."""
+        for entry, after in pairwise((*self.entries, NeighbourEntry(math.inf, 0, 0))):
+            if entry.state & ASKING:
+                yield entry.at_s, after.at_s
+
     def changes(self) -> Iterator[float]:
         """Return every moment at which an entry changed, or an ``Asking`` stops being known to be in vain."""
         for before, entry in pairwise((NeighbourEntry(-math.inf, 0, 0), *self.entries)):
@@ -105,14 +115,37 @@ class History:
         return tuple(found)
 
 
+class Speaker(Enum):
+    """Who refused: what has passed as many routers as the answers of a guest is the guest's."""
+
+    GUEST = auto()
+    ROUTER = auto()
+    UNKNOWN = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """A stream's refused slots as runs of the same reason: (from, until, detail) in order of time."""
+    """A stream's refused slots as runs of the same reason: (from, until, what) in order of time.
+
+    ``what`` is the detail of their records, and above its 16 bits the TTL with which they came, 0 where nobody saw it.
+    ``usual_ttl`` is that of the stream's answers, 0 likewise.
+    """
 
     runs: tuple[tuple[float, float, int], ...] = ()
+    usual_ttl: int = 0
 
     def at(self, t_s: float) -> int:
         """Return the reason at a time; 0 where the probe of that time was not refused."""
+        return self._what(t_s) & _DETAIL
+
+    def by(self, t_s: float) -> Speaker:
+        """Return who refused at a time."""
+        ttl = self._what(t_s) >> _DETAIL.bit_length()
+        if not (ttl and self.usual_ttl):
+            return Speaker.UNKNOWN
+        return Speaker.GUEST if ttl == self.usual_ttl else Speaker.ROUTER
+
+    def _what(self, t_s: float) -> int:
         i = bisect_right(self.runs, t_s, key=lambda run: run[0])
         return self.runs[i - 1][2] if i and t_s < self.runs[i - 1][1] else 0
 
@@ -125,11 +158,15 @@ class Refusals:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One log's evidence: neighbour histories by address, refusals by stream name."""
+    """One log's evidence: neighbour histories by address, refusals and slots with an answer by stream name.
+
+    Answers are all that came, however late, and refusals; but for errors that say that nobody was there to answer.
+    """
 
     node: str
     neighbours: dict[str, History]
     refusals: dict[str, Refusals]
+    answered: dict[str, Slots] = field(default_factory=dict)
 
 
 def read_evidence(log: LogFile) -> Evidence:
@@ -138,21 +175,30 @@ def read_evidence(log: LogFile) -> Evidence:
     entries: dict[str, list[NeighbourEntry]] = defaultdict(list)
     refused: dict[int, dict[int, int]] = defaultdict(dict)
     macs: dict[int, int] = {}  # by the time of the record that told it
+    ttls: dict[tuple[int, int], int] = {}  # by stream and slot, until their refusal comes
     for kind, stream, detail, slot, t_ns in _telling(log.records):
         if kind == RecordKind.NEIGHBOUR_MAC:
             macs = {t_ns: detail << 32 | slot}
         elif kind == RecordKind.NEIGHBOUR:
             address = socket.inet_ntoa(struct.pack(">I", slot))
             entries[address].append(NeighbourEntry((t_ns - zero_ns) / 1e9, macs.pop(t_ns, 0), detail))
+        elif kind == RecordKind.TTL:
+            ttls = {(stream, slot): detail}
         else:
-            refused[stream].setdefault(slot, detail)
-    named = {header.streams[i].stream.name: Refusals(_runs(header, i, r, zero_ns)) for i, r in refused.items()}
-    return Evidence(header.node, {a: History(tuple(e)) for a, e in entries.items()}, named)
+            refused[stream].setdefault(slot, ttls.pop((stream, slot), 0) << _DETAIL.bit_length() | detail)
+    refusals, answered = {}, {}
+    for i, told in enumerate(header.streams):
+        spoken = (slot for slot, what in refused[i].items() if what & _DETAIL not in UNREACHABLE)
+        answered[told.stream.name] = answered_slots(log.records, i, spoken)
+        if refused[i]:
+            refusals[told.stream.name] = Refusals(_runs(header, i, refused[i], zero_ns), usual_ttl(log.records, i))
+    return Evidence(header.node, {a: History(tuple(e)) for a, e in entries.items()}, refusals, answered)
 
 
 def _telling(records: Records) -> Iterator[tuple[int, int, int, int, int]]:
     """Return the few records that are evidence, among millions of others: (kind, stream, detail, slot, t_ns)."""
-    yield from pick(records, RecordKind.REFUSED, RecordKind.NEIGHBOUR_MAC, RecordKind.NEIGHBOUR).tolist()
+    kinds = (RecordKind.REFUSED, RecordKind.TTL, RecordKind.NEIGHBOUR_MAC, RecordKind.NEIGHBOUR)
+    yield from pick(records, *kinds).tolist()
 
 
 def _runs(

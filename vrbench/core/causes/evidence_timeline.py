@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from vrbench.core.causes.evidence import Evidence, History, Move, Refusals
+from vrbench.core.causes.odds import silent
 from vrbench.core.figures.results import StreamResult
-from vrbench.core.kinds import ICMP_FRESH, SSH_SYN
+from vrbench.core.kinds import GATEWAY, ICMP_FRESH, SSH_SYN, ProbeKind
+from vrbench.core.log.answers import NO_PROBES, Probes, probes_of
 from vrbench.core.model import Direction, OutageWindow
 
 ANNOUNCED_INTERVALS = (
@@ -143,6 +145,7 @@ class Scene:
     harness: Track
     behind: Mapping[str, str]
     refusals: Mapping[tuple[str, str], Refusals]
+    probes: Mapping[tuple[ProbeKind, str], Probes]  # by kind, and by guest or public end
     appearances: tuple[float, ...] = ()
     cuts: tuple[float, ...] = ()  # every moment at which some answer changes
 
@@ -194,21 +197,41 @@ def set_scene(
         elif result.stream.kind is SSH_SYN:
             ends[result.stream.target] = its
     logs = list(evidence)
+    probes = {(r.stream.kind, place_of(r)): _probes(r, logs) for r in streams}
     own = parts.pop(harness, _Parts()).control
     public = {address: h for log in logs if log.node == harness for address, h in log.neighbours.items()}
     gateways = {log.node: next(iter(log.neighbours.values()), History()) for log in logs if log.node != harness}
-    guests = {node: _view(node, p, gateways.get(node, History())) for node, p in parts.items()}
+    asked = {node: gateways.get(node, History()) for node in parts}
+    guests = {n: _view(n, p, asked[n], probes.get((GATEWAY, n), NO_PROBES)) for n, p in parts.items()}
     refusals = {(log.node, name): r for log in logs for name, r in log.refusals.items()}
     seen = ((*(m.at_s for m in guest.moves), *guest.answers) for guest in guests.values())
     appearances = tuple(sorted(at for times in seen for at in times))
     cuts = tuple(sorted(set(_cuts([*guests.values()], [*ends.values(), own], public.values()))))
-    return Scene(guests, ends, public, own, behind, refusals, appearances, cuts)
+    return Scene(guests, ends, public, own, behind, refusals, probes, appearances, cuts)
 
 
-def _view(node: str, parts: _Parts, history: History) -> GuestView:
+def place_of(result: StreamResult) -> str:
+    """Return the public end that is probed, or the guest that probes."""
+    return result.stream.target if result.stream.direction is Direction.INGRESS else result.node
+
+
+def _probes(result: StreamResult, logs: Sequence[Evidence]) -> Probes:
+    name, ingress = result.stream.name, result.stream.direction is Direction.INGRESS
+    of_node = [log for log in logs if log.node == result.node]
+    # A guest asks for its gateway; this machine for the public addresses, where they are next to it.
+    entries = {address: history for log in of_node for address, history in log.neighbours.items()}
+    asked = entries.get(result.stream.target.rpartition(":")[0]) if ingress else next(iter(entries.values()), None)
+    answers = next((log.answered[name] for log in of_node if name in log.answered), None)
+    return NO_PROBES if answers is None else probes_of(result.samples, answers, tuple(asked.askings()) if asked else ())
+
+
+def _view(node: str, parts: _Parts, history: History, asked: Probes) -> GuestView:
     moves = history.moves()
     gateway = _announced(parts.gateway, [move.at_s for move in moves])
-    answers = tuple(s.end_s for s in gateway.spans if not s.blind and math.isfinite(s.end_s))
+    # An answer after a loss or two shows no router that was not there before.
+    answers = tuple(
+        s.end_s for s in gateway.spans if not s.blind and math.isfinite(s.end_s) and silent(asked, s.start_s, s.end_s)
+    )
     return GuestView(node, gateway, parts.fresh, parts.control, history, moves, answers)
 
 
