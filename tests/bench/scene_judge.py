@@ -195,7 +195,7 @@ class _Beside:
                 windows=windows,
                 wrong=tuple(_wrong(windows, scene)),
                 gaps=_gaps(result, scene, self.zero_ns),
-                excused=kind.is_service and self._served_slowly(result, scene),
+                excused=kind.is_service and not scene.effects and self._served_slowly(result, scene),
             )
 
     def by_scene(self, result: StreamResult) -> dict[Played | None, list[OutageWindow]]:
