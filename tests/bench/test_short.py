@@ -1,4 +1,4 @@
-"""The short form of every bench but ``swap``, which needs a machine that lets it swap: so none of them rots."""
+"""The short form of the benches that have one: so none of them rots."""
 
 import subprocess
 import sys
