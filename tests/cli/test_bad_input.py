@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.zone import PROFILE, VRBENCH, Done, Zone, running_zone
+from tests.cli.zone import PROFILE, VRBENCH, Done, Zone, hear, running_zone
 
 pytestmark = pytest.mark.lab
 
@@ -158,16 +158,18 @@ def own_zone(tmp_path: Path) -> Iterator[Zone]:
         yield zone
 
 
+def make_routers(zone: Zone, outcome: str) -> None:
+    """Let the start of every router from now on fail or wait, as CloudStack's simulator can be told to."""
+    (found,) = zone.rows("listZones", "zone")
+    zone.cloud.call("configureSimulator", zoneid=found["id"], name="StartCommand", value=outcome)
+
+
 def test_a_job_that_fails(own_zone: Zone) -> None:
     """The restart's job fails (the new router can't start): the cloud's own words, everything removed."""
     zone = own_zone
     process = zone.start("run", zone.profile(), "--plain")
-    assert process.stderr is not None
-    zone_id = zone.rows("listZones", "zone")[0]["id"]
-    for line in process.stderr:
-        if "trial 1: baseline" in line:
-            zone.cloud.call("configureSimulator", zoneid=zone_id, name="StartCommand", value="fail")
-            break
+    hear(process, "trial 1: baseline")
+    make_routers(zone, "fail")
     out, err = process.communicate(timeout=90)
     fails(Done(process.returncode, out, err), 3, "trial 1", "530")
     assert "job-failed" in zone.vrbench("export", only(zone), "--table", "trials").out
@@ -179,12 +181,8 @@ def test_a_job_that_never_ends(own_zone: Zone) -> None:
     """A restart that never ends is given up: the trial is unknown, its samples stay, everything is removed."""
     zone = own_zone
     process = zone.start("run", zone.profile(PROFILE.replace('"30s"', '"12s"')), "--plain")
-    assert process.stderr is not None
-    zone_id = zone.rows("listZones", "zone")[0]["id"]
-    for line in process.stderr:
-        if "trial 1: baseline" in line:
-            zone.cloud.call("configureSimulator", zoneid=zone_id, name="StartCommand", value="wait:60000")
-            break
+    hear(process, "trial 1: baseline")
+    make_routers(zone, "wait:60000")
     out, err = process.communicate(timeout=150)
     fails(Done(process.returncode, out, err), 3, "has not ended")
     assert "job-unfinished" in zone.vrbench("export", only(zone), "--table", "trials").out

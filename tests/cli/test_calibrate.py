@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.zone import ROOT, VRBENCH, Done
+from tests.cli.zone import ROOT, VRBENCH, Done, hear
 from vrbench.cli.exits import Exit
 from vrbench.core.caveats import CaveatKind
 from vrbench.core.plan.method import ESTIMATOR
@@ -124,15 +124,10 @@ def csv_rows(path: Path) -> list[dict[str, str]]:
 def test_an_interrupt_ends_it_and_leaves_no_lab(tmp_path: Path) -> None:
     """Ctrl-C while outages are injected: exit 2, the run's lab and secrets gone."""
     process = start(tmp_path, "--quick", "--plain")
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "2 of 34" in line:
-            break
+    hear(process, "2 of 34")
     process.send_signal(signal.SIGINT)
     pressed = time.monotonic()
-    for line in process.stderr:
-        if "interrupted: " in line:
-            break
+    hear(process, "interrupted: ")
     assert time.monotonic() - pressed < 4.0, "whoever hears nothing presses again, and leaves the lab behind"
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2, err

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.calibrated import CALIBRATED
 from tests.cli.zone import ROOT, Done, Zone, running_zone, vrbench_command
-from tests.run.test_machine_calibrations import CALIBRATION
 from vrbench.cli import doctor, doctor_cloud, doctor_machine
 from vrbench.cloud.credentials import Credentials
 from vrbench.core.findings import Finding, FindingState, exit_code
@@ -52,7 +52,7 @@ def test_a_stored_verdict_counts_while_it_is_fresh(tmp_path: Path) -> None:
     """A good one of today is shown; one that was not good is bad, with exit code 2."""
     environ = {"XDG_STATE_HOME": str(tmp_path / "state")}
     today = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    kept = replace(CALIBRATION, machine=calibrations.machine_key(), calibrated_utc=today)
+    kept = replace(CALIBRATED, machine=calibrations.machine_key(), calibrated_utc=today)
     calibrations.save_calibration(kept, environ)
     good = run(tmp_path, "--json")
     assert (good.code, states(good)["calibration"]) == (0, "ok")

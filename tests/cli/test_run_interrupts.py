@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.cli.zone import Zone, only_run, table
+from tests.cli.zone import Zone, hear, only_run, table
 
 pytestmark = pytest.mark.lab
 
@@ -17,10 +17,7 @@ pytestmark = pytest.mark.lab
 def test_ctrl_c_tears_down(zone: Zone, moment: str) -> None:
     """One Ctrl-C at any moment ends the run, removes everything, and keeps what was measured."""
     process = zone.start("run", zone.profile(), "--plain")
-    assert process.stderr is not None
-    for line in process.stderr:
-        if moment in line:
-            break
+    hear(process, moment)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert "Traceback" not in err
@@ -32,11 +29,8 @@ def test_ctrl_c_tears_down(zone: Zone, moment: str) -> None:
 def test_an_interrupted_trial_keeps_its_samples_readable(zone: Zone) -> None:
     """What was seen until Ctrl-C can be analysed: as the samples of an interrupted trial, worth no average."""
     process = zone.start("run", zone.profile(), "--plain")
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "validating" in line:
-            process.send_signal(signal.SIGINT)
-            break
+    hear(process, "validating")
+    process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     (trial,) = table(zone, only_run(zone), "trials")
     assert trial["verdict"] == "invalid"

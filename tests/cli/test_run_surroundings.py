@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.cli.zone import Zone, only_run
+from tests.cli.zone import Zone, hear, only_run
 from vrbench.run.interrupts import ONE_PRESS_S
 
 pytestmark = pytest.mark.lab
@@ -17,10 +17,7 @@ pytestmark = pytest.mark.lab
 def test_cleanup_leaves_a_running_run_alone(zone: Zone) -> None:
     """While a run measures, cleanup touches nothing of it: by name it fails, with --all it goes on to others."""
     process = zone.start("run", zone.profile(), "--plain")
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "trial 1: baseline" in line:
-            break
+    hear(process, "trial 1: baseline")
     (run,) = (zone.here / "reports").glob("*/")
     everything, named = zone.vrbench("cleanup", "--all"), zone.vrbench("cleanup", run.name)
     _, err = process.communicate(timeout=60)
@@ -35,9 +32,7 @@ def test_whoever_stops_reading_stops_nothing_else(zone: Zone) -> None:
     process = zone.start("run", zone.profile(), "--plain")
     assert process.stderr is not None
     assert process.stdout is not None
-    for line in process.stderr:
-        if "trial 1: baseline" in line:
-            break
+    hear(process, "trial 1: baseline")
     process.stderr.close()
     process.stdout.close()
     process.wait(60)
@@ -49,9 +44,7 @@ def test_a_hangup_tears_down(zone: Zone) -> None:
     """The terminal is closed in the middle: everything is removed."""
     process = zone.start("run", zone.profile(), "--plain")
     assert process.stderr is not None
-    for line in process.stderr:
-        if "trial 1: baseline" in line:
-            break
+    hear(process, "trial 1: baseline")
     process.stderr.close()
     process.send_signal(signal.SIGHUP)
     process.wait(60)
@@ -61,12 +54,9 @@ def test_a_hangup_tears_down(zone: Zone) -> None:
 def test_a_second_ctrl_c_leaves_and_cleanup_removes(zone: Zone) -> None:
     """The second Ctrl-C leaves at once with exit code 3 and says how to remove what is left."""
     process = zone.start("run", zone.profile(), "--plain")
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "trial 1: baseline" in line:
-            process.send_signal(signal.SIGINT)
-        if "removing" in line:
-            break
+    hear(process, "trial 1: baseline")
+    process.send_signal(signal.SIGINT)
+    hear(process, "removing")
     time.sleep(ONE_PRESS_S)  # a hand that presses twice, not a result that is waited for
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)

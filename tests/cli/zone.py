@@ -149,6 +149,16 @@ def running_zone(here: Path, options: LabOptions | None = None) -> Iterator[Zone
         lifecycle.down(state)
 
 
+def hear(process: subprocess.Popen[str], words: str) -> str:
+    """Read what the process says on stderr until it says these words; return it. Fails when it never does."""
+    said = []
+    for line in process.stderr or ():
+        said.append(line)
+        if words in line:
+            return "".join(said)
+    raise AssertionError(f"never said {words!r}: {''.join(said)}")
+
+
 def wait_for(what: str, seen: Any, timeout_s: float = 60) -> None:
     """Until ``seen()`` is true; fails with ``what`` when it never is."""
     end = time.monotonic() + timeout_s

@@ -15,12 +15,11 @@ import pytest
 from tests.probes.box import Box, routed_box
 from tests.probes.rig import ROUTER, read_log, stream, wait_for
 from tests.probes.servers import stop_server
-from tests.probes.trials import Cut, Trial, check_truth, measured, reachable, stopped, tally, trial
+from tests.probes.trials import Cut, Trial, check_truth, measured, stopped, tally
 from vrbench.core.caveats import CaveatKind
 from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.log.rawlog import RecordKind
 from vrbench.core.model import Outcome, Verdict
-from vrbench.probes.observation import SshGuests
 from vrbench.probes.prober_process import ProberConfig, start_prober
 
 pytestmark = pytest.mark.lab
@@ -32,19 +31,6 @@ def box(_lab_machine: None) -> Iterator[Box]:
     made = routed_box(guests=2)
     yield made
     made.close()
-
-
-@pytest.fixture(scope="module")
-def ssh_guests(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshGuests]:
-    with reachable(box, tmp_path_factory.mktemp("guests")) as made:
-        yield made
-
-
-@pytest.fixture
-def under_way(ssh_guests: SshGuests, box: Box, tmp_path: Path) -> Iterator[Trial]:
-    """Provide a trial that has been requested after its baseline."""
-    with trial(ssh_guests, box, tmp_path / "trial") as begun:
-        yield begun
 
 
 def of_nodes(result: TrialResult, harness: bool) -> list[StreamResult]:

@@ -15,7 +15,6 @@ from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.figures.results import TrialResult
 from vrbench.core.kinds import SSH_SYN
 from vrbench.core.model import Direction, Outcome, Verdict
-from vrbench.probes.observation import SshGuests
 
 pytestmark = pytest.mark.lab
 FAULT_S = 1.2
@@ -41,18 +40,6 @@ def box(_lab_machine: None) -> Iterator[Box]:
     made = faulty_box(2)
     yield made
     made.close()
-
-
-@pytest.fixture(scope="module")
-def ssh_guests(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshGuests]:
-    with reachable(box, tmp_path_factory.mktemp("guests")) as made:
-        yield made
-
-
-@pytest.fixture
-def under_way(ssh_guests: SshGuests, box: Box, tmp_path: Path) -> Iterator[Trial]:
-    with trial(ssh_guests, box, tmp_path / "trial") as begun:
-        yield begun
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.calibrated import CALIBRATED
 from vrbench.core.facts import Context
 from vrbench.core.figures.results import RunState
 from vrbench.core.machine_calibration import MachineCalibration
@@ -16,24 +17,6 @@ from vrbench.core.plan.method import Method
 from vrbench.run import machine_calibrations as calibrations
 from vrbench.store.directory import RunDir
 from vrbench.store.loading import load_run
-
-CALIBRATION = MachineCalibration(
-    calibrated_utc="2026-11-24T17:00:00Z",
-    machine="",
-    kernel="6.1",
-    vrbench_version="1",
-    estimator="w3",
-    good=True,
-    seed=4,
-    interval_s=0.01,
-    bias_s=-0.0003,
-    worst_s=0.0098,
-    seen=168,
-    held=168,
-    missed=0,
-    false=0,
-    vague=0,
-)
 
 
 @pytest.fixture
@@ -43,7 +26,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 
 def kept() -> MachineCalibration:
-    return replace(CALIBRATION, machine=calibrations.machine_key())
+    return replace(CALIBRATED, machine=calibrations.machine_key())
 
 
 def test_a_verdict_is_kept_for_its_user_only(environ: dict[str, str]) -> None:
@@ -76,10 +59,10 @@ def test_a_run_carries_it(tmp_path: Path) -> None:
     """A stored run has its machine's verdict; one from before there were any, or from another version, has none."""
     store = RunDir.create(tmp_path, "20261124T170000Z-1a2b3c4d-x", 0)
     method = Method(0.1, 0.25, 0.8, 1, 15.0, 10.0)
-    store.write_run(RunState.DONE, Context("x", "4.20", "KVM", "restart-network", lab=False), method, {}, CALIBRATION)
-    assert load_run(store.path).calibrated == CALIBRATION
+    store.write_run(RunState.DONE, Context("x", "4.20", "KVM", "restart-network", lab=False), method, {}, CALIBRATED)
+    assert load_run(store.path).calibrated == CALIBRATED
     header = json.loads((store.path / "run.json").read_text())
-    for other in (None, {**asdict(CALIBRATION), "more": 1}):
+    for other in (None, {**asdict(CALIBRATED), "more": 1}):
         (store.path / "run.json").write_text(json.dumps({**header, "calibrated": other}))
         assert load_run(store.path).calibrated is None
     del header["calibrated"]

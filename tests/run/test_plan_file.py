@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.run.test_machine_calibrations import CALIBRATION
+from tests.calibrated import CALIBRATED
 from tests.run.world import PROFILE, RUN_ID
 from vrbench.core.calibrate.injections import Series, draw_series
 from vrbench.core.plan.plan import make_plan
@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> RunDir:
     "run",
     [
         LabRun(PLAN, View.LIVE),
-        LabRun(PLAN, View.NONE, SERIES, CALIBRATION),
+        LabRun(PLAN, View.NONE, SERIES, CALIBRATED),
         LabRun(PLAN, View.PLAIN, ()),
         LabRun(replace(PLAN, profile=replace(PLAN.profile, lab=None)), View.PLAIN),
     ],

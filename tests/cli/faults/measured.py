@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.cli.zone import PROFILE, Done, Zone, table
+from tests.cli.zone import PROFILE, Done, Zone, hear, table
 from vrbench.lab import lifecycle
 
 SHORT = PROFILE.replace('"40s"', '"12s"').replace('job_timeout = "30s"', 'job_timeout = "10s"')
@@ -68,12 +68,7 @@ def measure_during(zone: Zone, profile: str, fault: str, **params: str) -> Measu
 def during(zone: Zone, profile: str, phase: str, act: Callable[[], object]) -> Done:
     """Measure a trial on the kept network, with ``act`` called when it says that it enters a phase."""
     process = zone.start("run", zone.profile(profile), "--reuse", kept(zone), "--json", "--plain")
-    assert process.stderr is not None
-    said = []
-    for line in process.stderr:
-        said.append(line)
-        if phase in line:
-            break
+    said = [hear(process, phase)]
     rest = threading.Thread(target=lambda: said.extend(process.stderr or ()))
     rest.start()
     act()
