@@ -10,6 +10,24 @@ import pytest
 from vrbench.lab.requirements import check_machine, find_missing
 
 SLOW_TIMEOUT_S = 400
+BEGIN_FIRST = tuple(  # these take longest: all workers wait for whoever begins one of them last
+    """
+    test_mutations.py
+    docs/test_commands.py
+    cli/faults/
+    cli/test_run.py
+    cli/test_run_
+    cli/test_bad_input.py
+    cli/test_calibrate.py
+    clients/
+    lab/test_strategies_alive.py
+    lab/test_ground
+    lab/test_faults.py
+    lab/test_vpc_alive.py
+    lab/test_api_conformance.py
+    probes/test_self_audit
+    """.split()
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,7 +42,8 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Call slow what must run alone, and give slow tests more time, where the plugin that ends them is there."""
+    """Begin with the longest; call slow what must run alone; give slow tests more time, where a plugin ends them."""
+    items.sort(key=lambda item: not item.nodeid.removeprefix("tests/").startswith(BEGIN_FIRST))
     for item in items:
         if item.get_closest_marker("alone"):
             item.add_marker(pytest.mark.slow)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import BEGIN_FIRST
 from vrbench import bootstrap
 
 ROOT = Path(__file__).parent.parent
@@ -54,6 +55,12 @@ def test_ci_runs_the_check_and_the_command_of_the_readme() -> None:
         "python3 -m vrbench.bootstrap --install-missing test",
     ]
     assert f"\n{run[1]}\n" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("begun", BEGIN_FIRST)
+def test_what_begins_first_is_there(begun: str) -> None:
+    """A file that was moved or renamed is to be looked up."""
+    assert list((ROOT / "tests").glob(f"{begun}*")), begun
 
 
 @pytest.mark.parametrize(("codes", "first"), [((0, 0), 0), ((0, 3, 0, 2), 3)])
