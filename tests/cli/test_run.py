@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.zone import PROFILE, Zone, only_run, running, table, wait_for
-from vrbench.cli.exits import Exit
+from tests.cli.zone import MEASURED, PROFILE, STOOD_STILL, Zone, check_worth, only_run, running, table, wait_for
 from vrbench.core.log.rawlog import decode_header
 
 pytestmark = pytest.mark.lab
@@ -20,13 +19,13 @@ pytestmark = pytest.mark.lab
 def test_a_run_measures_reports_and_leaves_nothing(zone: Zone) -> None:
     """From nothing to figures and back to nothing: valid, bounded, exported, and not an object is left."""
     done = zone.vrbench("run", zone.profile(), "--trials", "2", "--json")
-    assert done.code == 0, done.err
     assert zone.left() == []
     run = only_run(zone)
     assert not (run / "key").exists()
     trials = table(zone, run, "trials")
-    assert [t["verdict"] for t in trials] == ["valid", "valid"]
-    assert {c for t in trials for c in t["caveats"].split(";")} <= {"baseline-short", "slots-skipped", "relapsed", ""}
+    assert len(trials) == 2, done.err
+    check_worth(done.code, trials)
+    assert {c for t in trials for c in t["caveats"].split(";")} <= {"baseline-short", "relapsed", "", *STOOD_STILL}
     for trial in trials:
         for d in ("egress", "ingress"):
             low, middle, high = (float(trial[f"{d}_{k}_s"]) for k in ("at_least", "downtime", "at_most"))
@@ -89,7 +88,7 @@ def test_the_firewall_lets_in_only_the_harness(zone: Zone) -> None:
 def test_nothing_is_acquired_before_the_network_is_implemented(zone: Zone) -> None:
     """By the server's own events the first extra address comes after the network's router runs (facts, 9.1)."""
     done = zone.vrbench("run", zone.profile(), "--json")
-    assert done.code == 0, done.err
+    assert done.code in MEASURED, done.err
     events = zone.rows("listEvents", "event")
     kinds = [e["type"] for e in sorted(events, key=lambda e: str(e["created"])) if e["state"] == "Completed"]
     assert "NET.IPASSIGN" in kinds
@@ -100,11 +99,11 @@ def test_nothing_is_acquired_before_the_network_is_implemented(zone: Zone) -> No
 def test_a_kept_environment_is_measured_again_and_cleaned_up(zone: Zone) -> None:
     """--keep leaves it standing, --reuse measures it without building, cleanup removes it; twice is fine."""
     kept = zone.vrbench("run", zone.profile(), "--keep", "--json")
-    assert kept.code == 0, kept.err
+    assert kept.code in MEASURED, kept.err
     run = only_run(zone)
     networks = zone.rows("listNetworks", "network")
     again = zone.vrbench("run", zone.profile(), "--reuse", run.name, "--json")
-    assert again.code == 0, again.err
+    assert again.code in MEASURED, again.err
     assert [n["id"] for n in zone.rows("listNetworks", "network")] == [n["id"] for n in networks]
     for _ in range(2):
         done = zone.vrbench("cleanup", run.name)
@@ -154,7 +153,7 @@ def test_what_the_profile_accepts_to_stay_is_no_failure(zone: Zone) -> None:
     profile = mine.profile(PROFILE.replace("[environment]", "[environment]\naccept_slow_removal = true"))
     done = mine.vrbench("run", profile)
     (trial,) = table(mine, only_run(mine), "trials")
-    assert done.code == (Exit.OK if trial["verdict"] == "valid" else Exit.NOT_VALID), done.err
+    check_worth(done.code, [trial])
     assert "still in the cloud: network vrb-" in done.err
     run = only_run(mine)
     wait_for("the server's expunging", lambda: not zone.rows("listVirtualMachines", "virtualmachine"))

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.cli.zone import Zone, hear, only_run
+from tests.cli.zone import MEASURED, Zone, hear, only_run
 from vrbench.run.interrupts import ONE_PRESS_S
 
 pytestmark = pytest.mark.lab
@@ -21,7 +21,7 @@ def test_cleanup_leaves_a_running_run_alone(zone: Zone) -> None:
     (run,) = (zone.here / "reports").glob("*/")
     everything, named = zone.vrbench("cleanup", "--all"), zone.vrbench("cleanup", run.name)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
+    assert process.returncode in MEASURED, err
     assert (everything.code, named.code) == (0, 3)
     assert "still going on" in everything.err
     assert zone.left() == []

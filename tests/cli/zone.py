@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 from coverage import Coverage
 
+from vrbench.cli.exits import Exit
 from vrbench.cloud.credentials import Credentials
 from vrbench.cloud.facade import Answer, Cloud
 from vrbench.lab import lifecycle
@@ -147,6 +148,18 @@ def running_zone(here: Path, options: LabOptions | None = None) -> Iterator[Zone
         yield Zone(state, here, status)
     finally:
         lifecycle.down(state)
+
+
+MEASURED = (Exit.OK, Exit.NOT_VALID)  # how a run of nothing wrong ends: the second where this machine stood still
+STOOD_STILL = {"prober-stalled", "unseen", "slots-skipped"}  # caveats
+
+
+def check_worth(code: int, trials: Sequence[Mapping[str, str]]) -> None:
+    """Check that every trial is valid, or unknown and says that the machine stood still; and that the code agrees."""
+    for trial in trials:
+        stood_still = STOOD_STILL & set(trial["caveats"].split(";"))
+        assert trial["verdict"] in ("valid", "unknown" if stood_still else "valid"), trial["caveats"]
+    assert code == (Exit.OK if all(trial["verdict"] == "valid" for trial in trials) else Exit.NOT_VALID)
 
 
 def hear(process: subprocess.Popen[str], words: str) -> str:

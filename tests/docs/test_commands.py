@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.zone import PROFILE, running_zone
+from tests.cli.zone import MEASURED, PROFILE, running_zone
 from tests.docs.markdown import ROOT, Document, document, documents
 from tests.test_stored import STORED, unpack
 from vrbench import bootstrap
@@ -109,6 +109,11 @@ def test_the_demo_ends_with_the_table_of_its_picture(tmp_path: Path) -> None:
     assert len(csv.read_text().splitlines()) == 3
 
 
+def codes(line: str) -> tuple[int, ...]:
+    """Return how a line may end where nothing is wrong; figures of a machine that stood still are not valid."""
+    return MEASURED if re.search(r"vrbench (run|analyze) ", line) else (Exit.OK,)
+
+
 @pytest.mark.lab
 @pytest.mark.slow
 def test_the_quick_start_on_a_lab_as_the_cloud(tmp_path: Path) -> None:
@@ -119,7 +124,7 @@ def test_the_quick_start_on_a_lab_as_the_cloud(tmp_path: Path) -> None:
             command = line.replace("doctor ", "doctor --no-calibrate ")
             inside = lifecycle.enter(zone.state, "upstream", ["bash", "-c", command])
             done = run(shlex.join(inside), tmp_path, environ, timeout_s=120)
-            assert done.returncode == 0, f"{line}: {done.stderr}{done.stdout}"
+            assert done.returncode in codes(line), f"{line}: {done.stderr}{done.stdout}"
             if line.endswith("> mine.toml"):
                 (tmp_path / "mine.toml").write_text(PROFILE)
         assert zone.left() == []
@@ -139,6 +144,6 @@ def test_the_lab_by_hand(tmp_path: Path) -> None:
         try:
             for line in shown:
                 done = run(line, tmp_path, environ, timeout_s=120)
-                assert done.returncode == 0, f"{line}: {done.stderr}{done.stdout}"
+                assert done.returncode in codes(line), f"{line}: {done.stderr}{done.stdout}"
         finally:
             lifecycle.down(Path(state))

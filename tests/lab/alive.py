@@ -72,6 +72,7 @@ class Prober:
     node: str
     target: tuple[str, int]
     _up: list[float] = field(default_factory=list)
+    _gaps: list[float] = field(default_factory=list)
     _end: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Prober:
@@ -95,15 +96,20 @@ class Prober:
         return True
 
     def longest_gap_s(self) -> float:
-        """Return the longest time between two connections that were accepted."""
-        return max(after - before for before, after in zip(self._up, self._up[1:], strict=False))
+        """Return the longest time between two connections that were accepted, with one that was not between them."""
+        return max(self._gaps, default=0.0)
 
     def _probe(self) -> None:
+        failed = False
         while not self._end.wait(0.01):
             try:
                 socket.create_connection(self.target, timeout=PATIENCE_S).close()
             except OSError:
+                failed = True
                 continue
+            if failed and self._up:
+                self._gaps.append(time.monotonic() - self._up[-1])
+            failed = False
             self._up.append(time.monotonic())
 
 

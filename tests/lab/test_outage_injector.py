@@ -78,24 +78,22 @@ def test_the_true_times_hold_what_packets_saw() -> None:
             unanswered = len(stream.sent) + 300
             start, end = outage(zone, "egress", None, lambda: wait_until(lambda: len(stream.sent) > unanswered))
             assert wait_until(lambda: stream.last_arrived > end.monotonic_ns)
-        slack = 20_000_000  # between a datagram's clock reading and its crossing of the router, on a busy machine
-        for name, moment in (("start", start), ("end", end)):
-            assert moment.uncertainty_ns < 10_000_000, name
-        inner = (start.monotonic_ns + start.uncertainty_ns, end.monotonic_ns - end.uncertainty_ns - slack)
-        outer = (start.monotonic_ns - start.uncertainty_ns - slack, end.monotonic_ns + end.uncertainty_ns)
-        assert not [at for at in stream.arrived if inner[0] <= at <= inner[1]]
-        missing = stream.sent - stream.arrived
+        inner = (start.monotonic_ns + start.uncertainty_ns, end.monotonic_ns - end.uncertainty_ns)
+        outer = (start.monotonic_ns - start.uncertainty_ns, end.monotonic_ns + end.uncertainty_ns)
+        assert inner[1] - inner[0] > (outer[1] - outer[0]) / 2, "the times are known too badly to hold anything"
+        assert not [at for at in stream.arrived if inner[0] <= at and stream.sent[at] <= inner[1]]
+        missing = stream.sent.keys() - stream.arrived
         assert len(missing) > 100
-        assert not [at for at in missing if not outer[0] <= at <= outer[1]]
+        assert not [at for at in missing if stream.sent[at] < outer[0] or outer[1] < at]
 
     in_box(scene)
 
 
 class Stream:
-    """Datagrams from a node to the outside world every millisecond, each known by its send time."""
+    """Datagrams from a node to the outside world every millisecond, each known by the moment before it was sent."""
 
     def __init__(self, node: str) -> None:
-        self.sent: set[int] = set()
+        self.sent: dict[int, int] = {}  # and the moment after
         self.arrived: set[int] = set()
         self.last_arrived = 0
         self._stop = threading.Event()
@@ -119,7 +117,7 @@ class Stream:
         while not self._stop.is_set():
             now = time.monotonic_ns()
             self._client.sendto(str(now).encode(), (EGRESS_TARGET, 7))
-            self.sent.add(now)
+            self.sent[now] = time.monotonic_ns()
             time.sleep(0.001)
 
     def _receive(self) -> None:

@@ -118,7 +118,7 @@ def test_an_agent_that_died_is_told_at_once(agent: GuestAgent) -> None:
     began = time.monotonic()
     with pytest.raises(ProbeError, match="the agent died"):
         agent.finish()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15, "the deadline is 30 s"
     assert agent.local_log.read_bytes() == Path(agent.place).read_bytes()
 
 
