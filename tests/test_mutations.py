@@ -98,6 +98,18 @@ ESTIMATOR = {
         "stuck=False, pinned=",
         ("tests/core/test_lagging.py::test_a_flow_that_never_came_back_is_in_no_figure",),
     ),
+    "losses in a row are a cause": Mutation(
+        "core/causes/odds.py",
+        "SILENT_ODDS = 1e-6",
+        "SILENT_ODDS = 1.1",
+        ("tests/core/test_weather.py::test_weather_forges_no_cause[loss of 20 %-0.1]",),
+    ),
+    "an answer that came late is none": Mutation(
+        "core/log/answers.py",
+        "answers) & ~waited",
+        "answers) & ~waited & ~failed",
+        ("tests/core/test_odds.py::test_an_answer_that_came_late_breaks_a_silence",),
+    ),
     "a silence on request is a gap": Mutation(
         "core/log/samples.py",
         "samples=self.samples[:first]",

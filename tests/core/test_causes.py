@@ -28,6 +28,7 @@ from tests.core.causes import (
 from vrbench.core.causes.attribution import in_words, seconds_by_cause
 from vrbench.core.caveats import CaveatKind
 from vrbench.core.kinds import ICMP_FRESH, SSH_SYN
+from vrbench.core.log.rawlog import Refusal
 from vrbench.core.model import Cause, CausePhase, Direction
 
 AT_FIRST = (-9.9, OLD, REACHABLE)
@@ -314,10 +315,11 @@ def test_a_reset_after_the_router_came_back(ttl: int, cause: str) -> None:
     assert causes(one(trial, "harness", "banner")) == [cause]
 
 
-def test_a_banner_alone_does_not_tell_who_reset_it() -> None:
+@pytest.mark.parametrize("detail", [RST, Refusal.CUT])
+def test_a_banner_alone_does_not_tell_who_reset_it(detail: int) -> None:
     """The kernel keeps no TTL, and its SYNs were accepted meanwhile."""
     log = harness(UP, banner=down(1, 3, "F"))
-    log.details["banner"] = RST
+    log.details["banner"] = detail
     assert causes(one(analysed(guest("vm1", UP, gateway=UP), log), "harness", "banner")) == ["unattributed"]
 
 

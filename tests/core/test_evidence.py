@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.core.logs import END_MS, MS, START, end, header, line, record, stream
-from vrbench.core.causes.evidence import History, Move, NeighbourEntry, Refusals, read_evidence
+from vrbench.core.causes.evidence import History, Move, NeighbourEntry, Refusals, Speaker, read_evidence
 from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.rawlog import RawLogError, RecordKind
 
@@ -59,6 +59,18 @@ def test_refusals_are_runs_of_one_reason() -> None:
     assert found["b"].runs == ((0.3, 0.5, 0x030D), (0.5, 0.6, 1), (0.7, 0.8, 1))
     assert [found["b"].at(t) for t in (0.29, 0.3, 0.49, 0.55, 0.65, 0.75, 0.8)] == [0, 0x030D, 0x030D, 1, 0, 1, 0]
     assert sorted(set(found["b"].cuts_within(0.35, 0.65))) == [0.5, 0.6]
+
+
+def test_who_refused_is_told_by_the_ttl() -> None:
+    """A guest's refusals come with that of its other answers; old logs, which have none, don't say."""
+    speakers = [(3, 63), (4, 64), (5, 0)]
+    log = header(stream()) + b"".join(record(RecordKind.REPLY, slot, START + slot, 0, 63) for slot in range(3))
+    for slot, ttl in speakers:
+        log += record(RecordKind.TTL, slot, START, 0, ttl) if ttl else b""
+        log += record(RecordKind.REFUSED, slot, START, 0, 1)
+    found = read_evidence(LogFile.read(log + end(END_MS), START)).refusals["s"]
+    assert [found.by(t) for t in (0.35, 0.45, 0.55)] == [Speaker.GUEST, Speaker.ROUTER, Speaker.UNKNOWN]
+    assert [found.at(t) for t in (0.35, 0.45, 0.55)] == [1, 1, 1]
 
 
 def test_nothing_is_found_where_nothing_is() -> None:

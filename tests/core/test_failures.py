@@ -39,6 +39,7 @@ def ingress(layer: str) -> Stream:
         ("banner", [], Failure.SILENCE),
         ("banner", [(RecordKind.REFUSED, 1, Refusal.RST)], Failure.RESET),
         ("banner", [CONNECTED, (RecordKind.REFUSED, 2, Refusal.CLOSED)], Failure.CLOSED),
+        ("banner", [CONNECTED, (RecordKind.REFUSED, 2, Refusal.CUT)], Failure.CLOSED),
         ("banner", [CONNECTED, (RecordKind.REFUSED, 2, Refusal.NOT_SSH)], Failure.NOT_SSH),
         ("banner", [CONNECTED], Failure.BANNER_MISSING),
         ("banner", [CONNECTED, (RecordKind.REPLY, LATE, 0)], Failure.BANNER_LATE),

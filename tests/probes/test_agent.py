@@ -46,6 +46,7 @@ def test_the_format_is_the_one_that_analysis_reads() -> None:
         "NOT_SSH": banner.REFUSED_NOT_SSH,
         "STARTUPS": banner.REFUSED_STARTUPS,
         "PENALTY": banner.REFUSED_PENALTY,
+        "CUT": banner.REFUSED_CUT,
         "LOGIN": auth.REFUSED_LOGIN,
         "HOST_KEY": auth.REFUSED_HOST_KEY,
         "BROKEN_OFF": auth.REFUSED_BROKEN_OFF,

@@ -38,6 +38,7 @@ REFUSED_CLOSED = 2
 REFUSED_NOT_SSH = 3
 REFUSED_STARTUPS = 11
 REFUSED_PENALTY = 12
+REFUSED_CUT = 13
 # What sshd says before it hangs up on us for its own reasons: its port answers, and the network is up.
 _TURNED_AWAY = {b"Exceeded MaxStartups": REFUSED_STARTUPS, b"Not allowed at this time": REFUSED_PENALTY}
 LATE_NS = 2_000_000_000  # after its start, how long a connection is kept for its banner
@@ -136,17 +137,18 @@ class TcpConnectProber(Prober):
             self._finish(attempt, REPLY, 0)
 
     def _read(self, attempt: Attempt) -> None:
+        at_the_end = REFUSED_CLOSED
         try:
             heard = attempt.sock.recv(MAX_GREETING)
         except BlockingIOError:
             return
         except OSError:
-            heard = b""
+            heard, at_the_end = b"", REFUSED_CUT
         attempt.greeting = (attempt.greeting or b"") + heard
         if is_greeting(attempt.greeting):
             self._finish(attempt, REPLY, 0)
         elif not heard or len(attempt.greeting) > MAX_GREETING:
-            self._finish(attempt, *refusal_of(attempt.greeting))
+            self._finish(attempt, *refusal_of(attempt.greeting, at_the_end))
 
     def _finish(self, attempt: Attempt, kind: int, detail: int) -> None:
         now = monotonic_ns()
@@ -164,12 +166,12 @@ def is_greeting(heard: bytes) -> bool:
     return any(line.startswith(b"SSH-") for line in heard.split(b"\n")[:-1])
 
 
-def refusal_of(heard: bytes) -> tuple[int, int]:
-    """Kind and reason of a connection that ended with these words instead of a greeting."""
+def refusal_of(heard: bytes, at_the_end: int = REFUSED_CLOSED) -> tuple[int, int]:
+    """Kind and reason of a connection that ended with these words instead of a greeting, or without a word."""
     for words, reason in _TURNED_AWAY.items():
         if heard.startswith(words):
             return TURNED_AWAY, reason
-    return REFUSED, REFUSED_NOT_SSH if heard else REFUSED_CLOSED
+    return REFUSED, REFUSED_NOT_SSH if heard else at_the_end
 
 
 def reason_of(sock: socket.socket, code: int) -> int:

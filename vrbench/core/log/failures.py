@@ -41,6 +41,7 @@ class Failure(StrEnum):
 REASONS = {
     Refusal.RST: Failure.RESET,
     Refusal.CLOSED: Failure.CLOSED,
+    Refusal.CUT: Failure.CLOSED,
     Refusal.NOT_SSH: Failure.NOT_SSH,
     Refusal.LOGIN: Failure.LOGIN_REFUSED,
     Refusal.HOST_KEY: Failure.HOST_KEY_CHANGED,

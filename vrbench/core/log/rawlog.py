@@ -66,7 +66,7 @@ class Refusal(IntEnum):
     """Reasons of a REFUSED record that are not ICMP (ICMP ones are type << 8 | code, all >= 0x0300)."""
 
     RST = 1  # a TCP reset answered the SYN
-    CLOSED = 2  # connected, then closed or reset before any banner
+    CLOSED = 2  # connected, then closed before any banner (or reset, in logs that know no CUT)
     NOT_SSH = 3  # connected, and what came is not an SSH identification string
     LOGIN = 4  # greeted, and the run's key was refused
     HOST_KEY = 5  # greeted, with another host key than at first contact
@@ -77,6 +77,7 @@ class Refusal(IntEnum):
     SESSION_OVER = 10  # it had ended before this slot, for a reason that an earlier slot has
     STARTUPS = 11  # connected, and sshd said that it has too many who have not logged in (MaxStartups)
     PENALTY = 12  # connected, and sshd said that it has shut this machine out for a while (PerSourcePenalties)
+    CUT = 13  # connected, then reset before any banner: by whom, a full connection does not show
     DNS = 0x0100  # | rcode: the resolver answered with an error (SERVFAIL 2, REFUSED 5, …)
 
 
