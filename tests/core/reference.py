@@ -10,6 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from vrbench.core.log.rawlog import Record, RecordKind, StreamHeader, decode_header, decode_records
 from vrbench.core.model import OutageWindow, Outcome, Sample
@@ -151,7 +152,7 @@ class _Run:
     gaps: int = 0
     ups: list[Sample] = field(default_factory=list)  # successes seen since the last down sample
     blind: list[OutageWindow] = field(default_factory=list)  # between those
-    slowest_s: float = 0.0  # of the answers in the second before its first down sample
+    recent: list[float] = field(default_factory=list)  # round trips in the second before its first down sample
     broken: bool = True  # the next down sample begins a run of its own
 
     def add(self, sample: Sample, stage: str) -> None:
@@ -174,6 +175,8 @@ def find_windows(
     patience_s: float = 0.0,
     beyond_s: float = 0.0,
     stages: Sequence[str] = (),
+    served: bool = False,
+    threshold_s: float = math.inf,
 ) -> tuple[OutageWindow, ...]:
     """All outage windows of one stream's samples, in order of slots; ``rtt_s`` is what a round trip usually takes.
 
@@ -181,7 +184,7 @@ def find_windows(
     far a send time may be off, ``patience_s`` how long an answer was waited for that had begun to come, ``beyond_s``
     how much of a round trip lies beyond the router.
     """
-    slack = _Slack(rtt_s, 2 * grain_s, patience_s, beyond_s)
+    slack = _Slack(rtt_s, 2 * grain_s, patience_s, beyond_s, served, threshold_s)
     found: list[OutageWindow] = []
     last_up: Sample | None = None
     run: _Run | None = None
@@ -195,8 +198,7 @@ def find_windows(
         if sample.outcome.is_down:
             if run is None:
                 before = [s for s in samples if sample.due_s - SLOWING_S <= s.due_s < sample.due_s]
-                slowest_s = max((s.rtt_s or 0.0 for s in before if s.outcome is Outcome.REPLIED), default=0.0)
-                run = _Run(last_up, slowest_s=slowest_s)
+                run = _Run(last_up, recent=[s.rtt_s or 0.0 for s in before if s.outcome is Outcome.REPLIED])
             elif not run.ups:
                 run.gaps += gaps
             run.add(sample, stage)
@@ -207,12 +209,12 @@ def find_windows(
                 run.ups.append(sample)
                 run.broken = True
                 if len(run.ups) >= merge:
-                    found += [_window(run, slack), *run.blind]
+                    found += [_window(run, slack, samples), *run.blind]
                     run = None
             last_up = sample
         gaps = 0
     if run is not None:
-        found += [_window(run, slack), *run.blind]
+        found += [_window(run, slack, samples), *run.blind]
     if last_up is not None and (run is None or run.ups) and (gaps >= BLIND_GAPS or not whole):
         found.append(_blind(last_up, None, gaps, slack))
     return tuple(found)
@@ -226,35 +228,105 @@ class _Slack:
     grains_s: float
     patience_s: float
     beyond_s: float
+    served: bool = False
+    threshold_s: float = math.inf
 
 
-def _window(run: _Run, slack: _Slack) -> OutageWindow:
+def _window(run: _Run, slack: _Slack, samples: Sequence[Sample]) -> OutageWindow:
     down = [s for r in run.runs for s in r]
     first, last = _sent(down[0]), _sent(down[-1])
     end = run.ups[0] if run.ups else None
-    later = 0.0 if end is None else max(0.0, (end.rtt_s or 0.0) - slack.rtt_s)
-    rtt_s = slack.rtt_s if slack.patience_s else max(slack.rtt_s, run.slowest_s)
+    slowest_s, slower_s = (slack.rtt_s, 0.0) if slack.patience_s else _slowest(run.recent, slack, down[0], samples)
     waits = {"": 0.0, "begun": slack.patience_s, "late": math.inf}
     at_least = sum(
-        max(0.0, _sent(r[-1]) - _sent(r[0]) - waits[stage] - rtt_s - slack.grains_s)
-        for stage, r in zip(run.stages, run.runs, strict=True)
+        max(0.0, _sent(r[-1]) - (_sent(r[0]) + r[0].width_s) - waits[stage] - (slowest_s + later) - slack.grains_s)
+        for stage, r, later in zip(run.stages, run.runs, [slower_s, *[0.0] * len(run.runs)], strict=False)
     )
-    until = last if end is None else _sent(end) + later
-    start = min(first + slack.beyond_s, until)
+    until = last if end is None else up_again_s(samples, end, slack.rtt_s, slack.served)
+    seen = [s.outcome.is_down for s in samples if down[0].slot - 1000 <= s.slot < down[0].slot and not s.outcome.is_gap]
+    by_chance = down[0] is down[-1] or any(seen[-3:])
+    start = first + min(0.0 if by_chance else slack.beyond_s, (until - first) / 2)
+    at_most = _between(run.last_up, end, slack)
     return OutageWindow(
         start_s=start,
         at_least_s=at_least,
-        estimate_s=max(at_least, until - start),
-        at_most_s=_between(run.last_up, end, slack),
+        estimate_s=min(max(at_least, until - start), at_most),
+        at_most_s=at_most,
         lost=sum(s.outcome is Outcome.LOST for s in down),
         refused=sum(s.outcome is Outcome.REFUSED for s in down),
         gaps=run.gaps,
         censored=end is None,
+        last_up_s=None if run.last_up is None else _sent(run.last_up),
+        first_down_s=first,
     )
 
 
+def _slowest(recent: Sequence[float], slack: _Slack, first: Sample, samples: Sequence[Sample]) -> tuple[float, float]:
+    """How long a round trip took at most of late, and how much longer the next may have, as they differed."""
+    slowest_s, quickest_s = max(recent, default=0.0), min(recent, default=0.0)
+    before = [s for s in samples if s.slot == first.slot - 1]
+    steady_s = 0.1 * (first.due_s - before[0].due_s) if before else 0.0
+    slower_s = min(slowest_s - max(slack.rtt_s, quickest_s) - steady_s, slack.threshold_s - slowest_s)
+    return max(slack.rtt_s, slowest_s), max(0.0, slower_s)
+
+
+def up_again_s(samples: Sequence[Sample], first: Sample, usual_s: float, served: bool) -> float:
+    """When the first probe was sent that found the path up and had not waited in a queue for it."""
+    sent_s, rtt_s = _sent(first), first.rtt_s or 0.0
+    after = [s for s in samples if s.slot >= first.slot]
+    stop = next((s.slot for s in after if s.outcome.is_down), math.inf)
+    ups = [s for s in after if s.slot < stop and s.outcome is Outcome.REPLIED]
+    interval_s = samples[1].due_s - samples[0].due_s if len(samples) > 1 else 0.0
+    together = [_came_with(first, s, interval_s) for s in ups]
+    bunch = ups[: together.index(False)] if False in together else ups
+    behind = [s.rtt_s or 0.0 for s in ups[len(bunch) : len(bunch) + 10]]
+    if rtt_s <= usual_s + 0.002:
+        return sent_s
+    last_due_s = 2 * samples[-1].due_s - samples[-2].due_s
+    until_s = next((_sent(s) for s in after if s.outcome.is_down), last_due_s)
+    looked_at = ups[: len(bunch) + 10]
+
+    def first_sent_s(open_s: float, noise_s: float) -> float:
+        later = [_sent(s) for s in looked_at if _sent(s) >= open_s - noise_s]
+        return min([*later[:1], open_s + interval_s, until_s])
+
+    quickest_s = min(s.rtt_s or 0.0 for s in looked_at)
+    median_s = _median(behind or [s.rtt_s or 0.0 for s in bunch])
+    settled_s = usual_s if quickest_s <= usual_s + interval_s else quickest_s
+    settled_s = median_s if median_s <= quickest_s + 0.25 * interval_s else settled_s
+    late = [s for s in bunch if (s.rtt_s or 0.0) > settled_s + 0.25 * interval_s]
+    at_once = [s for s in late if abs(_sent(s) + (s.rtt_s or 0.0) - (sent_s + rtt_s)) <= 0.02 * interval_s]
+    if len(late) >= 4 or len(at_once) >= 2:
+        return first_sent_s(sent_s + rtt_s - settled_s, 0.001)
+    if served or not behind or len(bunch) + len(behind) < 11:
+        return sent_s
+    ordered, settled_s = sorted(behind), _median(behind)
+    noise_s = max(0.001, ordered[len(ordered) * 3 // 4 if len(late) >= 2 else -1] - ordered[0])
+    open_s = sent_s + rtt_s - settled_s
+    is_late = open_s - sent_s > max(2 * noise_s, 0.05 * interval_s)
+    in_turn = open_s <= _sent(ups[len(bunch)]) + noise_s
+    return first_sent_s(open_s, noise_s) if is_late and in_turn else sent_s
+
+
+def _median(values: Sequence[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def _came_with(first: Sample, other: Sample, interval_s: float) -> bool:
+    """Whether two answers came together: within a quarter of an interval and 3 % of the time between their sends."""
+    apart_s = abs(_sent(other) + (other.rtt_s or 0.0) - (_sent(first) + (first.rtt_s or 0.0)))
+    return apart_s <= 0.25 * interval_s + 0.03 * (_sent(other) - _sent(first))
+
+
+def unseen_s(samples: Sequence[Sample]) -> float:
+    """Return the longest time between two answered probes, of which the second was due after the request."""
+    ups = [s for s in samples if s.outcome is Outcome.REPLIED]
+    return max((_between(a, b, _Slack(0, 0, 0, 0)) for a, b in pairwise(ups) if b.due_s >= 0), default=math.inf)
+
+
 def _blind(last_up: Sample, end: Sample | None, gaps: int, slack: _Slack) -> OutageWindow:
-    return OutageWindow(_sent(last_up), 0.0, 0.0, _between(last_up, end, slack), 0, 0, gaps, censored=end is None)
+    start_s, length_s = _sent(last_up), _between(last_up, end, slack)
+    return OutageWindow(start_s, 0.0, 0.0, length_s, 0, 0, gaps, censored=end is None, last_up_s=start_s)
 
 
 def _between(last_up: Sample | None, end: Sample | None, slack: _Slack) -> float:

@@ -27,7 +27,7 @@ def seen(draw: st.DrawFn) -> tuple[tuple[float, float], StreamResult]:
     begin, end = sorted((draw(moments), draw(moments)))
     end += 0.3
     last_up, first, last, up = begin - draw(slack), begin + draw(slack), end - draw(slack), end + draw(slack)
-    window = OutageWindow(first, last - first, up - first, up - last_up, 3, 0, 0, censored=False)
+    window = OutageWindow(first, last - first, up - first, up - last_up, 3, 0, 0, censored=False, last_up_s=last_up)
     (stream,) = fresh(Downtime.total([window]))
     return (begin, end), replace(stream, windows=(window,))
 

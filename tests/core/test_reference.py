@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core import reference
-from vrbench.core.figures.windows import Allowance, find_windows, unavailable_s
+from vrbench.core.figures.unavailable import unavailable_s
+from vrbench.core.figures.windows import Allowance, find_windows
 from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.outcomes import stretches
 from vrbench.core.log.rawlog import RECORD, LogHeader, RecordKind, StreamHeader, encode_header
@@ -82,6 +83,21 @@ def disordered(draw: random.Random, facts: list[Fact]) -> list[Fact]:
     return found
 
 
+def queueing(draw: random.Random, slots: int) -> list[Fact]:
+    """Return what a prober logs whose path stands still now and then: answers come in bursts, among other losses."""
+    facts: list[Fact] = []
+    opens, length = START, draw.choice((2, 5, 12))
+    for slot in range(slots):
+        at = START + slot * INTERVAL + draw.randrange(MS)
+        if draw.random() < 0.06:
+            opens = at + draw.randrange(length) * INTERVAL
+        facts.append((RecordKind.SENT, 0, slot, at))
+        late = opens > at and opens - at > draw.choice((30, 60)) * MS
+        if not late and draw.random() > 0.03:
+            facts.append((RecordKind.REPLY, 0, slot, max(at, opens) + draw.randrange(draw.choice((1, MS, 6 * MS)))))
+    return sorted(facts, key=lambda fact: fact[3])
+
+
 def last_moment(draw: random.Random, facts: list[Fact]) -> int:
     """When a log ends: at once, later, or just when the threshold of some probe is over."""
     sent = [at for kind, _, _, at in facts if kind == RecordKind.SENT]
@@ -100,14 +116,16 @@ def same(log: bytes, zero_ns: int, merge: int = 1, whole: bool = True, grain_s: 
         assert ours[: ours.baseline].answer_s(0.99) == rtt_s
         for patience_s, beyond_s in ((0.03, 0.0), (0.0, 0.002)):
             asked = (merge, rtt_s, whole, grain_s, patience_s, beyond_s)
-            by_value = (Allowance(rtt_s, beyond_s, grain_s, patience_s), merge, whole)
-            assert find_windows(ours, *by_value) == reference.find_windows(theirs, *asked, stages)
-            assert find_windows(theirs, *by_value) == reference.find_windows(theirs, *asked)
+            served = patience_s > 0
+            by_value = (Allowance(rtt_s, beyond_s, grain_s, patience_s, served, THRESHOLD_S), merge, whole)
+            assert find_windows(ours, *by_value) == reference.find_windows(theirs, *asked, stages, served, THRESHOLD_S)
+            assert find_windows(theirs, *by_value) == reference.find_windows(theirs, *asked, (), served, THRESHOLD_S)
         since = [s for s in theirs if s.due_s >= 0]
         after = ours[ours.baseline :]
         assert list(after) == since
         assert unavailable_s(after, 0.01) == reference.unavailable_s(since, 0.01)
         assert after.gap_share == reference.gap_share(theirs)
+        assert ours.unseen_s == pytest.approx(reference.unseen_s(theirs), rel=1e-12, abs=1e-9)
     assert punctual_share(fast.streams, 0.002) == reference.punctual_share(plain.streams, 0.002)
 
 
@@ -120,6 +138,14 @@ def test_a_probers_log(seed: int, streams: int, slots: int, zero_ms: int, merge:
     if draw.random() < 0.7:
         facts.append((RecordKind.END, 0, 0, last_moment(draw, facts)))
     same(packed(streams, facts), START + zero_ms * MS, merge, whole, draw.choice((0.0, 0.015)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0), st.integers(2, 200), st.integers(1, 3))
+def test_a_log_of_a_path_that_stands_still(seed: int, slots: int, merge: int) -> None:
+    """Probes that waited are told from slow ones by the plain way and by the fast one alike."""
+    draw = random.Random(seed)
+    same(packed(1, queueing(draw, slots)), START + draw.randrange(900) * MS, merge)
 
 
 @settings(max_examples=150, deadline=None)

@@ -35,7 +35,7 @@ def trial(session: str = "R" * 40, dns: str = "R" * 40, auth: str = "R" * 40) ->
     ("echoes", "state", "silent_s", "resumed_s", "ended_s"),
     [
         ("R" * 40, SessionState.SURVIVED, None, None, None),
-        ("R" * 15 + "L" * 10 + "R" * 15, SessionState.STALLED, 0.5, 1.5, None),
+        ("R" * 15 + "L" * 10 + "R" * 15, SessionState.STALLED, 0.5, 1.501, None),
         ("R" * 15 + "L" * 25, SessionState.STALLED, 0.5, None, None),
         ("R" * 15 + "L" * 5 + "F" * 20, SessionState.RESET, 0.5, None, 1.001),
         ("R" * 15 + "F" * 25, SessionState.RESET, 0.5, None, 0.501),

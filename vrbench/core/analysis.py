@@ -9,7 +9,8 @@ from vrbench.core.causes.attribution import with_causes
 from vrbench.core.facts import NodeClock, TrialFacts
 from vrbench.core.figures.lagging import with_stuck
 from vrbench.core.figures.results import StreamResult, TrialResult
-from vrbench.core.figures.windows import Allowance, Downtime, find_windows, unavailable_s
+from vrbench.core.figures.unavailable import unavailable_s
+from vrbench.core.figures.windows import Allowance, Downtime, find_windows
 from vrbench.core.judge.verdict import judge
 from vrbench.core.kinds import Aim
 from vrbench.core.log.log_file import LogFile
@@ -74,9 +75,10 @@ def _stream_result(node: NodeLog, judged: StreamSamples, facts: TrialFacts, meth
     # One that was silenced is whole: it was probed until then, and what came after is no part of its figures.
     whole = judged.afterwards is not None or (node.ended and _reaches_the_end(judged, facts))
     kind = judged.stream.kind
-    # The router is next to the guests: what they ping is beyond it, and what the harness asks is not.
-    beyond_s = before.answer_s(0.5) if kind.aim is Aim.OUTSIDE else 0.0
-    allowance = Allowance(rtt_s, beyond_s, judged.grain_s, kind.patience_s)
+    # The router is next to the guests: what they ping is beyond it, and where the harness asks, only the time that a
+    # service takes is.
+    beyond_s = before.answer_s(0.5) if kind.aim is Aim.OUTSIDE or kind.is_service else 0.0
+    allowance = Allowance(rtt_s, beyond_s, judged.grain_s, kind.patience_s, kind.is_service, method.threshold_s)
     windows = find_windows(samples, allowance, method.merge, whole)
     if not facts.places(node.node):
         up = samples.tally(Outcome.REPLIED) > 0
@@ -91,7 +93,7 @@ def _stream_result(node: NodeLog, judged: StreamSamples, facts: TrialFacts, meth
         samples=samples,
         windows=after,
         baseline_windows=tuple(w for w in windows if w not in after),
-        downtime=Downtime.total(after),
+        downtime=Downtime.of(after, samples.unseen_s + 2 * judged.grain_s),
         unavailable_s=unavailable_s(since, judged.stream.interval_s),
         rtt_s=rtt_s,
         seen_up=before.tally(Outcome.REPLIED) > 0,

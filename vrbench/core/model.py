@@ -113,8 +113,9 @@ class OutageWindow:
 
     ``at_least_s`` <= ``estimate_s`` <= ``at_most_s``. ``censored``: still open when observation ended; then, and when
     the stream was never up before, ``at_most_s`` is infinite. A window without any down sample is ``blind``: a stretch
-    in which nothing was seen, which bounds what may have happened there. ``phases`` fill the estimate, in order, and
-    ``cause`` is what they come to in words; both are empty where causes were not looked for.
+    in which nothing was seen, which bounds what may have happened there. ``last_up_s``: when the last success before it
+    was sent (None: never up before), ``first_down_s`` when its first down sample was. ``phases`` fill the estimate, in
+    order, and ``cause`` is what they come to in words; both are empty where causes were not looked for.
     """
 
     start_s: float
@@ -125,6 +126,8 @@ class OutageWindow:
     refused: int
     gaps: int
     censored: bool
+    last_up_s: float | None = None
+    first_down_s: float | None = None
     cause: str = ""
     phases: tuple[CausePhase, ...] = ()
 

@@ -191,7 +191,8 @@ def came_late(result: StreamResult, window: OutageWindow) -> bool:
     """Return whether every answer that was missed in time came later all the same, on a connection that stood."""
     half_s = result.stream.interval_s / 2
     due = [s.due_s for s in result.samples]
-    begin, end = (bisect_left(due, at - half_s) for at in (window.start_s, window.start_s + window.estimate_s))
+    first_s = window.start_s if window.first_down_s is None else window.first_down_s
+    begin, end = (bisect_left(due, at - half_s) for at in (first_s, window.start_s + window.estimate_s))
     return not window.refused and all(
         stage is Stage.LATE or all(s.outcome is not Outcome.LOST for s in result.samples[first:last])
         for stage, first, last in parts(result.samples, begin, end)
@@ -224,7 +225,6 @@ def match(
     result: StreamResult, outages: Sequence[KnownOutage], alignment_s: float
 ) -> tuple[list[OutageMeasurement], list[OutageWindow]]:
     """Return each outage with the sum of the windows that it explains, and the windows that none explains."""
-    outages = _bridged(result.outages, outages)
     explained: dict[int, list[OutageWindow]] = {n: [] for n in range(len(outages))}
     left = []
     for window in (*result.baseline_windows, *result.windows):
@@ -237,17 +237,6 @@ def match(
             left.append(window)
     sends = _Sends.of(result)
     return [_compare(o, result, explained[n], sends) for n, o in enumerate(outages)], left
-
-
-def _bridged(windows: Sequence[OutageWindow], outages: Sequence[KnownOutage]) -> list[KnownOutage]:
-    """Join outages into which one window reaches: the answer after the first came only after the second."""
-    found: list[KnownOutage] = []
-    for outage in outages:
-        if found and any(w.start_s < found[-1].end_s and outage.start_s < w.start_s + _length_s(w) for w in windows):
-            found[-1] = replace(found[-1], pieces=(*found[-1].pieces, *outage.pieces))
-        else:
-            found.append(outage)
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +277,7 @@ def _compare(
         unsent=len(_within(sends.unsent, outage.start_s, outage.end_s)),
         start_s=min((w.start_s for w in windows), default=None),
         after_s=max(0.0, max((w.start_s + w.estimate_s - outage.end_s for w in seen), default=0.0)),
-        before_s=max(0.0, max((outage.start_s - w.start_s - result.rtt_s for w in seen), default=0.0)),
+        before_s=max(0.0, max((outage.start_s - (w.first_down_s or 0.0) - result.rtt_s for w in seen), default=0.0)),
         edge_gaps=len(edges),
         apart_s=max(sends.apart_s(moment, about_s) for moment in moments),
     )

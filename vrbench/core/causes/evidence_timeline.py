@@ -100,7 +100,7 @@ def span(window: OutageWindow, interval_s: float) -> Span:
     if window.blind:
         return Span(window.start_s, window.start_s, window.start_s + window.at_most_s, blind=True)
     end_s = window.start_s + window.estimate_s
-    before_s = end_s - window.at_most_s if math.isfinite(window.at_most_s) else window.start_s - interval_s
+    before_s = window.start_s - interval_s if window.last_up_s is None else window.last_up_s
     return Span(before_s, window.start_s, math.inf if window.censored else end_s, blind=False)
 
 

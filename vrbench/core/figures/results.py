@@ -170,10 +170,8 @@ class TrialResult:
         """Return from when to when a window may have been open at the very most."""
         clock = self.facts.clocks.get(stream.node)
         error_s = clock.error_ns / 1e9 if clock else 0.0
-        if math.isinf(window.at_most_s):
-            return window.start_s - error_s, math.inf
-        before_s = 0.0 if window.blind else window.at_most_s - window.estimate_s
-        return window.start_s - before_s - error_s, window.start_s + window.at_most_s + error_s
+        begin_s = window.start_s if window.last_up_s is None else window.last_up_s
+        return begin_s - error_s, begin_s + window.at_most_s + error_s
 
 
 @dataclass(frozen=True, slots=True)

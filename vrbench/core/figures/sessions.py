@@ -60,11 +60,17 @@ def session_of(result: StreamResult) -> Session:
     if ended_s is not None:
         return Session(guest, target, SessionState.RESET, silent_s, None, ended_s)
     if silent_s is not None:
-        back_s = result.recovered_s
-        resumed_s = back_s if back_s is not None and math.isfinite(back_s) else None
-        return Session(guest, target, SessionState.STALLED, silent_s, resumed_s, stuck=result.stuck)
+        return Session(guest, target, SessionState.STALLED, silent_s, _resumed_s(result), stuck=result.stuck)
     unwatched = any(w.censored for w in result.windows)
     return Session(guest, target, SessionState.UNKNOWN if unwatched else SessionState.SURVIVED)
+
+
+def _resumed_s(result: StreamResult) -> float | None:
+    """Return when the first echo came after its last silence; None where none was seen."""
+    last = result.outages[-1]
+    if last.last_up_s is None or not math.isfinite(result.recovered_s or 0.0):
+        return None
+    return last.last_up_s + last.at_most_s
 
 
 def _ended_s(result: StreamResult) -> float | None:

@@ -6,16 +6,23 @@ its last down sample, v the first up sample after it; x is also the time that x 
 
     at_least = the sum of (last - first) over its runs of down samples next to each other
     at_most  = arrival of v's answer - u
-    estimate = v - (f + beyond), and later by as much as v's answer came later than usual
+    estimate = v - (f + beyond), where v did not wait for the path (``queued`` says how that is told)
 
 Why these hold. u crossed the router twice after it was sent, and v's answer crossed it before it arrived: the outage
-lies between the two moments. (v's own arrival counts, not its send time: a probe that waited in the sender's queue
-for the gateway's address is answered late, and was sent while the path was still down.) A probe can be lost on its way
-back, one round trip after it was sent: each run's part of at_least shrinks by the round trip, not below 0; by the usual
-one, or by the slowest of the second before, since a path may slow down before it fails. Where send times are known only
-to a grain, either end may be off by it: both bounds widen by twice the grain. Time covered by gaps or by successes
+lies between the two moments. (v's own arrival counts, not its send time: a probe that waited in the sender's queue for
+the gateway's address is answered late, and was sent while the path was still down. For the estimate, the first that did
+not wait takes the place of v.) A probe can be lost on its way back, one round trip after it was sent: each run's part
+of at_least shrinks by the round trip, not below 0; by the usual one, or by the slowest of the second before, since a
+path may slow down before it fails. Where round trips of that second differ, the next may be slower still: at_least
+shrinks once more in its first run, by as much as they differ beyond the usual and a tenth of an interval, but not to
+more than the threshold, since what takes longer is down by definition. Where send times are known only to a grain,
+either end may be off by it: both bounds widen by twice the grain. Where a send took long, the probe left at any moment
+of it: at_most counts from the first moment of u's, at_least from the last of f's. Time covered by gaps or by successes
 proves nothing, so it is no part of at_least. One assumption is made: between two down samples next to each other the
 path was down.
+
+No time counts twice. A window ends before the next down sample was sent, so estimates don't overlap. Upper bounds may,
+where answers are slow: in a total the time that two of them share counts once.
 
 A probe of a service (an SSH banner) is lost as well when the service is slow, and where its connection stood the path
 was up. So such samples are no part of a run in which none stood; what came late proves nothing at all; and of a run in
@@ -24,8 +31,11 @@ that was merely slow, and then cut off, can look like one that was away for so l
 
 A probe that had passed the router, and whose answer found it gone, is lost although it was sent before the outage
 began. So the outage begins later than f by what a usual round trip takes ``beyond`` the router: nearly all of it where
-a guest pings a target far away, next to nothing where the harness asks a guest. (Where only the way out fails, nothing
-is lost on its way back, and the estimate is too short by as much.)
+a guest pings a target far away or a service takes its time, next to nothing where the harness asks a guest for a
+connection. (Where only the way out fails, nothing is lost on its way back, and the estimate is too short by as much.)
+A shorter outage than that loses probes twice, on their way out and on their way back: no more than half of a window is
+taken off it. And nothing is where a single probe is down, or one of the last three before: that may be packets lost by
+chance. On a path that loses some of its packets, the estimates come to the share that is lost.
 
 The estimate of an outage that begins at a random phase is off by the difference of two phases, each uniform over one
 interval: unbiased, triangular, sd = interval / sqrt(6).
@@ -33,7 +43,8 @@ interval: unbiased, triangular, sd = interval / sqrt(6).
 What was not seen adds nothing to the estimate, but widens its upper bound: two or more gaps in a row between two
 successes could hide an outage as long as the distance between them. Such a stretch is a *blind* window: at_least =
 estimate = 0, at_most as above. A window (or a stretch) without v is censored and has no upper bound; one without u has
-none either.
+none either. Where nothing was seen down at all, an outage may still have fitted between two answered probes: from the
+sending of the one to the arrival of the next one's answer. The longest such time is the stream's upper bound.
 """
 
 from __future__ import annotations
@@ -41,18 +52,23 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
+from vrbench.core.figures.queued import up_again_s
 from vrbench.core.log.outcomes import CODES, Stage, codes_of, parts
 from vrbench.core.model import OutageWindow, Outcome, Sample
 
 BLIND_GAPS = 2  # so many gaps in a row can hide an outage of two intervals
 SLOWING_S = 1.0  # how long before an outage answers tell how slow the path had become
+BACK = 1000  # samples that are looked at for those
+CALM = 3  # so many samples before an outage must be successes, else it may be packets lost by chance
+STEADY = 0.1  # of an interval: round trips that differ by less don't foretell slower ones
 
+_UP = bytes([CODES[Outcome.REPLIED]])
 _DOWNS = bytes(code for outcome, code in CODES.items() if outcome.is_down)
 _GAPS = bytes(code for outcome, code in CODES.items() if outcome.is_gap)
-_IS_DOWN = bytes(code in _DOWNS for code in range(256))
-_ALIKE = re.compile(b"(?P<up>%c+)|(?P<down>[%b]+)|(?P<gap>[%b]+)" % (CODES[Outcome.REPLIED], _DOWNS, _GAPS))
+_ALIKE = re.compile(b"(?P<up>%b+)|(?P<down>[%b]+)|(?P<gap>[%b]+)" % (_UP, _DOWNS, _GAPS))
 
 
 @dataclass(slots=True)
@@ -73,12 +89,15 @@ class Allowance:
 
     ``rtt_s``: what a round trip usually takes, ``beyond_s`` how much of that lies beyond the router. ``grain_s``: how
     far a send time may be off. ``patience_s``: how long an answer was waited for once the connection stood.
+    ``served``: a service answers, and may be slow on its own. ``threshold_s``: what takes longer is lost.
     """
 
     rtt_s: float = 0.0
     beyond_s: float = 0.0
     grain_s: float = 0.0
     patience_s: float = 0.0
+    served: bool = False
+    threshold_s: float = math.inf
 
 
 def find_windows(
@@ -142,45 +161,66 @@ class _Bounds:
         """Return the window of a run that has ended, or never will."""
         first, last = self._sent(run.downs[0][0]), self._sent(run.downs[-1][1] - 1)
         end = run.first_up if run.ups else None
-        rtt_s = self._slowest(run.downs[0][0])
-        at_least = sum(self._proven(*part, rtt_s) for down in run.downs for part in parts(self.samples, *down))
-        until = last if end is None else self._sent(end) + max(0.0, self._rtt(end) - self.allowance.rtt_s)
-        start = min(first + self.allowance.beyond_s, until)
+        slowest_s, slower_s = self._slowest(run.downs[0][0])
+        at_least = sum(
+            self._proven(*part, slowest_s + (slower_s if part[1] == run.downs[0][0] else 0.0))
+            for down in run.downs
+            for part in parts(self.samples, *down)
+        )
+        until = last if end is None else self._up_again_s(end)
+        start = first + min(self._under_way(run), (until - first) / 2)
+        at_most = self._between(run.last_up, end)
         return OutageWindow(
             start_s=start,
             at_least_s=at_least,
-            estimate_s=max(at_least, until - start),
-            at_most_s=self._between(run.last_up, end),
+            estimate_s=min(max(at_least, until - start), at_most),
+            at_most_s=at_most,
             lost=sum(self.codes.count(CODES[Outcome.LOST], *down) for down in run.downs),
             refused=sum(self.codes.count(CODES[Outcome.REFUSED], *down) for down in run.downs),
             gaps=run.gaps,
             censored=end is None,
+            last_up_s=None if run.last_up is None else self._sent(run.last_up),
+            first_down_s=first,
         )
 
     def blind(self, last_up: int, end: int | None, gaps: int) -> OutageWindow:
         """Return a stretch between two successes, or after the last, in which nothing was seen."""
         length = self._between(last_up, end)
-        return OutageWindow(self._sent(last_up), 0.0, 0.0, length, 0, 0, gaps, censored=end is None)
+        start = self._sent(last_up)
+        return OutageWindow(start, 0.0, 0.0, length, 0, 0, gaps, censored=end is None, last_up_s=start)
+
+    def _under_way(self, run: _Run) -> float:
+        """Return how long before its outage the first down sample of a run was sent: that was on its way back."""
+        begin, end = run.downs[0][0], run.downs[-1][1]
+        before = self.codes[max(0, begin - BACK) : begin].translate(None, _GAPS)[-CALM:]
+        alone = end - begin == 1
+        return 0.0 if alone or before.strip(_UP) else self.allowance.beyond_s
 
     def _proven(self, stage: Stage, begin: int, end: int, rtt_s: float) -> float:
         """Return how long the path was down at least, by down samples next to each other that came equally far."""
         waited_s = {Stage.NOTHING: 0.0, Stage.BEGUN: self.allowance.patience_s, Stage.LATE: math.inf}[stage]
-        return max(0.0, self._sent(end - 1) - self._sent(begin) - waited_s - rtt_s - self.grains_s)
+        began = self._sent(begin) + self.samples[begin].width_s
+        return max(0.0, self._sent(end - 1) - began - waited_s - rtt_s - self.grains_s)
 
-    def _slowest(self, begin: int) -> float:
-        """Return how long a round trip may have taken when a window began.
+    def _up_again_s(self, first_up: int) -> float:
+        """Return when the first probe was sent that did not wait for the path, from the first answered one on."""
+        usual_s, served = self.allowance.rtt_s, self.allowance.served
+        return up_again_s(self.samples, self.codes, first_up, usual_s, several=served)
+
+    def _slowest(self, begin: int) -> tuple[float, float]:
+        """Return how long a round trip took at most when a window began, and how much longer the next may have.
 
         Its first probes may have been lost on their way back. How long a service takes says nothing of the path.
         """
         if self.allowance.patience_s:
-            return self.allowance.rtt_s
-        slowest_s, since_s = self.allowance.rtt_s, self.samples[begin].due_s - SLOWING_S
-        for at in range(begin - 1, -1, -1):
-            if self.samples[at].due_s < since_s:
-                break
-            if self.codes[at] == CODES[Outcome.REPLIED]:
-                slowest_s = max(slowest_s, self._rtt(at))
-        return slowest_s
+            return self.allowance.rtt_s, 0.0
+        usual_s, since_s = self.allowance.rtt_s, self.samples[begin].due_s - SLOWING_S
+        latest = takewhile(lambda at: self.samples[at].due_s >= since_s, range(begin - 1, -1, -1))
+        taken = [self._rtt(at) for at in latest if self.codes[at] == CODES[Outcome.REPLIED]]
+        slowest_s, quickest_s = max(taken, default=0.0), min(taken, default=0.0)
+        steady_s = STEADY * (self.samples[begin].due_s - self.samples[begin - 1].due_s) if begin else 0.0
+        slower_s = min(slowest_s - max(usual_s, quickest_s) - steady_s, self.allowance.threshold_s - slowest_s)
+        return max(usual_s, slowest_s), max(0.0, slower_s)
 
     def _between(self, last_up: int | None, end: int | None) -> float:
         """Return the time from one success being sent to the next one's answer.
@@ -227,11 +267,20 @@ class Downtime:
 
     @classmethod
     def total(cls, windows: Iterable[OutageWindow]) -> Downtime:
-        """Return the sum over windows; bounds add up."""
+        """Return the sum over windows of one stream; time that the upper bounds of two of them share counts once."""
         listed = list(windows)
         return cls(
-            sum(w.at_least_s for w in listed), sum(w.estimate_s for w in listed), sum(w.at_most_s for w in listed)
+            sum(w.at_least_s for w in listed),
+            sum(w.estimate_s for w in listed),
+            sum(w.at_most_s for w in listed) - _shared_s(listed),
         )
+
+    @classmethod
+    def of(cls, windows: Sequence[OutageWindow], longest_s: float) -> Downtime:
+        """Return a stream's downtime; ``longest_s`` is what an outage that nobody saw lasted at most."""
+        total = cls.total(windows)
+        seen = any(not w.blind for w in windows)
+        return total if seen else replace(total, at_most_s=max(total.at_most_s, longest_s))
 
     @classmethod
     def mean(cls, downtimes: Sequence[Downtime]) -> Downtime:
@@ -266,6 +315,16 @@ def any_down_s(windows: Iterable[OutageWindow]) -> float:
     return covered_s(spans)
 
 
+def _shared_s(windows: Iterable[OutageWindow]) -> float:
+    """Return how much of the windows' upper bounds lies in another's as well."""
+    bounded = [w for w in windows if w.last_up_s is not None and math.isfinite(w.at_most_s)]
+    shared, reach = 0.0, -math.inf
+    for begin, end in sorted((w.last_up_s or 0.0, (w.last_up_s or 0.0) + w.at_most_s) for w in bounded):
+        shared += max(0.0, min(reach, end) - begin)
+        reach = max(reach, end)
+    return shared
+
+
 def covered_s(spans: Iterable[tuple[float, float]]) -> float:
     """Return the length of the union of intervals."""
     total, reach = 0.0, -math.inf
@@ -274,20 +333,3 @@ def covered_s(spans: Iterable[tuple[float, float]]) -> float:
             total += end - max(start, reach)
             reach = end
     return total
-
-
-def unavailable_s(samples: Sequence[Sample], interval_s: float, run: int = 10) -> float:
-    """Return unavailable time by the ten-interval rule (ITU-T Y.1563 and MEF 10 style).
-
-    Unavailability begins with the first of ``run`` consecutive down intervals and ends before the first of ``run``
-    consecutive up ones. Gaps count as neither: they don't break a run and don't lengthen it.
-    """
-    known = codes_of(samples).translate(_IS_DOWN, _GAPS)
-    ups, downs = b"\0" * run, b"\1" * run
-    unavailable, begin = 0, known.find(downs)
-    while begin >= 0:
-        end = known.find(ups, begin)
-        # Where the log ends within fewer successes than it takes, it is available again from the first of them.
-        unavailable += (known.rfind(b"\1") + 1 if end < 0 else end) - begin
-        begin = known.find(downs, end) if end >= 0 else -1
-    return unavailable * interval_s

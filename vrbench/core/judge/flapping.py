@@ -12,7 +12,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vrbench.core.causes.evidence_timeline import span
 from vrbench.core.figures.results import StreamResult
 from vrbench.core.model import OutageWindow
 from vrbench.core.text import some
@@ -40,7 +39,7 @@ def flapping(result: StreamResult) -> tuple[Flapping, ...]:
     if any(not w.blind for w in result.baseline_windows):
         return ()
     interval_s = result.stream.interval_s
-    return tuple(_told(group, interval_s) for group in _groups(result.outages, interval_s) if len(group) >= TURNS)
+    return tuple(_told(group) for group in _groups(result.outages, interval_s) if len(group) >= TURNS)
 
 
 def _groups(windows: Sequence[OutageWindow], interval_s: float) -> Iterator[list[OutageWindow]]:
@@ -61,12 +60,12 @@ def _end_s(window: OutageWindow) -> float:
     return window.start_s + window.estimate_s
 
 
-def _told(group: Sequence[OutageWindow], interval_s: float) -> Flapping:
+def _told(group: Sequence[OutageWindow]) -> Flapping:
     first, last = group[0], group[-1]
     unbounded = any(math.isinf(w.at_most_s) for w in group)
     return Flapping(
         len(group),
         _end_s(last) - first.start_s,
         sum(w.at_least_s for w in group),
-        math.inf if unbounded else _end_s(last) - span(first, interval_s).last_up_s,
+        math.inf if unbounded else (last.last_up_s or 0.0) + last.at_most_s - (first.last_up_s or 0.0),
     )

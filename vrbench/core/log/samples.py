@@ -114,6 +114,20 @@ class Samples(Coded):
         rank = max(0, math.ceil(share * len(taken)) - 1)
         return int(np.partition(taken, rank)[rank]) / 1e9 if len(taken) else 0.0
 
+    @property
+    def unseen_s(self) -> float:
+        """How long an outage may have lasted, since the moment zero, that fell between two answered probes.
+
+        From the sending of the one to the arrival of the next one's answer; infinite where there are no two.
+        """
+        up = np.flatnonzero(self.where(Outcome.REPLIED))
+        up = up[max(0, int(np.searchsorted(up, self.baseline)) - 1) :]
+        if len(up) < 2:
+            return math.inf
+        sent_ns = self.sent_ns[up]
+        arrived_ns = sent_ns + self.rtt_ns[up]
+        return int((arrived_ns[1:] - sent_ns[:-1]).max()) / 1e9
+
     def where(self, outcome: Outcome) -> NDArray[np.bool_]:
         """Return which slots came to that."""
         codes: NDArray[np.uint8] = np.frombuffer(self.outcomes, np.uint8)
