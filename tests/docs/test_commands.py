@@ -103,8 +103,9 @@ def test_the_demo_ends_with_the_table_of_its_picture(tmp_path: Path) -> None:
     with shell(tmp_path) as environ:
         done = run("vrbench demo --trials 1 --plain", tmp_path, environ, timeout_s=240)
     assert done.returncode in (Exit.OK, Exit.NOT_VALID), done.stderr
-    table = done.stdout.partition("How long the network is down")[2].splitlines()
-    assert [line.split()[0] for line in table if " average " in line] == ["egress", "ingress", "both"]
+    table = done.stdout.partition("How long the network is down")[2].partition("Caveats")[0].splitlines()
+    averages = [line.partition(" average ")[0].rstrip() for line in table if " average " in line]
+    assert averages == ["egress, ongoing ping", "ingress, SSH service"]
     (csv,) = (tmp_path / "reports").glob("demo-*.csv")
     assert len(csv.read_text().splitlines()) == 3
 

@@ -1,24 +1,28 @@
-"""vrbench demo: the main job on the embedded lab, once per way of replacing a router, then side by side."""
+"""vrbench demo: the main job on the embedded lab, once per way of replacing a router, both side by side."""
 
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vrbench.cli.exits import Exit
 from vrbench.cli.options import json_option, reports_option
-from vrbench.core.text import some
 
 if TYPE_CHECKING:
     from vrbench.cli.measure import Finished
+    from vrbench.cli.side_by_side import Side
+    from vrbench.cli.side_screen import SideScreen
     from vrbench.core.figures.results import Run
 
 PROFILES = ("lab-serial", "lab-parallel")
 WORDS = ("serial", "parallel")
+DIFFER = ("run", "where")  # the lines of a plan that are not the same for both
+ALIKE = ("builds", "opens", "operation", "trials", "takes", "removes")
 
 
 @click.command("demo", epilog="Example: vrbench demo --trials 6")
@@ -31,48 +35,95 @@ def command(trials: int, install_missing: bool, as_json: bool, plain: bool, repo
     """Measure a router restart on the embedded lab, old way and new, and compare.
 
     Builds an isolated network with 10 VMs and 10 public addresses in a CloudStack zone in a box, restarts it with
-    cleanup, measures the outage, and removes all. It does so as CloudStack did up to 4.10 (serial), then as it does
-    since 4.11.1 (parallel). Real packets, accelerated boot times. Nothing leaves this machine.
+    cleanup, measures the outage, and removes all. It does so as CloudStack did up to 4.10 (serial). Beside that, in a
+    second zone, it does so as CloudStack does since 4.11.1 (parallel). Real packets, accelerated boot times. Nothing
+    leaves this machine.
     """
     from vrbench.cli.lab_ready import make_ready
+    from vrbench.cli.side_by_side import carry_out
 
     make_ready(install_missing, "vrbench demo --install-missing")
-    begun, finished = time.monotonic(), []
-    for number, name in enumerate(PROFILES, 1):
-        click.echo(f"[{number}/{len(PROFILES)}] {name}: {some(trials, 'trial')} on a lab of its own", err=True)
-        done, code = _measure(name, trials, plain or as_json, reports)
-        if code >= Exit.FAILED or done.ending.interrupted:
-            return code
-        finished.append(done)
-    _conclude(finished, reports, as_json)
-    click.echo(f"demo took {time.monotonic() - begun:.0f} s", err=True)
-    return max(done.code for done in finished)
+    begun, sides = time.monotonic(), [_side(*each, trials, reports) for each in zip(WORDS, PROFILES, strict=True)]
+    _tell_plans(sides)
+    screen, live = _screen(plain or as_json)
+    table = _Table(sides, screen, as_json, begun)
+    with screen.live() if live else nullcontext():
+        carry_out(sides, screen, table.take)
+    return table.conclude()
 
 
-def _measure(name: str, trials: int, plain: bool, reports: Path) -> tuple[Finished, int]:
-    """Carry out one of the shipped profiles; return what came of it, and its exit code."""
-    from vrbench.cli.choices import Choices
-    from vrbench.cli.measure import conclude, measure_in_lab
+def _side(word: str, profile: str, trials: int, reports: Path) -> Side:
     from vrbench.cli.profiles import open_profile
+    from vrbench.cli.side_by_side import Side
     from vrbench.core.plan.plan import make_plan
     from vrbench.store.directory import new_run_id
 
-    plan = make_plan(open_profile(name, (f"trials.count={trials}",)), new_run_id(datetime.now(UTC), name))
-    done = measure_in_lab(plan, reports, Choices(plain))
-    return done, conclude(done)
+    plan = make_plan(open_profile(profile, (f"trials.count={trials}",)), new_run_id(datetime.now(UTC), profile))
+    return Side(word, profile, plan, reports)
 
 
-def _conclude(finished: list[Finished], reports: Path, as_json: bool) -> None:
-    """Show both side by side in one table, and say where everything lies."""
-    from vrbench.cli.results import show_comparison
+def _tell_plans(sides: list[Side]) -> None:
+    """Say what will happen, once where it is the same for both."""
+    for side in sides:
+        told = dict(side.plan.lines)
+        click.echo(f"{side.word:10} {'; '.join(told[what] for what in DIFFER)}", err=True)
+    told = dict(sides[0].plan.lines)
+    for what in ALIKE:
+        click.echo(f"{what:10} {told[what]}", err=True)
 
-    runs = [done.run for done in finished]
-    csv = reports / f"demo-{runs[0].run_id.partition('-')[0]}.csv"
-    _write_csv(runs, csv)
-    show_comparison(runs[0], runs[1], WORDS, as_json)
-    click.echo(f"CSV              {csv}", err=True)
-    for done in finished:
-        click.echo(f"run directory    {done.store.path}   (vrbench analyze {done.store.path})", err=True)
+
+def _screen(plain: bool) -> tuple[SideScreen, bool]:
+    """Return the screen, and whether it can draw a view on this terminal."""
+    from vrbench.cli.console import PatientConsole
+    from vrbench.cli.side_screen import SideScreen
+
+    console = PatientConsole(stderr=True)
+    return SideScreen(console, WORDS), not plain and console.is_terminal and not console.is_dumb_terminal
+
+
+@dataclass
+class _Table:
+    """What the demo is for: shown as soon as all is measured; then what was built is removed."""
+
+    sides: list[Side]
+    screen: SideScreen
+    as_json: bool
+    begun: float
+    _runs: dict[str, Run] = field(default_factory=dict)
+
+    def take(self, side: Side) -> None:
+        """Analyse a run that has been measured; show both when it was the last."""
+        from vrbench.cli.results import show_comparison
+        from vrbench.store.loading import load_run
+
+        self._runs[side.word] = load_run(side.store.path)
+        if len(self._runs) < len(self.sides):
+            return
+        self.screen.settle()
+        before, after = (self._runs[word] for word in WORDS)
+        show_comparison(before, after, WORDS, self.as_json)
+        csv = side.reports / f"demo-{before.run_id.partition('-')[0]}.csv"
+        _write_csv([before, after], csv)
+        click.echo(f"table after {time.monotonic() - self.begun:.0f} s; CSV: {csv}", err=True)
+
+    def conclude(self) -> int:
+        """Say how the runs ended, and where they lie; return the exit code."""
+        from vrbench.cli.measure import conclude
+
+        finished = [self._finished(side) for side in self.sides]
+        codes = [conclude(done) for done in finished]
+        for done in finished:
+            click.echo(f"run directory    {done.store.path}   (vrbench analyze {done.store.path})", err=True)
+        click.echo(f"demo took {time.monotonic() - self.begun:.0f} s", err=True)
+        return max(codes)
+
+    def _finished(self, side: Side) -> Finished:
+        from vrbench.cli.measure import Finished, read_back
+
+        assert side.ending is not None
+        if side.word in self._runs:
+            return Finished(side.plan, side.store, self._runs[side.word], side.ending)
+        return read_back(side.plan, side.store, side.ending)
 
 
 def _write_csv(runs: list[Run], path: Path) -> None:

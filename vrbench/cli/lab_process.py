@@ -11,7 +11,8 @@ from pathlib import Path
 
 from vrbench.cli.ending import Ending, ending_of, write_ending
 from vrbench.cli.error_codes import code_and_text
-from vrbench.cli.screen import ShownScreen, make_screen
+from vrbench.cli.events import EventScreen
+from vrbench.cli.screen import ShownScreen, Unfailing, make_screen
 from vrbench.cloud.credentials import load_credentials
 from vrbench.embedded.outages import known_outages
 from vrbench.run.cloudstack import connect
@@ -54,7 +55,9 @@ def carry_out(store: RunDir, run: LabRun) -> Ending:
 
 def screen_for(view: View) -> ShownScreen:
     """Return the screen that shows a run in this way."""
-    return SilentScreen() if view is View.NONE else make_screen(view is View.PLAIN)
+    if view is View.NONE:
+        return SilentScreen()
+    return Unfailing(EventScreen()) if view is View.EVENTS else make_screen(view is View.PLAIN)
 
 
 if __name__ == "__main__":

@@ -129,18 +129,18 @@ def _row(
     strips = [s.strip.cells(now_ns, length, MINUTE_S // length) if s else () for s in streams]
     if not each:
         line.append("  ")
-        _draw(line, worst(cells for cells in strips if cells), glyphs)
+        draw_strip(line, worst(cells for cells in strips if cells), glyphs)
     for stream, cells in zip(streams, strips, strict=True):
         line.append("  ")
         if each:
-            _draw(line, cells or (Seen.NOTHING_YET,) * length, glyphs)
+            draw_strip(line, cells or (Seen.NOTHING_YET,) * length, glyphs)
             line.append(" ")
         word, style = _word(stream.state, now_ns) if stream else ("", "")
         line.append(f"{word:{'<' if each else '>'}{WORD}}", style)
     return line
 
 
-def _draw(line: Text, cells: Sequence[Seen], glyphs: Mapping[Seen, str]) -> None:
+def draw_strip(line: Text, cells: Sequence[Seen], glyphs: Mapping[Seen, str]) -> None:
     """Append a strip, a span for each stretch that is alike."""
     begin = 0
     for end in range(1, len(cells) + 1):

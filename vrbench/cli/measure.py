@@ -71,7 +71,7 @@ def measure_on_cloud(plan: Plan, reports: Path, choices: Choices) -> Finished:
         interrupts = held.enter_context(Interrupts(screen.note))
         held.enter_context(screen)
         outcome = execute_run(order, connect(plan, credentials, screen, interrupts))
-    return _read_back(plan, store, ending_of(outcome))
+    return read_back(plan, store, ending_of(outcome))
 
 
 def _tell_plan(plan: Plan, choices: Choices, screen: RunScreen) -> None:
@@ -102,10 +102,10 @@ def measure_lab_run(run: LabRun, reports: Path, timeout_s: float | None = None) 
         ending = Ending(Exit.NOT_VALID, interrupted=True)
     else:
         ending = read_ending(store, code)
-    return _read_back(plan, store, ending)
+    return read_back(plan, store, ending)
 
 
-def _read_back(plan: Plan, store: RunDir, ending: Ending) -> Finished:
+def read_back(plan: Plan, store: RunDir, ending: Ending) -> Finished:
     """Read the run as it lies on disk; where even that can't be read, a run without trials."""
     try:
         return Finished(plan, store, load_run(store.path), ending)

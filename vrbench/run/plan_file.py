@@ -21,10 +21,11 @@ FORMAT = "vrbench-plan/1"
 
 
 class View(StrEnum):
-    """How progress is shown: as on this terminal, as lines, or not at all."""
+    """How progress is shown: as on this terminal, as lines, as events for another process, or not at all."""
 
     LIVE = "live"
     PLAIN = "plain"
+    EVENTS = "events"
     NONE = "none"
 
 
