@@ -8,7 +8,7 @@ from math import comb
 import pytest
 
 from tests.core.logs import END_MS, MS, START, end, header, line, record, stream
-from vrbench.core.causes.odds import SILENT_ODDS, chance, silent
+from vrbench.core.causes.odds import FAR, LEAST, SILENT_ODDS, chance, silent
 from vrbench.core.log.answers import Probes, answered_slots, probes_of
 from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.rawlog import RecordKind
@@ -57,7 +57,7 @@ def test_a_silence_is_proven_by_what_is_around_it(outcomes: str, proven: bool) -
     """From four probes on in a stream that is clean; of two outages neither explains the other, of five they do."""
     first = outcomes.index("LLLL" if "LLLL" in outcomes else "L")
     assert silent(probes(outcomes), first / 10 - 0.01, first / 10 + 0.59) is proven
-    assert chance(4, 0, 160) <= SILENT_ODDS < chance(3, 0, 160)
+    assert chance(LEAST, 0, 2 * FAR) <= SILENT_ODDS < chance(LEAST - 1, 0, 2 * FAR)
 
 
 def test_an_answer_that_came_late_breaks_a_silence() -> None:

@@ -12,6 +12,7 @@ from itertools import groupby, pairwise
 
 from vrbench.core.causes.evidence import Refusals, read_evidence
 from vrbench.core.causes.evidence_timeline import Scene, place_of, set_scene, span
+from vrbench.core.causes.odds import LEAST
 from vrbench.core.causes.proofs import proven
 from vrbench.core.causes.rules import RULES, Case
 from vrbench.core.facts import TrialFacts
@@ -59,12 +60,21 @@ def _window(judge: _Judge, result: StreamResult, window: OutageWindow) -> Outage
 
 def _phases(case: Case) -> Iterator[CausePhase]:
     """Return the parts of a window, in order: of what the rules find, what is not proven is nobody's."""
+    if _too_short(case):
+        yield CausePhase(Cause.UNATTRIBUTED, case.window.start_s, case.end_s)
+        return
     decide = RULES[case.result.stream.direction]
     parts = (
         CausePhase(decide(case, (start_s + end_s) / 2), start_s, end_s) for start_s, end_s in pairwise(_cuts(case))
     )
     found = _joined(parts)
-    return _joined(p if proven(case, p) else replace(p, cause=Cause.UNATTRIBUTED) for p in found)
+    yield from _joined(p if proven(case, p) else replace(p, cause=Cause.UNATTRIBUTED) for p in found)
+
+
+def _too_short(case: Case) -> bool:
+    """Return whether nothing can be proven of a window, without a look at all evidence: most of a lossy trial's."""
+    window = case.window
+    return case.kind.leads and not window.refused and window.lost < LEAST and 0 < window.estimate_s
 
 
 def _joined(parts: Iterable[CausePhase]) -> Iterator[CausePhase]:

@@ -17,6 +17,7 @@ SILENT_ODDS = 1e-6  # a stretch without answers is no chance below this
 CONTRAST_ODDS = 1e-2  # nor do two kinds of probe meet the same losses in one stretch below that
 LATE_ODDS = 1e-3  # and answers of a service are not late by their path's losses below that
 NEAR, FAR = 20, 80  # so many probes on a side of a stretch tell of the losses around it
+LEAST = 4  # fewer losses in a row are never proven, however clean it is around them
 MOST_LOST = 0.25  # where more than this is lost around it, silence proves nothing: what asks for addresses is lost too
 OUTAGES = 2  # so many other stretches, as long or longer, are outages of their own; more are the path's weather
 
@@ -33,7 +34,7 @@ def silent(probes: Probes, start_s: float, end_s: float) -> bool:
         return False
     # What answers a probe at the very end of a stretch may have waited for an address until then: the longest counts.
     n, run = max(probes.silences(start_s, end_s), default=(0, 0))
-    return n > 1 and _odds(probes.runs, n, run) <= SILENT_ODDS
+    return n >= LEAST and _odds(probes.runs, n, run) <= SILENT_ODDS
 
 
 def _odds(runs: list[int], n: int, run: int) -> float:
