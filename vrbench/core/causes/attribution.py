@@ -74,7 +74,7 @@ def _phases(case: Case) -> Iterator[CausePhase]:
 def _too_short(case: Case) -> bool:
     """Return whether nothing can be proven of a window, without a look at all evidence: most of a lossy trial's."""
     window = case.window
-    return case.kind.leads and not window.refused and window.lost < LEAST and 0 < window.estimate_s
+    return case.kind.leads and not window.refused and window.lost < LEAST and window.estimate_s > 0
 
 
 def _joined(parts: Iterable[CausePhase]) -> Iterator[CausePhase]:
