@@ -18,6 +18,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 WINDOWS, SCENARIOS = "tests/core/test_windows.py", "tests/core/test_scenarios.py"
+ESTIMATES = "tests/core/test_estimator.py"
 PACING, AUDIT = "tests/probes/test_pacing.py", "tests/probes/test_self_audit.py"
 
 
@@ -34,8 +35,8 @@ class Mutation:
 ESTIMATOR = {
     "at_most counts from the first loss": Mutation(
         "core/figures/windows.py",
-        "at_most_s=self._between(run.last_up, end)",
-        "at_most_s=self._between(run.downs[0][0], end)",
+        "at_most = self._between(run.last_up, end)",
+        "at_most = self._between(run.downs[0][0], end)",
         (f"{WINDOWS}::test_truth_lies_inside_the_bounds", f"{SCENARIOS}::test_scenario[one_window]"),
     ),
     "at_most ends when the last probe is sent": Mutation(
@@ -46,8 +47,8 @@ ESTIMATOR = {
     ),
     "at_least reaches back to the last success": Mutation(
         "core/figures/windows.py",
-        "self._sent(end - 1) - self._sent(begin) - waited_s",
-        "self._sent(end - 1) - self._sent(begin - 1) - waited_s",
+        "began = self._sent(begin) + self.samples[begin].width_s",
+        "began = self._sent(begin - 1) + self.samples[begin].width_s",
         (f"{SCENARIOS}::test_scenario[one_window]",),
     ),
     "at_least forgets the round trip": Mutation(
@@ -58,15 +59,39 @@ ESTIMATOR = {
     ),
     "a far target lengthens every outage": Mutation(
         "core/figures/windows.py",
-        "start = min(first + self.allowance.beyond_s, until)",
+        "start = first + min(self._under_way(run), (until - first) / 2)",
         "start = first",
         (f"{WINDOWS}::test_estimate_is_unbiased_over_phases[far target]",),
     ),
     "the estimate is off by one sample": Mutation(
         "core/figures/windows.py",
-        "until = last if end is None else self._sent(end) + ",
-        "until = last if end is None else last + ",
+        "until = last if end is None else self._up_again_s(end)",
+        "until = last",
         (f"{WINDOWS}::test_estimate_is_unbiased_over_phases[near]", f"{SCENARIOS}::test_scenario[one_window]"),
+    ),
+    "a path that is slow is down": Mutation(
+        "core/figures/windows.py",
+        "return up_again_s(self.samples, self.codes, first_up, usual_s, several=served)",
+        "return self._sent(first_up) + self._rtt(first_up) - usual_s + served * 0",
+        (f"{ESTIMATES}::test_a_path_that_is_slow_is_not_down_for_longer[slow after an outage]",),
+    ),
+    "what waited for the path found it up": Mutation(
+        "core/figures/queued.py",
+        "if first.rtt_s <= usual_s + 2 * NOISE_S:",
+        "if first.rtt_s <= 1e9:",
+        (f"{ESTIMATES}::test_a_queue_for_the_gateways_address_lengthens_a_window_to_its_end[0.7-0.01]",),
+    ),
+    "nothing seen is nothing": Mutation(
+        "core/figures/windows.py",
+        "replace(total, at_most_s=max(total.at_most_s, longest_s))",
+        "total",
+        (f"{ESTIMATES}::test_a_stream_of_answers_only_has_the_longest_time_between_two_as_its_bound",),
+    ),
+    "a banner under way lengthens its window": Mutation(
+        "core/analysis.py",
+        " or kind.is_service else 0.0",
+        " else 0.0",
+        (f"{ESTIMATES}::test_a_banner_that_was_being_served_does_not_lengthen_its_window",),
     ),
     "a blind stretch is nothing": Mutation(
         "core/figures/windows.py",
