@@ -14,6 +14,7 @@ import numpy as np
 from tests.bench.scene_plan import ALLOWED, NOTHING
 from tests.bench.scene_truth import Played, Probes, Truth, read_truth
 from vrbench.core.figures.results import StreamResult, TrialResult
+from vrbench.core.log.samples import Samples
 from vrbench.core.model import Cause, Direction, OutageWindow
 from vrbench.store.directory import RunDir
 from vrbench.store.loading import load_run
@@ -35,7 +36,8 @@ class Comparison:
     """One scene in one stream that has figures, with its truth: ``down_s`` the path was down.
 
     ``wrong``: causes that were not there, and how long they are said to have been. ``gaps``: slots that were not sent
-    where they decide. ``excused``: the service was slow by itself, by what was seen of it next to it.
+    where they decide. ``unseen_s``: how long it may have been down there where nothing was seen. ``excused``: the
+    service was slow by itself, by what was seen of it next to it.
     """
 
     run: str
@@ -50,6 +52,7 @@ class Comparison:
     windows: tuple[OutageWindow, ...]
     wrong: tuple[tuple[Cause, float], ...]
     gaps: int
+    unseen_s: float
     excused: bool
 
     @property
@@ -70,10 +73,11 @@ class Comparison:
 
     @property
     def held(self) -> bool:
-        """Whether the bounds hold the truth; what left no window may be as short as two probes are apart."""
+        """Whether the bounds hold the truth; what left no window was no longer than nothing was seen."""
         slack = self.vague_s + ROUNDING_S
         if not self.windows:
-            return self.down_s < 2 * self.interval_s + slack or (not self.failed and self.scene.is_fault)
+            missed = self.scene.is_fault and self.failed
+            return not missed and self.down_s <= self.unseen_s + slack
         return self.at_least_s - slack <= self.down_s <= self.at_most_s + slack
 
     @property
@@ -195,6 +199,7 @@ class _Beside:
                 windows=windows,
                 wrong=tuple(_wrong(windows, scene)),
                 gaps=_gaps(result, scene, self.zero_ns),
+                unseen_s=self._unseen_s(result, scene),
                 excused=kind.is_service and not scene.effects and self._served_slowly(result, scene),
             )
 
@@ -228,6 +233,14 @@ class _Beside:
         length_s = window.estimate_s if not window.blind else min(window.at_most_s, FOR_EVER_S)
         start_ns = self.zero_ns + round(window.start_s * 1e9)
         return start_ns, start_ns + round(length_s * 1e9)
+
+    def _unseen_s(self, result: StreamResult, scene: Played) -> float:
+        """Return what the analysis bounds a stream by that saw nothing, of the time around a scene alone."""
+        samples = result.samples
+        assert isinstance(samples, Samples)
+        edges = (scene.start_ns - REACH_NS - self.zero_ns, scene.end_ns + REACH_NS - self.zero_ns)
+        begin, end = (int(np.searchsorted(samples.due_s, edge / 1e9)) for edge in edges)
+        return samples[begin:end].unseen_s
 
     def _served_slowly(self, result: StreamResult, scene: Played) -> bool:
         slow_ns = self.truth.slow_ns[_public(result)]
