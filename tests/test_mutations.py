@@ -161,6 +161,18 @@ SCHEDULER = {
         "                fire(*packet)\n                prober.wait(monotonic_ns() + 300_000_000)\n",
         ("tests/probes/test_agent.py::test_an_outage_lies_within_its_bounds",),
     ),
+    "a slow send is a gap": Mutation(
+        "probes/pacing.py",
+        "AMBIGUOUS if now - begun > STALLED_NS else SENT_BY",
+        "AMBIGUOUS",
+        (f"{PACING}::test_a_machine_on_which_every_send_is_slow_tells_of_every_slot",),
+    ),
+    "a guest that misses every other slot keeps its interval": Mutation(
+        "probes/rehearsal.py",
+        "TOLERATED = 0.1 ",
+        "TOLERATED = 0.6 ",
+        ("tests/probes/test_rehearsal.py::test_a_machine_that_misses_slots_falls_back_to_an_interval_that_it_keeps",),
+    ),
     "an interrupted send is as good as any": Mutation(
         "probes/engine.py",
         "HELD_NS = 1_000_000 ",
