@@ -2,8 +2,9 @@
 
 The connection crosses the very router that is restarted: it breaks with every trial, and is made anew when it is
 needed. Over one connection the agent is one process that answers line by line (``talk``), since a guest pays more for
-starting an interpreter than for anything that it is asked. Where ping stands in, a shell script is started for each
-question.
+starting an interpreter than for anything that it is asked. After a restart it starts when the trial is over: ten
+interpreters that start at once on one host while it is probed are seen in its banners. Where ping stands in, a shell
+script is started for each question.
 """
 
 from __future__ import annotations

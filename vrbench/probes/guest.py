@@ -168,8 +168,6 @@ class GuestAgent:
     def _fetch(self) -> None:
         """Append to the local log what the guest has beyond it, until the guest or the connection ends."""
         with self.home.connection() as remote:
-            if self.home.agent.stays:
-                self.home.talk(remote)  # it starts meanwhile, and is there when the trial ends
             following = self.home.command("follow", self.place, str(self._copy.fetched()))
             for chunk in remote.stream(following, IDLE_S):
                 if self._done.is_set():
