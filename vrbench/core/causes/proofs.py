@@ -109,7 +109,9 @@ def _service_slow(case: Case, phase: CausePhase) -> bool:
     """
     path = _of(case, GATEWAY, case.result.node) if case.kind is DNS else _syn(case)
     end_s = phase.end_s + ANSWER_S
-    failed, stood = _own(case).failures(phase.start_s, phase.end_s)
+    first_s = case.window.first_down_s if phase.start_s == case.window.start_s else None
+    asked_s = phase.start_s if first_s is None else first_s  # the service was slow since its first failure was sent
+    failed, stood = _own(case).failures(asked_s, phase.end_s)
     n = failed if case.kind is DNS else stood
     path_up = path.counts(phase.start_s, end_s)
     late = n > max(1, failed - n) and chance(n, *path_up) <= LATE_ODDS
