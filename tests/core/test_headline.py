@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.report.made_runs import OPEN, UNSEEN, down, fresh, made_run, made_trial, old, stuck, syn
@@ -32,6 +32,7 @@ def seen(draw: st.DrawFn) -> tuple[tuple[float, float], StreamResult]:
     return (begin, end), replace(stream, windows=(window,))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine draws slowly
 @given(st.lists(seen(), min_size=1, max_size=5))
 def test_the_mean_is_no_more_than_the_worst_nor_that_than_any(
     drawn: list[tuple[tuple[float, float], StreamResult]],
