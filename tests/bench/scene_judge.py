@@ -36,8 +36,9 @@ class Comparison:
     """One scene in one stream that has figures, with its truth: ``down_s`` the path was down.
 
     ``wrong``: causes that were not there, and how long they are said to have been. ``gaps``: slots that were not sent
-    where they decide. ``unseen_s``: how long it may have been down there where nothing was seen. ``excused``: the
-    service was slow by itself, by what was seen of it next to it.
+    where they decide. ``unseen_s``: how long it may have been down there where nothing was seen. ``stall_s``: for how
+    long the line was held up at worst, so that a probe came late to its gate. ``excused``: the service was slow by
+    itself, by what was seen of it next to it.
     """
 
     run: str
@@ -53,6 +54,7 @@ class Comparison:
     wrong: tuple[tuple[Cause, float], ...]
     gaps: int
     unseen_s: float
+    stall_s: float
     excused: bool
 
     @property
@@ -87,7 +89,7 @@ class Comparison:
     @property
     def limit_s(self) -> float:
         """How far the estimate may be off."""
-        limit = self.interval_s * (1 + self.gaps) + SLACK_S + self.vague_s
+        limit = self.interval_s * (1 + self.gaps) + SLACK_S + self.vague_s + self.stall_s
         return max(limit, SHARE * self.down_s) if self.scene.is_fault else limit
 
     @property
@@ -200,6 +202,7 @@ class _Beside:
                 wrong=tuple(_wrong(windows, scene)),
                 gaps=_gaps(result, scene, self.zero_ns),
                 unseen_s=self._unseen_s(result, scene),
+                stall_s=self.truth.health["stall_ms"] / 1000,
                 excused=kind.is_service and not scene.effects and self._served_slowly(result, scene),
             )
 
@@ -209,7 +212,8 @@ class _Beside:
         for window in (*result.baseline_windows, *result.windows):
             start_ns, end_ns = self._span(window)
             near = [s for s in self.truth.scenes if _near(s, result, start_ns, end_ns)]
-            found[near[0] if near else None].append(window)
+            about = max(near, key=lambda s: min(s.end_ns, end_ns) - max(s.start_ns, start_ns), default=None)
+            found[about].append(window)
         return found
 
     def stray(self, result: StreamResult) -> Iterator[str]:
