@@ -10,8 +10,9 @@ Vrbench's own injector, clock and figures are no part of that truth.
 Prints a table by kind of scene, and every comparison that fails. Exit 1 when bounds don't hold; when the estimate of an
 outage is off by more than an interval and 1 ms, and what the line was held up at worst; when that of a fault is off by
 more than a tenth of the time that its lost probes stand for, where that is more; when a cause is claimed that was not
-there; when a window is open where nothing was wrong. ``--keep`` leaves the runs there with the truth beside their samples, and
-``--judge DIR`` judges them again without a lab: figures of other code, or a look at one scene (``--scene 17``).
+there; when a window is open where nothing was wrong. ``--keep`` leaves the runs there with the truth beside their
+samples, and ``--judge DIR`` judges them again without a lab: figures of other code, or a look at one scene
+(``--scene 17``).
 """
 
 from __future__ import annotations
