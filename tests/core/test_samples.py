@@ -96,7 +96,13 @@ def test_only_what_certainly_came_too_late_is_lost() -> None:
     )
 
 
-def test_what_older_logs_call_ambiguous_stays_unknown() -> None:
-    """A long send as logs from before SENT_BY have it: the time of the send, and that nobody knows when it left."""
-    log = header() + line("RRR") + record(RecordKind.AMBIGUOUS, 1, START + 107 * MS) + end(3)
-    assert outcomes(log) == "RuR"
+def test_a_long_send_of_an_older_log_is_read_as_one() -> None:
+    """Older logs call it AMBIGUOUS right after SENT: a send time with a width. What comes later stays unknown."""
+    log = header() + line("RR") + record(RecordKind.SENT, 2, START + 200 * MS)
+    held, late = (record(RecordKind.AMBIGUOUS, 2, START + at * MS) for at in (207, 307))
+    rest = record(RecordKind.REPLY, 2, START + 209 * MS) + end(3)
+    samples = read_samples(LogFile.read(log + held + rest, START), 0.8).streams[0].samples
+    assert outcomes(log + held + rest) == "RRR"
+    assert samples.width_ns.tolist() == [0, 0, 7 * MS]
+    assert outcomes(log + late + rest) == "RRu"
+    assert outcomes(header() + line("RRR") + record(RecordKind.AMBIGUOUS, 1, START + 107 * MS) + end(3)) == "RuR"

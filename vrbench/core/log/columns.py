@@ -12,6 +12,7 @@ from vrbench.core.log.rawlog import LATEST_NS, RECORD, RawLogError, RecordKind
 
 RECORDS = np.dtype([("kind", "u1"), ("stream", "u1"), ("detail", "<u2"), ("slot", "<u4"), ("t_ns", "<i8")])
 MISSING = 1 << 62  # stands in a column for a time that is not there: later than any, and differences fit 64 bits
+STALLED_NS = 100_000_000  # a send that took longer tells of a prober that stood still
 MOST_ABSENT = 1 << 26  # slots in a row without a record: a week at 10 ms
 
 Records = NDArray[np.void]
@@ -48,7 +49,27 @@ def read_records(log: bytes, offset: int, streams: int) -> Records:
     records = np.frombuffer(log, RECORDS, (len(log) - offset) // RECORD.size, offset)
     possible = _KNOWN[records["kind"]] & (records["stream"] < streams)
     possible &= (records["t_ns"].view("<u8") < LATEST_NS) | (records["kind"] == RecordKind.WALL)
-    return records if possible.all() else records[: possible.argmin()]
+    return _with_widths(records if possible.all() else records[: possible.argmin()])
+
+
+def _with_widths(records: Records) -> Records:
+    """Return the records of a log from before SENT_BY as if it had been there.
+
+    A send that took long was called AMBIGUOUS then, by the clock right after it: the record next to the slot's SENT. An
+    answer that nobody knows the time of comes later, or after the prober stood still.
+    """
+    held = np.flatnonzero(records["kind"] == RecordKind.AMBIGUOUS)
+    held = held[held > 0]
+    if not len(held) or (records["kind"] == RecordKind.SENT_BY).any():
+        return records
+    sent, after = records[held - 1], records[held]
+    same = (sent["kind"] == RecordKind.SENT) & (sent["stream"] == after["stream"]) & (sent["slot"] == after["slot"])
+    same &= (after["t_ns"] >= sent["t_ns"]) & (after["t_ns"] - sent["t_ns"] <= STALLED_NS)
+    if not same.any():
+        return records
+    told = records.copy()
+    told["kind"][held[same]] = RecordKind.SENT_BY
+    return told
 
 
 def read_columns(records: Records, streams: int) -> LogColumns:

@@ -12,7 +12,8 @@ record's ``stream`` is an index into ``streams``; slot k of a stream is due at `
 
 A send time is a moment, but where the send took long: then a SENT_BY follows the slot's SENT, and the probe left
 somewhere between the two (``width_ns`` of samples is their distance). Its slot is answered or lost like any other, and
-only the bounds of windows that it delimits are wider. Logs from before SENT_BY call such slots AMBIGUOUS; they stay so.
+only the bounds of windows that it delimits are wider. Logs from before SENT_BY call such slots AMBIGUOUS, right
+after SENT; they are read alike.
 
 A silence on request (PAUSED to RESUMED) is neither gap nor loss: a stream's figures end where it begins, and what is
 answered after it tells why the stream was down before.
