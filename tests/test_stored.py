@@ -24,7 +24,7 @@ EXIT_CODES = {
     "parallel": 0,
     "serial": 0,
     "redundant": 0,
-    "advanced-parallel": 2,  # its operation failed
+    "advanced-parallel": 0,
     "negotiated": 0,
     "live-patch": 0,
     "static-nat": 0,
