@@ -11,10 +11,11 @@ import hashlib
 import io
 import json
 import lzma
-import tarfile
 from pathlib import Path
 
 import pytest
+
+from tests.packed import unpack
 from click.testing import CliRunner, Result
 
 from vrbench.cli.main import cli
@@ -45,15 +46,7 @@ PLAIN_UP_TO = 32_000
 @pytest.fixture(scope="session")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Every stored run as the directory that it was."""
-    return {name: unpack(STORED / name, tmp_path_factory.mktemp(name)) for name in EXIT_CODES}
-
-
-def unpack(stored: Path, place: Path) -> Path:
-    """Unpack one stored run; return its directory."""
-    with tarfile.open(stored / "run.tar.xz") as archive:
-        archive.extractall(place, filter="data")
-    (run,) = place.iterdir()
-    return run
+    return {name: unpack(STORED / name / "run.tar.xz", tmp_path_factory.mktemp(name)) for name in EXIT_CODES}
 
 
 def ask(*words: str) -> Result:

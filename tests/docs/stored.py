@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tarfile
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.packed import unpack
 from tests.test_stored import STORED
 from vrbench.core.figures.results import Run
 from vrbench.store.loading import load_run
@@ -27,7 +27,5 @@ def stored_run(name: str) -> Run:
 
 
 def _load(archive: Path) -> Run:
-    with TemporaryDirectory() as here, tarfile.open(archive) as packed:
-        packed.extractall(here, filter="data")
-        (path,) = Path(here).iterdir()
-        return load_run(path)
+    with TemporaryDirectory() as here:
+        return load_run(unpack(archive, Path(here)))

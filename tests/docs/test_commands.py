@@ -16,7 +16,8 @@ import pytest
 
 from tests.cli.zone import MEASURED, PROFILE, running_zone
 from tests.docs.markdown import ROOT, Document, document, documents
-from tests.test_stored import STORED, unpack
+from tests.packed import unpack
+from tests.test_stored import STORED
 from vrbench import bootstrap
 from vrbench.cli.exits import Exit
 from vrbench.lab import lifecycle
@@ -89,7 +90,7 @@ OFFLINE = [d for d in documents() if lines(d, Kind.OFFLINE)]
 def test_commands_that_need_no_cloud(found: Document, tmp_path: Path) -> None:
     """They end well, in the order in which they stand, with one stored run under reports."""
     (tmp_path / "reports").mkdir()
-    stored = unpack(STORED / "parallel", tmp_path / "reports")
+    stored = unpack(STORED / "parallel" / "run.tar.xz", tmp_path / "reports")
     with shell(tmp_path) as environ:
         for line in lines(found, Kind.OFFLINE):
             done = run(line.replace("RUN", stored.name), tmp_path, environ)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.run.world import SECOND
-from tests.test_stored import STORED, unpack
+from tests.packed import unpack
+from tests.test_stored import STORED
 from vrbench.core.log.growing_log import GrowingLog, StreamState
 from vrbench.core.log.rawlog import RECORD, RecordKind, decode_header
 from vrbench.core.model import Direction
@@ -86,7 +87,7 @@ class Played:
 
 def test_a_dead_ping_and_a_slow_service_hold_a_trial_up_for_two_minutes(tmp_path: Path) -> None:
     """The job took 270 s. The guest's news came late again and again, sshd went up and down, and the ping was dead."""
-    trial = unpack(STORED / "real-one-trial", tmp_path) / "trial-01"
+    trial = unpack(STORED / "real-one-trial" / "run.tar.xz", tmp_path) / "trial-01"
     facts = json.loads((trial / "facts.json").read_text())
     requested_ns, job_s = facts["requested_ns"], facts["job_s"]
     played = Played([Growing.of(path, facts["clocks"]) for path in sorted(trial.glob("*.raw"))], requested_ns)
