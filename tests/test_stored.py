@@ -14,10 +14,9 @@ import lzma
 from pathlib import Path
 
 import pytest
-
-from tests.packed import unpack
 from click.testing import CliRunner, Result
 
+from tests.packed import unpack
 from vrbench.cli.main import cli
 
 STORED = Path(__file__).parent / "stored"

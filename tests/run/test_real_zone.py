@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.run.world import SECOND
 from tests.packed import unpack
+from tests.run.world import SECOND
 from tests.test_stored import STORED
 from vrbench.core.log.growing_log import GrowingLog, StreamState
 from vrbench.core.log.rawlog import RECORD, RecordKind, decode_header
