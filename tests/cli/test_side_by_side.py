@@ -161,8 +161,10 @@ def test_a_line_that_is_no_event_is_shown_and_ends_nothing(tmp_path: Path) -> No
 def test_a_signal_reaches_every_run(tmp_path: Path) -> None:
     """They are in sessions of their own, and end as they do by themselves."""
     last_words = tell({"ending": asdict(Ending(interrupted=True))}).strip()
-    ends = f"signal.signal(signal.SIGINT, lambda *_: ({last_words}, sys.exit(2)))\n"
-    sides = [side(tmp_path, word, ends + tell({"note": [word]}) + "signal.pause()\n") for word in ("old", "newer")]
+    # Held back until it is waited for: a handler must not print while the note is being printed.
+    held = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n"
+    ends = f"signal.sigwait([signal.SIGINT])\n{last_words}\nsys.exit(2)\n"
+    sides = [side(tmp_path, word, held + tell({"note": [word]}) + ends) for word in ("old", "newer")]
     shown = Interrupting()
     carry_out(sides, shown, lambda _: pytest.fail("there is nothing to show"))
     assert [each.ending and each.ending.interrupted for each in sides] == [True, True]

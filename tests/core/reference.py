@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from vrbench.core.log.rawlog import Record, RecordKind, StreamHeader, decode_header, decode_records
@@ -54,7 +54,7 @@ def read_log(log: bytes, zero_ns: int, threshold_s: float) -> Log:
     header, offset = decode_header(log)
     slots: dict[int, _Slots] = defaultdict(_Slots)
     wall, end_ns, last_ns = [], 0, header.started_ns
-    for record in decode_records(log, offset, len(header.streams)):
+    for record in _with_widths(list(decode_records(log, offset, len(header.streams)))):
         if record.kind is RecordKind.WALL:
             wall.append(record.t_ns)
             continue
@@ -68,6 +68,18 @@ def read_log(log: bytes, zero_ns: int, threshold_s: float) -> Log:
     )
     stages = tuple(tuple(_stage(slots[i], s) for s in samples) for i, samples in enumerate(judged))
     return Log(judged, stages, bool(end_ns), tuple(wall))
+
+
+def _with_widths(records: list[Record]) -> list[Record]:
+    """Return the records of a log from before SENT_BY as if it had been there: it was an AMBIGUOUS right after SENT."""
+    if any(record.kind is RecordKind.SENT_BY for record in records):
+        return records
+    told = list(records)
+    for i, (sent, after) in enumerate(pairwise(records), 1):
+        alike = (sent.kind, sent.stream, sent.slot) == (RecordKind.SENT, after.stream, after.slot)
+        if alike and after.kind is RecordKind.AMBIGUOUS and 0 <= after.t_ns - sent.t_ns <= 100_000_000:
+            told[i] = replace(after, kind=RecordKind.SENT_BY)
+    return told
 
 
 def _stage(slots: _Slots, sample: Sample) -> str:
