@@ -102,7 +102,8 @@ def pace(
 ) -> None:
     """Send ``schedule`` (start_ns, interval_ns per stream) until ``stopping``; ``ready`` after the first."""
     agenda = Agenda(schedule)
-    tick, next_wall, begun = agenda.next_ns, log.started_ns, False
+    first, next_wall, begun = agenda.next_ns, log.started_ns, False
+    tick = min(first, monotonic_ns() + prober.tick_ns)  # who has not looked for long takes itself for held up
     stopped = stopping()
     while not stopped:
         at = agenda.next_ns
@@ -123,7 +124,7 @@ def pace(
         for source in log.sources:
             source(log)
         log.flush()
-        if not begun:
+        if not begun and agenda.next_ns != first:
             begun = True
             ready()
 
