@@ -9,7 +9,7 @@ import pytest
 
 from tests.core.logs import END_MS, MS, START, end, header, line, record, stream
 from vrbench.core.causes.odds import FAR, LEAST, SILENT_ODDS, chance, silent
-from vrbench.core.log.answers import Probes, answered_slots, probes_of
+from vrbench.core.log.answers import Probes, answered_slots, probes_of, replies_by_stream
 from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.rawlog import RecordKind
 from vrbench.core.log.samples import read_samples
@@ -23,7 +23,7 @@ def probes(outcomes: str, late: tuple[int, ...] = (), askings: tuple[tuple[float
     log += b"".join(record(RecordKind.REPLY, slot, START + slot * 100 * MS + 900 * MS) for slot in late)
     file = LogFile.read(log + end(len(outcomes) + END_MS), START)
     (judged,) = read_samples(file, 0.8).streams
-    return probes_of(judged.samples, answered_slots(file.records, 0, ()), askings)
+    return probes_of(judged.samples, answered_slots(replies_by_stream(file.records, 1)[0], ()), askings)
 
 
 def test_the_chance_counts_orders() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import pairwise
 
-from vrbench.core.log.answers import Slots, answered_slots, usual_ttl
+from vrbench.core.log.answers import Slots, answered_slots, replies_by_stream, usual_ttl
 from vrbench.core.log.columns import Records, pick
 from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.rawlog import LogHeader, RecordKind
@@ -187,11 +187,12 @@ def read_evidence(log: LogFile) -> Evidence:
         else:
             refused[stream].setdefault(slot, ttls.pop((stream, slot), 0) << _DETAIL.bit_length() | detail)
     refusals, answered = {}, {}
+    replies = replies_by_stream(log.records, len(header.streams))
     for i, told in enumerate(header.streams):
         spoken = (slot for slot, what in refused[i].items() if what & _DETAIL not in UNREACHABLE)
-        answered[told.stream.name] = answered_slots(log.records, i, spoken)
+        answered[told.stream.name] = answered_slots(replies[i], spoken)
         if refused[i]:
-            refusals[told.stream.name] = Refusals(_runs(header, i, refused[i], zero_ns), usual_ttl(log.records, i))
+            refusals[told.stream.name] = Refusals(_runs(header, i, refused[i], zero_ns), usual_ttl(replies[i]))
     return Evidence(header.node, {a: History(tuple(e)) for a, e in entries.items()}, refusals, answered)
 
 

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,17 +107,20 @@ def probes_of(samples: Sequence[Sample], answers: Slots, askings: Iterable[tuple
     return Probes(sent_s[judged], answered, late, failed, stood, samples.rtt_s[judged])
 
 
-def answered_slots(records: Records, stream: int, refused: Iterable[int]) -> Slots:
-    """Return the slots of a stream with an answer, and those that were ``refused``."""
-    return np.concatenate((_replies(records, stream)["slot"].astype(np.int64), np.array(list(refused), np.int64)))
-
-
-def usual_ttl(records: Records, stream: int) -> int:
-    """Return the TTL that most answers to a stream came with; 0 where none tells."""
-    ttls = np.bincount(_replies(records, stream)["detail"], minlength=2)
-    return int(ttls[1:].argmax()) + 1 if ttls[1:].any() else 0
-
-
-def _replies(records: Records, stream: int) -> Records:
+def replies_by_stream(records: Records, streams: int) -> list[Records]:
+    """Return the replies to each stream of a log, in order."""
     replies = pick(records, RecordKind.REPLY)
-    return replies.take(np.flatnonzero(replies["stream"] == stream))
+    order = np.argsort(replies["stream"], kind="stable")
+    bounds = np.searchsorted(replies["stream"][order], np.arange(streams + 1))
+    return [replies.take(order[begin:end]) for begin, end in pairwise(bounds.tolist())]
+
+
+def answered_slots(replies: Records, refused: Iterable[int]) -> Slots:
+    """Return the slots of one stream's replies, and those that were ``refused``."""
+    return np.concatenate((replies["slot"].astype(np.int64), np.array(list(refused), np.int64)))
+
+
+def usual_ttl(replies: Records) -> int:
+    """Return the TTL that most of a stream's replies came with; 0 where none tells."""
+    ttls = np.bincount(replies["detail"], minlength=2)
+    return int(ttls[1:].argmax()) + 1 if ttls[1:].any() else 0
