@@ -80,6 +80,16 @@ def _router_gone(case: Case, phase: CausePhase) -> bool:
     return silent(own, phase.start_s, phase.end_s) or any(silent(p, start_s, end_s) for p in asked.values())
 
 
+def _stale_arp(case: Case, phase: CausePhase) -> bool:
+    """Return whether all is silent, or nothing was answered in time but at the end: the entry tells the rest.
+
+    What a guest could not send waits or is repeated, and arrives once the guest has learnt the address.
+    """
+    end_s = phase.end_s - ANSWER_S
+    _, of = _own(case).counts(phase.start_s, end_s)
+    return _silent(case, phase) or (of > 0 and _own(case).failures(phase.start_s, end_s)[0] == of)
+
+
 def _old_flow_cut(case: Case, phase: CausePhase) -> bool:
     if case.kind is not TCP_SESSION:
         return _silent(case, phase) and _up(case, phase, [_of(case, ICMP_FRESH, case.result.node)])
@@ -130,7 +140,7 @@ _PROOFS = {
     Cause.ROUTER_GONE: _router_gone,
     Cause.NAT_MISSING: _nat_missing,
     Cause.FIREWALL_MISSING: _firewall_missing,
-    Cause.STALE_ARP: _silent,
+    Cause.STALE_ARP: _stale_arp,
     Cause.OLD_FLOW_CUT: _old_flow_cut,
     Cause.TCP_BACKOFF: _backoff,
     Cause.SERVICE_SLOW: _service_slow,
