@@ -86,7 +86,13 @@ def test_serial_restart_leaves_no_router_for_a_while() -> None:
         seen = watched_restart(lab, network)
         [new] = lab.routers(network)
         assert all(len(row) <= 1 for row in seen)
-        assert states_of(seen, old["name"])[-3:] == ["Stopping", "Stopped", "gone"]
+        passed = states_of(seen, old["name"])  # a busy machine may not look while it is Stopped, for a moment
+        assert passed[-1] == "gone"
+        assert [state for state in passed if state in ("Stopping", "Stopped", "gone")] in (
+            ["Stopping", "Stopped", "gone"],
+            ["Stopping", "gone"],
+            ["Stopped", "gone"],
+        )
         assert new["publicmacaddress"] != old["publicmacaddress"]
 
 
