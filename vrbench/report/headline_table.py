@@ -16,7 +16,7 @@ from vrbench.core.kinds import IN_2018, ProbeKind
 from vrbench.core.text import some
 from vrbench.report.answer import over_trials
 from vrbench.report.layout import table, with_notes
-from vrbench.report.wording import NEVER_BACK, digits_of, figure, percent, surely
+from vrbench.report.wording import NEVER_BACK, digits_of, figure, percent, surely, tiny
 
 SURELY = "surely: hard bounds, no confidence interval; the true time lies between them, whenever probes were sent"
 ANY_DOWN = f"{Measure.ANY_DOWN}: how long at least one VM was down"
@@ -123,7 +123,13 @@ def _compared(kind: ProbeKind, before: KindOverTrials | None, after: KindOverTri
     was, average, lowest = before.mean.average, after.mean.average, after.mean.lowest
     yield kind.labels.row, "average", figure(was), figure(average), _reduction(was, average)
     yield "", "surely", surely(was), surely(average), ""
-    yield "", "lowest", figure(before.mean.lowest), figure(lowest), _reduction(was, lowest)
+    yield (
+        "",
+        "lowest",
+        "",
+        figure(lowest),
+        _reduction(was, lowest),
+    )  # the average before against the best after: as in 2018
     if before.stuck or after.stuck:
         back = (" ".join(_never_back(k)) or "–" for k in (before, after))
         yield "", NEVER_BACK, *back, ""
@@ -131,9 +137,9 @@ def _compared(kind: ProbeKind, before: KindOverTrials | None, after: KindOverTri
 
 def _reduction(before: Downtime, after: Downtime) -> str:
     """Word how much less it is; where nothing was seen any more, what it is more than."""
-    if before.open or after.open or before.estimate_s <= 0:
+    if before.open or after.open or tiny(before):
         return "–"
-    if after.unseen:
-        least = math.floor(100 * (1 - after.at_most_s / before.estimate_s))
+    if tiny(after):
+        least = math.floor(100 * (1 - after.at_most_s / before.at_least_s)) if before.at_least_s > 0 else 0
         return f"> {least} %" if least > 0 else "–"
     return percent(1 - after.estimate_s / before.estimate_s)

@@ -40,24 +40,28 @@ def seconds(value: float | None, digits: int = 2) -> str:
 
 
 def figure(d: Downtime, digits: int | None = None) -> str:
-    """Word a figure alone: "14.62 s"; "≥ 3.9 s" without an upper bound, "< 0.11 s" where nothing was seen."""
+    """Word a figure alone: "14.62 s"; "≥ 3.90 s" without an upper bound, "< 0.11 s" for one that would read as zero."""
     if math.isnan(d.estimate_s):
         return "–"
+    n = _digits(d) if digits is None else digits
     if d.open:
         return f"≥ {_down(d.at_least_s, _digits(d))} s"
-    if d.unseen:
-        return f"< {up(d.at_most_s)} s"
-    return f"{d.estimate_s:.{_digits(d) if digits is None else digits}f} s"
+    return f"< {up(d.at_most_s)} s" if tiny(d, n) else f"{d.estimate_s:.{n}f} s"
+
+
+def tiny(d: Downtime, digits: int | None = None) -> bool:
+    """Return whether nothing was seen down, or so little that its digits would say none: no figure is ever zero."""
+    return not d.open and (d.unseen or round(d.estimate_s, _digits(d) if digits is None else digits) == 0)
 
 
 def surely(d: Downtime, digits: int | None = None) -> str:
-    """Word what a duration surely is: "14.52 to 14.71 s", "3.9 s or more", "under 0.11 s"."""
+    """Word what a duration surely is: "14.52 to 14.71 s", "3.90 s or more", "under 0.11 s"."""
     if math.isnan(d.estimate_s):
         return "–"
     n = _digits(d) if digits is None else digits
     if d.open:
         return f"{_down(d.at_least_s, _digits(d))} s or more"
-    if d.unseen:
+    if tiny(d, n):
         return f"under {up(d.at_most_s)} s"
     return f"{_down(d.at_least_s, n)} to {_up(d.at_most_s, n)} s"
 
@@ -68,17 +72,17 @@ def bounded(d: Downtime) -> str:
 
 
 def spoken(d: Downtime) -> str:
-    """Word a duration for a sentence: "14.62 s", "at least 3.9 s", "less than 0.11 s", "about 66 s"."""
+    """Word a duration for a sentence: "14.62 s", "at least 3.90 s", "less than 0.11 s", "about 66 s"."""
     if d.open:
         return f"at least {_down(d.at_least_s, _digits(d))} s"
-    if d.unseen:
+    if tiny(d):
         return f"less than {up(d.at_most_s)} s"
     return f"about {figure(d)}" if vague(d) else figure(d)
 
 
 def vague(d: Downtime) -> bool:
     """Return whether its bounds are as far apart as it is long: then they belong to it in a sentence too."""
-    return not d.open and not d.unseen and d.at_most_s - d.at_least_s >= d.estimate_s
+    return not d.open and not tiny(d) and d.at_most_s - d.at_least_s >= d.estimate_s
 
 
 def up(value_s: float) -> str:
@@ -97,9 +101,9 @@ def _up(value_s: float, digits: int) -> str:
     return f"{math.ceil(value_s * 10**digits - SLACK) / 10**digits:.{digits}f}"
 
 
-def percent(share: float | None) -> str:
-    """Word a share: "95 %", or a dash."""
-    return "–" if share is None else f"{share * 100:.0f} %"
+def percent(share: float) -> str:
+    """Word a share: "95 %"."""
+    return f"{share * 100:.0f} %"
 
 
 def setting(run: Run) -> str:
