@@ -54,7 +54,8 @@ def read_log(log: bytes, zero_ns: int, threshold_s: float) -> Log:
     header, offset = decode_header(log)
     slots: dict[int, _Slots] = defaultdict(_Slots)
     wall, end_ns, last_ns = [], 0, header.started_ns
-    for record in _with_widths(list(decode_records(log, offset, len(header.streams)))):
+    records = list(decode_records(log, offset, len(header.streams)))
+    for record in records if header.send_widths else _with_widths(records):
         if record.kind is RecordKind.WALL:
             wall.append(record.t_ns)
             continue

@@ -105,4 +105,7 @@ def test_a_long_send_of_an_older_log_is_read_as_one() -> None:
     assert outcomes(log + held + rest) == "RRR"
     assert samples.width_ns.tolist() == [0, 0, 7 * MS]
     assert outcomes(log + late + rest) == "RRu"
+    knows = log.replace(b'{"format"', b'{"send_widths": true, "format"', 1)
+    assert knows != log
+    assert outcomes(knows + held + rest) == "RRu", "where SENT_BY is known, AMBIGUOUS means what it says"
     assert outcomes(header() + line("RRR") + record(RecordKind.AMBIGUOUS, 1, START + 107 * MS) + end(3)) == "RuR"

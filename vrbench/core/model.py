@@ -135,6 +135,11 @@ class OutageWindow:
     def blind(self) -> bool:
         return not (self.lost or self.refused)
 
+    @property
+    def failed_s(self) -> float:
+        """When its first failure was sent, which may be before it began; its begin where that is not known."""
+        return self.start_s if self.first_down_s is None else self.first_down_s
+
 
 @dataclass(frozen=True, slots=True)
 class Guest:

@@ -75,7 +75,7 @@ class Log:
         self.fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         names = ("name", "direction", "probe", "flow", "target", "interval_ns")
         described = [dict({n: s[n] for n in names}, start_ns=started_ns + s["phase_ns"]) for s in streams]
-        line = dict(extra, format=FORMAT, node=node, started_ns=started_ns, streams=described)
+        line = dict(extra, format=FORMAT, node=node, started_ns=started_ns, streams=described, send_widths=True)
         self.buffer += json.dumps(line).encode() + b"\n"
         self.flush()
 

@@ -191,8 +191,7 @@ def came_late(result: StreamResult, window: OutageWindow) -> bool:
     """Return whether every answer that was missed in time came later all the same, on a connection that stood."""
     half_s = result.stream.interval_s / 2
     due = [s.due_s for s in result.samples]
-    first_s = window.start_s if window.first_down_s is None else window.first_down_s
-    begin, end = (bisect_left(due, at - half_s) for at in (first_s, window.start_s + window.estimate_s))
+    begin, end = (bisect_left(due, at - half_s) for at in (window.failed_s, window.start_s + window.estimate_s))
     return not window.refused and all(
         stage is Stage.LATE or all(s.outcome is not Outcome.LOST for s in result.samples[first:last])
         for stage, first, last in parts(result.samples, begin, end)
@@ -277,7 +276,7 @@ def _compare(
         unsent=len(_within(sends.unsent, outage.start_s, outage.end_s)),
         start_s=min((w.start_s for w in windows), default=None),
         after_s=max(0.0, max((w.start_s + w.estimate_s - outage.end_s for w in seen), default=0.0)),
-        before_s=max(0.0, max((outage.start_s - (w.first_down_s or 0.0) - result.rtt_s for w in seen), default=0.0)),
+        before_s=max(0.0, max((outage.start_s - w.failed_s - result.rtt_s for w in seen), default=0.0)),
         edge_gaps=len(edges),
         apart_s=max(sends.apart_s(moment, about_s) for moment in moments),
     )

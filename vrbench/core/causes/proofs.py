@@ -119,8 +119,8 @@ def _service_slow(case: Case, phase: CausePhase) -> bool:
     """
     path = _of(case, GATEWAY, case.result.node) if case.kind is DNS else _syn(case)
     end_s = phase.end_s + ANSWER_S
-    first_s = case.window.first_down_s if phase.start_s == case.window.start_s else None
-    asked_s = phase.start_s if first_s is None else first_s  # the service was slow since its first failure was sent
+    # The service was slow since its first failure was sent.
+    asked_s = case.window.failed_s if phase.start_s == case.window.start_s else phase.start_s
     failed, stood = _own(case).failures(asked_s, phase.end_s)
     n = failed if case.kind is DNS else stood
     path_up = path.counts(phase.start_s, end_s)

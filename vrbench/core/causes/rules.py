@@ -39,7 +39,8 @@ service came late or not at all. For names: the gateway answers, and its resolve
 *service refuses*: the service itself said no, or closed the connection; or the guest reset it. *router refuses*: a
 router that had worked resets what comes for this end. Who reset a connection is told by the TTL: the guest's resets
 come with that of its other answers, the router's with another. Full connections don't show it: theirs are judged by the
-SYNs beside them, and are nobody's where those were accepted, or in logs from before TTLs were noted.
+SYNs beside them, and are nobody's where those were accepted, or in logs from before TTLs were noted. (Older logs call
+a reset before the first words CLOSED, which is taken for the service's.)
 
 A path beside the router that is down at the same moment (control) clears the router: then nothing is attributed. Nor
 is a time in which the stream had no probe of its own: where its window begins before the evidence does, or ends after

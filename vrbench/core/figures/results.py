@@ -159,7 +159,7 @@ class TrialResult:
         """Return how long at least one of the streams was down.
 
         For at least as long as the worst of them; for at most as long as any of their windows may have been open, with
-        the clocks of guests off by their error.
+        the clocks of guests off by their error. Outages that nobody saw are taken to fall together.
         """
         worst = Downtime.worst([s.downtime for s in streams])
         estimate_s = any_down_s(w for s in streams for w in s.windows) if streams else math.nan

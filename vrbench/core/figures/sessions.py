@@ -31,8 +31,8 @@ class SessionState(StrEnum):
 class Session:
     """One session of one trial; times in seconds from the request, None for what did not happen.
 
-    ``silent_s``: when the first byte was sent whose echo did not come in time; ``resumed_s``: when the first one was
-    that was echoed in time again; ``ended_s``: when the connection was seen to have ended. ``stuck``: it was silent to
+    ``silent_s``: when the first byte was sent whose echo did not come in time; ``resumed_s``: when the first
+    echo came in time again; ``ended_s``: when the connection was seen to have ended. ``stuck``: it was silent to
     the end, and for longer than TCP waits before it tries again on a network that is back.
     """
 

@@ -61,8 +61,8 @@ from vrbench.core.model import OutageWindow, Outcome, Sample
 
 BLIND_GAPS = 2  # so many gaps in a row can hide an outage of two intervals
 SLOWING_S = 1.0  # how long before an outage answers tell how slow the path had become
-BACK = 1000  # samples that are looked at for those
 CALM = 3  # so many samples before an outage must be successes, else it may be packets lost by chance
+BACK = 1000  # so many samples back those are looked for, past gaps
 STEADY = 0.1  # of an interval: round trips that differ by less don't foretell slower ones
 
 _UP = bytes([CODES[Outcome.REPLIED]])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vrbench.core.log.rawlog import LATEST_NS, RECORD, RawLogError, RecordKind
+from vrbench.core.log.rawlog import LATEST_NS, RECORD, LogHeader, RawLogError, RecordKind
 
 RECORDS = np.dtype([("kind", "u1"), ("stream", "u1"), ("detail", "<u2"), ("slot", "<u4"), ("t_ns", "<i8")])
 MISSING = 1 << 62  # stands in a column for a time that is not there: later than any, and differences fit 64 bits
@@ -44,19 +44,20 @@ class LogColumns:
     width_ns: Times
 
 
-def read_records(log: bytes, offset: int, streams: int) -> Records:
-    """Return the records that ``rawlog.decode_records`` yields, as one array and without a copy."""
+def read_records(log: bytes, offset: int, header: LogHeader) -> Records:
+    """Return the records that ``rawlog.decode_records`` yields, as one array; without a copy but of older logs."""
     records = np.frombuffer(log, RECORDS, (len(log) - offset) // RECORD.size, offset)
-    possible = _KNOWN[records["kind"]] & (records["stream"] < streams)
+    possible = _KNOWN[records["kind"]] & (records["stream"] < len(header.streams))
     possible &= (records["t_ns"].view("<u8") < LATEST_NS) | (records["kind"] == RecordKind.WALL)
-    return _with_widths(records if possible.all() else records[: possible.argmin()])
+    told = records if possible.all() else records[: possible.argmin()]
+    return told if header.send_widths else _with_widths(told)
 
 
 def _with_widths(records: Records) -> Records:
     """Return the records of a log from before SENT_BY as if it had been there.
 
-    A send that took long was called AMBIGUOUS then, by the clock right after it: the record next to the slot's SENT. An
-    answer that nobody knows the time of comes later, or after the prober stood still.
+    A send that took long was called AMBIGUOUS then, by the clock right after it: the record next to the slot's SENT. So
+    was an answer whose time nobody knows; that comes later, unless a step of the wall clock met the first one.
     """
     held = np.flatnonzero(records["kind"] == RecordKind.AMBIGUOUS)
     held = held[held > 0]

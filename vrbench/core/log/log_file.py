@@ -20,7 +20,7 @@ class LogFile:
     def read(cls, log: bytes, zero_ns: int = 0) -> LogFile:
         """Read a log. Raises RawLogError when the header can't be read."""
         header, offset = decode_header(log)
-        return cls(header, read_records(log, offset, len(header.streams)), zero_ns)
+        return cls(header, read_records(log, offset, header), zero_ns)
 
     def counted_from(self, zero_ns: int) -> LogFile:
         """Return the log with another moment zero."""

@@ -105,12 +105,16 @@ class StreamHeader:
 
 @dataclass(frozen=True, slots=True)
 class LogHeader:
-    """The first line of a raw log; ``method`` says how the prober probes."""
+    """The first line of a raw log; ``method`` says how the prober probes.
+
+    ``send_widths``: a send that took long has its SENT_BY. Logs that don't say so are from before it.
+    """
 
     node: str
     started_ns: int
     streams: tuple[StreamHeader, ...]
     method: str = ""
+    send_widths: bool = False
 
 
 class RawLogError(ValueError):
@@ -132,7 +136,8 @@ def encode_header(header: LogHeader) -> bytes:
         }
         for h in header.streams
     ]
-    how = {"method": header.method} if header.method else {}
+    how: dict[str, object] = {"method": header.method} if header.method else {}
+    how |= {"send_widths": True} if header.send_widths else {}
     line = {**how, "format": FORMAT, "node": header.node, "started_ns": header.started_ns, "streams": streams}
     return json.dumps(line).encode() + b"\n"
 
@@ -147,7 +152,8 @@ def decode_header(log: bytes) -> tuple[LogHeader, int]:
         if line["format"] != FORMAT:
             raise RawLogError(f"format {line['format']!r}; this version reads {FORMAT!r}")
         streams = tuple(_stream_header(s) for s in line["streams"])
-        return LogHeader(line["node"], line["started_ns"], streams, str(line.get("method", ""))), end + 1
+        method, widths = str(line.get("method", "")), line.get("send_widths") is True
+        return LogHeader(line["node"], line["started_ns"], streams, method, widths), end + 1
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, RawLogError):
             raise
