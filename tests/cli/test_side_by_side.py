@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -177,3 +178,38 @@ class Interrupting(Shown):
         super().note(word, text)
         if len(self.told) == 2:
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_signal_may_tell_while_something_is_told() -> None:
+    """A handler runs in the main thread, in the middle of whatever that says: it must not wait for itself."""
+    out = io.StringIO()
+    screen = EventScreen(out)
+    written = out.write
+
+    def interrupted(text: str) -> int:
+        out.write = written  # type: ignore[method-assign]
+        screen.note("interrupted")
+        return written(text)
+
+    out.write = interrupted  # type: ignore[method-assign]
+    teller = threading.Thread(target=screen.doing, args=("something",), daemon=True)
+    teller.start()
+    teller.join(5)
+    assert not teller.is_alive()
+    assert [next(iter(json.loads(line))) for line in out.getvalue().splitlines()] == ["note", "doing"]
+
+
+def test_a_run_that_a_signal_ended_early_was_interrupted(tmp_path: Path) -> None:
+    """Before it hears signals, and after: nothing is left behind then, and nothing failed."""
+    one = side(tmp_path, "old", "os.kill(os.getpid(), signal.SIGTERM)\n")
+    carry_out([one], Shown(), lambda _: pytest.fail("there is nothing to show"))
+    assert one.ending is not None
+    assert (one.ending.code, one.ending.interrupted) == (Exit.NOT_VALID, True)
+
+
+def test_a_line_that_is_no_event_is_a_note(tmp_path: Path) -> None:
+    """Numbers and empty objects are JSON as well."""
+    shown = Shown()
+    one = side(tmp_path, "old", "print(5)\nprint('{}')\n" + tell({"ending": asdict(Ending())}))
+    carry_out([one], shown, lambda _: pytest.fail("there is nothing to show"))
+    assert shown.told == [("old", "5"), ("old", "{}")]

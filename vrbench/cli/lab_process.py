@@ -1,7 +1,8 @@
 """The process inside an embedded lab: ``python -m vrbench.cli.lab_process RUN_DIR``, which ``cli.measure`` starts.
 
 It carries out the run whose plan lies in that directory, writes down how it ended, and exits with that code. What there
-is to show of it the process outside reads from the directory.
+is to show of it the process outside reads from the directory. Where it is shown beside another run (``View.EVENTS``),
+its progress goes to standard output.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from vrbench.core.log.growing_log import StreamState
 from vrbench.core.log.strip import summary_words
 from vrbench.core.ports import RunScreen
+from vrbench.run.silent import SilentScreen
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,22 +71,13 @@ class Unfailing:
             show(*arguments)
 
 
-class PlainScreen:
+class PlainScreen(SilentScreen):
     """One line per phase, note and change of the network's state."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._begun = time.monotonic()
         self._last = ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        return None
-
-    def label(self, rows: Mapping[str, str]) -> None:
-        return None
 
     def phase(self, name: str, following: str) -> None:
         self._line(f"{name} (next: {following})" if following else name)

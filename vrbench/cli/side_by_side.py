@@ -18,6 +18,7 @@ from vrbench.cli.exits import Exit
 from vrbench.core.figures.results import RunState
 from vrbench.core.plan.plan import Plan
 from vrbench.embedded.process import kept_signals
+from vrbench.run.interrupts import HANDLED
 from vrbench.store.codec import decode
 from vrbench.store.directory import RunDir
 from vrbench.store.files import StoreError, read_json
@@ -74,7 +75,12 @@ class Side:
         assert self._process is not None
         if event is None:
             code = self._process.wait()
-            self.ending = self.ending or Ending(Exit.FAILED, f"the {self.word} run ended early (exit code {code})")
+            told = (
+                Ending(Exit.NOT_VALID, interrupted=True)
+                if -code in HANDLED
+                else Ending(Exit.FAILED, f"the {self.word} run ended early (exit code {code})")
+            )
+            self.ending = self.ending or told
         elif "ending" in event:
             self.ending = decode(Ending, event["ending"], self.store.path)
         else:
@@ -85,7 +91,10 @@ class Side:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             try:
-                events.put((self, json.loads(line)))
+                event = json.loads(line)
+                if not (isinstance(event, dict) and event):
+                    raise ValueError("no event")
+                events.put((self, event))
             except ValueError:  # somebody else's words: they end nothing
                 events.put((self, {"note": [line.decode(errors="replace").rstrip()]}))
         events.put((self, None))

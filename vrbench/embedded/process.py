@@ -84,10 +84,7 @@ def _environment() -> dict[str, str]:
 
 @contextmanager
 def kept_signals() -> Iterator[list[int]]:
-    """Collect signals: they neither end this process nor are lost, for the command inside tears down.
-
-    Ctrl-C on the terminal does not come here: the command inside is the terminal's foreground.
-    """
+    """Collect signals: they neither end this process nor are lost, for what was started must tear down."""
     received: list[int] = []
     before = {n: signal.signal(n, lambda number, _: received.append(number)) for n in HANDLED}
     try:

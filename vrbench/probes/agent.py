@@ -1,6 +1,6 @@
 """The prober inside guests, as commands. With the modules that ``bundle`` names it travels as one file.
 
-    run CONFIG | follow LOG OFFSET [SECONDS] | clock | talk
+    run CONFIG | follow LOG OFFSET [SECONDS] | talk
     start CONFIG | stop CONFIG | end CONFIG | forget CONFIG | put FILE TEXT | facts | claims | remove DIR
     silence CONFIG SECONDS STREAM [STREAM ...]
 
@@ -143,8 +143,9 @@ def stop(log: str) -> None:
         if time.monotonic() > end:
             os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)
-    if living(log + ".follower.pid"):
-        os.kill(living(log + ".follower.pid"), signal.SIGUSR1)  # there is no more to wait for
+    follower = living(log + ".follower.pid")
+    if follower:
+        os.kill(follower, signal.SIGUSR1)  # there is no more to wait for
 
 
 def silence(path: str, seconds: float, *streams: str) -> Answer:
@@ -174,9 +175,10 @@ def end(path: str) -> Answer:
     pid = living(log + ".pid")
     if pid:
         os.kill(pid, signal.SIGTERM)
-    answer = claims()
-    stop(log)
-    return answer
+    try:
+        return claims()
+    finally:
+        stop(log)
 
 
 def forget(path: str) -> Answer:
@@ -198,8 +200,9 @@ def put(path: str, text: str) -> Answer:
 def follow(path: str, offset: int, seconds: int) -> int:
     """Copy the log from ``offset`` to stdout as it grows; 0 after END, 3 when its prober died without one."""
     follower = path + ".follower.pid"
-    if living(follower):  # its connection broke, and it may not know yet
-        os.kill(living(follower), signal.SIGTERM)
+    before = living(follower)
+    if before:  # its connection broke, and it may not know yet
+        os.kill(before, signal.SIGTERM)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])  # waited for below
     write_pid(follower)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -231,20 +234,18 @@ def ended(path: str, first_record: int) -> bool:
         return log.read(1) == bytes([END])
 
 
-def clock() -> None:
-    """Answer each line on stdin with the monotonic clock, in nanoseconds."""
-    for _ in iter(sys.stdin.buffer.readline, b""):
-        os.write(1, b"%d\n" % monotonic_ns())
-
-
 def talk() -> None:
-    """Carry out what standard input says, line by line; one process does so, the newest."""
+    """Carry out what standard input says, line by line; one process does so, the newest.
+
+    Its first words tell where a login script's end.
+    """
     here = os.path.join(os.path.dirname(os.path.realpath(sys.argv[0])), "talk.pid")
     before = living(here)
     if before:  # its connection broke, and it may not know yet
         os.kill(before, signal.SIGTERM)
     write_pid(here)
     os.umask(0o077)
+    os.write(1, b"talking\n")
     for line in iter(sys.stdin.buffer.readline, b""):
         os.write(1, b"%d\n" % monotonic_ns() if line == b"\n" else json.dumps(answered(line)).encode() + b"\n")
 
@@ -308,8 +309,6 @@ def main(arguments: List[str]) -> int:
         run(values[0], lambda: print("started", flush=True))
     elif verb == "follow":
         return follow(values[0], int(values[1]), int(values[2]) if len(values) > 2 else 86400)
-    elif verb == "clock":
-        clock()
     elif verb == "talk":
         talk()
     elif verb in ANSWERS:

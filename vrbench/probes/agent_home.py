@@ -141,7 +141,7 @@ class AgentHome:
             if not self.agent.stays:
                 return remote.run(self.command(*arguments), timeout_s)
             try:
-                answer = self.talk(remote).ask(json.dumps(arguments).encode(), timeout_s)
+                answer = self.talk(remote, timeout_s).ask(json.dumps(arguments).encode(), timeout_s)
             except CommandFailed as error:
                 self._hang_up()
                 return Completed(1, b"", str(error).encode())
@@ -153,13 +153,15 @@ class AgentHome:
         with self._kept.use() as remote:
             if not self.agent.stays:
                 return remote.exchange(self.command("clock"), count, CLOCK_S)
-            return self.talk(remote).exchange(count, CLOCK_S)
+            return self.talk(remote, CLOCK_S).exchange(count, CLOCK_S)
 
-    def talk(self, remote: Remote) -> Talk:
+    def talk(self, remote: Remote, timeout_s: float) -> Talk:
         """Return the agent's process on this connection, started if it does not run there yet."""
         with self._turn:
             if self._talk is None or self._talk.remote is not remote:
-                self._talk = remote.talk(self.command("talk"))
+                talk = remote.talk(self.command("talk"))
+                talk.skip_to(b"talking", timeout_s)  # a login script may have said things first
+                self._talk = talk
             return self._talk
 
     def command(self, *arguments: str) -> str:

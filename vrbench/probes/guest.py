@@ -145,7 +145,7 @@ class GuestAgent:
                 time.sleep(random.uniform(0.5, 1.0))
             else:
                 words = (done.out + done.err).decode(errors="replace").strip()
-                if done.code == 0:
+                if done.code == 0 and self.home.agent.stays:
                     self._claims = words
                 return words if done.code else ""
 

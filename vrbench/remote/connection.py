@@ -160,14 +160,25 @@ class Talk:
             end = time.monotonic() + timeout_s
             with suppress(OSError):  # the command has ended, as the next lines find out
                 self._channel.sendall(line + b"\n")
-            while b"\n" not in self._heard:
-                self._channel.settimeout(max(0.01, end - time.monotonic()))
-                part = self._channel.recv(1 << 16)
-                if not part:
-                    raise self._ended()
-                self._heard += part
-            answer, _, self._heard = self._heard.partition(b"\n")
-            return answer
+            return self._line(end)
+
+    def skip_to(self, words: bytes, timeout_s: float) -> None:
+        """Pass over all lines until one says ``words``. Raises CommandFailed when the command ends before."""
+        with _blamed(self.remote.name):
+            end = time.monotonic() + timeout_s
+            while self._line(end) != words:
+                pass
+
+    def _line(self, end: float) -> bytes:
+        """Return the next line that the command says, before ``end``."""
+        while b"\n" not in self._heard:
+            self._channel.settimeout(max(0.01, end - time.monotonic()))
+            part = self._channel.recv(1 << 16)
+            if not part:
+                raise self._ended()
+            self._heard += part
+        line, _, self._heard = self._heard.partition(b"\n")
+        return line
 
     def exchange(self, lines: int, timeout_s: float) -> list[tuple[int, int, bytes]]:
         """Ask empty lines; return (sent_ns, received_ns, answer) of each, times on this machine's monotonic clock."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from types import TracebackType
+from typing import Self
 
 from vrbench.core.log.growing_log import StreamState
 
 
-class SilentScreen(AbstractContextManager["SilentScreen"]):
-    """Shows nothing (port ``core.ports.RunScreen``)."""
+class SilentScreen:
+    """Shows nothing (port ``core.ports.RunScreen``); others override what they show."""
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         return None
