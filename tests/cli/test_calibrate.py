@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.zone import ROOT, VRBENCH, Done, hear
+from tests.cli.zone import ROOT, STOOD_STILL, VRBENCH, Done, hear
 from vrbench.cli.exits import Exit
-from vrbench.core.caveats import CaveatKind
 from vrbench.core.plan.method import ESTIMATOR
 
 pytestmark = pytest.mark.lab
@@ -43,8 +42,7 @@ def run(here: Path, *arguments: str, timeout_s: float = 120) -> Done:
 
 def held_up(done: Done) -> bool:
     """Return whether this machine stood still while probes were due, so that nothing is kept for later runs."""
-    of_the_machine = (CaveatKind.PROBER_STALLED, CaveatKind.UNSEEN, CaveatKind.SLOTS_SKIPPED)
-    return any(f"the trial is unknown: {kind.happened}" in done.err for kind in of_the_machine)
+    return any(f"the trial is unknown: {kind.happened}" in done.err for kind in STOOD_STILL)
 
 
 def check_code(done: Done) -> None:

@@ -21,6 +21,7 @@ from coverage import Coverage
 from vrbench.cli.exits import Exit
 from vrbench.cloud.credentials import Credentials
 from vrbench.cloud.facade import Answer, Cloud
+from vrbench.core.caveats import CaveatKind, Effect
 from vrbench.lab import lifecycle
 from vrbench.lab.status import LabOptions, LabStatus
 
@@ -151,13 +152,16 @@ def running_zone(here: Path, options: LabOptions | None = None) -> Iterator[Zone
 
 
 MEASURED = (Exit.OK, Exit.NOT_VALID)  # how a run of nothing wrong ends: the second where this machine stood still
-STOOD_STILL = {"prober-stalled", "unseen", "slots-skipped"}  # caveats
+STOOD_STILL = frozenset((CaveatKind.PROBER_STALLED, CaveatKind.UNSEEN, CaveatKind.SLOTS_SKIPPED))
+DOUBTS = frozenset(kind for kind in CaveatKind if kind.effect is not Effect.NONE) - STOOD_STILL
 
 
 def check_worth(code: int, trials: Sequence[Mapping[str, str]]) -> None:
     """Check that every trial is valid, or unknown and says that the machine stood still; and that the code agrees."""
     for trial in trials:
-        stood_still = STOOD_STILL & set(trial["caveats"].split(";"))
+        caveats = set(trial["caveats"].split(";"))
+        assert not DOUBTS & caveats, trial["caveats"]
+        stood_still = STOOD_STILL & caveats
         assert trial["verdict"] in ("valid", "unknown" if stood_still else "valid"), trial["caveats"]
     assert code == (Exit.OK if all(trial["verdict"] == "valid" for trial in trials) else Exit.NOT_VALID)
 

@@ -96,7 +96,7 @@ def test_a_released_primary_hands_over_at_once() -> None:
         start = time.monotonic()
         zone.set_redundancy("r-1-VM", "released")
         assert becomes(zone, "r-2-VM", "PRIMARY")
-        assert time.monotonic() - start < 2.9  # and not the three seconds that a silent one costs
+        assert time.monotonic() - start < 2.0  # a silent one costs two to three seconds
         assert zone.redundancy_state("r-1-VM") == "BACKUP"
         assert session.alive(5.0)
         assert answers("vm-1-net", EGRESS_TARGET)

@@ -13,6 +13,7 @@ from vrbench.lab.packets.namespace_ground import EGRESS_TARGET, NamespaceGround
 
 pytestmark = pytest.mark.lab
 
+GIVEN_UP_S = 2.0  # no router that falls silent is given up sooner
 FAILOVER_S = 3.6  # three advertisements missed, and the skew of priority 100
 STALL_S = 2.0  # so long a busy machine may stand still, and a gap be that much longer
 
@@ -64,8 +65,8 @@ def test_advanced_parallel_is_down_for_a_moment() -> None:
 def test_negotiated_is_down_for_a_moment_and_sessions_live_on() -> None:
     """The connection of a guest goes on through the new router."""
     egress, ingress, alive, before, after = gaps_of_a_restart("negotiated")
-    assert egress < FAILOVER_S
-    assert ingress < FAILOVER_S
+    assert egress < GIVEN_UP_S
+    assert ingress < GIVEN_UP_S
     assert alive
     assert not set(before) & set(after)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.cli.zone import MEASURED, PROFILE, Done, Zone, hear, table
+from vrbench.core.figures.results import TrialResult
 from vrbench.lab import lifecycle
+from vrbench.store.loading import load_run
 
 SHORT = PROFILE.replace('"40s"', '"12s"').replace('job_timeout = "30s"', 'job_timeout = "10s"')
 QUIET = SHORT.replace("[operation]", '[operation]\nkind = "restart-network"')  # no outage of its own
@@ -52,6 +55,19 @@ def repair(zone: Zone) -> None:
 
 def vms(zone: Zone) -> list[str]:
     return sorted(str(row["name"]) for row in zone.rows("listVirtualMachines", "virtualmachine"))
+
+
+def age(zone: Zone, guest: str, *times: str) -> None:
+    """Set how long a guest keeps its neighbours' addresses, and have it learn them anew: a timer that runs stays so."""
+    for words in (("ntable", "change", "name", "arp_cache", "dev", "eth0", *times), ("neigh", "flush", "dev", "eth0")):
+        subprocess.run(lifecycle.enter(zone.state, guest, ["ip", *words]), check=True)
+
+
+def trial_of(zone: Zone, done: Done) -> TrialResult:
+    """Return the only trial of a run that was just made."""
+    (run,) = done.json["runs"]
+    (trial,) = load_run(zone.here / run["path"]).trials
+    return trial
 
 
 def measure(zone: Zone, profile: str, fault: str, **params: str) -> Measured:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.cli.attribution import Span, Truth, by_phases, compared, fine
-from tests.cli.faults.measured import SHORT, during, vms
+from tests.cli.faults.measured import SHORT, age, during, trial_of, vms
 from tests.cli.zone import Done, Zone
 from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.kinds import ICMP_FRESH
@@ -20,7 +20,6 @@ from vrbench.core.model import Cause, Direction
 from vrbench.lab import control, lifecycle
 from vrbench.lab.router_history import RouterAction, TruePhase
 from vrbench.lab.status import Outage
-from vrbench.store.loading import load_run
 
 pytestmark = [pytest.mark.lab, pytest.mark.alone]
 
@@ -31,9 +30,8 @@ LATE_S = 0.1  # by how much a prober or a server on a busy machine may be late
 FINE = fine(SHORT.replace('validation = "2s"', 'validation = "3s"').replace('"12s"', '"25s"'))
 
 
-def trial_of(zone: Zone, done: Done) -> TrialResult:
-    (run,) = done.json["runs"]
-    (trial,) = load_run(zone.here / run["path"]).trials
+def recovered(zone: Zone, done: Done) -> TrialResult:
+    trial = trial_of(zone, done)
     assert trial.facts.recovered, done.err
     return trial
 
@@ -66,7 +64,7 @@ def test_a_service_at_fault_and_an_old_flow_cut(zone: Zone, record_property: Cal
         hold(zone, "sshd-gone", victim)
         outages.append(cut_old_flows(zone))
 
-    trial = trial_of(zone, during(zone, FINE, "job ended", go_wrong))
+    trial = recovered(zone, during(zone, FINE, "job ended", go_wrong))
     phases = [TruePhase(**phase) for phase in lifecycle.phases(zone.state)["phases"]]
     truth = with_flows(by_phases(trial, phases), outages[0], trial.facts.requested_ns)
     found = compared(figures(trial), truth, (Cause.SERVICE_SLOW, Cause.SERVICE_REFUSES, Cause.OLD_FLOW_CUT))
@@ -117,13 +115,10 @@ def test_a_stale_entry(zone: Zone, record_property: Callable[[str, object], None
     """Claimed of the guest that is the last to notice, where another one shows the router; never an absent router."""
     first, last = vms(zone)
     for vm, ages in ((first, QUICK), (last, SLOW)):
-        subprocess.run(
-            lifecycle.enter(zone.state, vm, ["ip", "ntable", "change", "name", "arp_cache", "dev", "eth0", *ages]),
-            check=True,
-        )
+        age(zone, vm, *ages)
     lifecycle.fault(zone.state, "stale-arp")
     with watched(zone, first) as quick, watched(zone, last) as slow:
-        trial = trial_of(zone, during(zone, FINE, "job ended", lambda: None))
+        trial = recovered(zone, during(zone, FINE, "job ended", lambda: None))
     actions = [RouterAction(**action) for action in lifecycle.phases(zone.state)["deeds"]]
     zero_ns = trial.facts.requested_ns
     (stopped,) = [d for d in actions if d.what == "stop_router" and d.before_ns > zero_ns]

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from tests.cli.faults.measured import SHORT, during
-from tests.cli.zone import Done, Zone
+from tests.cli.faults.measured import SHORT, during, trial_of
+from tests.cli.zone import Zone
 from vrbench.core.caveats import CaveatKind
 from vrbench.core.figures.results import TrialResult
 from vrbench.core.kinds import ICMP_FRESH, ICMP_PERSISTENT, SSH_SYN
@@ -17,7 +17,6 @@ from vrbench.core.model import Cause, Direction
 from vrbench.lab import lifecycle
 from vrbench.lab.router_history import RouterAction
 from vrbench.lab.status import LabError
-from vrbench.store.loading import load_run
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -37,12 +36,6 @@ def forget_soon(zone: Zone) -> None:
         if node.kind == "router":
             words = f"echo {FORGOTTEN_S} > /proc/sys/net/netfilter/nf_conntrack_icmp_timeout"
             subprocess.run(lifecycle.enter(zone.state, node.name, ["sh", "-c", words]), check=True)
-
-
-def trial_of(zone: Zone, done: Done) -> TrialResult:
-    (run,) = done.json["runs"]
-    (trial,) = load_run(zone.here / run["path"]).trials
-    return trial
 
 
 def translated_s(zone: Zone, trial: TrialResult) -> tuple[float, float]:

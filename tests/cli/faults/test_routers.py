@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.faults.measured import QUIET, SHORT, keep, kept, measure, repair, vms
+from tests.cli.faults.measured import QUIET, SHORT, age, keep, kept, measure, repair, vms
 from tests.cli.zone import Zone, running_zone
 from vrbench.cloud.errors import JobFailed
 from vrbench.lab import lifecycle
@@ -53,8 +53,7 @@ def test_an_announcement_that_nobody_hears(zone: Zone) -> None:
     then is stale ARP proven.
     """
     for guest, kept_ms in zip(vms(zone), (1000, 8000), strict=True):
-        ages = f"ip ntable change name arp_cache dev eth0 base_reachable {kept_ms} delay_probe 500".split()
-        subprocess.run(lifecycle.enter(zone.state, guest, ages), check=True)
+        age(zone, guest, "base_reachable", str(kept_ms), "delay_probe", "500")
     seen = measure(zone, SHORT.replace('"12s"', '"30s"'), "stale-arp")
     assert seen.done.code in (0, 2), seen.done.err
     assert float(seen.trial["egress_downtime_s"]) > 1
