@@ -156,8 +156,14 @@ def compare(run: Run, fping: str, capture: str) -> Iterator[Row]:
 def beside(
     trial: TrialResult, name: str, tool: str, windows: Sequence[OutageWindow], gaps: Sequence[Gap], zero: float
 ) -> Iterator[Row]:
-    """Each window with the gap that overlaps it most; a window without any is a disagreement of its whole length."""
+    """Each outage with the gap that overlaps it most; one without any is a disagreement of its whole length.
+
+    A blind window claims no outage, only how long one can have been. Where our prober was held up, the other tool
+    mostly was too, and its gap is of its own making.
+    """
     for window in windows:
+        if window.blind:
+            continue
         begin = zero + window.start_s
         end = begin + window.estimate_s
         near = [g for g in gaps if g.start < end + 0.05 and g.start + g.length > begin - 0.05]
