@@ -20,7 +20,7 @@ from vrbench.report.wording import NEVER_BACK, digits_of, figure, percent, surel
 
 SURELY = "surely: hard bounds, no confidence interval; the true time lies between them, whenever probes were sent"
 ANY_DOWN = f"{Measure.ANY_DOWN}: how long at least one VM was down"
-UNDER = "<: nothing was seen down; no longer outage can have hidden between two answers"
+UNDER = "<: nothing was seen down, or too little for a figure of its own; it was surely less"
 OPEN = "≥, open: still down when observation ended"
 PINNED = f"{NEVER_BACK}: ongoing pings that stayed dead while new ones worked; they are in no other row"
 
@@ -87,13 +87,14 @@ def _or_open(d: Downtime, digits: int) -> str:
 
 def _explained(of_run: Headline) -> Iterator[str]:
     """Yield what the cells mean, as far as they are there."""
-    means = [d for k in of_run.kinds for over in k.measures.values() for d in over.downtimes]
+    measures = [over for k in of_run.kinds for over in k.measures.values()]
+    shown = [d for over in measures for d in (*over.downtimes, *([over.average] if over.downtimes else []))]
     yield SURELY
     if any(k.streams > 1 for k in of_run.kinds):
         yield ANY_DOWN
-    if any(d.unseen for d in means):
+    if any(tiny(d) for d in shown):
         yield UNDER
-    if any(d.open for d in means):
+    if any(d.open for d in shown):
         yield OPEN
     if any(k.stuck for k in of_run.kinds):
         yield PINNED

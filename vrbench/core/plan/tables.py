@@ -70,7 +70,7 @@ class LabTable:
     time_scale: float = _key(
         values.number(0.001, 10),
         1.0,
-        "multiplies the lab's boot, programming and stop times, from the first restart on",
+        "multiplies the lab's boot, programming and stop times; routers build quickly until the first restart",
     )
 
     @property

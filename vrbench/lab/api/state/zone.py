@@ -124,7 +124,7 @@ class Zone:
         ]
 
     def operate(self) -> None:
-        """Note that a router is to be restarted: from now on all takes its full time."""
+        """Note that somebody operates on a router: from now on all takes its full time."""
         self.router_timing = self.settings.timing
 
     def _address_pool(self) -> list[Address]:
