@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from urllib.parse import quote
@@ -84,11 +85,29 @@ def test_answers_cut_short_are_unreachable(behaviour: server.Behaviour) -> None:
 def test_a_server_that_hangs_times_out_and_the_call_may_have_run() -> None:
     """A mutating call without an answer is sent once, and the message says that it may have run."""
     with fake_cloud(server.hang) as fake:
-        error = failure_of(Cloud(fake.credentials(), timeout_s=0.2), "createNetwork")
+        error = failure_of(Cloud(fake.credentials(), mutation_timeout_s=0.2), "createNetwork")
         assert isinstance(error, errors.CloudUnreachable)
         assert error.may_have_run
         assert "may have been carried out" in str(error)
         assert len(fake.requests) == 1
+
+
+def test_a_call_that_changes_something_outlasts_a_look() -> None:
+    """A real server answers the submission of a rule only once the rules before it are on the router."""
+    looked = threading.Event()
+
+    def answer(request: server.Request) -> None:
+        if request.params["command"] == "listZones":
+            request.released.wait(30)
+        looked.wait(30)
+        says("createFirewallRule", {"jobid": "j", "id": "r"})(request)
+
+    with fake_cloud(answer) as fake, ThreadPoolExecutor() as pool:
+        cloud = Cloud(fake.credentials(), timeout_s=0.1, mutation_timeout_s=60)
+        submitted = pool.submit(cloud.submit, "createFirewallRule")
+        assert "too long" in str(failure_of(cloud))
+        looked.set()
+        assert submitted.result() == Job("createFirewallRule", "j", "r")
 
 
 def test_a_closed_port_never_ran() -> None:

@@ -51,11 +51,16 @@ class Job:
 
 
 class Cloud:
-    """One CloudStack endpoint and caller; may be used from several threads (one HTTP session each)."""
+    """One CloudStack endpoint and caller; may be used from several threads (one HTTP session each).
 
-    def __init__(self, credentials: Credentials, timeout_s: float = 60.0) -> None:
+    ``timeout_s`` is how long a call that only looks may take; one that changes something has ``mutation_timeout_s``, as
+    long as a job may take: a server may answer only after it has carried out what was sent to it before.
+    """
+
+    def __init__(self, credentials: Credentials, timeout_s: float = 60.0, mutation_timeout_s: float = 600.0) -> None:
         self._credentials = credentials
         self._timeout_s = timeout_s
+        self._mutation_timeout_s = mutation_timeout_s
         self._sessions = threading.local()
         self._booted = datetime.now(UTC) - _up()
 
@@ -72,7 +77,7 @@ class Cloud:
 
     def call(self, command: str, /, **params: Param) -> Answer:
         """Make one API call and return its answer without the wrapper. Raises CloudUnreachable or CloudRefused."""
-        return self._request(command, params, self._timeout_s)
+        return self._request(command, params, self._mutation_timeout_s if _mutates(command) else self._timeout_s)
 
     def list(self, command: str, name: str, /, **params: Param) -> list[Answer]:
         """Return all rows of a list command, over as many pages as the server makes; ``name`` is the object's name."""

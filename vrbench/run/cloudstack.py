@@ -83,7 +83,7 @@ def connect(
     operation: OperationSource | None = None,
 ) -> Adapters:
     """Return the real adapters; ``operation`` takes the place of what the profile names."""
-    cloud = Cloud(credentials)
+    cloud = Cloud(credentials, mutation_timeout_s=max(60.0, plan.profile.operation.job_timeout))
 
     def guests(environment: Environment, keys: RunDir) -> SshGuests:
         return SshGuests(plan, environment, keys.key, HostKeyPins(keys.known_hosts))
