@@ -15,7 +15,7 @@ from tests.bench.scene_plan import ALLOWED, NOTHING
 from tests.bench.scene_truth import Played, Probes, Truth, read_truth
 from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.log.samples import Samples
-from vrbench.core.model import Cause, Direction, OutageWindow
+from vrbench.core.model import Cause, CausePhase, Direction, OutageWindow
 from vrbench.store.directory import RunDir
 from vrbench.store.loading import load_run
 
@@ -227,11 +227,19 @@ class _Beside:
                 yield f"{self.name} STRAY {result.stream.name}: {_words(window)}"
 
     def wrong_causes(self, result: StreamResult) -> Iterator[str]:
-        """Yield what is wrongly said of a stream beside the figures; TCP does back off."""
-        for scene, windows in self.by_scene(result).items():
-            where = f"scene {scene.number} {scene.kind}" if scene else "no scene"
-            for cause, seconds in _wrong(windows, scene, Cause.TCP_BACKOFF):
-                yield f"{self.name} {where}: {result.stream.name}: {cause} {seconds:.3f} s WRONG"
+        """Yield what is wrongly said of a stream beside the figures; TCP does back off.
+
+        While it does, its window may last over several scenes. So each cause is held against the scene of its own time.
+        """
+        for phase in (p for w in (*result.baseline_windows, *result.windows) for p in w.phases):
+            about = [s for s in self.truth.scenes if self._within(s, phase)]
+            if phase.cause not in _allowed(*about) | {Cause.TCP_BACKOFF}:
+                where = " and ".join(f"scene {s.number} {s.kind}" for s in about) or "no scene"
+                yield f"{self.name} {where}: {result.stream.name}: {phase.cause} {phase.seconds:.3f} s WRONG"
+
+    def _within(self, scene: Played, phase: CausePhase) -> bool:
+        start_ns, end_ns = (self.zero_ns + round(s * 1e9) for s in (phase.start_s, phase.end_s))
+        return scene.start_ns - REACH_NS <= start_ns and end_ns <= scene.end_ns + REACH_NS
 
     def _span(self, window: OutageWindow) -> tuple[int, int]:
         length_s = window.estimate_s if not window.blind else min(window.at_most_s, FOR_EVER_S)
@@ -271,15 +279,21 @@ def _down_s(scene: Played, meets: bool, lost_s: float) -> float:
     return lost_s
 
 
-def _wrong(windows: Iterable[OutageWindow], scene: Played | None, *more: Cause) -> Iterator[tuple[Cause, float]]:
+def _wrong(windows: Iterable[OutageWindow], scene: Played) -> Iterator[tuple[Cause, float]]:
     """Yield causes that were not there, and how long they are said to have been."""
-    allowed = {Cause.UNATTRIBUTED, *more, *(ALLOWED.get(scene.kind, NOTHING) if scene else NOTHING)}
-    if scene and scene.kind == FLAPPING and scene.gate == "router":
-        allowed.add(Cause.ROUTER_GONE)
+    allowed = _allowed(scene)
     sums: dict[Cause, float] = defaultdict(float)
     for phase in (p for w in windows for p in w.phases if p.cause not in allowed):
         sums[phase.cause] += phase.seconds
     yield from sums.items()
+
+
+def _allowed(*scenes: Played) -> set[str]:
+    """Return the causes that may be claimed while these scenes last."""
+    allowed = {Cause.UNATTRIBUTED, *(cause for s in scenes for cause in ALLOWED.get(s.kind, NOTHING))}
+    if any(s.kind == FLAPPING and s.gate == "router" for s in scenes):
+        allowed.add(Cause.ROUTER_GONE)
+    return allowed
 
 
 def _gaps(result: StreamResult, scene: Played, zero_ns: int) -> int:
