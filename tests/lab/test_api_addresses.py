@@ -126,7 +126,7 @@ def test_forwarding_goes_to_the_vm_itself(built: Built) -> None:
     user = built.lab.user
     assert user.refused("createPortForwardingRule", **built.forward(vmguestip="10.1.1.254")) == BAD
     assert user.refused("createPortForwardingRule", **built.forward(protocol="icmp")) == BAD
-    assert user.refused("createPortForwardingRule", **built.forward(publicport=0)) == BAD
+    assert user.refused("createPortForwardingRule", **built.forward(publicport=65536)) == BAD
     assert user.refused("createPortForwardingRule", **built.forward(publicport="ssh")) == (431, 9999)
     assert user.refused("createPortForwardingRule", **built.forward(publicendport=30)) == BAD
 

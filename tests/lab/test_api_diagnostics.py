@@ -48,7 +48,7 @@ def test_command_that_is_run(lab: Lab, params: dict[str, str], run: str) -> None
 
 
 def test_mistakes_are_noticed_by_the_job(lab: Lab) -> None:
-    """But for ids that are no machine's, and callers that are not root."""
+    """But for ids that are no machine's or a guest's, and callers that are not root."""
     target = router(lab)
     known = {"targetid": target, "ipaddress": "192.0.2.7", "type": "ping"}
 
@@ -59,8 +59,7 @@ def test_mistakes_are_noticed_by_the_job(lab: Lab) -> None:
     assert outcome(type="telnet") == (530, "telnet Is not a valid diagnostics command type. ")
     assert outcome(params="-c 1; reboot")[1].startswith("Optional parameters contain unwanted characters")
     machine = lab.root.listed("listVirtualMachines", "virtualmachine", listall="true")[0]["id"]
-    code, text = outcome(targetid=machine)
-    assert (code, text.startswith("Unable to find a system vm with id")) == (431, True)
+    assert lab.root.refused("runDiagnostics", **known | {"targetid": machine}) == (530, 9999)
     lab.root.result("stopRouter", id=target)
     assert outcome()[1].startswith("Unable to find host for virtual machine instance: r-")
     assert not [kind for kind, _ in lab.ground.asked if kind == "diagnose"]

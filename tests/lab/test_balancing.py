@@ -76,7 +76,7 @@ def test_what_is_refused(lab: Lab) -> None:
     fixed = {"publicipid": rule["publicipid"], "name": "x", "algorithm": "roundrobin"}
     for params, code, text in (
         ({**PORTS}, 537, "The range specified, 80-80, conflicts with rule"),
-        ({"publicport": 0, "privateport": 1}, 431, "publicport is an invalid value: 0"),
+        ({"publicport": 65536, "privateport": 1}, 431, "publicPort is an invalid value: 65536"),
         ({"publicport": 81, "privateport": 1, "algorithm": "dice"}, 431, "Invalid algorithm: dice"),
         ({"publicport": 81}, 431, "Unable to execute API command createloadbalancerrule due to missing parameter priv"),
     ):

@@ -195,6 +195,8 @@ def _matches(call: Call, event: Event) -> bool:
         "resourcetype": event.resource_type,
     }
     said = f"{event.type} {event.description} {event.level}"
+    if call.text("level") == "":  # an empty one is a level that no event has
+        return False
     start = call.text("startid")
     if start and start not in (event.uuid, event.parent):
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 
 from vrbench.lab.api.request.call import Call
 from vrbench.lab.api.request.responses import owner_fields
@@ -12,6 +13,7 @@ from vrbench.lab.api.state import errors
 from vrbench.lab.api.state.entities import Account, BuiltIn, Json, UserData
 from vrbench.lab.api.state.zone import new_id
 
+BROKEN_ESCAPE = re.compile(r"%((?![0-9A-Fa-f]{2})..)", re.DOTALL)  # user data may come URL-encoded within the call
 LONGEST = 32768  # characters of base64; the server's setting vm.userdata.max.length
 RESERVED_PARAMS = frozenset(
     "availability-zone cloud-domain cloud-domain-id cloud-identifier cloud-name hypervisor-host-name instance-id "
@@ -29,6 +31,10 @@ def decoded(text: str) -> bytes:
     """Return what base64 text says; raises ApiError 431. Padding at its end may be missing, as on the server."""
     if len(text) > LONGEST:
         raise errors.invalid(f"User data has exceeded configurable max length : {LONGEST}")
+    if broken := BROKEN_ESCAPE.search(text):
+        raise errors.malformed(
+            "URLDecoder: Illegal hex characters in escape (%) pattern - Error at index 0 in: " + f'"{broken[1]}"'
+        )
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except binascii.Error:

@@ -24,6 +24,8 @@ SERVICE_ORDER = ("SourceNat", "Dns", "Vpn", "PortForwarding", "Firewall", "UserD
 def list_service_offerings(call: Call) -> Json:
     wanted = call.flag("issystem")
     rows = [row for row in bodies(call, "serviceoffering") if row["issystem"] == wanted]
+    if call.text("systemvmtype"):
+        rows = []  # none of a system VM is ever shown
     return call.listing("serviceoffering", select(call, rows, state="state"))
 
 
@@ -110,6 +112,8 @@ def _services(call: Call) -> list[Json]:
         raise errors.invalid("Invalid service provider: both the service and its provider must be named")
     providers = {row["service"]: row["provider"] for row in entries}
     asked = set(call.items("supportedservices")) | set(providers)
+    for name in sorted(asked - set(SERVICE_ORDER)):
+        raise errors.invalid(f"Invalid service {name}")
     redundant = any(
         row.get("capabilitytype") == "RedundantRouter" and row.get("capabilityvalue", "").lower() == "true"
         for row in call.entries("servicecapabilitylist")

@@ -39,6 +39,9 @@ def list_all(call: Call) -> Json:
     chosen = call.required("templatefilter").lower()
     if chosen not in FILTERS:
         raise errors.invalid(f"Please specify a valid template filter: {call.required('templatefilter')}")
+    if chosen != call.required("templatefilter"):
+        enum = "com.cloud.template.VirtualMachineTemplate.TemplateFilter"
+        raise errors.malformed(f"No enum constant {enum}.{call.required('templatefilter')}")
     if chosen == "all" and not call.caller.is_root:
         raise errors.invalid("Filter all can be specified by admin only")
     shown = _shown_by(call, chosen)

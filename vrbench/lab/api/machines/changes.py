@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vrbench.lab.api.accounts import userdata
-from vrbench.lab.api.machines.deploy import HOSTNAME, key_pairs, refuse_taken_name
+from vrbench.lab.api.machines.deploy import BAD_HOSTNAME, HOSTNAME, key_pairs, refuse_taken_name
 from vrbench.lab.api.machines.view import machine_view
 from vrbench.lab.api.request.call import Call, Task
 from vrbench.lab.api.routers.ruleset import reprogram
@@ -11,10 +11,6 @@ from vrbench.lab.api.state import errors
 from vrbench.lab.api.state.entities import BuiltIn, Json, KeyPair, Machine
 
 GONE = "Unable to find a virtual machine with specified vmId"
-BAD_NAME = (
-    "Invalid name. Vm name can contain ASCII letters 'a' through 'z', the digits '0' through '9', and the hyphen "
-    "('-'), must be between 1 and 63 characters long, and can't start or end with \"-\" and can't start with digit"
-)
 ALREADY_THERE = (
     "Cannot migrate VM, VM is already present on this host, please specify valid destination host to migrate the VM"
 )
@@ -52,7 +48,7 @@ def _check(call: Call, machine: Machine) -> None:
         raise errors.invalid(WITHOUT_HA)
     name = call.text("name")
     if name and not HOSTNAME.fullmatch(name):
-        raise errors.invalid(BAD_NAME)
+        raise errors.invalid_value(call.shape.name, BAD_HOSTNAME)
     if name and name != machine.name:
         refuse_taken_name(call.zone, machine.network, name)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
+from ipaddress import ip_address, ip_network
 
 from vrbench.lab.api.accounts import events, userdata
 from vrbench.lab.api.accounts import key_pairs as keys
@@ -148,7 +150,11 @@ def refuse_taken_name(zone: Zone, network: Network, name: str | None) -> None:
 
 def _guest_ip(call: Call, network: Network) -> str:
     """Return the address asked for, or any free one of the network, at random as the server picks it."""
-    wanted = call.text("ipaddress") or call.zone.free_guest_ip(network)
+    asked = call.text("ipaddress")
+    if asked and ip_address(asked) not in ip_network(network.cidr):
+        row = json.dumps({"id": network.number, "name": network.name, "uuid": network.uuid})
+        raise ApiError(530, f"Unable to acquire Guest IP address for network Network {row}", 0)
+    wanted = asked or call.zone.free_guest_ip(network)
     if wanted is None or wanted in call.zone.taken_guest_ips(network):
         raise ApiError(533, f"Unable to acquire Guest IP address for network {network.name}")
     return wanted

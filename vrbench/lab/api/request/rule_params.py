@@ -18,9 +18,9 @@ def protocol(call: Call, allowed: tuple[str, ...]) -> str:
     return wanted
 
 
-def _port(call: Call, name: str, meaning: str = "publicPort") -> int | None:
+def _port(call: Call, name: str, most: int | None, meaning: str = "publicPort") -> int | None:
     port = call.number(name)
-    if port is not None and not 0 < port <= MAX_PORT:
+    if port is not None and most is not None and not 0 <= port <= most:
         raise errors.invalid(f"{meaning} is an invalid value: {port}")
     return port
 
@@ -38,11 +38,11 @@ def ports(call: Call) -> tuple[int, int] | None:
     return port_range(call, "startport", "endport")
 
 
-def port_range(call: Call, first_name: str, last_name: str) -> tuple[int, int]:
-    first = _port(call, first_name)
+def port_range(call: Call, first_name: str, last_name: str, most: int | None = MAX_PORT) -> tuple[int, int]:
+    first = _port(call, first_name, most)
     if first is None:
         raise errors.missing_parameter(call.shape.name, first_name)
-    last = _port(call, last_name, "Public port range")
+    last = _port(call, last_name, most, "Public port range")
     if last is not None and first > last:
         raise errors.invalid("Start port can't be bigger than end port")
     return first, first if last is None else last

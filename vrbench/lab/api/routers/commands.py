@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from vrbench.lab.api.request.call import Call, Task
 from vrbench.lab.api.request.filters import fits
@@ -10,7 +11,7 @@ from vrbench.lab.api.routers.network_routers import NetworkRouters
 from vrbench.lab.api.routers.specs import strategy
 from vrbench.lab.api.routers.view import router_view
 from vrbench.lab.api.state import errors
-from vrbench.lab.api.state.entities import BuiltIn, Json, Router, Vpc
+from vrbench.lab.api.state.entities import BuiltIn, Json, Machine, Router, Vpc
 from vrbench.lab.api.state.fixtures import router_constants
 
 NO_HEALTH_RESULTS = (
@@ -57,6 +58,9 @@ def _operation(step: Step) -> Callable[[Call], Task]:
     """Return a router command whose job answers with the router as it is afterwards."""
 
     def handler(call: Call) -> Task:
+        machine = call.zone.known(call.required("id"))
+        if isinstance(machine, Machine):
+            return Task(partial(_no_router, machine), None, "DomainRouter")
         router = call.target("id", Router, GONE)
 
         def run() -> Json:
@@ -69,6 +73,11 @@ def _operation(step: Step) -> Callable[[Call], Task]:
         return Task(run, router, "DomainRouter")
 
     return handler
+
+
+def _no_router(machine: Machine) -> Json:
+    """Fail as the job does that was given a guest's VM; the call itself takes any machine."""
+    raise errors.malformed(f"Unable to find domain router with id {machine.number}.")
 
 
 def _stop(call: Call, router: Router) -> None:

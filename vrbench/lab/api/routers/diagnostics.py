@@ -10,6 +10,10 @@ from vrbench.lab.api.state.entities import BuiltIn, Entity, Json, Machine, Route
 
 # Each ends by itself: what the router's own script adds when the caller doesn't say how long.
 BOUNDS = {"ping": ("-c", "4"), "traceroute": ("-m", "20"), "arping": ("-c", "4")}
+NO_RESOURCE_TYPE = (
+    'Cannot invoke "org.apache.cloudstack.api.ApiCommandResourceType.toString()" because the return value of '
+    '"org.apache.cloudstack.api.BaseAsyncCmd.getApiResourceType()" is null'
+)  # a bug of the server, for a guest's VM
 HARMLESS = re.compile(r"[\w\-\s.]+", re.ASCII)
 
 
@@ -18,6 +22,9 @@ def run_diagnostics(call: Call) -> Task:
     target = call.entity("targetid", Entity)
     if not _is_machine(target):
         raise errors.unknown_entity(call.shape.name, "targetid", call.required("targetid"))
+
+    if isinstance(target, Machine):
+        raise errors.internal(NO_RESOURCE_TYPE)
 
     def run() -> Json:
         argv, router = _command(call), _running_router(target)

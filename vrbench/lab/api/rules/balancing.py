@@ -9,7 +9,7 @@ from vrbench.lab.api.addresses.commands import network_of, own_address
 from vrbench.lab.api.machines.view import machine_view
 from vrbench.lab.api.request.call import Call, Task
 from vrbench.lab.api.request.responses import owner_fields
-from vrbench.lab.api.request.rule_params import cidrs, protocol
+from vrbench.lab.api.request.rule_params import cidrs
 from vrbench.lab.api.request.selection import select
 from vrbench.lab.api.routers.ruleset import reprogram
 from vrbench.lab.api.rules.commands import GONE, creation, deletion, opening
@@ -19,14 +19,16 @@ from vrbench.lab.api.state.zone import Zone, new_id
 
 PURPOSE = "LoadBalancing"
 ALGORITHMS = ("roundrobin", "leastconn", "source")
-PORTS = range(1, 65536)
+PORTS = range(65536)
 
 
 def create(call: Call) -> Task:
     """Answer createLoadBalancerRule: it stays in state Add until there is a VM to send anything to."""
+    if call.text("publicipid") is None:
+        raise errors.invalid("Can't define IP owner. Either specify account/domainId or publicIpId")
     address = own_address(call, "publicipid")
     network = network_of(address, call.entity("networkid", Network))
-    public, private = _port(call, "publicport"), _port(call, "privateport")
+    public, private = _port(call, "publicPort"), _port(call, "privatePort")
     if address.static_nat is not None:
         raise errors.invalid(f"Can't do load balance on ip address: {address.ip}")
     opens = address.vpc is None and call.flag("openfirewall", default=True)
@@ -36,7 +38,7 @@ def create(call: Call) -> Task:
         purpose=PURPOSE,
         network=network,
         address=address,
-        protocol=protocol(call, ("tcp", "udp", "tcp-proxy", "ssl")) if call.text("protocol") else "tcp",
+        protocol=(call.text("protocol") or "tcp").lower(),  # nobody checks it
         ports=(public, public),
         private_ports=(private, private),
         cidrs=cidrs(call, "cidrlist"),
@@ -48,7 +50,7 @@ def create(call: Call) -> Task:
 
 
 def _port(call: Call, name: str) -> int:
-    port = call.number(name)
+    port = call.number(name.lower())
     if port is None or port not in PORTS:
         raise errors.malformed(f"{name} is an invalid value: {port}")
     return port

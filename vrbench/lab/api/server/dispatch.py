@@ -109,6 +109,8 @@ class Dispatcher:
         shape = self._shape(command)
         handler = self._handlers.get(command.lower())
         if shape is None or handler is None:
+            if in_session and not caller.is_root:
+                raise errors.not_available(self._zone.version, command, new_id())
             if in_session:
                 raise ApiError(432, f"Unknown API command: {command}", wrapper="errorresponse")
             raise errors.unknown_command(self._zone.version)
