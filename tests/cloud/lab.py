@@ -12,7 +12,8 @@ from tests.lab.no_ground import NoGround
 from vrbench.cloud.credentials import Credentials
 from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.facade import Answer, Cloud
-from vrbench.cloud.journal import Head, Journal
+from vrbench.cloud.journal import Journal
+from vrbench.cloud.journal_replay import Head
 from vrbench.cloud.preflight import Resolved, preflight
 from vrbench.cloud.removal import Deadlines, RemovalReport
 from vrbench.lab.api.server.server import ApiServer
@@ -20,7 +21,7 @@ from vrbench.lab.api.state.settings import ZoneSettings
 from vrbench.lab.timing import Timing
 
 FAST = ZoneSettings(timing=Timing().scaled(0.005), api_step_s=0.005, expunge_delay_s=0.3)
-DEADLINES = Deadlines(job_s=20, network_s=10, settle_s=0.4, poll_s=0.02)
+DEADLINES = Deadlines(job_s=20, network_s=10, settle_s=0.4, poll_s=0.02, read_s=0.5, lost_s=1.0, round_s=0.05)
 PLAN = EnvironmentPlan(
     run_id="20261124T120000Z-ab12",
     prefix="vrb-1a2b3c4d",

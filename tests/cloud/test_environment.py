@@ -16,8 +16,8 @@ from tests.cloud.lab import DEADLINES, FAST, PLAN, Lab, is_clean, planned, runni
 from vrbench.cloud.access import assign_forwards
 from vrbench.cloud.build_steps import Forward
 from vrbench.cloud.credentials import Credentials
-from vrbench.cloud.environment import TAG, await_source_nat, build
-from vrbench.cloud.environment_plan import EnvironmentPlan
+from vrbench.cloud.environment import await_source_nat, build
+from vrbench.cloud.environment_plan import TAG, EnvironmentPlan
 from vrbench.cloud.errors import CloudError, JobFailed, QuotaExceeded, UnsafeNetwork
 from vrbench.cloud.facade import Answer, Cloud, Job, Param
 from vrbench.cloud.journal import Journal

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from vrbench.cloud.journal import Head, Journal, JournalError
+from vrbench.cloud.journal import Journal, JournalError
+from vrbench.cloud.journal_lines import sealed
+from vrbench.cloud.journal_replay import Head
 
 HEAD = Head("20261124T120000Z-ab12", "http://127.0.0.1:1/client/api", "tenant", "domain-id")
 
@@ -65,10 +67,11 @@ def test_a_torn_last_line_is_dropped_and_the_file_goes_on(tmp_path: Path, cut: i
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "does not say whose journal"),
-        (b"{}\n", "does not say whose journal"),
-        (b'{"format": "vrbench-journal/9"}\n', "this version reads"),
-        (b"not json\n", "does not say whose journal"),
+        (b"", "line 1: it is missing: the file is empty"),
+        (b"{}\n", "line 1: it has no checksum at its end"),
+        (sealed({"format": "vrbench-journal/9"}, 1), "this version reads .* use the version of vrbench that wrote it"),
+        (b"not json\n", "line 1: it has no checksum at its end"),
+        (b'{"format":"vrbench-journal/1"}\n', "line 1: it is not a record of a journal"),
     ],
 )
 def test_what_is_no_journal_is_said_to_be_none(tmp_path: Path, content: bytes, message: str) -> None:
@@ -190,6 +193,7 @@ def test_parameters_that_are_none_are_refused(tmp_path: Path) -> None:
     """With the number of the line."""
     Journal.create(tmp_path / "j", HEAD).close()
     with (tmp_path / "j").open("a") as file:
-        file.write(json.dumps({"event": "intended", "key": "k", "kind": "vm", "params": [], "at": "2026-11-24"}) + "\n")
-    with pytest.raises(JournalError, match="line 2: not a record"):
+        record = {"event": "intended", "key": "k", "kind": "vm", "params": [], "at": "2026-11-24"}
+        file.write(sealed(record, 2).decode())
+    with pytest.raises(JournalError, match=r"line 2: it is not a record of a journal \(params must be"):
         Journal.open(tmp_path / "j")

@@ -13,7 +13,8 @@ from tests.run.world import ENVIRONMENT, PROFILE, RUN_ID, FakeCloud, Script
 from vrbench.cloud.credentials import Credentials
 from vrbench.cloud.errors import CloudError
 from vrbench.cloud.facade import Cloud
-from vrbench.cloud.journal import Head, Journal
+from vrbench.cloud.journal import Journal
+from vrbench.cloud.journal_replay import Head
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import load_profile
 from vrbench.run.adapters import CloudPort

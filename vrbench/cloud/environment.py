@@ -29,7 +29,7 @@ from vrbench.cloud.build_steps import (
     part,
 )
 from vrbench.cloud.calls import all_answers
-from vrbench.cloud.environment_plan import EnvironmentPlan
+from vrbench.cloud.environment_plan import TAG, EnvironmentPlan
 from vrbench.cloud.errors import CloudError, UnsafeNetwork
 from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.journal import Journal
@@ -37,8 +37,6 @@ from vrbench.cloud.own_address import allowed_source
 from vrbench.cloud.preflight import Resolved
 from vrbench.core.model import Endpoint, Environment, Guest
 from vrbench.core.text import some
-
-TAG = "vrbench-run"
 
 
 def build(cloud: Cloud, plan: EnvironmentPlan, resolved: Resolved, journal: Journal, progress: Progress) -> Environment:

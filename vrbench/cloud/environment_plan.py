@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+TAG = "vrbench-run"  # its value is the run's id
+
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentPlan:
@@ -23,3 +25,8 @@ class EnvironmentPlan:
     user_data: str  # cloud-config that readies the guest's sshd for probing; empty: none
     job_timeout_s: float  # one API job, the operation's included
     poll_s: float = 0.5  # between looks at a job
+
+
+def name_prefix(run_id: str) -> str:
+    """Return what every name begins with that a run gives: vrb-1a2b3c4d for 20261124T131500Z-1a2b3c4d-lab-parallel."""
+    return f"vrb-{run_id.split('-')[1]}"

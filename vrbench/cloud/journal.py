@@ -1,48 +1,38 @@
 """What this run made in the cloud, on disk before it is made: the only thing that a removal goes by.
 
-One JSON object per line, each forced to disk before the call it announces: a head (whose run, which endpoint and
-account), then ``intended`` → ``created`` (with the id) → ``destroyed``. A line cut short by a crash is dropped when
-the file is opened again: its call was either not made yet, or its object is found by its unique name.
+One JSON object per line (``journal_lines``), each forced to disk before the call it announces: a head (whose run, which
+endpoint and account), then ``intended`` → ``created`` (with the id) → ``destroyed``. A line cut short by a crash is
+dropped when the file is opened again: its call was either not made yet, or its object is found by its unique name. Any
+other line that can't be believed is damage: then the file opens only to be salvaged.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
-FORMAT = "vrbench-journal/1"
+from vrbench.cloud.journal_lines import FORMAT, is_unsummed, read_lines, sealed, unsealed
+from vrbench.cloud.journal_replay import Damage, Head, JournalEntry, Replay, UnknownFormat
 
 
 class JournalError(RuntimeError):
     """The journal can't be written or read; says which file and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Where the journal's objects live: the first record. Holds no secret."""
+class DamagedJournal(JournalError):
+    """A line of the journal can't be believed; ``Journal.salvage`` opens it all the same."""
 
-    run_id: str
-    endpoint: str
-    account: str
-    domain_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class JournalEntry:
-    """One object that was to be made and is not known to be gone; ``id`` is None while no answer was seen."""
-
-    key: str
-    kind: str
-    params: Mapping[str, str]
-    id: str | None
-    intended_at: datetime
+    def __init__(self, path: Path, damage: Damage) -> None:
+        super().__init__(
+            f"{path}, {damage}. Put an undamaged copy in its place, or run vrbench cleanup on its run: that goes by "
+            "the other lines, and looks for the rest by name"
+        )
 
 
 @dataclass
@@ -52,10 +42,8 @@ class Journal:
     path: Path
     head: Head
     _fd: int = field(repr=False)
-    _entries: dict[str, JournalEntry] = field(default_factory=dict, repr=False)
-    _intended: dict[str, JournalEntry] = field(
-        default_factory=dict, repr=False
-    )  # an answer may come after we gave up on it
+    _known: Replay = field(default_factory=Replay, repr=False)
+    _lines: int = field(default=0, repr=False)  # how many the file has
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
@@ -75,13 +63,35 @@ class Journal:
     @classmethod
     def open(cls, path: Path) -> Journal:
         """Go on with an existing journal; a torn last line is cut off. Raises JournalError, also when it is in use."""
+        return cls._opened(path, "")
+
+    @classmethod
+    def salvage(cls, path: Path, run_id: str) -> Journal:
+        """Open a journal also where lines are damaged, see ``damage``; what they may have said stays pending.
+
+        A head that can't be believed gives no account and no endpoint. Raises JournalError.
+        """
+        return cls._opened(path, run_id)
+
+    @classmethod
+    def _opened(cls, path: Path, salvaged_for: str) -> Journal:
         fd = _open(path, 0)
         try:
-            head, entries, intended = _replay(path, _whole_lines(fd))
+            lines = _whole_lines(fd)
+            known = _replay(path, lines)
+            if known.damage and not salvaged_for:
+                raise DamagedJournal(path, known.damage[0])
         except JournalError:
             os.close(fd)
             raise
-        return cls(path, head, fd, entries, intended)
+        if known.damage:
+            known.doubt()
+        return cls(path, known.head or Head(salvaged_for, "", "", ""), fd, known, len(lines))
+
+    @property
+    def damage(self) -> tuple[Damage, ...]:
+        """The lines that can't be believed; there are none unless the journal was salvaged."""
+        return tuple(self._known.damage)
 
     def __enter__(self) -> Journal:
         return self
@@ -100,29 +110,44 @@ class Journal:
         """Note that ``key`` is about to be made; it is on disk when this returns. Raises JournalError."""
         entry = JournalEntry(key, kind, MappingProxyType(dict(params)), None, datetime.now(UTC))
         with self._lock:
-            if key in self._entries:
+            if key in self._known.entries:
                 raise JournalError(
                     f"{self.path}: {key} is in the journal already, so it is not made twice; please report this"
                 )
             self._append("intended", key, entry.intended_at, kind=kind, params=dict(params))
-            self._entries[key] = self._intended[key] = entry
+            self._known.entries[key] = self._known.intended[key] = entry
 
     def created(self, key: str, object_id: str) -> None:
         """Note that the server named the object; finished or not, failed or not, it must be removed."""
         with self._lock:
             self._append("created", key, datetime.now(UTC), id=object_id)
-            self._entries[key] = replace(self._intended[key], id=object_id)
+            self._known.created(key, object_id)
 
     def destroyed(self, key: str) -> None:
         """Note that the object is gone, or never came to be."""
         with self._lock:
             self._append("destroyed", key, datetime.now(UTC))
-            self._entries.pop(key, None)
+            self._known.entries.pop(key, None)
 
     def pending(self) -> list[JournalEntry]:
         """Return what is not known to be gone, newest first."""
         with self._lock:
-            return list(reversed(self._entries.values()))
+            return list(reversed(self._known.entries.values()))
+
+    def suspect(self, entry: JournalEntry) -> None:
+        """Take something as pending that a damaged journal may have lost; unless it is known."""
+        with self._lock:
+            if entry.key not in self._known.intended:
+                self._known.entries[entry.key] = self._known.intended[entry.key] = entry
+
+    def belongs_to(self, endpoint: str, account: str, domain_id: str) -> None:
+        """Say whose the journal is, where its own head can't be believed."""
+        self.head = Head(self.head.run_id, endpoint, account, domain_id)
+
+    def ids(self) -> frozenset[str]:
+        """Return the ids of everything that was ever noted here."""
+        with self._lock:
+            return frozenset(self._known.ids)
 
     def _append(self, event: str, key: str, at: datetime, **more: object) -> None:
         self._write({"event": event, "key": key, **more, "at": at.isoformat()})
@@ -132,7 +157,7 @@ class Journal:
             raise JournalError(
                 f"{self.path}: closed already; what was to be noted came too late and may have to be removed by hand"
             )
-        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+        line = sealed(record, self._lines + 1) if self._known.summed else unsealed(record)
         end = os.lseek(self._fd, 0, os.SEEK_END)
         try:
             _write_whole(self._fd, line)
@@ -141,6 +166,7 @@ class Journal:
             raise JournalError(
                 f"{self.path}: can't be written: {error.strerror}; free some space, then try again"
             ) from error
+        self._lines += 1
 
 
 def _write_whole(fd: int, line: bytes) -> None:
@@ -182,7 +208,7 @@ def _whole_lines(fd: int) -> list[bytes]:
     whole = content.rfind(b"\n") + 1
     if whole != len(content):
         os.ftruncate(fd, whole)
-    return content[:whole].splitlines()
+    return content[:whole].split(b"\n")[:-1]
 
 
 def _read_all(fd: int) -> bytes:
@@ -193,38 +219,11 @@ def _read_all(fd: int) -> bytes:
     return b"".join(parts)
 
 
-def _replay(path: Path, lines: list[bytes]) -> tuple[Head, dict[str, JournalEntry], dict[str, JournalEntry]]:
-    """Read the head, what is pending, and everything that was ever intended."""
+def _replay(path: Path, lines: list[bytes]) -> Replay:
+    known = Replay(summed=not is_unsummed(lines))
     try:
-        first = json.loads(lines[0])
-        if first["format"] != FORMAT:
-            raise JournalError(f"{path}: format {first['format']!r}; this version reads {FORMAT!r}")
-        head = Head(first["run_id"], first["endpoint"], first["account"], first["domain_id"])
-    except (IndexError, KeyError, TypeError, ValueError):
-        raise JournalError(
-            f"{path}: the first line does not say whose journal it is; if the file is empty, nothing was built"
-        ) from None
-    entries: dict[str, JournalEntry] = {}
-    intended: dict[str, JournalEntry] = {}
-    for number, line in enumerate(lines[1:], start=2):
-        try:
-            _apply(entries, intended, json.loads(line))
-        except (KeyError, TypeError, ValueError) as error:
-            raise JournalError(
-                f"{path}, line {number}: not a record ({error!r}); undo what changed the file, then clean up again"
-            ) from None
-    return head, entries, intended
-
-
-def _apply(entries: dict[str, JournalEntry], intended: dict[str, JournalEntry], record: Mapping[str, str]) -> None:
-    key = record["key"]
-    if record["event"] == "intended":
-        params = record["params"]
-        if not isinstance(params, dict):
-            raise TypeError("params must be an object")
-        at = datetime.fromisoformat(record["at"])
-        entries[key] = intended[key] = JournalEntry(key, record["kind"], MappingProxyType(params), None, at)
-    elif record["event"] == "created":
-        entries[key] = replace(intended[key], id=record["id"])  # also when we had given up on it: it is there after all
-    else:
-        entries.pop(key, None)
+        for line in read_lines(lines):
+            known.take(line)
+    except UnknownFormat as error:
+        raise JournalError(f"{path}: {error}; use the version of vrbench that wrote it, or a newer one") from None
+    return known

@@ -1,4 +1,8 @@
-"""One removal under way: what is still to go, why it has not gone yet, and how a nameless intent is looked for."""
+"""One removal under way: what is still to go, why it has not gone yet, and how the cloud is asked.
+
+Looks are repeated for some seconds. What changes something is asked for once; where its answer is lost, looks tell
+whether it came about.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +12,33 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from vrbench.cloud.errors import CloudError, CloudRefused
+from vrbench.cloud.environment_plan import name_prefix
+from vrbench.cloud.errors import CloudError, CloudUnreachable
 from vrbench.cloud.facade import Answer, Cloud
-from vrbench.cloud.journal import Journal, JournalEntry, JournalError
+from vrbench.cloud.journal import Journal, JournalError
+from vrbench.cloud.journal_replay import JournalEntry
+from vrbench.cloud.patience import look_again
+from vrbench.cloud.removal_progress import NOUNS, RemovalProgress
 from vrbench.parallel import CancelToken
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """How long a removal waits, in seconds. ``settle_s``: how long a call without an answer may still take effect.
+    """How long a removal waits, in seconds.
 
-    A call may hang for the facade's 60 s before it is given up, and be carried out a little later.
+    ``settle_s``: how long a call of the build without an answer may still take effect (it may hang for the facade's
+    60 s before it is given up). ``read_s``: for how long a look that fails is repeated. ``lost_s``: for how long is
+    looked whether a call of this removal whose answer was lost came about. ``round_s``: before what is left is tried
+    again.
     """
 
     job_s: float = 600.0
     network_s: float = 300.0
     settle_s: float = 75.0
     poll_s: float = 0.5
+    read_s: float = 20.0
+    lost_s: float = 15.0
+    round_s: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +56,42 @@ class RemovalReport:
 
 @dataclass
 class Removal:
-    """The state of one removal; used by several threads."""
+    """The state of one removal; used by several threads. ``networks``: the ids by which our network is known."""
 
     cloud: Cloud
     journal: Journal
-    progress: Callable[[str], None]
+    say: Callable[[str], None]
     deadlines: Deadlines
     may_expunge: bool
     stop: CancelToken = field(default_factory=CancelToken)
+    networks: set[str] = field(default_factory=set)
+    strays: list[str] = field(default_factory=list)
     _removed: list[str] = field(default_factory=list)
     _reasons: dict[str, str] = field(default_factory=dict)
     _problems: list[str] = field(default_factory=list)
     _gone: set[str] = field(default_factory=set)
+    _final: set[str] = field(default_factory=set)
     _awaiting: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.progress = RemovalProgress(self.say, lambda: self.pending(*NOUNS))
+        self.network_until = time.monotonic() + self.deadlines.network_s
+        for entry in self.pending("network", "vm", "address"):
+            own = entry.id if entry.kind == "network" else entry.params.get("network")
+            self.networks |= {own} if own else set()
 
     @property
     def again(self) -> str:
         """What to do about what stays."""
         return f"run vrbench cleanup {self.journal.head.run_id}"
+
+    @property
+    def prefix(self) -> str:
+        """What the names begin with that the run gave."""
+        return name_prefix(self.journal.head.run_id)
+
+    # -- what is to go
 
     def pending(self, *kinds: str) -> list[JournalEntry]:
         """Return what is still to go, newest first; of all kinds if none is named."""
@@ -72,6 +103,7 @@ class Removal:
             self._gone.add(entry.key)
             self._removed.append(f"{entry.kind} {entry.key}{note}")
         self._write(lambda: self.journal.destroyed(entry.key))
+        self.progress.went(entry)
 
     def never_was(self, entry: JournalEntry) -> None:
         """Note that nothing came of the intent, or that it went with what it hung on: nothing to report."""
@@ -80,9 +112,10 @@ class Removal:
         self._write(lambda: self.journal.destroyed(entry.key))
 
     def stays(self, entry: JournalEntry, reason: str, *, awaiting_expunge: bool = False) -> None:
-        """Note why the object is still there; a later success makes it void."""
+        """Note why the object is still there, where another try at once would change nothing."""
         with self._lock:
             self._reasons[entry.key] = reason
+            self._final.add(entry.key)
             if awaiting_expunge:
                 self._awaiting.add(entry.key)
 
@@ -91,45 +124,84 @@ class Removal:
         try:
             remove(entry)
         except CloudError as error:
-            self.stays(entry, str(error))
+            self.failed(entry, error)
 
-    def run(self, command: str, **params: str | bool) -> Answer:
-        """Submit and wait for a job of this removal."""
-        job = self.cloud.submit(command, **params)
-        return self.cloud.wait(job, self.deadlines.job_s, self.deadlines.poll_s, self.stop.check)
+    def failed(self, entry: JournalEntry, error: CloudError) -> None:
+        """Keep a failure as the reason why the object is still there, for now."""
+        with self._lock:
+            self._reasons[entry.key] = str(error)
+
+    def worth_another_round(self) -> bool:
+        """Return whether something is left for a reason that may have passed; then all that is left is tried again."""
+        with self._lock:
+            final, self._final = self._final, set()
+        return any(entry.key not in final for entry in self.pending("network", "vm", "address", "keypair"))
 
     def identified(self, entry: JournalEntry, object_id: str) -> JournalEntry:
         """Return the entry with the id that a search found, and journal it."""
+        if entry.id == object_id:
+            return entry
         self._write(lambda: self.journal.created(entry.key, object_id))
         return replace(entry, id=object_id)
 
-    def find(self, entry: JournalEntry, look: Callable[[], list[str]]) -> JournalEntry | None:
-        """Return the entry with its id, looked for where the journal has none; None when nothing came of the intent."""
-        if entry.id:
-            return entry
-        ids = self.look_for([entry], look)
-        if len(ids) > 1:
-            raise CloudError(
-                f"{len(ids)} objects are called {entry.key}: find out which one is this run's, and remove it by hand"
-            )
-        return self.identified(entry, ids[0]) if ids else None
+    # -- how the cloud is asked
 
-    def look_for(self, entries: list[JournalEntry], look: Callable[[], list[str]]) -> list[str]:
-        """Look until all ``entries`` can be told apart, or are too old for a call under way to take effect any more."""
+    def rows(self, command: str, name: str, /, **params: str) -> list[Answer]:
+        """Return all rows of a list; a look that fails is repeated for some seconds."""
+        return self.look(lambda: self.cloud.list(command, name, **params))
+
+    def look(self, read: Callable[[], list[Answer]]) -> list[Answer]:
+        """Carry out a look, again and again for some seconds if need be."""
+        return look_again(read, self.deadlines.read_s, self.deadlines.poll_s, lambda _: self._check())
+
+    def ask(self, act: Callable[[], object], done: Callable[[], bool]) -> CloudError | None:
+        """Have the cloud do something, once; return why it is not done. ``done`` looks, where the answer was lost."""
+        try:
+            act()
+            return None
+        except CloudError as error:
+            failure = error
+        lost = isinstance(failure, CloudUnreachable) and failure.may_have_run
+        until = time.monotonic() + (self.deadlines.lost_s if lost else 0.0)
+        while not done():
+            if time.monotonic() >= until:
+                return failure
+            self.pause()
+        return None
+
+    def job(self, command: str, **params: str | bool) -> Answer:
+        """Submit and wait for a job of this removal."""
+        job = self.cloud.submit(command, **params)
+        return self.cloud.wait(job, self.deadlines.job_s, self.deadlines.poll_s, self._check)
+
+    def pause(self, seconds: float = 0.0) -> None:
+        """Wait a moment before the next look; say that things are still under way."""
+        self._check()
+        self.stop.sleep(seconds or self.deadlines.poll_s)
+
+    def settled_at(self, entries: list[JournalEntry]) -> float:
+        """Return when none of the entries can be under way any more, on the monotonic clock."""
         newest = max(entry.intended_at for entry in entries)
         age_s = max(0.0, (datetime.now(UTC) - newest).total_seconds())  # a stepped clock must not cut the wait short
-        until = time.monotonic() + self.deadlines.settle_s - age_s
-        while True:
-            ids = look()
-            if len(ids) >= len(entries) or time.monotonic() >= until:
-                return ids
-            time.sleep(self.deadlines.poll_s)
+        return time.monotonic() + self.deadlines.settle_s - age_s
+
+    def _check(self) -> None:
+        self.stop.check()
+        self.progress.waiting()
+
+    # -- how it ended
+
+    def note(self, problem: str) -> None:
+        """Keep something that went wrong on the way."""
+        with self._lock:
+            self._problems.append(problem)
 
     def report(self) -> RemovalReport:
         still = self.pending("network", "vm", "address", "keypair")  # rules go with what they hang on
         left = {e.key: f"{e.kind} {e.key}{f' ({e.id})' if e.id else ''}: {self._reason(e)}" for e in still}
         awaited = [line for key, line in left.items() if key in self._awaiting]
-        return RemovalReport(tuple(self._removed), tuple(left.values()), tuple(self._problems), tuple(awaited))
+        standing = (*left.values(), *self.strays)
+        return RemovalReport(tuple(self._removed), standing, tuple(self._problems), tuple(awaited))
 
     def _reason(self, entry: JournalEntry) -> str:
         return self._reasons.get(entry.key, "it goes with the network that it belongs to")
@@ -138,16 +210,4 @@ class Removal:
         try:
             write()
         except JournalError as error:
-            with self._lock:
-                self._problems.append(str(error))
-
-
-def listed(cloud: Cloud, command: str, name: str, object_id: str) -> Answer | None:
-    """Return the object's row; None when it is gone: an unknown id is refused, a deleted one gives an empty list."""
-    try:
-        rows = cloud.list(command, name, id=object_id)
-    except CloudRefused as refused:
-        if refused.means_gone:
-            return None
-        raise
-    return next((row for row in rows if row.get("id") == object_id), None)
+            self.note(str(error))

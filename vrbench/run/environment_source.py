@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from vrbench.cloud.environment_plan import EnvironmentPlan
+from vrbench.cloud.environment_plan import EnvironmentPlan, name_prefix
 from vrbench.cloud.guest_setup import user_data
-from vrbench.cloud.journal import Head, Journal
+from vrbench.cloud.journal import Journal
+from vrbench.cloud.journal_replay import Head
 from vrbench.cloud.preflight import Resolved
 from vrbench.core.facts import Context
 from vrbench.core.model import Environment
@@ -76,7 +77,7 @@ def environment_plan(plan: Plan, public_key: str) -> EnvironmentPlan:
     p = plan.profile
     return EnvironmentPlan(
         run_id=plan.run_id,
-        prefix=f"vrb-{plan.run_id.split('-')[1]}",
+        prefix=name_prefix(plan.run_id),
         zone=p.cloud.zone,
         network_offering=p.cloud.network_offering,
         service_offering=p.cloud.service_offering,
