@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -112,3 +112,4 @@ def test_a_lab_starts_as_the_profile_says(table: LabTable, strategy: str, own_ti
     options = lab_options(table)
     assert options.strategy == strategy
     assert (options.timing == LabOptions().timing) == own_times
+    assert lab_options(replace(table, rule_cost=2.5)).rule_cost_s == 2.5

@@ -10,7 +10,7 @@ import click
 
 from vrbench.cli.exits import Exit, UsageProblem
 from vrbench.cli.lists import entry
-from vrbench.core.plan.tables import PRESETS, SERVER_VERSIONS, STRATEGIES, LabTable
+from vrbench.core.plan.tables import MOST_RULE_COST_S, PRESETS, SERVER_VERSIONS, STRATEGIES, LabTable
 
 state_option = click.option(
     "--state",
@@ -39,6 +39,13 @@ def command() -> None:
 )
 @click.option("--time-scale", type=click.FloatRange(0.001, 10), default=1.0, help="Multiplies all boot and stop times.")
 @click.option(
+    "--rule-cost",
+    type=click.FloatRange(0, MOST_RULE_COST_S),
+    metavar="SECONDS",
+    default=0.0,
+    help="What a rule takes on the router.",
+)
+@click.option(
     "--first-subnet",
     type=click.IntRange(1, 239),
     metavar="N",
@@ -52,6 +59,7 @@ def up(
     preset: str | None,
     server_version: str,
     time_scale: float,
+    rule_cost: float,
     first_subnet: int | None,
     install_missing: bool,
     state: Path,
@@ -63,7 +71,7 @@ def up(
     from vrbench.lab import lifecycle
 
     make_ready(install_missing, "vrbench lab up --install-missing")
-    lab = LabTable(strategy=strategy, preset=preset or "", server_version=server_version, time_scale=time_scale)
+    lab = LabTable(strategy, preset or "", server_version, time_scale, rule_cost)
     options = replace(lab_options(lab), first_subnet=first_subnet or 0)
     _show(lifecycle.up(state, options).to_json(), state, as_json)
     return Exit.OK

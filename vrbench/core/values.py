@@ -73,6 +73,19 @@ def duration(value: object) -> float:
     raise ValueError(f'{value!r} is not a duration; write a number with ms, s, m or h, such as "100ms"')
 
 
+def duration_within(low_s: float, high_s: float) -> Callable[[object], float]:
+    """Read a duration from low to high."""
+
+    def read(value: object) -> float:
+        seconds = duration(value)
+        if not low_s <= seconds <= high_s:
+            shortest, longest = show_duration(low_s), show_duration(high_s)
+            raise ValueError(f"{value!r} is out of range; write a duration from {shortest} to {longest}")
+        return seconds
+
+    return read
+
+
 def show_duration(seconds: float) -> str:
     """Return the shortest text that ``duration`` reads back: "100ms", "15s", "2m"."""
     if seconds < 1:

@@ -54,6 +54,7 @@ def lab_options(lab: LabTable) -> LabOptions:
         time_scale=lab.time_scale,
         build_scale=min(lab.time_scale, BUILD_SCALE),
         timing=presets.load(lab.preset).timing if lab.preset else Timing(),
+        rule_cost_s=lab.rule_cost,
     )
 
 

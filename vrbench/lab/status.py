@@ -26,6 +26,7 @@ class LabOptions:
     build_scale: float | None = None
     timing: Timing = field(default_factory=Timing)
     ready_s: float = 30.0
+    rule_cost_s: float = 0.0  # how long a router takes for a rule, whatever the time scale
     first_subnet: int = 0  # so many public addresses, then a second subnet's; 0: all there are, and no second
 
     def to_json(self) -> dict[str, Any]:

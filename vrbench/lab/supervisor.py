@@ -41,6 +41,7 @@ def _settings(options: LabOptions) -> ZoneSettings:
         timing=options.timing.scaled(options.time_scale),
         build_timing=options.timing.scaled(options.build_scale or options.time_scale),
         router_check_s=ROUTER_CHECK_S * options.time_scale,
+        rule_cost_s=options.rule_cost_s,
         **_public_ranges(options.first_subnet),
     )
 

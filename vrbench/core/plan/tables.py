@@ -46,6 +46,7 @@ PRESETS = {  # of the lab, with the strategy that each preset's own file names
 
 
 OLD_FLOW_GRACE_S = 60.0
+MOST_RULE_COST_S = 10.0
 
 
 def _key(read: Callable[[Any], Any], default: Any, help_text: str) -> Any:
@@ -71,6 +72,11 @@ class LabTable:
         values.number(0.001, 10),
         1.0,
         "multiplies the lab's boot, programming and stop times; routers build quickly until the first restart",
+    )
+    rule_cost: float = _key(
+        values.duration_within(0, MOST_RULE_COST_S),
+        0.0,
+        "what a rule made or removed takes on the lab's router, whatever the time scale: 0s to 10s",
     )
 
     @property

@@ -8,6 +8,7 @@ from vrbench.lab.api.addresses.view import address_view
 from vrbench.lab.api.request.call import Call, Task
 from vrbench.lab.api.request.filters import fits
 from vrbench.lab.api.routers.implement import assign
+from vrbench.lab.api.routers.rule_turns import Turn, await_turn
 from vrbench.lab.api.routers.ruleset import reprogram
 from vrbench.lab.api.state import errors
 from vrbench.lab.api.state.entities import Account, Address, Json, Network, Vpc
@@ -163,7 +164,9 @@ def network_of(address: Address, tier: Network | None = None) -> Network:
 def disassociate(call: Call) -> Task:
     """Answer disassociateIpAddress: whose it is, and whether it is anybody's at all, is looked at in the job only."""
     address = _to_release(call)
+    turn = turn_of(call.zone, address)
 
+    @turn.used()
     def run() -> Json:
         zone, network = call.zone, address.network
         if address.account is None:
@@ -175,6 +178,7 @@ def disassociate(call: Call) -> Task:
             raise errors.internal("ip address is used for source nat purposes and can not be disassociated.")
         with zone.lock:
             address.state = "Releasing"
+        turn.spend()
         try:
             _drop(zone, address, network)
         except ApiError:
@@ -184,6 +188,14 @@ def disassociate(call: Call) -> Task:
         return {"success": True}
 
     return Task(run, address, "IpAddress")
+
+
+def turn_of(zone: Zone, address: Address) -> Turn:
+    """Wait for the turn of all rules that go with the address: the router forgets them one after the other."""
+    with zone.lock:
+        network = address.network
+        rules = len(zone.rules_where(lambda rule: rule.address is address)) + (address.static_nat is not None)
+    return await_turn(zone, network, rules) if network else Turn(zone, 0.0)
 
 
 def _to_release(call: Call) -> Address:

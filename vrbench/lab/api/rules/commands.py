@@ -11,6 +11,7 @@ from vrbench.lab.api.networks.commands import GONE as NETWORK_GONE
 from vrbench.lab.api.request.call import Call, Task
 from vrbench.lab.api.request.filters import fits
 from vrbench.lab.api.request.rule_params import cidrs, icmp, is_cidr, port_range, ports, protocol
+from vrbench.lab.api.routers.rule_turns import await_turn
 from vrbench.lab.api.routers.ruleset import reprogram
 from vrbench.lab.api.rules.conflicts import refuse_conflict
 from vrbench.lab.api.rules.view import firewall_view, forwarding_view
@@ -153,9 +154,11 @@ def opening(rule: Rule) -> Rule:
 
 
 def creation(call: Call, rule: Rule, name: str, view: View, companion: Rule | None = None) -> Task:
-    """Check for conflicts and store the rule now; the job brings it to the router and into its final state."""
+    """Check for conflicts and store the rule once it is its turn; the job brings it to the router."""
     zone = call.zone
-    with zone.lock:
+    turn = await_turn(zone, rule.network, 1 if companion is None else 2)
+    with turn.kept(), zone.lock:
+        _refuse_gone(rule)
         refuse_conflict(zone, rule)
         zone.add(rule)
         if rule.address is not None:
@@ -163,8 +166,10 @@ def creation(call: Call, rule: Rule, name: str, view: View, companion: Rule | No
         if companion is not None:
             zone.add(companion)
 
+    @turn.used()
     def run() -> Json:
         try:
+            turn.spend()
             if rule.network.implement_tried:
                 reprogram(zone, rule.network)
         except ApiError:
@@ -178,6 +183,15 @@ def creation(call: Call, rule: Rule, name: str, view: View, companion: Rule | No
             return {name: view(zone, rule, call.caller.is_root)}
 
     return Task(run, rule, "FirewallRule", creates=True)
+
+
+def _refuse_gone(rule: Rule) -> None:
+    """Refuse a rule whose address or network went while it waited; call with the lock held."""
+    address = rule.address
+    if rule.network.removed:
+        raise errors.invalid(f"Unable to find network by id={rule.network.number}")
+    if address is not None and address.vpc is None and address.network is not rule.network:
+        raise errors.invalid(f"Unable to find ip address by id={address.uuid}")
 
 
 def _forget(zone: Zone, rule: Rule) -> None:
@@ -196,8 +210,11 @@ def deletion(purpose: str) -> Callable[[Call], Task]:
         rule = call.target("id", Rule, GONE)
         if rule.purpose != purpose:
             raise errors.unknown_entity(call.shape.name, "id", rule.uuid)
+        turn = await_turn(call.zone, rule.network)
 
+        @turn.used()
         def run() -> Json:
+            turn.spend()
             with call.zone.lock:
                 for gone in (rule, *call.zone.rules_where(lambda other: other.companion_of is rule)):
                     gone.state = "Revoke"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from vrbench.lab.api.accounts import events, tags
-from vrbench.lab.api.addresses.commands import describe_address, free_unused, network_of
+from vrbench.lab.api.addresses.commands import describe_address, free_unused, network_of, turn_of
 from vrbench.lab.api.request.call import Call, Task
+from vrbench.lab.api.routers.rule_turns import await_turn
 from vrbench.lab.api.routers.ruleset import reprogram
 from vrbench.lab.api.rules.conflicts import TAKES_PORTS
 from vrbench.lab.api.state import errors
@@ -21,11 +22,14 @@ def enable(call: Call) -> Json:
     if machine is None:
         raise errors.missing_parameter(call.shape.name, "virtualmachineid")
     network = network_of(address, call.entity("networkid", Network))
-    with zone.lock:
-        _check_pair(call, address, machine, network)
-        _check_free(zone, address, machine)
-        address.network, address.static_nat = network, machine
-    reprogram(zone, network)
+    turn = await_turn(zone, network)
+    with turn.used():
+        with zone.lock:
+            _check_pair(call, address, machine, network)
+            _check_free(zone, address, machine)
+            address.network, address.static_nat = network, machine
+        turn.spend()
+        reprogram(zone, network)
     events.EventLog(zone, call.caller).record(events.KINDS[call.shape.name], "Completed", machine)
     return {"success": True}
 
@@ -81,7 +85,9 @@ def _check_free(zone: Zone, address: Address, machine: Machine) -> None:
 def disable(call: Call) -> Task:
     """Answer disableStaticNat: the address' firewall rules go with it."""
     address = _address(call)
+    turn = turn_of(call.zone, address)
 
+    @turn.used()
     def run() -> Json:
         zone = call.zone
         if address.static_nat is None:
@@ -89,6 +95,7 @@ def disable(call: Call) -> Task:
         if address.account is not None and not call.may_touch(address.account):
             raise errors.no_permission_in_job()
         zone.pause(zone.settings.api_step_s)
+        turn.spend()
         network = network_of(address)
         with zone.lock:
             for rule in zone.rules_where(lambda rule: rule.address is address):

@@ -6,6 +6,7 @@ These are the zone's state and change only under its lock; everything else in th
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from threading import Event as Flag
 from threading import Lock
 from typing import Any
 
@@ -95,6 +96,7 @@ class Served(Owned):
     programming: Lock = field(default_factory=Lock)  # the last rules built are the last rules applied
     changes: int = 0  # times that somebody asked for its routers to be brought up to date
     programmed: int = 0  # of those, how many had asked when they last were
+    last_turn: Flag | None = None  # set once all rules that were asked for are on the router
 
     @property
     def home(self) -> Served:

@@ -53,6 +53,7 @@ class ZoneSettings:
     stats_interval_s: float = 60.0  # a VM's usage figures appear this long after its start
     router_check_s: float = ROUTER_CHECK_S  # how often the server asks redundant routers which of them is primary
     simulated_scale: float = 1.0  # of the delays that configureSimulator asks for
+    rule_cost_s: float = 0.0  # how long the router takes for a rule; calls about rules wait for those before them
     api_step_s: float = 0.05  # the share of a short job that is not the router's: database, queue, agent
     account_limits: tuple[tuple[str, int], ...] = (
         ("user_vm", 20),
