@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
-from vrbench.cloud.build_steps import Address, BuildContext, Built, Forward, Intent, Vm, call_journaled, job_journaled
+from vrbench.cloud.build_steps import Address, BuildContext, Built, Forward
 from vrbench.cloud.errors import CloudError
 from vrbench.cloud.facade import Answer, Param
+from vrbench.cloud.making import Making
 from vrbench.cloud.offerings import STATIC_NAT
 from vrbench.cloud.own_address import allowed_source
 
@@ -22,77 +20,68 @@ def assign_forwards(vms: int, public_ips: int) -> tuple[Forward, ...]:
     return (*first, *shared)
 
 
-def access_rules(context: BuildContext, built: Built) -> list[Callable[[], None]]:
-    """Return one call per rule to make; the rules don't depend on one another."""
-    rules: list[Callable[[], None]] = []
+def access_rules(context: BuildContext, built: Built) -> list[Making[None]]:
+    """Return the rules to make; they don't depend on one another."""
+    rules: list[Making[None]] = []
     for number, address in enumerate(built.addresses):
-        rules.append(
-            partial(_open, context, address, f"ip{number + 1}-icmp", protocol="icmp", icmptype=-1, icmpcode=-1)
-        )
+        icmp: dict[str, Param] = {"protocol": "icmp", "icmptype": -1, "icmpcode": -1}
+        rules.append(_opening(context, address, f"ip{number + 1}-icmp", icmp))
     for forward in built.forwards:
         address, port = built.addresses[forward.address], forward.port
-        key = f"ip{forward.address + 1}-port{port}"
-        rules.append(partial(_open, context, address, key, protocol="tcp", startport=port, endport=port))
+        tcp: dict[str, Param] = {"protocol": "tcp", "startport": port, "endport": port}
+        rules.append(_opening(context, address, f"ip{forward.address + 1}-port{port}", tcp))
         lead = _static_nat if context.plan.access == STATIC_NAT else _port_forward
-        rules.append(partial(lead, context, built.network_id, address, forward, built.vms[forward.vm]))
+        rules.append(lead(context, built, forward))
     if not context.resolved.egress_allowed:
-        rules.append(partial(_open_egress, context, built.network))
+        rules.append(_egress(context, built.network))
     return rules
 
 
-def _open(context: BuildContext, address: Address, key: str, **rule: Param) -> None:
+def _opening(context: BuildContext, address: Address, key: str, what: dict[str, Param]) -> Making[None]:
     cidr = allowed_source(context.plan.source_cidr, address.ip)
-    job_journaled(
-        context,
-        Intent("firewall", context.named(key), {"address": address.id}),
-        "createFirewallRule",
-        ipaddressid=address.id,
-        cidrlist=cidr,
-        **rule,
-    )
+    sent: dict[str, Param] = {"ipaddressid": address.id, "cidrlist": cidr, **what}
+    noted = {"address": address.id}
+    return Making("firewall", context.named(key), noted, "createFirewallRule", sent, _nothing)
 
 
-def _port_forward(context: BuildContext, network_id: str, address: Address, forward: Forward, vm: Vm) -> None:
+def _port_forward(context: BuildContext, built: Built, forward: Forward) -> Making[None]:
+    address, vm = built.ends(forward)
     key = context.named(f"ip{forward.address + 1}-port{forward.port}-to-vm{forward.vm + 1}")
-    job_journaled(
-        context,
-        Intent("port-forward", key, {"address": address.id}),
-        "createPortForwardingRule",
-        ipaddressid=address.id,
-        networkid=network_id,
-        virtualmachineid=vm.id,
-        protocol="tcp",
-        publicport=forward.port,
-        privateport=SSH_PORT,
-        openfirewall=False,  # else it would open the port to the whole world
-    )
+    sent: dict[str, Param] = {
+        "ipaddressid": address.id,
+        "networkid": built.network_id,
+        "virtualmachineid": vm.id,
+        "protocol": "tcp",
+        "publicport": forward.port,
+        "privateport": SSH_PORT,
+        "openfirewall": False,  # else it would open the port to the whole world
+    }
+    return Making("port-forward", key, {"address": address.id}, "createPortForwardingRule", sent, _nothing)
 
 
-def _static_nat(context: BuildContext, network_id: str, address: Address, forward: Forward, vm: Vm) -> None:
+def _static_nat(context: BuildContext, built: Built, forward: Forward) -> Making[None]:
+    address, vm = built.ends(forward)
     key = context.named(f"ip{forward.address + 1}-static-nat-to-vm{forward.vm + 1}")
-    answer = call_journaled(
-        context,
-        Intent("static-nat", key, {"address": address.id}),
-        "enableStaticNat",
-        ipaddressid=address.id,
-        virtualmachineid=vm.id,
-        networkid=network_id,
-    )
-    if str(answer.get("success", "true")).lower() == "false":
-        reason = answer.get("displaytext") or "no reason given"
-        raise CloudError(
-            f"enableStaticNat: the server refused it for address {address.ip}: {reason}. Look at that address in the "
-            "cloud, or use port forwarding",
-            command="enableStaticNat",
-        )
+    sent: dict[str, Param] = {"ipaddressid": address.id, "virtualmachineid": vm.id, "networkid": built.network_id}
+
+    def take(answer: Answer) -> None:
+        if str(answer.get("success", "true")).lower() == "false":
+            reason = answer.get("displaytext") or "no reason given"
+            raise CloudError(
+                f"enableStaticNat: the server refused it for address {address.ip}: {reason}. Look at that address in "
+                "the cloud, or use port forwarding",
+                command="enableStaticNat",
+            )
+
+    return Making("static-nat", key, {"address": address.id}, "enableStaticNat", sent, take)
 
 
-def _open_egress(context: BuildContext, network: Answer) -> None:
-    job_journaled(
-        context,
-        Intent("egress", context.named("egress"), {"network": network["id"]}),
-        "createEgressFirewallRule",
-        networkid=network["id"],
-        protocol="all",
-        cidrlist=network["cidr"],
-    )
+def _egress(context: BuildContext, network: Answer) -> Making[None]:
+    network_id = str(network["id"])
+    sent: dict[str, Param] = {"networkid": network_id, "protocol": "all", "cidrlist": network["cidr"]}
+    noted = {"network": network_id}
+    return Making("egress", context.named("egress"), noted, "createEgressFirewallRule", sent, _nothing)
+
+
+def _nothing(_answer: Answer) -> None:
+    """Take nothing from the answer: that there is one is enough."""

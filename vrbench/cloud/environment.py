@@ -1,7 +1,7 @@
 """Build the network that is measured, in the one order that is safe, each creating call journaled before and after.
 
     key pair → network → VMs in parallel → the network is Implemented and has exactly one source-NAT address
-    → addresses in parallel → rules in parallel → Environment
+    → addresses in parallel → rules, a few at once → Environment
 
 The order is a contract. A real server that is asked for addresses while the network is still Allocated gives it
 several source-NAT addresses, and from then on nothing can be done with that network, not even delete it. So no address
@@ -17,49 +17,43 @@ from functools import partial
 
 from vrbench.cloud import operations
 from vrbench.cloud.access import access_rules, assign_forwards
-from vrbench.cloud.build_steps import (
-    Address,
-    BuildContext,
-    Built,
-    Intent,
-    Progress,
-    Vm,
-    call_journaled,
-    job_journaled,
-    part,
-)
-from vrbench.cloud.calls import all_answers
+from vrbench.cloud.build_steps import Address, BuildContext, Built, Progress, Vm, part
+from vrbench.cloud.calls import ON_ROUTER
 from vrbench.cloud.environment_plan import TAG, EnvironmentPlan
 from vrbench.cloud.errors import CloudError, UnsafeNetwork
 from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.journal import Journal
+from vrbench.cloud.making import Making, Wave, make, make_all
 from vrbench.cloud.own_address import allowed_source
 from vrbench.cloud.preflight import Resolved
 from vrbench.core.model import Endpoint, Environment, Guest
 from vrbench.core.text import some
+
+VMS = Wave("VM", "runs")
+ADDRESSES = Wave("address", "is ours")
+RULES = Wave("rule", "is in place", width=ON_ROUTER, grace_s=0.0, one_by_one=True)
 
 
 def build(cloud: Cloud, plan: EnvironmentPlan, resolved: Resolved, journal: Journal, progress: Progress) -> Environment:
     """Make the plan's network, VMs, addresses and rules. Raises CloudError or JournalError; tear down in any case."""
     context = BuildContext(cloud, plan, resolved, journal, progress)
     progress("registering the run's key pair")
-    _register_key(context)
+    make(context, _key(context))
     progress("creating the network")
-    network = _create_network(context)
+    network = make(context, _network(context))
     _tag(context, "Network", [network["id"]])
     progress(f"deploying {some(plan.vms, 'VM')} in parallel; the first one starts the network's router")
-    vms = all_answers([partial(_deploy, context, network["id"], number) for number in range(plan.vms)], context.stop)
+    vms = make_all(context, [_vm(context, network["id"], number) for number in range(plan.vms)], VMS)
     _tag(context, "UserVm", [vm.id for vm in vms])
     source_nat = await_source_nat(cloud, network["id"], plan.job_timeout_s, plan.poll_s)
     source = allowed_source(plan.source_cidr, source_nat)  # before more addresses are taken: it may be hopeless
     progress(f"acquiring {plan.public_ips} public addresses in parallel")
-    addresses = all_answers(
-        [partial(_acquire, context, network["id"], number) for number in range(plan.public_ips)], context.stop
-    )
+    wanted = [_address(context, network["id"], number) for number in range(plan.public_ips)]
+    addresses = make_all(context, wanted, ADDRESSES)
     built = Built(network, source_nat, vms, addresses, assign_forwards(plan.vms, plan.public_ips))
     rules = access_rules(context, built)
-    progress(f"creating {len(rules)} rules: SSH and ICMP from {source} only")
-    all_answers(rules, context.stop)
+    progress(f"creating {len(rules)} rules, {RULES.width} at once: SSH and ICMP from {source} only")
+    make_all(context, rules, RULES)
     return _environment(context, built)
 
 
@@ -89,63 +83,63 @@ def await_source_nat(cloud: Cloud, network_id: str, deadline_s: float, poll_s: f
         time.sleep(poll_s)
 
 
-def _register_key(context: BuildContext) -> None:
+def _key(context: BuildContext) -> Making[None]:
     name = context.named("key")
-    intent = Intent("keypair", name, {"name": name})
-    call_journaled(context, intent, "registerSSHKeyPair", name=name, publickey=context.plan.public_key)
+    sent: dict[str, Param] = {"name": name, "publickey": context.plan.public_key}
+    return Making("keypair", name, {"name": name}, "registerSSHKeyPair", sent, lambda _: None)
 
 
-def _create_network(context: BuildContext) -> Answer:
+def _network(context: BuildContext) -> Making[Answer]:
     name = context.named("net")
-    answer = call_journaled(
-        context,
-        Intent("network", name, {"name": name, "zone": context.resolved.zone_id}),
-        "createNetwork",
-        name=name,
-        displaytext=f"vrbench {context.plan.run_id}",  # needed up to 4.17
-        networkofferingid=context.resolved.network_offering_id,
-        zoneid=context.resolved.zone_id,
-    )
-    return part(answer, "network")
+    sent: dict[str, Param] = {
+        "name": name,
+        "displaytext": f"vrbench {context.plan.run_id}",  # needed up to 4.17
+        "networkofferingid": context.resolved.network_offering_id,
+        "zoneid": context.resolved.zone_id,
+    }
+    noted = {"name": name, "zone": context.resolved.zone_id}
+    return Making("network", name, noted, "createNetwork", sent, partial(part, name="network"))
 
 
-def _deploy(context: BuildContext, network_id: str, number: int) -> Vm:
+def _vm(context: BuildContext, network_id: str, number: int) -> Making[Vm]:
     name = context.named(f"vm{number + 1}")
     user_data = base64.b64encode(context.plan.user_data.encode()).decode()
-    answer = job_journaled(
-        context,
-        Intent("vm", name, {"name": name, "network": network_id}),
-        "deployVirtualMachine",
-        name=name,
-        displayname=name,
-        serviceofferingid=context.resolved.service_offering_id,
-        templateid=context.resolved.template_id,
-        zoneid=context.resolved.zone_id,
-        networkids=network_id,
-        keypair=context.named("key"),
-        userdata=user_data or None,
-    )
-    row = part(answer, "virtualmachine")
-    ip = next((str(nic["ipaddress"]) for nic in row.get("nic", []) if nic.get("networkid") == network_id), "")
-    if row.get("state") != "Running" or not ip:
-        raise CloudError(
-            f"VM {name} was deployed and is {row.get('state')} with address {ip or 'none'}; it must be Running with "
-            "an address. Look at the VM's events in the cloud"
-        )
-    context.progress(f"VM {name} runs at {ip}")
-    return Vm(name, str(row["id"]), ip)
+    sent: dict[str, Param] = {
+        "name": name,
+        "displayname": name,
+        "serviceofferingid": context.resolved.service_offering_id,
+        "templateid": context.resolved.template_id,
+        "zoneid": context.resolved.zone_id,
+        "networkids": network_id,
+        "keypair": context.named("key"),
+        "userdata": user_data or None,
+    }
+
+    def take(answer: Answer) -> Vm:
+        row = part(answer, "virtualmachine")
+        ip = next((str(nic["ipaddress"]) for nic in row.get("nic", []) if nic.get("networkid") == network_id), "")
+        if row.get("state") != "Running" or not ip:
+            raise CloudError(
+                f"VM {name} was deployed and is {row.get('state')} with address {ip or 'none'}; it must be Running "
+                "with an address. Look at the VM's events in the cloud"
+            )
+        return Vm(name, str(row["id"]), ip)
+
+    return Making("vm", name, {"name": name, "network": network_id}, "deployVirtualMachine", sent, take)
 
 
-def _acquire(context: BuildContext, network_id: str, number: int) -> Address:
-    intent = Intent("address", context.named(f"ip{number + 1}"), {"network": network_id})
-    answer = job_journaled(context, intent, "associateIpAddress", networkid=network_id)
-    row = part(answer, "ipaddress")
-    if row.get("issourcenat"):
-        raise UnsafeNetwork(
-            f"address {row['ipaddress']} was made a second source-NAT address of network {network_id}: nothing more "
-            "was asked for. The clean-up may need the cloud's administrator"
-        )
-    return Address(str(row["id"]), str(row["ipaddress"]))
+def _address(context: BuildContext, network_id: str, number: int) -> Making[Address]:
+    def take(answer: Answer) -> Address:
+        row = part(answer, "ipaddress")
+        if row.get("issourcenat"):
+            raise UnsafeNetwork(
+                f"address {row['ipaddress']} was made a second source-NAT address of network {network_id}: nothing "
+                "more was asked for. The clean-up may need the cloud's administrator"
+            )
+        return Address(str(row["id"]), str(row["ipaddress"]))
+
+    key, noted = context.named(f"ip{number + 1}"), {"network": network_id}
+    return Making("address", key, noted, "associateIpAddress", {"networkid": network_id}, take)
 
 
 def _tag(context: BuildContext, kind: str, ids: list[str]) -> None:
@@ -156,7 +150,8 @@ def _tag(context: BuildContext, kind: str, ids: list[str]) -> None:
     """
     tags: dict[str, Param] = {"tags[0].key": TAG, "tags[0].value": context.plan.run_id}
     try:
-        context.wait(context.cloud.submit("createTags", resourcetype=kind, resourceids=ids, **tags))
+        job = context.cloud.submit("createTags", resourcetype=kind, resourceids=ids, **tags)
+        context.wait(job, context.plan.job_timeout_s)
     except CloudError as error:
         context.progress(f"not tagged: {error}")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vrbench.cloud.calls import SETTLE_S
+
 TAG = "vrbench-run"  # its value is the run's id
 
 
@@ -25,6 +27,7 @@ class EnvironmentPlan:
     user_data: str  # cloud-config that readies the guest's sshd for probing; empty: none
     job_timeout_s: float  # one API job, the operation's included
     poll_s: float = 0.5  # between looks at a job
+    settle_s: float = SETTLE_S  # how long an object is looked for whose creating call got no answer
 
 
 def name_prefix(run_id: str) -> str:

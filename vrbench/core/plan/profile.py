@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -81,16 +81,24 @@ def reference() -> Iterator[tuple[str, str, str, str]]:
     """Return every key there is: (table, key, default as TOML, help)."""
     for table, kind in TABLES.items():
         for f in fields(kind):
-            is_duration = f.metadata["read"] is values.duration
-            yield table, f.name, _as_toml(f.default, is_duration), str(f.metadata["help"])
+            yield table, f.name, _as_toml(f.default, f.metadata["read"]), str(f.metadata["help"])
 
 
-def _as_toml(value: object, is_duration: bool) -> str:
-    if is_duration and isinstance(value, float):
+def _as_toml(value: object, read: Callable[[object], object]) -> str:
+    if isinstance(value, float) and not _reads(value, read):
         return f'"{values.show_duration(value)}"'
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _reads(value: object, read: Callable[[object], object]) -> bool:
+    """Return whether a key takes a value as it is; a duration is written as text with its unit."""
+    try:
+        read(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _lay_over(written: dict[str, Any], setting: str) -> str | None:

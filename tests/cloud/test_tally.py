@@ -1,0 +1,34 @@
+"""What a long wait is told by: how much is done, and about how long the rest takes."""
+
+from vrbench.cloud.tally import Tally
+
+
+class Steps:
+    """A clock that goes on by so much with each look."""
+
+    def __init__(self, step_s: float) -> None:
+        self.now, self.step_s = -step_s, step_s
+
+    def __call__(self) -> float:
+        self.now += self.step_s
+        return self.now
+
+
+def test_what_is_left_is_told_once_a_few_are_done() -> None:
+    """Ten seconds each, one after the other; the end needs no guess."""
+    tally = Tally(31, "rule", "is in place", one_by_one=True, clock=Steps(10.0))
+    lines = [tally.count(f"r{number}") for number in range(1, 32)]
+    assert lines[:4] == [
+        "rule 1 of 31 is in place (r1)",
+        "rule 2 of 31 is in place (r2)",
+        "rule 3 of 31 is in place, about 5 min left (r3)",
+        "rule 4 of 31 is in place, about 4 min left (r4)",
+    ]
+    assert lines[-2:] == ["rule 30 of 31 is in place, about 10 s left (r30)", "rule 31 of 31 is in place (r31)"]
+
+
+def test_nothing_is_guessed_where_a_guess_is_worth_nothing() -> None:
+    """Neither of what is quick nor of what goes on side by side."""
+    quick, beside = Tally(9, "rule", "is in place", one_by_one=True, clock=Steps(0.1)), Tally(9, "VM", "runs")
+    beside.clock = Steps(60.0)
+    assert not any("left" in tally.count("x") for tally in (quick, beside) for _ in range(9))
