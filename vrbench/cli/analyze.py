@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from vrbench.cli.options import json_option, reports_option
+from vrbench.cli.say import say
 
 
 @click.command("analyze", epilog="Example: vrbench analyze 20261124T131500Z-1a2b-lab-parallel")
@@ -26,5 +27,5 @@ def command(runs: tuple[str, ...], as_json: bool, reports: Path) -> int:
     show_runs(loaded, as_json)
     for run in loaded:
         for sentence in over_limits(run, run.limits) if run.limits else ():
-            click.echo(f"over the limit: {sentence}", err=True)
+            say(f"over the limit: {sentence}", err=True)
     return max(exit_code(run, run.limits, max(run.planned, len(run.trials) + len(run.unreadable))) for run in loaded)

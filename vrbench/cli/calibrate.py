@@ -17,6 +17,7 @@ import click
 
 from vrbench.cli.exits import Exit, UsageProblem
 from vrbench.cli.options import json_option, reports_option
+from vrbench.cli.say import say, say_json
 from vrbench.core.machine_calibration import MachineCalibration
 from vrbench.core.model import Verdict
 from vrbench.core.values import duration, show_duration
@@ -175,9 +176,9 @@ def _conclude(made: Calibrated, as_json: bool) -> int:
         _show(made.measured, made, as_json)
         _keep(made)
         if not made.measured.good:
-            click.echo("not good: the CSV's column result says what was missed, not held, off or false", err=True)
+            say("not good: the CSV's column result says what was missed, not held, off or false", err=True)
         for caveat in reasons(made.trial.caveats) if made.trial.verdict is not Verdict.VALID else ():
-            click.echo(f"the trial is {made.trial.verdict.value}: {caveat}", err=True)
+            say(f"the trial is {made.trial.verdict.value}: {caveat}", err=True)
     return Exit.OK if made.good else max(conclude(made.finished), Exit.NOT_VALID)
 
 
@@ -187,19 +188,18 @@ def _keep(made: Calibrated) -> None:
     from vrbench.store.files import StoreError
 
     if made.found is None:
-        click.echo(f"not kept for later runs: that needs a valid trial and {FEWEST} outages", err=True)
+        say(f"not kept for later runs: that needs a valid trial and {FEWEST} outages", err=True)
         return
     try:
         path = save_calibration(made.found, os.environ)
     except (OSError, StoreError) as error:
-        click.echo(f"the verdict could not be kept for later runs: {error}", err=True)
+        say(f"the verdict could not be kept for later runs: {error}", err=True)
     else:
-        click.echo(f"kept for later runs on this machine: {path}", err=True)
+        say(f"kept for later runs on this machine: {path}", err=True)
 
 
 def _show(measured: Calibration, made: Calibrated, as_json: bool) -> None:
     """Print the figures on stdout; write every comparison as CSV, and last the picture, which costs most."""
-    import json
 
     from vrbench.report.calibration_table import as_object, calibration_report, write_comparisons
     from vrbench.report.plot import CANNOT_DRAW, can_draw, write_plot
@@ -209,7 +209,7 @@ def _show(measured: Calibration, made: Calibrated, as_json: bool) -> None:
     drawn = bool(measured.comparisons) and can_draw()
     if as_json:
         files = {"csv": str(path), "plot": str(plot) if drawn else None}
-        click.echo(json.dumps({"seed": seed, **files, **as_object(measured)}, indent=1, allow_nan=False))
+        say_json({"seed": seed, **files, **as_object(measured)})
     else:
         from vrbench.cli.console import PatientConsole
 
@@ -217,6 +217,6 @@ def _show(measured: Calibration, made: Calibrated, as_json: bool) -> None:
     write_comparisons(measured, path, plan.run_id, plan.method.id, seed)
     if drawn:
         write_plot(measured, plot)
-    click.echo(f"seed {seed}; every comparison: {path}{f', as a picture: {plot}' if drawn else ''}", err=True)
+    say(f"seed {seed}; every comparison: {path}{f', as a picture: {plot}' if drawn else ''}", err=True)
     if measured.comparisons and not drawn:
-        click.echo(CANNOT_DRAW, err=True)
+        say(CANNOT_DRAW, err=True)

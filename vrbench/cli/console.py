@@ -1,12 +1,44 @@
-"""The console that everything is shown on."""
+"""The console that everything is drawn on."""
 
 from __future__ import annotations
 
-from rich.console import Console
+from collections.abc import Iterable
+from typing import IO, Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+from vrbench.core.text import visible
 
 
 class PatientConsole(Console):
-    """Falls silent when nobody reads any more; rich's own would end the process, and the removal with it."""
+    """Falls silent when nobody reads any more; rich's own would end the process, and the removal with it.
+
+    Text is shown as it is: names and a server's words may look like markup or emoji codes, or hold what moves a
+    terminal.
+    """
+
+    def __init__(self, stderr: bool = False, file: IO[str] | None = None, width: int | None = None) -> None:
+        super().__init__(stderr=stderr, file=file, width=width, markup=False, emoji=False)
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render; every Text of tables, lines and views comes by here, before it is fitted to its place."""
+        return super().render(_visible(renderable) if isinstance(renderable, Text) else renderable, options)
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """Make a Text of what is not one yet."""
+        return _visible(super().render_str(text, **how))
+
+
+def _visible(text: Text) -> Text:
+    """Return text without what can't be seen; that which had some loses its colours too, as their places moved."""
+    shown = visible(text.plain, but="\n")
+    if shown == text.plain:
+        return text
+    made = text.blank_copy(shown)
+    made.style = text.style
+    return made

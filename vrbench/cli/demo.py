@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vrbench.cli.options import json_option, reports_option
+from vrbench.cli.say import say
 
 if TYPE_CHECKING:
     from vrbench.cli.measure import Finished
@@ -66,10 +67,10 @@ def _tell_plans(sides: list[Side]) -> None:
     """Say what will happen, once where it is the same for both."""
     for side in sides:
         told = dict(side.plan.lines)
-        click.echo(f"{side.word:10} {'; '.join(told[what] for what in DIFFER)}", err=True)
+        say(f"{side.word:10} {'; '.join(told[what] for what in DIFFER)}", err=True)
     told = dict(sides[0].plan.lines)
     for what in ALIKE:
-        click.echo(f"{what:10} {told[what]}", err=True)
+        say(f"{what:10} {told[what]}", err=True)
 
 
 def _screen(plain: bool) -> tuple[SideScreen, bool]:
@@ -104,7 +105,7 @@ class _Table:
         show_comparison(before, after, WORDS, self.as_json)
         csv = side.reports / f"demo-{before.run_id.partition('-')[0]}.csv"
         _write_csv([before, after], csv)
-        click.echo(f"table after {time.monotonic() - self.begun:.0f} s; CSV: {csv}", err=True)
+        say(f"table after {time.monotonic() - self.begun:.0f} s; CSV: {csv}", err=True)
 
     def conclude(self) -> int:
         """Say how the runs ended, and where they lie; return the exit code."""
@@ -113,8 +114,8 @@ class _Table:
         finished = [self._finished(side) for side in self.sides]
         codes = [conclude(done) for done in finished]
         for done in finished:
-            click.echo(f"run directory    {done.store.path}   (vrbench analyze {done.store.path})", err=True)
-        click.echo(f"demo took {time.monotonic() - self.begun:.0f} s", err=True)
+            say(f"run directory    {done.store.path}   (vrbench analyze {done.store.path})", err=True)
+        say(f"demo took {time.monotonic() - self.begun:.0f} s", err=True)
         return max(codes)
 
     def _finished(self, side: Side) -> Finished:

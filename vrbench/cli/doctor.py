@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
@@ -17,6 +16,7 @@ import click
 
 from vrbench.cli.exits import Exit
 from vrbench.cli.options import json_option, reports_option
+from vrbench.cli.say import say, say_json
 from vrbench.core.findings import Finding, FindingState, exit_code
 from vrbench.core.kinds import SSH_SYN
 from vrbench.core.machine_calibration import NOT_CALIBRATED, MachineCalibration
@@ -47,12 +47,12 @@ def command(profile: str | None, settings: tuple[str, ...], no_calibrate: bool, 
     for check in examine(profile, settings, not no_calibrate, reports):
         checks.append(check)
         if not as_json:
-            click.echo(line(check, min(WIDEST, shutil.get_terminal_size().columns)))
+            _show(check)
     code = exit_code(checks)
     if as_json:
-        click.echo(json.dumps({"exit_code": code, "checks": [_as_object(c) for c in checks]}, indent=1))
+        say_json({"exit_code": code, "checks": [_as_object(c) for c in checks]})
     else:
-        click.echo(summary(checks))
+        say(summary(checks))
     return code
 
 
@@ -107,7 +107,7 @@ def check_calibration(may_calibrate: bool) -> Finding:
 
     kept = load_calibration(os.environ)
     if may_calibrate and not (kept and is_fresh(kept, datetime.now(UTC))):
-        click.echo("calibrating on the embedded lab, a minute (--no-calibrate leaves it out)", err=True)
+        say("calibrating on the embedded lab, a minute (--no-calibrate leaves it out)", err=True)
         made = calibrate_now()
         if isinstance(made, str):
             return Finding("calibration", FindingState.BAD, made, "vrbench calibrate --quick shows why", Exit.NOT_VALID)
@@ -137,14 +137,19 @@ def calibrate_now() -> MachineCalibration | str:
             return code_and_text(error)[1]
 
 
+def _show(check: Finding) -> None:
+    state = f"{check.state:4}"
+    say(state, nl=False, fg=COLOURS[check.state], bold=check.state is FindingState.BAD)
+    say(line(check, min(WIDEST, shutil.get_terminal_size().columns)).removeprefix(state))
+
+
 def line(check: Finding, width: int) -> str:
     """Word one check for people: its state, its name, what was found, and below it what to do."""
     indent = " " * (5 + NAME_WIDTH)
-    state = click.style(f"{check.state:4}", fg=COLOURS[check.state], bold=check.state is FindingState.BAD)
     wrap = partial(textwrap.wrap, width=max(20, width - len(indent)), break_on_hyphens=False)
     body = [part for found in check.found.splitlines() for part in wrap(found.strip())]
     body += wrap(check.cure, initial_indent="→ ", subsequent_indent="  ")
-    return f"{state} {check.name:{NAME_WIDTH - 1}} " + f"\n{indent}".join(body)
+    return f"{check.state:4} {check.name:{NAME_WIDTH - 1}} " + f"\n{indent}".join(body)
 
 
 def summary(checks: Iterable[Finding]) -> str:

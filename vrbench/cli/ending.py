@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-import click
-
 from vrbench.cli.exits import Exit
+from vrbench.cli.say import say
 from vrbench.core.text import some
 from vrbench.run.order import RunOutcome
 from vrbench.store.codec import decode
@@ -59,13 +58,13 @@ def read_ending(store: RunDir, code: int) -> Ending:
 def tell(ending: Ending, store: RunDir, in_lab: bool) -> None:
     """Say on stderr what went wrong and what to do about it."""
     if ending.error:
-        click.echo(f"vrbench: {ending.error}", err=True)
+        say(f"vrbench: {ending.error}", err=True)
     if ending.interrupted:
-        click.echo("interrupted; what was measured is kept", err=True)
+        say("interrupted; what was measured is kept", err=True)
     for problem in ending.problems:
-        click.echo(problem, err=True)
+        say(problem, err=True)
     if ending.left and in_lab:
-        click.echo(f"{some(len(ending.left), 'object')} went with the lab", err=True)
+        say(f"{some(len(ending.left), 'object')} went with the lab", err=True)
     elif ending.left:
-        click.echo(f"still in the cloud: {', '.join(ending.left)}", err=True)
-        click.echo(f"remove it with: vrbench cleanup {store.path}", err=True)
+        say(f"still in the cloud: {', '.join(ending.left)}", err=True)
+        say(f"remove it with: vrbench cleanup {store.path}", err=True)

@@ -10,6 +10,7 @@ import click
 
 from vrbench.cli.exits import Exit, UsageProblem
 from vrbench.cli.lists import entry
+from vrbench.cli.say import say
 from vrbench.core.plan.tables import MOST_RULE_COST_S, PRESETS, SERVER_VERSIONS, STRATEGIES, LabTable
 
 state_option = click.option(
@@ -118,14 +119,12 @@ def outage(seconds: float, direction: str, target: str, state: Path, as_json: bo
 
     done = lifecycle.outage(state, seconds, direction, target).to_json()
     if as_json:
-        click.echo(json.dumps(done))
+        say(json.dumps(done))
         return Exit.OK
     for which in ("start", "end"):
         m = done[which]
-        click.echo(
-            f"{which:6} {m['utc']}  monotonic {m['monotonic_ns'] / 1e9:.6f} s  ± {m['uncertainty_ns'] / 1e6:.3f} ms"
-        )
-    click.echo(f"{done['duration_s']:.6f} s, {done['direction']}, {done['target'] or 'all VMs'}")
+        say(f"{which:6} {m['utc']}  monotonic {m['monotonic_ns'] / 1e9:.6f} s  ± {m['uncertainty_ns'] / 1e6:.3f} ms")
+    say(f"{done['duration_s']:.6f} s, {done['direction']}, {done['target'] or 'all VMs'}")
     return Exit.OK
 
 
@@ -151,13 +150,13 @@ def fault(name: str, parameters: tuple[str, ...], clear: bool, state: Path, as_j
     if not as_json and not name and not clear:  # before the lab is asked: the list is worth reading without one, too
         for kind, about in KINDS.items():
             defaults = " ".join(f"{key}={value}" for key, value in about.defaults.items())
-            click.echo(entry(kind, about.help + (f"  [{defaults}]" if defaults else ""), 22))
+            say(entry(kind, about.help + (f"  [{defaults}]" if defaults else ""), 22))
     known = lifecycle.fault(state, name, given, on=change) if change or clear else lifecycle.faults(state)
     if as_json:
-        click.echo(json.dumps(known))
+        say(json.dumps(known))
         return Exit.OK
     for on, params in known.items():
-        click.echo(f"on now: {on} {' '.join(f'{key}={value}' for key, value in params.items() if value)}")
+        say(f"on now: {on} {' '.join(f'{key}={value}' for key, value in params.items() if value)}")
     return Exit.OK
 
 
@@ -170,15 +169,15 @@ def phases(state: Path, as_json: bool) -> int:
 
     told = lifecycle.phases(state)
     if as_json:
-        click.echo(json.dumps(told))
+        say(json.dumps(told))
         return Exit.OK
     for action in told["deeds"]:
         lasted_ms = (action["after_ns"] - action["before_ns"]) / 1e6
-        click.echo(f"{action['before_ns'] / 1e9:16.6f} s  {action['what']} {action['router']}, {lasted_ms:.1f} ms")
+        say(f"{action['before_ns'] / 1e9:16.6f} s  {action['what']} {action['router']}, {lasted_ms:.1f} ms")
     for phase in told["phases"]:
         seconds = (phase["end_ns"] - phase["start_ns"]) / 1e9
         where = f"{phase['direction']} {phase['target']}".rstrip()
-        click.echo(f"{phase['start_ns'] / 1e9:16.6f} s  {where}: {phase['cause']} for {seconds:.3f} s")
+        say(f"{phase['start_ns'] / 1e9:16.6f} s  {where}: {phase['cause']} for {seconds:.3f} s")
     return Exit.OK
 
 
@@ -194,12 +193,12 @@ def down(state: Path) -> int:
 
 def _show(shown: dict[str, object], state: Path, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(shown, indent=1))
+        say(json.dumps(shown, indent=1))
         return
-    click.echo(f"endpoint   {shown['endpoint']}   (keys: {state / 'cloudstack.ini'})")
-    click.echo(f"strategy   {shown['strategy']}, time scale {shown['time_scale']}")
-    click.echo(f"SSH user   {shown['ssh_user']}")
+    say(f"endpoint   {shown['endpoint']}   (keys: {state / 'cloudstack.ini'})")
+    say(f"strategy   {shown['strategy']}, time scale {shown['time_scale']}")
+    say(f"SSH user   {shown['ssh_user']}")
     nodes = shown["nodes"]
     assert isinstance(nodes, list | tuple)
     for node in nodes:
-        click.echo(f"{node['kind']:10} {node['name']:24} {' '.join(node['addresses'])}")
+        say(f"{node['kind']:10} {node['name']:24} {' '.join(node['addresses'])}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from vrbench.cli.ending import Ending, ending_of, write_ending
 from vrbench.cli.error_codes import code_and_text
 from vrbench.cli.events import EventScreen
+from vrbench.cli.say import say
 from vrbench.cli.screen import ShownScreen, Unfailing, make_screen
 from vrbench.cloud.credentials import load_credentials
 from vrbench.embedded.outages import known_outages
@@ -36,7 +37,7 @@ def main() -> int:
     try:
         write_ending(store, ending)
     except StoreError as error:
-        print(f"vrbench: {ending.error or error}", file=sys.stderr)
+        say(f"vrbench: {ending.error or error}", err=True)
         return ending.code or code_and_text(error)[0]
     return ending.code
 

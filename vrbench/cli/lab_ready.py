@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import click
-
 from vrbench.cli.exits import UsageProblem
+from vrbench.cli.say import say
 
 
 def make_ready(install_missing: bool = False, installs: str = "") -> None:
@@ -16,7 +15,7 @@ def make_ready(install_missing: bool = False, installs: str = "") -> None:
 
     lacking = requirements.find_missing()
     if lacking and install_missing:
-        click.echo(f"installing: {' '.join(lacking.packages)}", err=True)
+        say(f"installing: {' '.join(lacking.packages)}", err=True)
         try:
             requirements.install(lacking)
         except RuntimeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 
@@ -10,6 +11,7 @@ import click
 
 from vrbench import __version__
 from vrbench.cli.exits import Exit
+from vrbench.cli.say import say
 from vrbench.core.suggest import nearest
 
 COMMANDS = {
@@ -83,7 +85,7 @@ def _run() -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
-        error.show()
+        say(_words(error), err=True)
         return Exit.USAGE
     except click.Abort:
         return Exit.NOT_VALID
@@ -95,10 +97,17 @@ def _run() -> int:
         return _explain(error)
 
 
+def _words(error: click.ClickException) -> str:
+    """Return what click says of a wrong command line, which it quotes as it came."""
+    out = io.StringIO()
+    error.show(out)
+    return out.getvalue().rstrip()
+
+
 def _explain(error: Exception) -> int:
     """Print an error in words and return its exit code; an unknown one is a bug and prints where it happened."""
     from vrbench.cli.error_codes import code_and_text
 
     code, text = code_and_text(error)
-    click.echo(f"vrbench: {text}", err=True)
+    say(f"vrbench: {text}", err=True)
     return code

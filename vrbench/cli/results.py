@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-import click
-
 from vrbench.cli.exits import Exit
+from vrbench.cli.say import say_json
 from vrbench.core.figures.headline import headline
 from vrbench.core.figures.results import Run
 from vrbench.core.model import Direction, Verdict
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 def show_runs(runs: Sequence[Run], as_json: bool) -> None:
     """Print runs on stdout: the answer and tables for people, or one JSON object for programs."""
     if as_json:
-        click.echo(json.dumps(as_object(runs), indent=1, allow_nan=False))
+        say_json(as_object(runs))
         return
     from vrbench.report.answer import answer
     from vrbench.report.tables import run_report
@@ -35,7 +33,7 @@ def show_comparison(before: Run, after: Run, words: tuple[str, str], as_json: bo
     """Print two runs side by side on stdout: the answers, the table operators know, then what stands behind it."""
     runs = (before, after)
     if as_json:
-        click.echo(json.dumps(as_object(runs), indent=1, allow_nan=False))
+        say_json(as_object(runs))
         return
     from vrbench.report.tables import answers, comparison_report
 

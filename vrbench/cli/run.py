@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from vrbench.cli.exits import Exit, UsageProblem
 from vrbench.cli.lab_ready import make_ready
 from vrbench.cli.options import json_option, reports_option
 from vrbench.cli.profiles import open_profile
+from vrbench.cli.say import say, say_json
 from vrbench.core.plan.plan import Plan, make_plan
 from vrbench.run.disk import bytes_needed
 from vrbench.store.directory import find_run, new_run_id
@@ -75,7 +75,7 @@ def show_plan(plan: Plan, choices: Choices, as_json: bool) -> None:
     """Print the plan on stdout: lines for people, or one JSON object with every value resolved (times in seconds)."""
     if not as_json:
         for what, how in choices.lines(plan):
-            click.echo(f"{what:10} {how}")
+            say(f"{what:10} {how}")
         return
     lines = [how if not what else f"{what}: {how}" for what, how in choices.lines(plan)]
     shown = {
@@ -87,4 +87,4 @@ def show_plan(plan: Plan, choices: Choices, as_json: bool) -> None:
         "lines": lines,
         "disk_bytes": bytes_needed(plan),
     }
-    click.echo(json.dumps(shown, indent=1, allow_nan=False))
+    say_json(shown)

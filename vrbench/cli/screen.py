@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from vrbench.core.log.growing_log import StreamState
 from vrbench.core.log.strip import summary_words
 from vrbench.core.ports import RunScreen
+from vrbench.core.text import visible
 from vrbench.run.silent import SilentScreen
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ def make_screen(plain: bool) -> ShownScreen:
 
 
 class Unfailing:
-    """Passes everything on; a terminal that is gone or a pipe that is closed must not end what goes on behind it."""
+    """Passes everything on; a terminal that is gone or a pipe that is closed must not end what goes on behind it.
+
+    Each phase and note is one line: what a cloud says can't pass for another of ours.
+    """
 
     def __init__(self, screen: ShownScreen) -> None:
         self._screen = screen
@@ -55,16 +59,16 @@ class Unfailing:
         self._try(self._screen.label, rows)
 
     def phase(self, name: str, following: str) -> None:
-        self._try(self._screen.phase, name, following)
+        self._try(self._screen.phase, visible(name), visible(following))
 
     def watch(self, states: Sequence[StreamState], now_ns: int, job: str) -> None:
         self._try(self._screen.watch, states, now_ns, job)
 
     def doing(self, text: str) -> None:
-        self._try(self._screen.doing, text)
+        self._try(self._screen.doing, visible(text))
 
     def note(self, text: str) -> None:
-        self._try(self._screen.note, text)
+        self._try(self._screen.note, visible(text))
 
     def _try(self, show: Callable[..., object], *arguments: object) -> None:
         with contextlib.suppress(OSError):

@@ -15,6 +15,7 @@ from vrbench.cli.ending import Ending
 from vrbench.cli.error_codes import code_and_text
 from vrbench.cli.measure import measure_lab_run
 from vrbench.cli.profiles import open_profile
+from vrbench.cli.say import say
 from vrbench.core.plan.plan import make_plan
 from vrbench.embedded.process import end_with_parent
 from vrbench.run.plan_file import LabRun, View
@@ -29,7 +30,7 @@ def main() -> int:
         ending = measure_lab_run(LabRun(plan, View.EVENTS), Path(reports)).ending
     except Exception as error:  # noqa: BLE001  the last door: known errors get their words and code, others are bugs
         ending = Ending(*code_and_text(error))
-    print(json.dumps({"ending": asdict(ending)}), flush=True)
+    say(json.dumps({"ending": asdict(ending)}))
     return ending.code
 
 

@@ -1,9 +1,31 @@
-"""How counts and times of day are worded."""
+"""How counts and times of day are worded, and how words of others are shown."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+
+# What moves, hides or turns round the text beside it: controls, formats (Cf), surrogates, separators of lines, and what
+# else is drawn as nothing. A test holds this against Unicode's own categories.
+_UNSEEN = re.compile(
+    "[\0-\x1f\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000110bd\U000110cd"
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+
+
+def visible(text: str, but: str = "") -> str:
+    r"""Return text that shows all that it holds: what can't be seen, or moves the rest, is written out as ``\x1b``.
+
+    ``but``: characters that stay as they are. For whatever leaves for a screen, a report or a log that people read:
+    names, a server's words and files hold what others put there.
+    """
+    return _UNSEEN.sub(lambda found: found[0] if found[0] in but else _written_out(found[0]), text)
+
+
+def _written_out(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def some(count: int, one: str, many: str = "") -> str:

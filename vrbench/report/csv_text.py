@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Sequence
 from io import StringIO
 from typing import IO
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+from vrbench.core.text import visible
+
+_FORMULA = re.compile("\\s*[=+\\-@\uff1d\uff0b\uff0d\uff20]")  # full-width too, and behind spaces: so do spreadsheets
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 
 def write_csv(columns: Sequence[str], rows: Iterable[Sequence[object]], out: IO[str]) -> None:
@@ -24,10 +28,15 @@ def csv_line(cells: Iterable[object]) -> str:
     return out.getvalue()
 
 
-def defuse(cell: object) -> object:
-    """Return a cell; text that a spreadsheet would run as a formula gets an apostrophe before it (CSV injection)."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+def defuse(text: str) -> str:
+    """Return a cell's text; one that a spreadsheet would run as a formula gets an apostrophe before it (CSV injection).
+
+    Numbers stay numbers.
+    """
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 def _cell(cell: object) -> object:
-    return f"{cell:.6f}" if isinstance(cell, float) else defuse(cell)
+    if isinstance(cell, float):
+        return f"{cell:.6f}"
+    return defuse(visible(cell)) if isinstance(cell, str) else cell

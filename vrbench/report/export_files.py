@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,7 @@ from typing import IO
 import pandas as pd
 
 from vrbench.core.log.samples import Seconds
+from vrbench.core.text import visible
 from vrbench.report.csv_text import csv_line, write_csv
 from vrbench.report.export_rows import COLUMNS, Row
 from vrbench.report.sample_blocks import WORDS, SampleBlock
@@ -28,7 +30,7 @@ class ExportError(RuntimeError):
 
 def write_table(table: str, rows: Iterable[Row], format_: str, target: Path | IO[str]) -> None:
     """Write one of the export tables, header first, UTF-8. Raises ExportError; parquet needs a file as target."""
-    frame = pd.DataFrame(list(rows), columns=list(COLUMNS[table])).convert_dtypes()
+    frame = pd.DataFrame([_visible(row) for row in rows], columns=list(COLUMNS[table])).convert_dtypes()
     if format_ == "parquet":
         arrow, parquet = _arrow(target)
         parquet.write_table(arrow.Table.from_pandas(frame, preserve_index=False), target)
@@ -43,6 +45,7 @@ def write_table(table: str, rows: Iterable[Row], format_: str, target: Path | IO
 
 def write_samples(blocks: Iterable[SampleBlock], format_: str, target: Path | IO[str]) -> None:
     """Write the table of samples as ``write_table`` does any other, block by block, in little memory."""
+    blocks = (replace(block, head=_visible(block.head), method=visible(block.method)) for block in blocks)
     if format_ == "parquet":
         _write_parquet(blocks, target)
         return
@@ -53,6 +56,11 @@ def write_samples(blocks: Iterable[SampleBlock], format_: str, target: Path | IO
                 out.write("".join(_lines(block)))
         else:
             _write_json(map(_frame, blocks), out)
+
+
+def _visible(row: Row) -> Row:
+    """Return a row whose text shows all that it holds: others put it there, and readers paste it into terminals."""
+    return {name: visible(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
 
 
 def _frame(block: SampleBlock) -> pd.DataFrame:

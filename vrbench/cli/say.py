@@ -1,0 +1,33 @@
+"""The one way by which words of vrbench reach a terminal; what is drawn there goes through ``console``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from vrbench.core.text import visible
+
+
+def say(text: str, err: bool = False, nl: bool = True, **style: Any) -> None:
+    """Print text with its line breaks; whatever else moves a terminal, or hides on it, is written out.
+
+    ``err``: on stderr; ``nl``: end the line; ``style``: as ``click.style`` takes it, for all of the text.
+    """
+    shown = visible(text, but="\n")
+    click.echo(click.style(shown, **style) if style else shown, err=err, nl=nl)
+
+
+def say_json(value: object) -> None:
+    """Print a value as JSON; whoever decodes it gets text that is as harmless as that on a terminal."""
+    say(json.dumps(_visible(value), indent=1, allow_nan=False))
+
+
+def _visible(value: object) -> object:
+    if isinstance(value, str):
+        return visible(value, but="\n")
+    if isinstance(value, Mapping):
+        return {name: _visible(part) for name, part in value.items()}
+    return [_visible(part) for part in value] if isinstance(value, list | tuple) else value
