@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import certifi
 import pytest
 
 from vrbench.cloud.credentials import Credentials, default_files, load_credentials
@@ -71,7 +73,7 @@ def test_a_percent_sign_in_a_secret_is_just_that(tmp_path: Path) -> None:
     [
         ("dangerous_no_tls_verify", "false", True),
         ("dangerous_no_tls_verify", "True", False),
-        ("verify", "/etc/ssl/own.pem", "/etc/ssl/own.pem"),
+        ("verify", certifi.where(), certifi.where()),
         ("verify", "true", True),
     ],
 )
@@ -114,10 +116,11 @@ def test_an_unreadable_file_is_named_without_its_contents(tmp_path: Path) -> Non
     assert "my-secret-value" not in str(caught.value) + repr(caught.value.__context__)
 
 
-def test_files_are_read_in_the_order_of_cs(tmp_path: Path) -> None:
+def test_files_are_read_in_the_order_of_cs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Home, current directory, then $CLOUDSTACK_CONFIG."""
-    files = default_files({"CLOUDSTACK_CONFIG": "/etc/cs.ini"}, tmp_path / "home", tmp_path / "here")
-    assert files == (tmp_path / "home/.cloudstack.ini", tmp_path / "here/cloudstack.ini", Path("/etc/cs.ini"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    files = default_files({"CLOUDSTACK_CONFIG": "~/cs.ini"})
+    assert files == (tmp_path / ".cloudstack.ini", Path.cwd() / "cloudstack.ini", tmp_path / "cs.ini")
 
 
 def test_a_repr_shows_neither_key_nor_secret() -> None:
@@ -125,3 +128,96 @@ def test_a_repr_shows_neither_key_nor_secret() -> None:
     shown = repr(Credentials(ENDPOINT, "hidden-key", "hidden-secret"))
     assert "hidden" not in shown
     assert ENDPOINT in shown
+
+
+SECRET = "sEcReT-that-nobody-may-see"
+GOOD = {"CLOUDSTACK_ENDPOINT": ENDPOINT, "CLOUDSTACK_KEY": SECRET, "CLOUDSTACK_SECRET": SECRET}
+
+
+def refusal(environ: dict[str, str], *files: Path) -> str:
+    """Return what is said of credentials that can't be used; it never holds the secret."""
+    with pytest.raises(ConfigurationError) as caught:
+        load_credentials(None, environ, files)
+    assert SECRET not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "words"),
+    [
+        ("http://127.0.0.1:99999/client/api", "'http://127.0.0.1:99999/client/api'"),
+        ("http://[::1:8080/client/api", "no valid host and port"),
+        ("http:///client/api", "no valid host and port"),
+        ("http://.example/", "no valid host and port"),
+        (f"http://{'a' * 70}.example/", "no valid host and port"),
+        ("http://cloud.example.org/client api", "holds a space"),
+        ("http://cloud.example.org\r\nHost: x", "holds a space"),
+        ("http://cloud.example.org/\udcff", "holds a space, a line break or a character that can't be seen"),
+        (f"http://user:{SECRET}@cloud.example.org/", "'http://cloud.example.org/'"),
+        (f"https://cloud.example.org/?apikey={SECRET}", "holds more than an address"),
+        ("ftp://cloud.example.org/", "is no http(s) address"),
+        (SECRET, "is no http(s) address"),
+        (f"https://cloud.example.org/{'a' * 3000}", "longer than any address"),
+    ],
+)
+def test_an_odd_endpoint_is_refused(endpoint: str, words: str) -> None:
+    """With its source; what may be a password in it is not shown."""
+    told = refusal(GOOD | {"CLOUDSTACK_ENDPOINT": endpoint})
+    assert words in told
+    assert "$CLOUDSTACK_ENDPOINT" in told
+
+
+@pytest.mark.parametrize("endpoint", ["http://[::1]:8080/client/api", "https://münchen.example/client/api"])
+def test_an_endpoint_may_be_any_host(endpoint: str) -> None:
+    """By IPv6, and by a name in any script."""
+    assert load_credentials(None, GOOD | {"CLOUDSTACK_ENDPOINT": endpoint}, []).endpoint == endpoint
+
+
+@pytest.mark.parametrize("name", ["key", "secret"])
+@pytest.mark.parametrize("odd", [" ", "\n", "\x1b[31m", "\u200b", "\udcff"])
+def test_a_damaged_key_is_refused_unseen(name: str, odd: str) -> None:
+    """It was damaged when it was copied: the server would only say that it doesn't know it."""
+    told = refusal(GOOD | {f"CLOUDSTACK_{name.upper()}": SECRET + odd})
+    assert f"the {name} from $CLOUDSTACK_{name.upper()} holds a space" in told
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "words"),
+    [
+        ("CLOUDSTACK_VERIFY", "/nowhere/ca.pem", "verify = '/nowhere/ca.pem' from $CLOUDSTACK_VERIFY: No such file"),
+        ("CLOUDSTACK_VERIFY", __file__, "no certificates are in it"),
+        ("CLOUDSTACK_VERIFY", "/dev/zero", "it is a device, not a file"),
+        ("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem", "REQUESTS_CA_BUNDLE = '/nowhere/ca.pem' from the environment"),
+    ],
+)
+def test_certificates_that_are_not_there(setting: str, value: str, words: str) -> None:
+    """By the setting's name, before anything is asked."""
+    assert words in refusal(GOOD | {setting: value})
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    """A pipe would be waited for; a directory, a link to itself and bytes that are no text are told."""
+    pipe, loop, binary = (tmp_path / name for name in ("pipe", "loop", "binary"))
+    os.mkfifo(pipe)
+    loop.symlink_to(loop)
+    binary.write_bytes(b"[cloudstack]\nsecret = \xff" + SECRET.encode())
+    assert "it is a pipe, not a file" in refusal({}, pipe)
+    assert "symbolic links" in refusal({}, loop)
+    assert "it is a directory" in refusal({}, tmp_path)
+    assert "not UTF-8" in refusal({}, binary)
+
+
+def test_a_file_may_begin_with_a_mark_of_its_encoding(tmp_path: Path) -> None:
+    """Some editors put one."""
+    file = tmp_path / "a.ini"
+    file.write_text(f"\ufeff[cloudstack]\nendpoint = {ENDPOINT}\nkey = k\nsecret = s\n", encoding="utf-8")
+    assert load_credentials(None, {}, [file]).key == "k"
+
+
+def test_an_unknown_home_is_no_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """``~nobody-of-that-name`` names nobody; and the current directory may be gone."""
+    here = tmp_path / "gone"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    here.rmdir()
+    assert default_files({"CLOUDSTACK_CONFIG": "~nobody-of-that-name/x.ini"})[-1].name == "x.ini"

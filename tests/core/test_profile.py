@@ -60,3 +60,68 @@ def test_a_mistake_by_set_is_said_to_be_there() -> None:
     assert raised.value.source == "profiles/mine.toml"
     (problem,) = raised.value.problems
     assert problem.startswith("--set: probes.interval: ")
+
+
+def problems(text: str, *settings: str) -> list[str]:
+    with pytest.raises(ProfileError) as caught:
+        load_profile(text, "x", settings)
+    assert len(str(caught.value)) < 5000
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("9" * 400, "999… (400 characters) is out of range"),
+        ("0x" + "f" * 8000, "a number of thousands of digits is out of range"),
+        ("[" * 60 + "]" * 60, "… (120 characters) is not a whole number"),
+        ('"' + "x" * 10_000 + '"', "… (10002 characters) is not a whole number"),
+    ],
+)
+def test_what_is_huge_is_told_in_short(value: str, words: str) -> None:
+    """With its key, and with what it begins with."""
+    (problem,) = problems(GOOD, f"environment.vms={value}")
+    assert problem.startswith("--set: environment.vms: ")
+    assert words in problem
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [("9" * 5000, "a number in it has thousands of digits"), ("[" * 50_000, "something in it is nested too deep")],
+)
+def test_the_limits_of_the_reader_are_told(value: str, words: str) -> None:
+    """Those of Python, which know nothing of profiles."""
+    assert problems(f"x = {value}") == [f"not TOML: {words}"]
+
+
+@pytest.mark.parametrize("text", ["9" * 400 + "s", "721h", "\u0661\u0662s"])
+def test_durations_have_an_end(text: str) -> None:
+    """A month; and figures that only look like ours are none."""
+    (problem,) = problems(GOOD, f'trials.settle="{text}"')
+    assert "at most 720h" in problem or "is not a duration" in problem
+
+
+@pytest.mark.parametrize("place", ["", "[trials]\n", "[nowhere]\n"])
+def test_thousands_of_unknown_keys_are_counted(place: str) -> None:
+    """The first few are named, the others counted, and it takes no time."""
+    told = problems(place + "".join(f"k{i} = 1\n" for i in range(8000)) + GOOD)
+    assert len(told) <= 11
+    assert place == "[nowhere]\n" or "and 7990 more unknown" in told[-1]
+
+
+def test_names_can_be_seen() -> None:
+    """A name with a control character was never meant."""
+    (problem,) = problems(GOOD, 'cloud.zone="a\\u001b[31m"')
+    assert problem == "--set: cloud.zone: 'a\\x1b[31m' holds characters that can't be seen; write it anew, by hand"
+    assert "name: " in problems('name = "a\\u202eb"\n' + GOOD)[0]
+
+
+def test_a_setting_sets_one_key() -> None:
+    """What would be a second line of a profile is part of the value."""
+    (problem,) = problems(GOOD, "trials.count=1\n[cloud]\nzone=3")
+    assert problem.startswith("--set: trials.count: ")
+
+
+def test_an_unknown_table_by_set_is_said_to_be_there() -> None:
+    """As its keys are."""
+    assert problems(GOOD, "probe.x=1") == ["--set: unknown table [probe]; did you mean probes?"]

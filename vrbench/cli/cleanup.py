@@ -12,6 +12,7 @@ import click
 from vrbench.cli.error_codes import code_and_text
 from vrbench.cli.exits import Exit, UsageProblem
 from vrbench.cli.options import reports_option
+from vrbench.cli.say import say
 from vrbench.store.directory import RunDir, find_run, run_paths
 from vrbench.store.files import RunInUse
 
@@ -33,7 +34,7 @@ def command(run: str | None, everything: bool, reports: Path) -> int:
     paths = run_paths(reports) if everything else [find_run(reports, run or "")]
     codes = [_clean_one(RunDir(path), fatal=not everything) for path in paths]
     if not paths:
-        click.echo(f"no runs under {reports}")
+        say(f"no runs under {reports}")
     return max(codes, default=Exit.OK)
 
 
@@ -43,11 +44,11 @@ def _clean_one(store: RunDir, fatal: bool) -> int:
         with store.owned():
             return _clean(store)
     except RunInUse as error:
-        click.echo(str(error), err=True)
+        say(str(error), err=True)
         return Exit.FAILED if fatal else Exit.OK
     except Exception as error:  # noqa: BLE001  reported with its code; the other runs still want cleaning
         code, text = code_and_text(error)
-        click.echo(f"{store.path.name}: {text}", err=True)
+        say(f"{store.path.name}: {text}", err=True)
         return code
 
 
@@ -66,10 +67,10 @@ def _clean(store: RunDir) -> int:
                     journal.destroyed(entry.key)
             left = _remove(store, journal)
     if left:
-        click.echo(f"{name}: still there: {', '.join(left)}", err=True)
+        say(f"{name}: still there: {', '.join(left)}", err=True)
         return Exit.FAILED
     store.forget_secrets()
-    click.echo(f"{name}: nothing left")
+    say(f"{name}: nothing left")
     return Exit.OK
 
 
@@ -88,14 +89,13 @@ def _remove(store: RunDir, journal: Journal) -> tuple[str, ...]:
     """Remove what is pending; return what could not be removed."""
     if not journal.pending():
         return ()
-    from vrbench.cloud.credentials import default_files, load_credentials
+    from vrbench.cloud.credentials import find_credentials
     from vrbench.cloud.facade import Cloud
     from vrbench.run.cloudstack import CloudStack
     from vrbench.run.removal import remove_pending
 
-    files = default_files(os.environ, Path.home(), Path.cwd())
-    cloud = Cloud(load_credentials(store.endpoint() or None, os.environ, files))
-    report = remove_pending(CloudStack(cloud), journal, lambda text: click.echo(f"  {text}", err=True))
+    cloud = Cloud(find_credentials(store.endpoint(), os.environ))
+    report = remove_pending(CloudStack(cloud), journal, lambda text: say(f"  {text}", err=True))
     for problem in report.problems:
-        click.echo(f"{store.path.name}: {problem}", err=True)
+        say(f"{store.path.name}: {problem}", err=True)
     return report.left

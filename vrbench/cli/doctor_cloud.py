@@ -5,11 +5,10 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from vrbench.cli.exits import Exit
 from vrbench.cloud.clock import clock_offset_s
-from vrbench.cloud.credentials import Credentials, default_files, load_credentials
+from vrbench.cloud.credentials import Credentials, find_credentials
 from vrbench.cloud.errors import CloudError, CloudRefused, CloudUnreachable, ConfigurationError, PreflightError
 from vrbench.cloud.facade import Cloud
 from vrbench.cloud.preflight import Resolved, preflight
@@ -41,9 +40,8 @@ def check_cloud(plan: Plan) -> Iterator[Finding]:
 
 
 def _credentials(plan: Plan) -> Credentials | Finding:
-    files = default_files(os.environ, Path.home(), Path.cwd())
     try:
-        return load_credentials(plan.profile.cloud.endpoint or None, os.environ, files)
+        return find_credentials(plan.profile.cloud.endpoint, os.environ)
     except ConfigurationError as error:
         found, _, cure = str(error).partition(": ")
         return Finding("credentials", FindingState.BAD, found, cure, Exit.USAGE)

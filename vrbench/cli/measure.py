@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from vrbench.cli.choices import Choices
 from vrbench.cli.ending import Ending, ending_of, read_ending, tell
 from vrbench.cli.exits import Exit
+from vrbench.cli.say import say
 from vrbench.core.facts import Context
 from vrbench.core.figures.results import Run, RunState
 from vrbench.core.plan.plan import Plan
@@ -51,13 +50,12 @@ class Finished:
 def measure_on_cloud(plan: Plan, reports: Path, choices: Choices) -> Finished:
     """Carry the plan out in this process."""
     from vrbench.cli.screen import make_screen
-    from vrbench.cloud.credentials import default_files, load_credentials
+    from vrbench.cloud.credentials import find_credentials
     from vrbench.run.cloudstack import connect
     from vrbench.run.execute import execute_run
     from vrbench.run.interrupts import Interrupts
 
-    files = default_files(os.environ, Path.home(), Path.cwd())
-    credentials = load_credentials(plan.profile.cloud.endpoint or None, os.environ, files)
+    credentials = find_credentials(plan.profile.cloud.endpoint, os.environ)
     kept = RunDir(find_run(reports, choices.reuse)) if choices.reuse else None
     store = RunDir.create(reports, plan.run_id, bytes_needed(plan))
     order = RunOrder(plan, store, keep=choices.keep, reuse=kept, calibrated=load_calibration(os.environ))
@@ -123,10 +121,10 @@ def conclude(finished: Finished) -> int:
 
     path, run = finished.store.path, finished.run
     for sentence in over_limits(run, finished.plan.profile.limits):
-        click.echo(f"over the limit: {sentence}", err=True)
+        say(f"over the limit: {sentence}", err=True)
     tell(finished.ending, finished.store, in_lab=finished.plan.profile.lab is not None)
     if run.trials:
-        click.echo(f"figures: vrbench export {path} --table trials", err=True)
+        say(f"figures: vrbench export {path} --table trials", err=True)
     else:
-        click.echo(f"run directory: {path}", err=True)
+        say(f"run directory: {path}", err=True)
     return finished.code

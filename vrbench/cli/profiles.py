@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import resources
 from pathlib import Path
 
@@ -9,9 +10,14 @@ import click
 
 from vrbench.cli.exits import UsageProblem
 from vrbench.cli.lists import entry
+from vrbench.cli.say import say
 from vrbench.core.plan.profile import load_profile, reference
 from vrbench.core.plan.tables import Profile
 from vrbench.core.suggest import did_you_mean
+from vrbench.core.values import quoted
+from vrbench.plain_files import read_plain
+
+MOST_BYTES = 1_000_000  # of a profile
 
 
 @click.command("profiles", epilog="Example: vrbench profiles lab-parallel > mine.toml")
@@ -21,24 +27,25 @@ def command(name: str | None, keys: bool) -> None:
     """List the shipped profiles, print one (to copy and edit), or list the keys."""
     if keys:
         for table, key, default, text in reference():
-            click.echo(f"{table}.{key} = {default}\n    {text}")
+            say(f"{table}.{key} = {default}\n    {text}")
     elif name:
-        click.echo(shipped()[_known(name)].rstrip())
+        say(shipped()[_known(name)].rstrip())
     else:
         for known, text in shipped().items():
-            click.echo(entry(known, text.splitlines()[0].lstrip("# "), 16))
+            say(entry(known, text.splitlines()[0].lstrip("# "), 16))
 
 
 def open_profile(name: str, settings: tuple[str, ...]) -> Profile:
     """Read a profile by file name, or by the name of a shipped one. Raises UsageProblem or ProfileError."""
     path = Path(name)
-    if path.suffix == ".toml" or path.is_file():
+    if path.suffix == ".toml" or os.path.isfile(path):
         try:
-            return load_profile(path.read_text(encoding="utf-8"), path.stem, settings, str(path))
+            text = read_plain(path, MOST_BYTES).decode("utf-8-sig")
         except UnicodeDecodeError:
             raise UsageProblem(f"{path} is not UTF-8 text; a profile is TOML") from None
         except OSError as error:
             raise UsageProblem(f"can't read the profile {path}: {error.strerror}") from error
+        return load_profile(text, path.stem, settings, str(path))
     return load_profile(shipped()[_known(name)], name, settings)
 
 
@@ -54,4 +61,6 @@ def _known(name: str) -> str:
     names = list(shipped())
     if name in names:
         return name
-    raise UsageProblem(f"{name!r} is no shipped profile, and no file here has that name; {did_you_mean(name, names)}")
+    raise UsageProblem(
+        f"{quoted(name)} is no shipped profile, and no file here has that name; {did_you_mean(name, names)}"
+    )

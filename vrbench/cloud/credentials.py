@@ -9,15 +9,23 @@ directory is thereby used with the keys of the home directory, the source of eve
 from __future__ import annotations
 
 import configparser
+import os
 import re
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from vrbench.cloud.errors import ConfigurationError
+from vrbench.core.text import visible
+from vrbench.core.values import quoted
+from vrbench.plain_files import read_plain
 
+MOST_BYTES = 10_000_000  # of a file
 _KEYS = ("endpoint", "key", "secret", "verify", "dangerous_no_tls_verify")
 _NEEDED = ("endpoint", "key", "secret")
+_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _TRUE = ("y", "yes", "t", "true", "on", "1")
 _FALSE = ("n", "no", "f", "false", "off", "0")
 
@@ -39,11 +47,23 @@ class _Found:
     source: str
 
 
-def default_files(environ: Mapping[str, str], home: Path, cwd: Path) -> tuple[Path, ...]:
+def find_credentials(endpoint: str, environ: Mapping[str, str]) -> Credentials:
+    """Find the credentials where this process may have them. Raises ConfigurationError."""
+    return load_credentials(endpoint or None, environ, default_files(environ))
+
+
+def default_files(environ: Mapping[str, str]) -> tuple[Path, ...]:
     """Return the files that may hold credentials, in reading order."""
     named = environ.get("CLOUDSTACK_CONFIG", "")
-    last = (Path(named).expanduser(),) if named else ()
-    return (home / ".cloudstack.ini", cwd / "cloudstack.ini", *last)
+    return tuple(map(_absolute, ("~/.cloudstack.ini", "cloudstack.ini", *((named,) if named else ()))))
+
+
+def _absolute(name: str) -> Path:
+    path = Path(os.path.expanduser(name))
+    try:
+        return path.absolute()
+    except OSError:  # the current directory has been removed
+        return path
 
 
 def load_credentials(endpoint: str | None, environ: Mapping[str, str], files: Sequence[Path]) -> Credentials:
@@ -60,7 +80,7 @@ def load_credentials(endpoint: str | None, environ: Mapping[str, str], files: Se
         endpoint=found["endpoint"].value,
         key=found["key"].value,
         secret=found["secret"].value,
-        verify=_verify(found),
+        verify=_verify(found, environ),
         source=_sources({name: found[name].source for name in _NEEDED}),
     )
 
@@ -80,23 +100,27 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _Found]:
 def _from_files(files: Sequence[Path], section: str) -> dict[str, _Found]:
     found: dict[str, _Found] = {}
     for path in files:
-        if path.is_file():
-            values = _read(path, section)
-            found |= {name: _Found(values[name], f"{path} [{section}]") for name in _KEYS if values.get(name)}
+        values = _read(path, section)
+        found |= {name: _Found(values[name], f"{path} [{section}]") for name in _KEYS if values.get(name)}
     return found
 
 
 def _read(path: Path, section: str) -> Mapping[str, str]:
+    """Return what a file's section holds; nothing of a file that is not there."""
     # A secret may hold a percent sign, which configparser would otherwise try to interpolate.
     parser = configparser.ConfigParser(interpolation=None)
     problem = ""
     try:
-        parser.read_string(path.read_text(encoding="utf-8"))
+        parser.read_string(read_plain(path, MOST_BYTES).decode("utf-8-sig"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
     except configparser.Error as error:
         # The parser's own text quotes the line, which may be the one with the secret.
         problem = f"{path}: not a readable ini file ({type(error).__name__}); see the format of cloudstack.ini"
-    except (OSError, UnicodeDecodeError) as error:
-        problem = f"{path}: can't be read: {error.__class__.__name__}; check its permissions and its encoding"
+    except UnicodeDecodeError:
+        problem = f"{path}: can't be read: it is not UTF-8 text; check its encoding"
+    except OSError as error:
+        problem = f"{path}: can't be read: {error.strerror}; check its permissions, or name another file"
     if problem:
         raise ConfigurationError(problem)
     return dict(parser.items(section)) if parser.has_section(section) else {}
@@ -111,14 +135,59 @@ def _require(found: Mapping[str, _Found], files: Sequence[Path]) -> None:
             f"{', '.join(f'CLOUDSTACK_{name.upper()}' for name in missing)}, or put them into the [cloudstack] section "
             f"of a cloudstack.ini (looked at: the environment, {looked})"
         )
-    if not found["endpoint"].value.startswith(("http://", "https://")):
+    for name in _NEEDED:
+        _check_characters(name, found[name])
+    _check_endpoint(found["endpoint"])
+
+
+def _check_characters(name: str, found: _Found) -> None:
+    """Refuse what was damaged when it was copied; the value is not shown, for it may be the secret."""
+    if visible(found.value) != found.value or any(c.isspace() for c in found.value):
         raise ConfigurationError(
-            f"the endpoint {found['endpoint'].value!r} from {found['endpoint'].source} is no http(s) address: "
-            "it looks like https://cloud.example.org/client/api"
+            f"the {name} from {found.source} holds a space, a line break or a character that can't be seen: "
+            "copy it again, as one word"
         )
 
 
-def _verify(found: Mapping[str, _Found]) -> bool | str:
+def _check_endpoint(found: _Found) -> None:
+    """Refuse what is no plain http(s) address; what of it may be a password or a key is not shown."""
+    reason = _not_an_address(found.value)
+    if reason:
+        scheme, slashes, rest = found.value.partition("://")
+        harmless = scheme + slashes + re.split(r"[?#]", rest.rpartition("@")[2])[0]
+        shown = f" {quoted(harmless)}" if slashes else ""
+        raise ConfigurationError(
+            f"the endpoint{shown} from {found.source} {reason}: it looks like https://cloud.example.org/client/api"
+        )
+
+
+def _not_an_address(endpoint: str) -> str:
+    """Return what is wrong with an endpoint; '' when nothing is."""
+    try:
+        parts = urlsplit(endpoint)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # of an address in brackets, or of a port that is none
+        return "has no valid host and port"
+    if parts.scheme not in ("http", "https"):
+        return "is no http(s) address"
+    if not host or port == 0 or not _may_be_host(host):
+        return "has no valid host and port"
+    if "@" in parts.netloc:
+        return "holds a user's name, which CloudStack has no use for"
+    if parts.query or parts.fragment:
+        return "holds more than an address"
+    return "" if len(endpoint) <= 2000 else "is longer than any address"
+
+
+def _may_be_host(host: str) -> bool:
+    """Return whether it can be looked up at all."""
+    try:
+        return bool(host.encode("idna")) and not set(host) & set("%\\<>^`{|}")
+    except UnicodeError:
+        return False
+
+
+def _verify(found: Mapping[str, _Found], environ: Mapping[str, str]) -> bool | str:
     """Switch TLS verification off only when asked for in so many words; cs itself takes the string "false" for true."""
     off = found.get("dangerous_no_tls_verify")
     if off is not None and off.value.lower() not in _TRUE + _FALSE:
@@ -130,5 +199,28 @@ def _verify(found: Mapping[str, _Found]) -> bool | str:
             "say dangerous_no_tls_verify = true"
         )
     if bundle is not None and bundle.value.lower() not in _TRUE:
-        return bundle.value
-    return off is None or off.value.lower() not in _TRUE
+        return _bundle("verify", bundle)
+    if off is not None and off.value.lower() in _TRUE:
+        return False
+    for name in _BUNDLES:  # which requests takes without a word
+        if environ.get(name):
+            _bundle(name, _Found(environ[name], "the environment"))
+    return True
+
+
+def _bundle(name: str, found: _Found) -> str:
+    """Return the path of certificates to trust, which must be there. Raises ConfigurationError."""
+    path = os.path.expanduser(found.value)
+    try:
+        if os.path.isdir(path):
+            return path
+        read_plain(Path(path), MOST_BYTES)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError as error:  # an SSLError is one
+        reason = "no certificates are in it" if isinstance(error, ssl.SSLError) else error.strerror
+    else:
+        return path
+    raise ConfigurationError(
+        f"{name} = {quoted(found.value)} from {found.source}: {reason}; name a file of certificates (PEM), or leave it "
+        "out"
+    )

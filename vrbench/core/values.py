@@ -8,22 +8,44 @@ import re
 from collections.abc import Callable
 
 from vrbench.core.suggest import did_you_mean
+from vrbench.core.text import visible
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Zµ]*)\s*")
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Zµ]*)\s*", re.ASCII)
+LONGEST_TEXT = 1000
+LONGEST_S = 30 * 24 * 3600.0
+_SHOWN = 60  # characters of a value
+
+
+def quoted(value: object) -> str:
+    """Return a value as it is shown in a message: what it begins with, where it is long."""
+    try:
+        shown = repr(value)
+    except (ValueError, RecursionError):  # Python's own limits: of digits, and of depth
+        return "a number of thousands of digits" if isinstance(value, int) else "what is nested too deep to be shown"
+    return shortened(shown)
+
+
+def shortened(text: str) -> str:
+    """Return text as it is shown in a message: what it begins with, where it is long."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
 
 
 def text(value: object) -> str:
-    """Read any string."""
+    """Read a name or an address: any string that can be seen, and that some server may have."""
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not text; put it in quotes")
+        raise ValueError(f"{quoted(value)} is not text; put it in quotes")
+    if len(value) > LONGEST_TEXT:
+        raise ValueError(f"{quoted(value)} is too long; write at most {LONGEST_TEXT} characters")
+    if visible(value) != value:
+        raise ValueError(f"{quoted(value)} holds characters that can't be seen; write it anew, by hand")
     return value
 
 
 def flag(value: object) -> bool:
     """Read true or false."""
     if not isinstance(value, bool):
-        raise ValueError(f"{value!r} is neither true nor false")
+        raise ValueError(f"{quoted(value)} is neither true nor false")
     return value
 
 
@@ -32,9 +54,9 @@ def count(low: int, high: int) -> Callable[[object], int]:
 
     def read(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError(f"{value!r} is not a whole number; write one from {low} to {high}")
+            raise ValueError(f"{quoted(value)} is not a whole number; write one from {low} to {high}")
         if not low <= value <= high:
-            raise ValueError(f"{value} is out of range; write a number from {low} to {high}")
+            raise ValueError(f"{quoted(value)} is out of range; write a number from {low} to {high}")
         return value
 
     return read
@@ -45,7 +67,7 @@ def number(low: float, high: float) -> Callable[[object], float]:
 
     def read(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise ValueError(f"{value!r} is not a number from {low:g} to {high:g}")
+            raise ValueError(f"{quoted(value)} is not a number from {low:g} to {high:g}")
         return float(value)
 
     return read
@@ -57,7 +79,7 @@ def choice(*allowed: str) -> Callable[[object], str]:
     def read(value: object) -> str:
         if value in allowed:
             return str(value)
-        raise ValueError(f"{value!r} is not known; {did_you_mean(str(value), allowed)}")
+        raise ValueError(f"{quoted(value)} is not known; {did_you_mean(value, allowed)}")
 
     return read
 
@@ -69,8 +91,11 @@ def duration(value: object) -> float:
     """
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match and match[2] in _UNITS:
-        return float(match[1]) * _UNITS[match[2]]
-    raise ValueError(f'{value!r} is not a duration; write a number with ms, s, m or h, such as "100ms"')
+        seconds = float(match[1]) * _UNITS[match[2]]
+        if seconds <= LONGEST_S:
+            return seconds
+        raise ValueError(f"{quoted(value)} is too long; write at most {show_duration(LONGEST_S)}")
+    raise ValueError(f'{quoted(value)} is not a duration; write a number with ms, s, m or h, such as "100ms"')
 
 
 def duration_within(low_s: float, high_s: float) -> Callable[[object], float]:
@@ -99,9 +124,9 @@ def show_duration(seconds: float) -> str:
 def address(value: object) -> str:
     """Return an IPv4 address."""
     try:
-        return str(ipaddress.IPv4Address(value if isinstance(value, str) else repr(value)))
+        return str(ipaddress.IPv4Address(value if isinstance(value, str) else ""))
     except ValueError:
-        raise ValueError(f'{value!r} is not an IPv4 address; write one such as "203.0.113.1"') from None
+        raise ValueError(f'{quoted(value)} is not an IPv4 address; write one such as "203.0.113.1"') from None
 
 
 def address_or_empty(value: object) -> str:
@@ -118,4 +143,4 @@ def cidr_or_auto(value: object) -> str:
             raise ValueError
         return str(ipaddress.IPv4Network(value, strict=True))
     except ValueError:
-        raise ValueError(f'{value!r} is not a network; write "auto" or one such as "192.0.2.7/32"') from None
+        raise ValueError(f'{quoted(value)} is not a network; write "auto" or one such as "192.0.2.7/32"') from None

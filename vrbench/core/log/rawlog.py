@@ -152,18 +152,30 @@ def decode_header(log: bytes) -> tuple[LogHeader, int]:
         if line["format"] != FORMAT:
             raise RawLogError(f"format {line['format']!r}; this version reads {FORMAT!r}")
         streams = tuple(_stream_header(s) for s in line["streams"])
+        node, started_ns = line["node"], line["started_ns"]
+        if not isinstance(node, str) or not _is_moment(started_ns):
+            raise RawLogError("unreadable header line: node must be text, started_ns a time")
         method, widths = str(line.get("method", "")), line.get("send_widths") is True
-        return LogHeader(line["node"], line["started_ns"], streams, method, widths), end + 1
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, RawLogError):
-            raise
+        return LogHeader(node, started_ns, streams, method, widths), end + 1
+    except RawLogError:
+        raise
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise RawLogError(f"unreadable header line: {error}") from error
+
+
+def _is_moment(value: object) -> bool:
+    return isinstance(value, int) and abs(value) < LATEST_NS
 
 
 def _stream_header(fields: dict[str, object]) -> StreamHeader:
     interval_ns, start_ns, grain_ns = fields["interval_ns"], fields["start_ns"], fields.get("grain_ns", 0)
-    if not (isinstance(interval_ns, int) and isinstance(start_ns, int) and isinstance(grain_ns, int)):
-        raise RawLogError("a stream's interval_ns, start_ns and grain_ns must be whole nanoseconds")
+    if not all(map(_is_moment, (interval_ns, start_ns, grain_ns))):
+        raise RawLogError(
+            "a stream's interval_ns, start_ns and grain_ns must be whole nanoseconds, of some years at most"
+        )
+    assert isinstance(interval_ns, int)
+    assert isinstance(start_ns, int)
+    assert isinstance(grain_ns, int)
     if interval_ns <= 0:
         raise RawLogError("a stream's interval_ns must be more than 0")
     stream = Stream(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -19,6 +19,7 @@ from vrbench.core.text import some
 
 REQUIRED = (("probes", "egress_target"),)
 FINEST_S = 0.005  # between probes of a stream
+FEW = 10  # mistakes of one kind that are told one by one
 
 
 class ProfileError(ValueError):
@@ -32,24 +33,31 @@ class ProfileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where keys were written: in a profile's text, or by --set."""
+    """Where keys were written: in a profile's text (its lines by table and key), or by --set."""
 
-    text: str
+    lines: Mapping[tuple[str | None, str], int]
     set_by_hand: tuple[str, ...]  # "table.key"
 
+    @classmethod
+    def of(cls, text: str, settings: Iterable[str]) -> Places:
+        """Look for them: tomllib tells no positions."""
+        lines: dict[tuple[str | None, str], int] = {}
+        table: str | None = None
+        for number, line in enumerate(text.split("\n"), 1):
+            if header := re.match(r"\s*\[\s*([^\]]+?)\s*\]", line):
+                table = header[1]
+                lines.setdefault((None, table), number)
+            elif key := re.match(r"\s*[\"']?([^\"'=\s]+)[\"']?\s*=", line):
+                lines.setdefault((table, key[1]), number)
+        return cls(lines, tuple(setting.partition("=")[0].strip() for setting in settings))
+
     def at(self, table: str | None, key: str) -> str:
-        """Return 'line 12: ' where the key (or table) stands, or '' (tomllib tells no positions, so look for it)."""
+        """Return 'line 12: ' where the key (or table) stands, or ''."""
         if f"{table}.{key}" in self.set_by_hand:
             return "--set: "
-        current: str | None = None
-        for number, line in enumerate(self.text.splitlines(), 1):
-            if header := re.match(r"\s*\[\s*([^\]]+?)\s*\]", line):
-                current = header[1]
-                if table is None and current == key:
-                    return f"line {number}: "
-            elif re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", line) and current == table:
-                return f"line {number}: "
-        return ""
+        if table is None and any(setting.startswith(f"{key}.") for setting in self.set_by_hand):
+            return "" if (None, key) in self.lines else "--set: "
+        return f"line {self.lines[table, key]}: " if (table, key) in self.lines else ""
 
 
 def load_profile(text: str, name: str, settings: tuple[str, ...] = (), source: str = "") -> Profile:
@@ -59,22 +67,36 @@ def load_profile(text: str, name: str, settings: tuple[str, ...] = (), source: s
     """
     source = source or f"profile {name}"
     try:
-        written = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        written = _parse(text)
+    except ValueError as error:
         raise ProfileError(source, [f"not TOML: {error}"]) from None
     problems = [p for s in settings if (p := _lay_over(written, s))]
     profile_name = written.pop("name", name)
-    places = Places(text, tuple(setting.partition("=")[0].strip() for setting in settings))
+    places = Places.of(text, settings)
     problems += _unknown_tables(written, places)
     tables: dict[str, Any] = {t: _read_table(t, written.get(t), places, problems) for t in TABLES}
     problems += _missing(written) + _contradictions(tables)
-    if not isinstance(profile_name, str):
-        problems.append("name: must be text")
+    try:
+        values.text(profile_name)
+    except ValueError as error:
+        problems.append(f"name: {error}")
     if problems:
         raise ProfileError(source, problems)
     if "lab" not in written:
         tables["lab"] = None
     return Profile(name=profile_name, **tables)
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """Return what TOML says. Raises ValueError with a sentence, also where Python's own limits are met."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError:
+        raise ValueError("a number in it has thousands of digits") from None
+    except RecursionError:
+        raise ValueError("something in it is nested too deep") from None
 
 
 def reference() -> Iterator[tuple[str, str, str, str]]:
@@ -105,22 +127,42 @@ def _lay_over(written: dict[str, Any], setting: str) -> str | None:
     """Put one --set into the tables; returns the problem with it, if any."""
     path, equals, value = setting.partition("=")
     table, dot, key = path.strip().partition(".")
-    if not equals or not dot:
-        return f"--set {setting}: write table.key=value, such as trials.count=3"
-    try:
-        parsed = tomllib.loads(f"v = {value}")["v"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
+    said = f"--set {values.shortened(setting)}"
+    if not (equals and dot and table and key):
+        return f"{said}: write table.key=value, such as trials.count=3"
     if not isinstance(written.setdefault(table, {}), dict):
-        return f"--set {setting}: {table} is not a table"
-    written[table][key] = parsed
+        return f"{said}: {table} is not a table"
+    written[table][key] = _value(value)
     return None
 
 
-def _unknown_tables(written: Mapping[str, Any], places: Places) -> list[str]:
+def _value(text: str) -> object:
+    """Return the value that a --set gives: TOML's, or else the text itself."""
+    try:
+        parsed = _parse(f"v = {text}")
+    except ValueError:
+        return text.strip()
+    return parsed["v"] if len(parsed) == 1 else text.strip()
+
+
+def _unknown_tables(written: Mapping[str, Any], places: Places) -> Iterator[str]:
+    def word(table: str) -> str:
+        shown = values.shortened(table)
+        return f"table [{shown}]" if isinstance(written[table], dict) else f"key {shown}"
+
     unknown = [t for t in written if t not in TABLES]
-    words = {t: f"table [{t}]" if isinstance(written[t], dict) else f"key {t}" for t in unknown}
-    return [f"{places.at(None, t)}unknown {words[t]}; {did_you_mean(t, [*TABLES, 'name'])}" for t in unknown]
+    for t in unknown[:FEW]:
+        yield f"{places.at(None, t)}unknown {word(t)}; {did_you_mean(t, [*TABLES, 'name'])}"
+    if len(unknown) > FEW:
+        yield f"and {len(unknown) - FEW} more unknown tables and keys outside of tables"
+
+
+def _unknown_keys(table: str, unknown: Sequence[str], places: Places) -> Iterator[str]:
+    known = [f.name for f in fields(TABLES[table])]
+    for key in unknown[:FEW]:
+        yield f"{places.at(table, key)}unknown key {table}.{values.shortened(key)}; {did_you_mean(key, known)}"
+    if len(unknown) > FEW:
+        yield f"and {len(unknown) - FEW} more unknown keys in [{table}]"
 
 
 def _read_table(table: str, given: object, places: Places, problems: list[str]) -> Any:
@@ -132,16 +174,13 @@ def _read_table(table: str, given: object, places: Places, problems: list[str]) 
         problems.append(f"{places.at(None, table)}{table} must be a table: write [{table}]")
         return kind()
     known = {f.name: f for f in fields(kind)}
+    problems += _unknown_keys(table, [key for key in given if key not in known], places)
     read: dict[str, Any] = {}
-    for key, value in given.items():
-        place = places.at(table, key)
-        if key not in known:
-            problems.append(f"{place}unknown key {table}.{key}; {did_you_mean(key, known)}")
-            continue
+    for key in filter(known.__contains__, given):
         try:
-            read[key] = known[key].metadata["read"](value)
+            read[key] = known[key].metadata["read"](given[key])
         except ValueError as error:
-            problems.append(f"{place}{table}.{key}: {error}")
+            problems.append(f"{places.at(table, key)}{table}.{key}: {error}")
     return kind(**read)
 
 
