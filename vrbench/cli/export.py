@@ -5,10 +5,16 @@ from __future__ import annotations
 import sys
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from vrbench.cli.exits import Exit
 from vrbench.cli.options import reports_option
+from vrbench.cli.say import say
+
+if TYPE_CHECKING:
+    from vrbench.core.figures.results import Run
 
 
 @click.command("export", epilog="Example: vrbench export 20261124T13 --table trials --format csv > capacity-review.csv")
@@ -22,7 +28,7 @@ from vrbench.cli.options import reports_option
 @click.option("--format", "format_", type=click.Choice(["csv", "parquet", "json"]), default="csv", help="As what.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A file; otherwise stdout.")
 @reports_option
-def command(runs: tuple[str, ...], table: str, format_: str, output: Path | None, reports: Path) -> None:
+def command(runs: tuple[str, ...], table: str, format_: str, output: Path | None, reports: Path) -> int:
     """Write a table of one or more runs (RUN: directory, id, or the beginning of an id).
 
     Times are seconds since the operation was requested, or ISO 8601 UTC; an empty cell was not measured or has no
@@ -34,11 +40,21 @@ def command(runs: tuple[str, ...], table: str, format_: str, output: Path | None
     from vrbench.store.directory import find_run
     from vrbench.store.loading import load_failures, load_method, load_run
 
-    paths = [find_run(reports, name) for name in runs]
+    paths, wrong = [find_run(reports, name) for name in runs], list[str]()
+    target = output or sys.stdout
+
+    def load(path: Path) -> Run:
+        run = load_run(path)
+        wrong.extend(run.unreadable)
+        return run
+
     if table == "samples":
-        write_samples(sample_blocks(map(load_run, paths)), format_, output or sys.stdout)
+        write_samples(sample_blocks(map(load, paths)), format_, target)
     elif table == "failures":
-        counted = (failure_rows(path.name, load_method(path).id, load_failures(path)) for path in paths)
-        write_table(table, chain.from_iterable(counted), format_, output or sys.stdout)
+        counted = (failure_rows(p.name, load_method(p).id, load_failures(p, wrong.append)) for p in paths)
+        write_table(table, chain.from_iterable(counted), format_, target)
     else:
-        write_table(table, rows(table, map(load_run, paths)), format_, output or sys.stdout)
+        write_table(table, rows(table, map(load, paths)), format_, target)
+    for words in wrong:
+        say(f"left out: {words}", err=True)
+    return Exit.NOT_VALID if wrong else Exit.OK

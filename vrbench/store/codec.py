@@ -7,16 +7,20 @@ is refused: it may be a rule of a newer version, and without it the figures woul
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vrbench.core.facts import Context, TrialFacts
 from vrbench.core.figures.results import RunState
+from vrbench.core.log.rawlog import LATEST_NS
 from vrbench.core.machine_calibration import MachineCalibration
 from vrbench.core.plan.method import Method
 from vrbench.core.plan.tables import LimitsTable
+from vrbench.core.text import few
+from vrbench.core.values import count, quoted, shortened
 from vrbench.store.files import StoreError
 
 if TYPE_CHECKING:
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     T = TypeVar("T", bound=DataclassInstance)
 
 FORMAT = "vrbench-run/1"
+MOST_SECONDS = 1e9  # thirty years
 # A field's name in code, and the key it is stored under where that is another one.
 WRITTEN_AS: Mapping[type, Mapping[str, str]] = {
     TrialFacts: {
@@ -66,22 +71,40 @@ def decode(kind: type[T], stored: object, path: Path) -> T:
         raise _not_whole(path, f"no {kind.__name__}")
     names = {field.name: WRITTEN_AS.get(kind, {}).get(field.name, field.name) for field in fields(kind)}
     if unknown := sorted(set(stored) - set(names.values())):
-        raise StoreError(
-            f"{path} holds {', '.join(unknown)}, which this version does not know: read it with a newer one"
-        )
+        shown = few([shortened(name) for name in unknown])
+        raise StoreError(f"{path} holds {shown}, which this version does not know: read it with a newer one")
+    if absurd := next(_absurd(stored, kind.__name__.lower()), ""):
+        raise _not_whole(path, absurd)
     try:
         return msgspec.convert({name: stored[key] for name, key in names.items() if key in stored}, kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, OverflowError) as error:
         raise _not_whole(path, str(error).replace("$", kind.__name__.lower())) from error
+
+
+def _absurd(value: object, name: str) -> Iterator[str]:
+    """Yield what can't be true of any run, with its place: numbers that no clock and no count comes to."""
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _absurd(part, f"{name}.{key}")
+    elif isinstance(value, list | tuple):
+        for i, part in enumerate(value):
+            yield from _absurd(part, f"{name}[{i}]")
+    elif isinstance(value, float) and not abs(value) < MOST_SECONDS:
+        yield f"{name} is {value}"
+    elif isinstance(value, int) and not abs(value) < LATEST_NS:
+        yield f"{name} is {quoted(value)}"
 
 
 def decode_header(stored: Mapping[str, Any], path: Path) -> Header:
     """Return what ``run.json`` at ``path`` holds. Raises StoreError."""
     if stored.get("format") != FORMAT:
-        raise StoreError(f"{path.parent} has format {stored.get('format')!r}; this version reads {FORMAT!r}")
+        raise StoreError(f"{path} has format {quoted(stored.get('format'))}; this version reads {FORMAT!r}")
+    run_id = stored.get("run_id", path.parent.name)
+    if not isinstance(run_id, str):
+        raise _not_whole(path, f"run_id is {quoted(run_id)}")
     planned, limits = _asked(stored.get("profile"), path)
     return Header(
-        run_id=str(stored.get("run_id", path.parent.name)),
+        run_id=run_id,
         state=_state(stored.get("state"), path),
         context=decode(Context, stored.get("context"), path),
         method=decode_method(stored, path),
@@ -95,7 +118,7 @@ def _state(stored: object, path: Path) -> RunState:
     try:
         return RunState(str(stored))
     except ValueError:
-        raise _not_whole(path, f"state is {stored!r}") from None
+        raise _not_whole(path, f"state is {quoted(stored)}") from None
 
 
 def decode_method(stored: Mapping[str, Any], path: Path) -> Method:
@@ -110,6 +133,25 @@ def decode_method(stored: Mapping[str, Any], path: Path) -> Method:
     return method
 
 
+def decode_facts(stored: object, path: Path) -> TrialFacts:
+    """Return a trial's facts, from its ``facts.json`` at ``path``. Raises StoreError."""
+    facts = decode(TrialFacts, stored, path)
+    if path.parent.name != trial_name(facts.number):
+        raise _not_whole(path, f"it says that it is of trial {facts.number}")
+    try:
+        year = datetime.fromisoformat(facts.requested_utc).astimezone(UTC).year
+    except (ValueError, OverflowError):
+        year = 0
+    if not 1970 <= year < 2200:
+        raise _not_whole(path, f"trialfacts.requested_utc is {quoted(facts.requested_utc)}")
+    return facts
+
+
+def trial_name(number: int) -> str:
+    """Return the name of a trial's directory."""
+    return f"trial-{number:02d}"
+
+
 def decode_calibration(stored: object, path: Path) -> MachineCalibration | None:
     """Return the machine's calibration; None in runs without one, and in those of a version that kept other figures."""
     try:
@@ -122,7 +164,8 @@ def _asked(profile: object, path: Path) -> tuple[int, LimitsTable | None]:
     """Return how many trials a stored profile asked for, and its limits; 0 and None where it can't be read."""
     try:
         asked: Any = profile
-        return int(asked["trials"]["count"]), decode(LimitsTable, asked["limits"], path)
+        planned = count(0, 1_000_000)(asked["trials"]["count"])
+        return planned, decode(LimitsTable, asked["limits"], path)
     except (KeyError, TypeError, ValueError, StoreError):
         return 0, None
 

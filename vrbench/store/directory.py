@@ -32,7 +32,7 @@ from vrbench.core.figures.results import RunState
 from vrbench.core.machine_calibration import MachineCalibration
 from vrbench.core.model import Environment
 from vrbench.core.plan.method import Method
-from vrbench.store.codec import FORMAT, decode, encode
+from vrbench.store.codec import FORMAT, decode, encode, trial_name
 from vrbench.store.files import NoSuchRun, RunInUse, StoreError, failure, read_json, replace_json
 
 
@@ -83,7 +83,7 @@ class RunDir:
 
     def trial(self, number: int) -> Path:
         """Return the directory of one trial, made if need be."""
-        path = self.path / f"trial-{number:02d}"
+        path = self.path / trial_name(number)
         path.mkdir(mode=0o700, exist_ok=True)
         return path
 

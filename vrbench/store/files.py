@@ -10,6 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vrbench.plain_files import read_plain
+
+MOST_JSON = 100_000_000  # bytes; a trial's facts take 300 for each stream
+MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
 
 class StoreError(RuntimeError):
     """A run directory can't be written or read; says which, why and what to do."""
@@ -70,12 +75,20 @@ def replace_json(path: Path, value: object, mode: int = 0o666) -> None:
     replace_text(path, json.dumps(value, indent=1), mode)
 
 
+def read_bytes(path: Path, most: int = MEMORY) -> bytes:
+    """Read a file of a run; one that is larger than this machine's memory can't be analysed here. Raises StoreError."""
+    try:
+        return read_plain(path, most)
+    except OSError as error:
+        raise failure("read", path, error) from error
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a file that holds a JSON object. Raises StoreError."""
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise failure("read", path, error) from error
+        stored = json.loads(read_bytes(path, MOST_JSON))
+    except RecursionError:
+        raise StoreError(f"{path} is nested too deep to be vrbench's; the run it belongs to can't be read") from None
     except ValueError as error:
         raise StoreError(f"{path} is not JSON ({error}); the run it belongs to can't be read") from error
     if not isinstance(stored, dict):
