@@ -1,5 +1,9 @@
 """What a long wait is told by: how much is done, and about how long the rest takes."""
 
+from datetime import UTC, datetime
+
+from vrbench.cloud.journal_replay import JournalEntry
+from vrbench.cloud.removal_progress import RemovalProgress
 from vrbench.cloud.tally import Tally
 
 
@@ -32,3 +36,24 @@ def test_nothing_is_guessed_where_a_guess_is_worth_nothing() -> None:
     quick, beside = Tally(9, "rule", "is in place", one_by_one=True, clock=Steps(0.1)), Tally(9, "VM", "runs")
     beside.clock = Steps(60.0)
     assert not any("left" in tally.count("x") for tally in (quick, beside) for _ in range(9))
+
+
+def test_a_removal_tells_how_long_the_other_addresses_take() -> None:
+    """The router lets go of one after the other; of VMs, which go side by side, nothing is guessed."""
+    kinds = ["address"] * 5 + ["vm"]
+    entries = [JournalEntry(f"{kind}{n}", kind, {}, "id", datetime.now(UTC)) for n, kind in enumerate(kinds)]
+    told: list[str] = []
+    progress = RemovalProgress(told.append, lambda: entries, clock=Steps(10.0))
+    progress.begin("releasing", "address")
+    for entry in list(entries):
+        entries.remove(entry)
+        progress.went(entry)
+    # Each line takes two looks at the clock: one for what it says, one to note when that was.
+    assert [line.partition("; left")[0].partition("after ")[2] for line in told[1:]] == [
+        "20 s",
+        "40 s",
+        "1 min; others: about 40 s",
+        "1 min; others: about 20 s",
+        "2 min",
+        "2 min",
+    ]

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from vrbench.cloud.calls import all_answers
+from vrbench.cloud.calls import ON_ROUTER, all_answers
 from vrbench.cloud.errors import CloudError
 from vrbench.cloud.facade import Answer
 from vrbench.cloud.journal_replay import JournalEntry
@@ -22,13 +22,13 @@ RULES = ("firewall", "port-forward", "static-nat")  # what hangs on an address
 
 
 def release_addresses(removal: Removal) -> None:
-    """Release all that are pending, in parallel."""
+    """Release all that are pending, a few at once: the router forgets their rules one after the other."""
     entries = _with_ids(removal, removal.pending("address"))
     if entries:
-        doing = f"releasing {some(len(entries), 'public address', 'public addresses')} in parallel"
+        doing = f"releasing {some(len(entries), 'public address', 'public addresses')}, {ON_ROUTER} at once"
         removal.progress.begin(doing, "address")
         release = partial(_release, removal)
-        all_answers([partial(removal.attempt, entry, release) for entry in entries], removal.stop)
+        all_answers([partial(removal.attempt, entry, release) for entry in entries], removal.stop, width=ON_ROUTER)
 
 
 def forget_address(removal: Removal, entry: JournalEntry) -> None:

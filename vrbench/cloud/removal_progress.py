@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from vrbench.cloud.journal_replay import JournalEntry
+from vrbench.cloud.tally import rest_of
 from vrbench.core.text import about, listed, some
 
 NOUNS = {
@@ -38,20 +39,32 @@ class RemovalProgress:
         self._pending = pending
         self._clock = clock
         self._doing = ""
+        self._kind, self._total, self._gone = "", 0, 0
         self._since = self._said = clock()
         self._lock = threading.Lock()
 
     def begin(self, doing: str, kind: str) -> None:
         """Say that all of one kind are being removed now, and what comes next."""
         self._doing, self._since = doing, self._clock()
+        self._kind, self._total, self._gone = kind, sum(e.kind == kind for e in self._pending()), 0
         following = counted([e for e in self._pending() if e.kind in _after(kind)])
         self._tell(f"{doing}; next: {following}" if following else doing)
 
     def went(self, entry: JournalEntry) -> None:
         """Say that one is gone, how long that took, and what is left."""
         left = counted(self._pending())
-        took = about(self._clock() - self._since)
-        self._tell(f"{NOUNS[entry.kind][0]} {entry.key} is gone after {took}; left: {left or 'nothing'}")
+        took_s = self._clock() - self._since
+        rest = self._rest(entry, took_s)
+        self._tell(f"{NOUNS[entry.kind][0]} {entry.key} is gone after {about(took_s)}; {rest}left: {left or 'nothing'}")
+
+    def _rest(self, entry: JournalEntry, taken_s: float) -> str:
+        """Say how long the other addresses will take: the router lets go of one at a time."""
+        if entry.kind != self._kind or self._kind != "address":
+            return ""
+        with self._lock:
+            self._gone += 1
+            rest = rest_of(self._gone, self._total, taken_s)
+        return f"others: about {rest}; " if rest else ""
 
     def waiting(self) -> None:
         """Say every few seconds that something is still under way; to be called often."""

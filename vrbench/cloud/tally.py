@@ -33,6 +33,11 @@ class Tally:
         return f"{self.one} {self._done} of {self.total} {self.does}{self._left()} ({name})"
 
     def _left(self) -> str:
-        left_s = (self.clock() - self._begun) / self._done * (self.total - self._done)
-        told = self.one_by_one and self._done >= ENOUGH and left_s >= WORTH_TELLING_S
-        return f", about {about(left_s)} left" if told else ""
+        rest = rest_of(self._done, self.total, self.clock() - self._begun) if self.one_by_one else ""
+        return f", about {rest} left" if rest else ""
+
+
+def rest_of(done: int, total: int, taken_s: float) -> str:
+    """Return about how long the rest takes where each takes as long as those before it: "4 min"; "" for no guess."""
+    left_s = taken_s / done * (total - done)
+    return about(left_s) if done >= ENOUGH and left_s >= WORTH_TELLING_S else ""
