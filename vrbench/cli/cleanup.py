@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,14 @@ from vrbench.cli.error_codes import code_and_text
 from vrbench.cli.exits import Exit, UsageProblem
 from vrbench.cli.options import reports_option
 from vrbench.cli.say import say
+from vrbench.cloud.environment_plan import TAG, name_prefix
+from vrbench.core.text import some
 from vrbench.store.directory import RunDir, find_run, run_paths
 from vrbench.store.files import RunInUse
 
 if TYPE_CHECKING:
     from vrbench.cloud.journal import Journal
+    from vrbench.cloud.journal_replay import Damage
 
 
 @click.command("cleanup", epilog="Example: vrbench cleanup --all")
@@ -58,17 +62,41 @@ def _clean(store: RunDir) -> int:
 
     name = store.path.name
     had_lab = _end_lab(store)
-    left: tuple[str, ...] = ()
-    if store.journal.exists():
-        with Journal.open(store.journal) as journal:
-            if had_lab:
-                # The zone went with its lab, and everything in it.
-                for entry in journal.pending():
-                    journal.destroyed(entry.key)
-            left = _remove(store, journal)
+    if not store.journal.exists():
+        store.forget_secrets()
+        say(f"{name}: nothing left, as there is no journal: nothing was built, or somebody deleted it")
+        return Exit.OK
+    with Journal.salvage(store.journal, name) as journal:
+        if had_lab:
+            # The zone went with its lab, and everything in it.
+            for entry in journal.pending():
+                journal.destroyed(entry.key)
+            return _conclude(store, (), ())
+        _tell_damage(store, journal.damage)
+        return _conclude(store, _remove(store, journal), journal.damage)
+
+
+def _tell_damage(store: RunDir, damage: Sequence[Damage]) -> None:
+    if damage:
+        others = f" (and {some(len(damage) - 1, 'more place')})" if len(damage) > 1 else ""
+        say(f"{store.path.name}: its journal is damaged: {store.journal}, {damage[0]}{others}", err=True)
+        say("  going by its other lines, and looking for the rest by the names that vrbench gave", err=True)
+
+
+def _conclude(store: RunDir, left: Sequence[str], damage: Sequence[Damage]) -> int:
+    """Say how it ended. After damage that is never that nothing is left: nobody can know."""
+    name = store.path.name
     if left:
         say(f"{name}: still there: {', '.join(left)}", err=True)
         return Exit.FAILED
+    if damage:
+        say(
+            f"{name}: all that was found is removed. Its journal is damaged, so there may be more: look in the cloud "
+            f"for names that begin with {name_prefix(name)} and for the tag {TAG}={name}. Then delete {store.journal}: "
+            "it is asked about no more",
+            err=True,
+        )
+        return Exit.NOT_VALID
     store.forget_secrets()
     say(f"{name}: nothing left")
     return Exit.OK

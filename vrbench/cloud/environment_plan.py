@@ -32,4 +32,4 @@ class EnvironmentPlan:
 
 def name_prefix(run_id: str) -> str:
     """Return what every name begins with that a run gives: vrb-1a2b3c4d for 20261124T131500Z-1a2b3c4d-lab-parallel."""
-    return f"vrb-{run_id.split('-')[1]}"
+    return f"vrb-{run_id.partition('-')[2].partition('-')[0]}"

@@ -17,8 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
+from vrbench.cloud.environment_plan import name_prefix
 from vrbench.cloud.journal_lines import FORMAT, is_unsummed, read_lines, sealed, unsealed
-from vrbench.cloud.journal_replay import Damage, Head, JournalEntry, Replay, UnknownFormat
+from vrbench.cloud.journal_replay import Damage, Head, JournalEntry, Replay, UnknownFormat, kind_of
 
 
 class JournalError(RuntimeError):
@@ -139,10 +140,17 @@ class Journal:
         with self._lock:
             if entry.key not in self._known.intended:
                 self._known.entries[entry.key] = self._known.intended[entry.key] = entry
+                self._known.ids |= {entry.id} if entry.id else set()
 
     def belongs_to(self, endpoint: str, account: str, domain_id: str) -> None:
         """Say whose the journal is, where its own head can't be believed."""
         self.head = Head(self.head.run_id, endpoint, account, domain_id)
+
+    def prefix(self) -> str:
+        """Return what the names begin with that this run gave: as they are noted, or as its id has it."""
+        with self._lock:
+            noted = [key.rpartition("-")[0] for key in self._known.intended if kind_of(key)]
+        return noted[0] if noted else name_prefix(self.head.run_id)
 
     def ids(self) -> frozenset[str]:
         """Return the ids of everything that was ever noted here."""

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from vrbench.cloud.environment_plan import name_prefix
 from vrbench.cloud.errors import CloudError, CloudUnreachable
 from vrbench.cloud.facade import Answer, Cloud
 from vrbench.cloud.journal import Journal, JournalError
@@ -85,11 +84,6 @@ class Removal:
     def again(self) -> str:
         """What to do about what stays."""
         return f"run vrbench cleanup {self.journal.head.run_id}"
-
-    @property
-    def prefix(self) -> str:
-        """What the names begin with that the run gave."""
-        return name_prefix(self.journal.head.run_id)
 
     # -- what is to go
 

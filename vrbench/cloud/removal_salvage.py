@@ -19,18 +19,20 @@ from vrbench.cloud.removal_vms import DESTROYED
 
 def suspect_lost(removal: Removal) -> None:
     """Take as pending what the damaged lines may have been about. Raises CloudError when that can't be looked for."""
-    for kind, name in (("network", f"{removal.prefix}-net"), ("keypair", f"{removal.prefix}-key")):
+    prefix = removal.journal.prefix()
+    for kind, name in (("network", f"{prefix}-net"), ("keypair", f"{prefix}-key")):
         removal.journal.suspect(nameless(kind, name))
-    removal.networks |= {str(row["id"]) for row in _rows_named(removal, "network", f"{removal.prefix}-net")}
-    for row in _rows_named(removal, "vm", rf"{re.escape(removal.prefix)}-vm\d+"):
+    removal.networks |= {str(row["id"]) for row in _rows_named(removal, "network", prefix, "net")}
+    for row in _rows_named(removal, "vm", prefix, r"vm\d+"):
         on_our_network = any(nic.get("networkid") in removal.networks for nic in row.get("nic", []))
         if on_our_network or tagged(removal, row):
             removal.journal.suspect(nameless("vm", str(row["name"]), str(row["id"])))
 
 
-def _rows_named(removal: Removal, kind: str, pattern: str) -> list[Answer]:
-    rows = removal.rows(*LISTS[kind], keyword=removal.prefix)
-    return [row for row in rows if re.fullmatch(pattern, str(row.get("name"))) and ours(removal, row)]
+def _rows_named(removal: Removal, kind: str, prefix: str, rest: str) -> list[Answer]:
+    rows = removal.rows(*LISTS[kind], keyword=prefix)
+    name = re.compile(rf"{re.escape(prefix)}-{rest}")
+    return [row for row in rows if name.fullmatch(str(row.get("name"))) and ours(removal, row)]
 
 
 def note_strays(removal: Removal) -> None:

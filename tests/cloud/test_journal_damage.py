@@ -1,0 +1,216 @@
+"""Damaged journals: every damage is seen, stays where it is, and leaves nothing standing unseen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.cloud.lab import DEADLINES, Lab, planned, running_lab, silent
+from vrbench.cli.exits import Exit
+from vrbench.cli.main import cli
+from vrbench.cloud.environment import build
+from vrbench.cloud.environment_plan import name_prefix
+from vrbench.cloud.journal import DamagedJournal, Journal, JournalError
+from vrbench.cloud.journal_lines import is_unsummed, read_lines
+from vrbench.cloud.journal_replay import Head, Replay
+from vrbench.cloud.removal import RemovalReport
+from vrbench.cloud.removal_steps import remove_journaled
+from vrbench.lab.api.state.settings import ZoneSettings
+from vrbench.lab.timing import Timing
+
+QUICK = ZoneSettings(timing=Timing().scaled(0.0005), api_step_s=0.001, expunge_delay_s=0.02)
+WAITS = replace(DEADLINES, network_s=5.0, settle_s=0.0, poll_s=0.01, read_s=0.3, lost_s=0.3, round_s=0.01)
+RUN_ID = "20261124T120000Z-1a2b3c4d-lab"
+PLAN = planned(run_id=RUN_ID, prefix=name_prefix(RUN_ID), vms=1, public_ips=1, poll_s=0.01)
+HEAD = Head(RUN_ID, "http://127.0.0.1:1/client/api", "tenant", "domain-id")
+
+Damage = Callable[[list[bytes], int], list[bytes]]
+
+
+def garbled(lines: list[bytes], at: int) -> list[bytes]:
+    """Turn created into create0, as well as its fellows."""
+    return [*lines[:at], re.sub(rb'"event":"(.*?).","', rb'"event":"\g<1>0","', lines[at]), *lines[at + 1 :]]
+
+
+def wrong_digit(lines: list[bytes], at: int) -> list[bytes]:
+    """Change one digit of whatever the line says."""
+    changed = re.sub(rb"[0-9]", lambda digit: b"%d" % ((int(digit[0]) + 1) % 10), lines[at], count=1)
+    return [*lines[:at], changed, *lines[at + 1 :]]
+
+
+def missing(lines: list[bytes], at: int) -> list[bytes]:
+    return [*lines[:at], *lines[at + 1 :]]
+
+
+def doubled(lines: list[bytes], at: int) -> list[bytes]:
+    return [*lines[: at + 1], *lines[at:]]
+
+
+DAMAGES: tuple[Damage, ...] = (garbled, wrong_digit, missing, doubled)
+
+
+def written(path: Path) -> list[bytes]:
+    """Write a small journal and return its lines."""
+    with Journal.create(path, HEAD) as journal:
+        for kind, name in (
+            ("keypair", "vrb-1a2b3c4d-key"),
+            ("network", "vrb-1a2b3c4d-net"),
+            ("vm", "vrb-1a2b3c4d-vm1"),
+        ):
+            journal.intend(kind, name, {"name": name})
+            journal.created(name, f"0b9c-{kind}")
+        journal.destroyed("vrb-1a2b3c4d-vm1")
+    return path.read_bytes().splitlines(keepends=True)
+
+
+def believed(content: bytes) -> Replay:
+    lines = content.split(b"\n")[:-1]
+    known = Replay(summed=not is_unsummed(lines))
+    for line in read_lines(lines):
+        known.take(line)
+    return known
+
+
+def test_a_flipped_bit_anywhere_is_seen(tmp_path: Path) -> None:
+    """In every byte; but the last line's end, without which it is a torn line."""
+    content = b"".join(written(tmp_path / "j"))
+    assert believed(content).damage == []
+    for at in range(len(content) - 1):
+        flipped = bytearray(content)
+        flipped[at] ^= 1 << (at % 8)
+        assert believed(bytes(flipped)).damage != [], (at, bytes(flipped))
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_a_damaged_line_is_told_with_its_place(tmp_path: Path, damage: Damage) -> None:
+    """File, line, what is wrong, and what to do."""
+    lines = written(tmp_path / "j")
+    (tmp_path / "j").write_bytes(b"".join(damage(lines, 3)))
+    place = 5 if damage is doubled else 4
+    said = rf"{tmp_path}/j, line {place}: .*run vrbench cleanup on its run"
+    with pytest.raises(DamagedJournal, match=said):
+        Journal.open(tmp_path / "j")
+
+
+def test_what_other_lines_say_is_believed(tmp_path: Path) -> None:
+    """A VM that lost its intent is known by its name, and one that was removed is looked for again."""
+    lines = written(tmp_path / "j")
+    (tmp_path / "j").write_bytes(b"".join(wrong_digit(lines, 5)))
+    with Journal.salvage(tmp_path / "j", RUN_ID) as journal:
+        assert [(entry.key, entry.kind, entry.id) for entry in journal.pending()] == [
+            ("vrb-1a2b3c4d-vm1", "vm", "0b9c-vm"),
+            ("vrb-1a2b3c4d-net", "network", "0b9c-network"),
+            ("vrb-1a2b3c4d-key", "keypair", "0b9c-keypair"),
+        ]
+        assert journal.head == HEAD
+        assert [damage.line for damage in journal.damage] == [6, 7, 8]
+
+
+def test_files_of_the_first_format_stay_readable(tmp_path: Path) -> None:
+    """Without checksums; what is added to them is of their own kind. An unknown event is an error."""
+    first = (
+        b'{"event":"opened","format":"vrbench-journal/1","run_id":"r-1","endpoint":"e","account":"a","domain_id":"d",'
+        b'"at":"2026-11-24T12:00:00+00:00"}\n'
+        b'{"event":"intended","key":"n","kind":"network","params":{"name":"n"},"at":"2026-11-24T12:00:00+00:00"}\n'
+    )
+    (tmp_path / "j").write_bytes(first)
+    with Journal.open(tmp_path / "j") as journal:
+        journal.created("n", "id-1")
+    with Journal.open(tmp_path / "j") as journal:
+        assert [(entry.key, entry.id) for entry in journal.pending()] == [("n", "id-1")]
+    (tmp_path / "j").write_bytes(first + b'{"event":"create0","key":"n","id":"id-1","at":"2026-11-24"}\n')
+    with pytest.raises(JournalError, match=r"line 3: .*unknown event 'create0'"):
+        Journal.open(tmp_path / "j")
+
+
+def build_on(lab: Lab, path: Path) -> list[bytes]:
+    resolved = lab.resolve(PLAN)
+    with Journal.create(path, Head(RUN_ID, lab.endpoint, resolved.account, resolved.domain_id)) as journal:
+        build(lab.cloud(), PLAN, resolved, journal, silent)
+    return path.read_bytes().splitlines(keepends=True)
+
+
+def salvaged(lab: Lab, path: Path) -> RemovalReport:
+    with Journal.salvage(path, RUN_ID) as journal:
+        assert journal.damage
+        return remove_journaled(lab.cloud(), journal, silent, WAITS)
+
+
+def test_a_damaged_line_leaves_nothing_standing(tmp_path: Path) -> None:
+    """Each line in turn: what it said is found by name, by tag or by what it hangs on."""
+    with running_lab(QUICK) as lab:
+        at = count = 0
+        while at <= count - 1 or not count:
+            path = tmp_path / str(at)
+            lines = build_on(lab, path)
+            count = len(lines)
+            damage = (garbled, wrong_digit, doubled)[at % 3] if at == count - 1 else DAMAGES[at % len(DAMAGES)]
+            path.write_bytes(b"".join(damage(lines, at)))
+            report = salvaged(lab, path)
+            assert (report.left, report.problems) == ((), ()), (at, damage.__name__)
+            assert lab.objects() == [], (at, damage.__name__)
+            at += 1
+        assert at > 10
+
+
+def test_both_lines_of_everything_may_be_lost(tmp_path: Path) -> None:
+    """Of a journal that has no more than its head, and of one that has not even that."""
+    with running_lab(QUICK) as lab:
+        for kept in (slice(0, 1), slice(0, 0)):
+            path = tmp_path / str(kept.stop)
+            lines = build_on(lab, path)
+            path.write_bytes(b"".join(lines[kept]) + b"garbage\n")
+            assert salvaged(lab, path).left == ()
+            assert lab.objects() == []
+
+
+@pytest.fixture
+def at_hand(monkeypatch: pytest.MonkeyPatch) -> Callable[[Lab], None]:
+    """Have the command line find the lab's credentials, and wait less."""
+
+    def arranged(lab: Lab) -> None:
+        caller = lab.server.callers()["domadmin"]
+        for name, value in (("ENDPOINT", lab.endpoint), ("KEY", caller.apikey), ("SECRET", caller.secretkey)):
+            monkeypatch.setenv(f"CLOUDSTACK_{name}", value)
+        monkeypatch.setattr("vrbench.cloud.removal_steps.Deadlines", lambda: WAITS)
+
+    return arranged
+
+
+def test_cleanup_never_says_that_nothing_is_left_after_damage(
+    tmp_path: Path, at_hand: Callable[[Lab], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It removes what it finds, says what to look for, and ends with the code of a journal that can't be read."""
+    path = tmp_path / RUN_ID / "journal.jsonl"
+    path.parent.mkdir()
+    with running_lab(QUICK) as lab:
+        at_hand(lab)
+        path.write_bytes(b"".join(wrong_digit(build_on(lab, path), 3)))
+        code = cli.main(["cleanup", RUN_ID, "--reports", str(tmp_path)], standalone_mode=False)
+        out, err = capsys.readouterr()
+        assert lab.objects() == []
+    assert code == Exit.NOT_VALID
+    assert out == ""
+    assert f"{RUN_ID}: its journal is damaged: {path}, line 4: its checksum does not match" in err
+    assert f"look in the cloud for names that begin with vrb-1a2b3c4d and for the tag vrbench-run={RUN_ID}" in err
+
+
+def test_an_object_that_only_its_tag_gives_away_is_told(
+    tmp_path: Path, at_hand: Callable[[Lab], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A journal that lost its last lines looks whole: what else carries the run's tag is told, and not touched."""
+    path = tmp_path / RUN_ID / "journal.jsonl"
+    path.parent.mkdir()
+    with running_lab(QUICK) as lab:
+        at_hand(lab)
+        path.write_bytes(b"".join(build_on(lab, path)[:3]))
+        code = cli.main(["cleanup", RUN_ID, "--reports", str(tmp_path)], standalone_mode=False)
+        out, err = capsys.readouterr()
+        assert lab.rows("listNetworks", "network")
+    assert (code, out) == (Exit.FAILED, "")
+    assert "network vrb-1a2b3c4d-net" in err
+    assert "it carries this run's tag and is not in its journal" in err
