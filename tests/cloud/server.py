@@ -103,6 +103,31 @@ def hang(request: Request) -> None:
     request.released.wait(30)
 
 
+def raw(data: bytes) -> Behaviour:
+    """Answer with these bytes, status line and all, then the end."""
+
+    def behave(request: Request) -> None:
+        request.handler.close_connection = True
+        request.handler.connection.sendall(data)
+
+    return behave
+
+
+def drips(begin: bytes, each: bytes, end: bytes = b"") -> Behaviour:
+    """Begin an answer, then go on a little every 20 ms; end it only when a patient client would have given up."""
+
+    def behave(request: Request) -> None:
+        request.handler.close_connection = True
+        request.handler.connection.sendall(begin)
+        for _ in range(500):
+            if request.released.wait(0.02):
+                return
+            request.handler.connection.sendall(each)
+        request.handler.connection.sendall(end)
+
+    return behave
+
+
 @contextmanager
 def fake_cloud(*behaviours: Behaviour) -> Iterator[Fake]:
     """Serve the behaviours in turn, the last one for ever."""

@@ -15,6 +15,9 @@ from vrbench.cloud.preflight import preflight
 PLAN = planned(service_offering="S", template="T")
 DENIED = 432, "The given command does not exist or it is not available for user"
 
+FREE = {"id": "i", "ipaddress": "192.0.2.1", "state": "Free"}
+MINE = {"name": "a", "domainid": "d", "roletype": "User"}
+
 
 def rows(command: str, name: str, *found: dict[str, Any]) -> Behaviour:
     """Return a list command's answer."""
@@ -25,12 +28,12 @@ GOOD: dict[str, Behaviour] = {
     "listCapabilities": says(
         "listCapabilities", {"capability": {"cloudstackversion": "4.20.1", "allowuserexpungerecovervm": True}}
     ),
-    "listAccounts": rows("listAccounts", "account", {"name": "a", "domainid": "d", "roletype": "User"}),
+    "listAccounts": rows("listAccounts", "account", MINE),
     "listZones": rows("listZones", "zone", {"id": "z", "name": "z", "networktype": "Advanced"}),
     "listNetworkOfferings": rows("listNetworkOfferings", "networkoffering", offering()),
     "listServiceOfferings": rows("listServiceOfferings", "serviceoffering", {"id": "s", "name": "S", "memory": 512}),
     "listTemplates": rows("listTemplates", "template", {"id": "t", "name": "T", "isready": True}),
-    "listPublicIpAddresses": says("listPublicIpAddresses", {"count": 50, "publicipaddress": [{}]}),
+    "listPublicIpAddresses": says("listPublicIpAddresses", {"count": 50, "publicipaddress": [FREE]}),
     "listHypervisors": rows("listHypervisors", "hypervisor", {"name": "KVM"}, {"name": "VMware"}),
     "listRouters": says("listRouters", {}),
 }
@@ -47,7 +50,7 @@ def test_a_plain_zone_has_no_problem() -> None:
 @pytest.mark.parametrize(
     ("command", "answer", "words"),
     [
-        ("listAccounts", rows("listAccounts", "account", {}, {}), "can't tell which account"),
+        ("listAccounts", rows("listAccounts", "account", MINE, MINE), "can't tell which account"),
         ("listAccounts", refuses("listAccounts", *DENIED), "listAccounts: "),
         (
             "listZones",
@@ -109,6 +112,6 @@ def test_an_unknown_hypervisor_is_none() -> None:
 
 def test_an_administrators_account_is_told_by_its_key() -> None:
     """Administrators are shown all accounts: theirs is the one that has this key."""
-    accounts = rows("listAccounts", "account", {"name": "x"}, {"name": "mine", "user": [{"apikey": KEY}]})
+    accounts = rows("listAccounts", "account", MINE, {**MINE, "name": "mine", "user": [{"apikey": KEY}]})
     with fake_cloud(by_command({**GOOD, "listAccounts": accounts})) as fake:
         assert preflight(Cloud(fake.credentials()), PLAN)[0].account == "mine"

@@ -14,7 +14,7 @@ from tests.cloud.server import Behaviour, Request, by_command, fake_cloud, job, 
 from tests.probes.rig import wait_for
 from vrbench.cloud.environment import build
 from vrbench.cloud.errors import NotPermitted, UnknownOperation, UnsafeNetwork
-from vrbench.cloud.facade import Answer, Cloud, Param
+from vrbench.cloud.facade import Answer, Cloud, Job, Param
 from vrbench.cloud.operations import (
     PREPARATIONS,
     Router,
@@ -128,17 +128,33 @@ def test_the_router_to_reboot_is_looked_up_before_the_clock_runs(lab: Lab, envir
             job(2, jobresult={"errorcode": 530, "errortext": "no host"}),
             "restartNetwork: the job j failed (530): no host",
         ),
-        (job(2, jobresult={"errorcode": "many"}), "ValueError"),
+        (job(2, jobresult={"errorcode": "many"}), "restartNetwork: the job j failed (0): the server gave no reason"),
     ],
     ids=["failed", "no sense"],
 )
 def test_a_job_that_ends_badly_is_done_with_its_error(answer: Behaviour, error: str) -> None:
-    """Also when its answer makes no sense: a thread that died in silence would leave it running for ever."""
+    """Also when its answer makes no sense."""
     with fake_cloud(by_command({"restartNetwork": RESTART, "queryAsyncJobResult": answer})) as fake:
         operation = RunningOperation(Cloud(fake.credentials()), "restart-network", SOMEWHERE, 20, poll_s=0.02)
         operation.request()
         wait_for(lambda: operation.poll().done, "the job's end")
     assert error in operation.poll().error
+
+
+class Broken(Cloud):
+    """A cloud with a bug of ours."""
+
+    def wait(self, job: Job, *_: object, **__: object) -> Answer:
+        raise KeyError(job.jobid)
+
+
+def test_a_job_whose_watch_breaks_is_done_with_the_error() -> None:
+    """A thread that died in silence would leave it running for ever."""
+    with fake_cloud(by_command({"restartNetwork": RESTART})) as fake:
+        operation = RunningOperation(Broken(fake.credentials()), "restart-network", SOMEWHERE, 20)
+        operation.request()
+        wait_for(lambda: operation.poll().done, "the job's end")
+    assert operation.poll().error == "KeyError: 'j'"
 
 
 def test_a_job_that_does_not_end_is_not_done() -> None:
@@ -177,7 +193,7 @@ def test_late_news_of_an_earlier_request_change_nothing() -> None:
 
 def test_without_a_running_router_there_is_none_to_reboot() -> None:
     """The message names the network."""
-    routers = says("listRouters", {"count": 1, "router": [{"id": "r", "state": "Stopped"}]})
+    routers = says("listRouters", {"count": 1, "router": [{"id": "r", "name": "r-1-VM", "state": "Stopped"}]})
     with fake_cloud(by_command({"listRouters": routers})) as fake, pytest.raises(UnsafeNetwork, match="network net: "):
         preparation("reboot-router")(Cloud(fake.credentials()), SOMEWHERE)
 

@@ -82,7 +82,7 @@ class PoolShown(Cloud):
         if command != "listPublicIpAddresses":
             return super().call(command, **params)
         assert (params["allocatedonly"], params["state"], params["pagesize"]) == (False, "Free", 1)
-        return {"count": 5, "publicipaddress": [{"state": "Free"}]}
+        return {"count": 5, "publicipaddress": [{"id": "a", "ipaddress": "192.0.2.1", "state": "Free"}]}
 
 
 def test_a_small_address_pool_is_noticed_where_it_is_shown(lab: Lab) -> None:

@@ -143,7 +143,7 @@ class Refusing(Cloud):
 def test_an_address_of_no_network_is_not_released(tmp_path: Path) -> None:
     """Ours by account and in no network: somebody may have acquired it anew since we released it."""
     path = tmp_path / "j"
-    address = {"id": "a-1", "ipaddress": "203.0.113.9", "account": "me", "domainid": "d"}
+    address = {"id": "a-1", "ipaddress": "203.0.113.9", "state": "Allocated", "account": "me", "domainid": "d"}
     answers = {
         "listCapabilities": says("listCapabilities", {"capability": {"allowuserexpungerecovervm": True}}),
         "listAccounts": says("listAccounts", {"count": 1, "account": [{"name": "me", "domainid": "d"}]}),

@@ -72,7 +72,7 @@ def check_clock(credentials: Credentials) -> Finding:
 def check_entry(cloud: Cloud) -> Finding:
     """Say whether the endpoint is CloudStack's and knows these keys."""
     try:
-        capability = cloud.call("listCapabilities").get("capability", {})
+        capability = cloud.call("listCapabilities")["capability"]
     except (CloudUnreachable, CloudRefused) as error:
         return Finding("endpoint", FindingState.BAD, str(error), "", Exit.FAILED)
     return Finding(

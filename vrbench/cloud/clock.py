@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ssl
 import time
-import urllib.error
-import urllib.request
 from email.utils import parsedate_to_datetime
 
 from vrbench.cloud.credentials import Credentials
@@ -20,26 +17,30 @@ def clock_offset_s(credentials: Credentials) -> float | None:
     Sends one request without a key and reads its Date header, whatever the answer is. Raises OSError without an
     answer.
     """
-    request = urllib.request.Request(credentials.endpoint, method="GET")
     before = time.time()
-    try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S, context=_context(credentials)) as answer:
-            date = answer.headers.get("Date")
-    except urllib.error.HTTPError as refused:
-        with refused:
-            date = refused.headers.get("Date")
+    date = _date(credentials)
     after = time.time()
     try:
-        served = parsedate_to_datetime(date).timestamp() if date else None
-    except ValueError:
-        served = None
-    return None if served is None else (before + after) / 2 - served - GRAIN_S / 2
-
-
-def _context(credentials: Credentials) -> ssl.SSLContext | None:
-    """Check certificates as the API calls do."""
-    if not credentials.endpoint.startswith("https"):
+        served = parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):  # none, or one that no clock shows
         return None
-    if credentials.verify is False:
-        return ssl._create_unverified_context()
-    return ssl.create_default_context(cafile=credentials.verify if isinstance(credentials.verify, str) else None)
+    return (before + after) / 2 - served - GRAIN_S / 2
+
+
+def _date(credentials: Credentials) -> str:
+    """Ask for any answer, as the API calls ask: by the same certificates and proxies."""
+    import requests
+
+    from vrbench.cloud.transport import AnswerTooLarge, Wire, plain_reason, session
+
+    wire = Wire()
+    with session(wire, credentials) as asking:
+        try:
+            asking.get(credentials.endpoint, timeout=TIMEOUT_S)
+        except requests.TooManyRedirects:
+            pass  # an answer all the same
+        except AnswerTooLarge as error:
+            raise OSError(str(error)) from None
+        except requests.RequestException as error:
+            raise OSError(plain_reason(error, str(error), TIMEOUT_S)[0]) from None
+    return wire.received.headers.get("Date", "")

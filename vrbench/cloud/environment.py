@@ -117,7 +117,8 @@ def _vm(context: BuildContext, network_id: str, number: int) -> Making[Vm]:
 
     def take(answer: Answer) -> Vm:
         row = part(answer, "virtualmachine")
-        ip = next((str(nic["ipaddress"]) for nic in row.get("nic", []) if nic.get("networkid") == network_id), "")
+        addresses = {nic.get("networkid"): nic.get("ipaddress") for nic in row.get("nic", [])}
+        ip = str(addresses.get(network_id) or "")
         if row.get("state") != "Running" or not ip:
             raise CloudError(
                 f"VM {name} was deployed and is {row.get('state')} with address {ip or 'none'}; it must be Running "

@@ -10,12 +10,25 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlsplit
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import quote
 
+from vrbench.cloud.answers import Answer as Answer  # what callers of the facade call it
+from vrbench.cloud.answers import (
+    NotAnAnswer,
+    Page,
+    Received,
+    Refused,
+    accepted,
+    job_result,
+    made,
+    page_of,
+    unwrapped,
+)
 from vrbench.cloud.credentials import Credentials
 from vrbench.cloud.errors import (
     RATE_LIMIT,
@@ -30,15 +43,18 @@ from vrbench.cloud.errors import (
 )
 
 if TYPE_CHECKING:
-    from cs import CloudStack, CloudStackException
+    from cs import CloudStack
     from requests import RequestException
 
-Answer = dict[str, Any]  # what the API gives: JSON with the outer wrapper taken off
+    from vrbench.cloud.transport import Wire
+
+R = TypeVar("R")
 Param = str | int | bool | list[str] | tuple[str, ...] | None
 
 EXPIRES_AFTER: Final = timedelta(minutes=10)  # servers may refuse signatures that last longer than 15
 POLL_TIMEOUT_S: Final = 10.0  # one look at a job; a look that hangs must not blind us for a minute
-_PENDING, _SUCCEEDED = 0, 1
+_LIST_LOOKS: Final = 10  # times as long as one look that a list of many pages may take
+_MOST_WORDS: Final = 1000  # characters of a server's own words that are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,28 +93,31 @@ class Cloud:
 
     def call(self, command: str, /, **params: Param) -> Answer:
         """Make one API call and return its answer without the wrapper. Raises CloudUnreachable or CloudRefused."""
-        return self._request(command, params, self._mutation_timeout_s if _mutates(command) else self._timeout_s)
+        timeout_s = self._mutation_timeout_s if _mutates(command) else self._timeout_s
+        return self._shaped(command, partial(made, command), self._request(command, params, timeout_s))
 
     def list(self, command: str, name: str, /, **params: Param) -> list[Answer]:
-        """Return all rows of a list command, over as many pages as the server makes; ``name`` is the object's name."""
-        answer = self.call(command, **params)
-        rows: list[Answer] = answer.get(name, [])
-        page_size, page = len(rows), 1
+        """Return all rows of a list command, over as many pages as the server makes; ``name`` is the object's name.
+
+        NotCloudStack ends what has no end: a page that comes twice, and pages that take ten times as long as a look.
+        """
+        until = time.monotonic() + _LIST_LOOKS * self._timeout_s
+        pages = [self._page(command, name, params)]
+        count, page_size = pages[0].count, len(pages[0].rows)
         # The server's own page size is the length of its first answer: any other may be refused as too large.
-        while page_size and len(rows) < int(answer.get("count", 0)):
-            page += 1
-            more = self.call(command, **params, page=page, pagesize=page_size).get(name, [])
-            if not more:
-                break
-            rows = rows + more
-        return rows
+        while pages[-1].rows and sum(len(page.rows) for page in pages) < count:
+            pages.append(self._page(command, name, {**params, "page": len(pages) + 1, "pagesize": page_size}))
+            if pages[-1].rows == pages[-2].rows or time.monotonic() > until:
+                raise self._not_cloudstack(command, "its pages have no end")
+        return [row for page in pages for row in page.rows]
+
+    def count(self, command: str, name: str, /, **params: Param) -> int:
+        """Return how many rows a list command has; one is asked for, since the answer counts them all."""
+        return self._page(command, name, {**params, "page": 1, "pagesize": 1}).count
 
     def submit(self, command: str, /, **params: Param) -> Job:
         """Start an asynchronous command. Raises CloudUnreachable (it may have run) or CloudRefused."""
-        answer = self.call(command, **params)
-        if "jobid" not in answer:
-            raise NotCloudStack(command, self.endpoint, "the answer names no job", may_have_run=True)
-        return Job(command, str(answer["jobid"]), answer.get("id"))
+        return Job(command, *self._shaped(command, accepted, self.call(command, **params)))
 
     def wait(
         self, job: Job, deadline_s: float, poll_s: float = 0.5, after_poll: Callable[[], None] = lambda: None
@@ -126,95 +145,105 @@ class Cloud:
 
     def _look(self, job: Job, timeout_s: float) -> tuple[str, Answer | JobFailed | None]:
         """Look at the job once; return what was seen, in words, and its result once it has ended."""
+        command = "queryAsyncJobResult"
         try:
-            answer = self._request("queryAsyncJobResult", {"jobid": job.jobid}, timeout_s)
+            answer = self._request(command, {"jobid": job.jobid}, timeout_s)
+            found = self._shaped(command, partial(job_result, job.command), answer)
         except CloudError as error:
             if _may_pass(error):
                 return f"unknown: {error}", None
             raise
-        status, result = answer.get("jobstatus"), answer.get("jobresult")
-        if status == _PENDING:
-            return "pending", None
-        if status == _SUCCEEDED:
-            return "succeeded", result if isinstance(result, dict) else {}
-        if status is None:
-            return "unknown: the answer has no jobstatus", None
-        return "failed", _job_failed(job, answer, self._redact)
+        if isinstance(found, Refused):
+            return "failed", JobFailed(job.command, job.jobid, found.code, self._words(found.text))
+        return ("pending", None) if found is None else ("succeeded", found)
 
-    def _request(self, command: str, params: dict[str, Param], timeout_s: float) -> Answer:
+    def _page(self, command: str, name: str, params: Mapping[str, Param]) -> Page:
+        return self._shaped(command, partial(page_of, name, params), self.call(command, **params))
+
+    def _shaped(self, command: str, read: Callable[[Answer], R], answer: Answer) -> R:
+        """Return what ``read`` makes of an answer; one that it can't read is the cloud's fault, and the call's name."""
+        try:
+            return read(answer)
+        except NotAnAnswer as error:
+            failure = self._not_cloudstack(command, str(error))
+        raise failure
+
+    def _request(self, command: str, params: Mapping[str, Param], timeout_s: float) -> Answer:
+        """Send the call, and return its answer without the wrapper."""
+        # Raised only outside the handlers: the exceptions of the transport must not hang on to ours as its context.
+        got = self._sent(command, params, timeout_s)
+        if isinstance(got, CloudError):
+            raise got
+        failure: CloudError
+        try:
+            answer = unwrapped(command, got)
+            if not isinstance(answer, Refused):
+                return answer
+            failure = refusal(command, self.endpoint, answer.code, self._words(answer.text))
+        except NotAnAnswer as error:
+            failure = self._not_cloudstack(command, f"{error} ({self._start(got)})")
+        raise failure
+
+    def _sent(self, command: str, params: Mapping[str, Param], timeout_s: float) -> Received | CloudError:
+        """Sign and send by ``cs``, which is asked to leave the answer alone; return what came back, or why not."""
         import cs
         import requests
 
-        sent = {name: _text(value) for name, value in params.items() if value is not None}
-        sent |= {"signatureVersion": "3", "expires": self._expires()}
-        client = self._client(timeout_s)
-        # Raised only outside the handlers: the exceptions of the transport must not hang on to ours as its context.
-        failure: CloudError
-        try:
-            answer = getattr(client, command)(**sent)
-            if isinstance(answer, dict):
-                return answer
-            failure = NotCloudStack(command, self.endpoint, "JSON of another shape", may_have_run=_mutates(command))
-        except cs.CloudStackApiException as error:
-            failure = self._refused(command, error)
-        except cs.CloudStackException as error:
-            failure = self._not_cloudstack(command, error)
-        except requests.RequestException as error:
-            failure = self._unreachable(command, error)
-        except ValueError:  # cs 3.2 trips over its own message about a page that is no JSON
-            failure = NotCloudStack(command, self.endpoint, "the answer is no JSON", may_have_run=_mutates(command))
-        raise failure
+        from vrbench.cloud.transport import AnswerTooLarge
 
-    def _client(self, timeout_s: float) -> CloudStack:
+        sent = {name: _text(value) for name, value in params.items() if value is not None}
+        sent |= {"signatureVersion": "3", "expires": self._expires(), "response": "json"}
+        client, wire = self._client()
+        client.timeout = timeout_s  # type: ignore[assignment]  # cs makes whole seconds of it; requests takes any
+        try:
+            getattr(client, command)(json=False, **sent)
+        except cs.CloudStackApiException:
+            pass  # another status than 200: the answer says which
+        except AnswerTooLarge as error:
+            return self._not_cloudstack(command, str(error))
+        except requests.RequestException as error:
+            return self._unreachable(command, error, timeout_s, wire.sent)
+        return wire.received
+
+    def _client(self) -> tuple[CloudStack, Wire]:
         import cs
 
-        client: CloudStack | None = getattr(self._sessions, "client", None)
-        if client is None:
-            asks = self._credentials
-            client = cs.CloudStack(endpoint=asks.endpoint, key=asks.key, secret=asks.secret, method="post")
+        from vrbench.cloud.transport import Wire, session
+
+        ready: tuple[CloudStack, Wire] | None = getattr(self._sessions, "ready", None)
+        if ready is None:
+            asks, wire = self._credentials, Wire()
+            way = session(wire, asks)
+            client = cs.CloudStack(endpoint=asks.endpoint, key=asks.key, secret=asks.secret, method="post", session=way)
             client.verify = asks.verify
-            # A redirect would carry the signed request to a host that nobody named.
-            client.session.max_redirects = 0
-            # A proxy set for the rest of the world can't reach our own loopback.
-            client.session.trust_env = not _is_loopback(asks.endpoint)
-            self._sessions.client = client
-        client.timeout = timeout_s  # type: ignore[assignment]  # cs makes whole seconds of it; requests takes any
-        return client
+            self._sessions.ready = ready = client, wire
+        return ready
 
     def _expires(self) -> str:
         """Return the time in ten minutes by the wall clock as it was at the start: a step expires no signature."""
         return (self._booted + _up() + EXPIRES_AFTER).strftime("%Y-%m-%dT%H:%M:%S+0000")
 
-    def _refused(self, command: str, error: CloudStackException) -> CloudError:
-        body = getattr(error, "error", None)
-        status = error.response.status_code
-        if not isinstance(body, dict):
-            return NotCloudStack(command, self.endpoint, f"HTTP {status} without a reason", may_have_run=status >= 500)
-        text = self._redact(str(body.get("errortext") or "no reason given"))
-        return refusal(command, self.endpoint, int(body.get("errorcode") or status), text)
+    def _words(self, text: str) -> str:
+        """Return the server's own words, fit to be shown: they may be anything, and as long as an answer may be."""
+        said = self._redact(text[:100_000])
+        return said if len(said) <= _MOST_WORDS else f"{said[:_MOST_WORDS]} …"
 
-    def _not_cloudstack(self, command: str, error: CloudStackException) -> CloudError:
-        response = error.response
-        kind = response.headers.get("Content-Type", "no content type").split(";")[0]
+    def _start(self, got: Received) -> str:
+        """Return the beginning of what came, so that one can tell a proxy's page from a server's."""
+        kind = got.headers.get("Content-Type", "no content type").split(";")[0][:40]
         # Redacted before it is shortened: half a secret is a secret too.
-        start = " ".join(self._redact(response.text[:100_000]).split())[:80]
-        reason = f"HTTP {response.status_code}, {kind}, {start!r}"
-        return NotCloudStack(
-            command,
-            self.endpoint,
-            reason,
-            may_have_run=_mutates(command),
-            advice="The address usually ends in /client/api; a proxy or a server that is starting also answers so.",
-        )
+        start = " ".join(self._redact(got.body[:100_000].decode(errors="replace")).split())[:80]
+        return f"HTTP {got.status}, {self._redact(kind)!r}, {start!r}"
 
-    def _unreachable(self, command: str, error: RequestException) -> CloudError:
-        import requests
+    def _not_cloudstack(self, command: str, reason: str) -> NotCloudStack:
+        advice = "The address usually ends in /client/api; a proxy or a server that is starting also answers so."
+        return NotCloudStack(command, self.endpoint, reason, may_have_run=_mutates(command), advice=advice)
 
-        never_sent = isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError) or (
-            "NewConnectionError" in str(error) or "NameResolutionError" in str(error)
-        )
-        reason, advice = _plain_reason(error, self._redact(str(error)))
-        may_have_run = _mutates(command) and not never_sent
+    def _unreachable(self, command: str, error: RequestException, timeout_s: float, sent: bool) -> CloudError:
+        from vrbench.cloud.transport import plain_reason
+
+        reason, advice = plain_reason(error, self._redact(str(error)), timeout_s)
+        may_have_run = sent and _mutates(command)
         return CloudUnreachable(command, self.endpoint, reason, may_have_run=may_have_run, advice=advice)
 
     def _redact(self, text: str) -> str:
@@ -237,11 +266,6 @@ def _text(value: Param) -> str:
     return str(value)
 
 
-def _is_loopback(endpoint: str) -> bool:
-    host = urlsplit(endpoint).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
-
-
 def _mutates(command: str) -> bool:
     return not command.startswith(("list", "query", "get"))
 
@@ -251,33 +275,3 @@ def _may_pass(error: CloudError) -> bool:
     if isinstance(error, CloudRefused):
         return error.code >= 500 or error.code == RATE_LIMIT or isinstance(error, WrongCredentials)
     return isinstance(error, CloudUnreachable)
-
-
-def _job_failed(job: Job, answer: Answer, redact: Callable[[str], str]) -> JobFailed:
-    result = answer.get("jobresult")
-    said = result if isinstance(result, dict) else {}
-    code = int(said.get("errorcode") or answer.get("jobresultcode") or 0)
-    text = redact(str(said.get("errortext") or "the server gave no reason"))
-    return JobFailed(job.command, job.jobid, code, text)
-
-
-def _plain_reason(error: RequestException, text: str) -> tuple[str, str]:
-    """Say in a few words what failed, and what to do about it ("" for the usual advice); ``text`` is redacted."""
-    import requests
-
-    if isinstance(error, requests.TooManyRedirects):
-        where = error.response.headers.get("Location", "") if error.response is not None else ""
-        return f"it redirects to {urlsplit(where)._replace(query='').geturl()!r}", "Use that address as the endpoint."
-    if isinstance(error, requests.exceptions.SSLError):
-        return f"TLS failed: {text[-200:]}", "Give the CA's bundle as verify, or correct the server's certificate."
-    if isinstance(error, requests.Timeout):
-        return "it took too long", ""
-    known = {
-        "NameResolutionError": "its name can't be resolved",
-        "Connection refused": "the connection was refused",
-        "reset by peer": "the connection was reset",
-        "closed connection": "the connection was closed without an answer",
-        "IncompleteRead": "the answer broke off half-way",
-        "unreachable": "no route to it",
-    }
-    return next((words for sign, words in known.items() if sign in text), f"{type(error).__name__}"), ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
@@ -124,15 +125,15 @@ def _not_the_only(rows: Sequence[Answer], what: str) -> str:
 def _capabilities(cloud: Cloud) -> Answer:
     """Ask what the server can do; that is also the proof that endpoint, key and secret work."""
     try:
-        capability = cloud.call("listCapabilities").get("capability", {})
+        capability: Answer = cloud.call("listCapabilities")["capability"]
     except (CloudUnreachable, CloudRefused) as error:
         raise PreflightError([str(error)]) from None
-    return capability if isinstance(capability, dict) else {}
+    return capability
 
 
 def _check_version(version: str, found: _Findings) -> None:
-    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    if len(numbers) != 2 or not _OLDEST <= numbers <= _NEWEST:
+    found_numbers = re.match(r"([0-9]{1,4})\.([0-9]{1,4})(\.|$)", version)
+    if not found_numbers or not _OLDEST <= (int(found_numbers[1]), int(found_numbers[2])) <= _NEWEST:
         found.notes.append(f"CloudStack {version} is outside the versions this was made for (4.9 to 4.22)")
 
 
@@ -274,12 +275,10 @@ def _check_pool(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: _Findi
         return
     which: dict[str, Param] = {"zoneid": zone_id, "state": "Free", "allocatedonly": False, "forvirtualnetwork": True}
     try:
-        # One row is enough: the answer counts them all, and a zone may have tens of thousands.
-        answer = cloud.call("listPublicIpAddresses", **which, page=1, pagesize=1)
+        free = cloud.count("listPublicIpAddresses", "publicipaddress", **which)
     except CloudError as error:
         found.notes.append(f"free public addresses can't be counted here ({error.command} refused or unanswered)")
         return
-    free = int(answer.get("count", 0))
     if not free:
         found.notes.append("this account is shown no free public addresses; whether there are enough is not known")
     elif free < plan.public_ips + 1:
@@ -302,7 +301,7 @@ def _hypervisor(cloud: Cloud, zone_id: str, template: Answer) -> str:
 
 def _check_routers(cloud: Cloud, found: _Findings) -> None:
     try:
-        cloud.call("listRouters", page=1, pagesize=1)
+        cloud.count("listRouters", "router")
     except NotPermitted:
         found.notes.append("this account may not list routers: reports won't name them, their versions and states")
     except CloudError as error:

@@ -94,9 +94,7 @@ def _account(cloud: Cloud) -> Answer:
 
 
 def _capability(cloud: Cloud) -> Answer:
-    capability = cloud.call("listCapabilities").get("capability")
-    if not isinstance(capability, dict):
-        raise NotCloudStack("listCapabilities", cloud.endpoint, "it shows no capability", may_have_run=False)
+    capability: Answer = cloud.call("listCapabilities")["capability"]
     return capability
 
 
