@@ -209,8 +209,8 @@ _KINDS: Mapping[str, Callable[[object], bool]] = MappingProxyType(
         **dict(_named(_is_amount, "vmavailable volumeavailable ipavailable networkavailable cpuavailable")),
         **dict(_named(_is_amount, "memoryavailable primarystorageavailable")),
         **dict(_named(_is_text, "name state status account roletype apikey networktype zoneid hypervisor cidr value")),
-        **dict(_named(_is_text, "guestiptype redundantstate cloudstackversion displaytext")),
-        **dict(_named(_are_rows, "user nic service provider capability")),
+        **dict(_named(_is_text, "guestiptype redundantstate cloudstackversion displaytext key")),
+        **dict(_named(_are_rows, "user nic service provider capability tags")),
         **dict(_named(_is_success, "success")),
     }
 )
