@@ -155,6 +155,7 @@ def test_an_empty_list_is_an_answer() -> None:
         ("publicipaddress", {"ipaddress": "router.example"}, "the ipaddress of its publicipaddress"),
         ("publicipaddress", {"issourcenat": "false"}, "the issourcenat of its publicipaddress"),
         ("networkoffering", {"service": {"name": "Dhcp"}}, "the service of its networkoffering"),
+        ("networkoffering", {"service": None}, "the service of its networkoffering"),
         ("networkoffering", {"service": ["Dhcp"]}, "its service is no object"),
         ("networkoffering", {"service": [{"provider": [7]}]}, "its provider is no object"),
         ("networkoffering", {"service": [{"capability": [{"name": {}}]}]}, "the name of its capability"),

@@ -78,7 +78,7 @@ def _static_nat(context: BuildContext, built: Built, forward: Forward) -> Making
 
 def _egress(context: BuildContext, network: Answer) -> Making[None]:
     network_id = str(network["id"])
-    sent: dict[str, Param] = {"networkid": network_id, "protocol": "all", "cidrlist": network["cidr"]}
+    sent: dict[str, Param] = {"networkid": network_id, "protocol": "all", "cidrlist": network.get("cidr")}
     noted = {"network": network_id}
     return Making("egress", context.named("egress"), noted, "createEgressFirewallRule", sent, _nothing)
 

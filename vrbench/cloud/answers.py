@@ -258,7 +258,7 @@ def _check(what: str, row: object) -> None:
             raise NotAnAnswer(f"it shows no {name} of its {what}")
     for name, value in row.items():
         is_one = _KINDS.get(name)
-        if is_one is None or value in (None, ""):
+        if is_one is None or (value in (None, "") and is_one is not _are_rows):
             continue
         if not is_one(value):
             raise NotAnAnswer(f"the {name} of its {what} is not what it should be")
