@@ -16,6 +16,7 @@ from vrbench.core.suggest import nearest
 
 COMMANDS = {
     "demo": ("vrbench.cli.demo", "The main job on the embedded lab, nothing to configure."),
+    "init": ("vrbench.cli.init", "Ask a cloud what it offers, and write a profile for it."),
     "run": ("vrbench.cli.run", "Build a network, restart its router, measure the outage, remove all."),
     "doctor": ("vrbench.cli.doctor", "Check everything before anything is built."),
     "cleanup": ("vrbench.cli.cleanup", "Remove what a crashed run left, from its journal."),

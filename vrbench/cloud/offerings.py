@@ -37,8 +37,12 @@ def unfitness(offering: Answer, access: str) -> str:
 
 def best(offerings: Sequence[Answer], access: str) -> Answer | None:
     """Choose the offering that "auto" stands for: the built-in one, else a default one, else the first by name."""
-    fit = [offering for offering in offerings if not unfitness(offering, access)]
-    return min(fit, key=_rank, default=None)
+    return next(iter(ranked(offerings, access)), None)
+
+
+def ranked(offerings: Sequence[Answer], access: str) -> list[Answer]:
+    """Return the offerings that will do, the best first."""
+    return sorted((offering for offering in offerings if not unfitness(offering, access)), key=_rank)
 
 
 def allows_egress(offering: Answer) -> bool:
@@ -53,6 +57,22 @@ def is_redundant(offering: Answer) -> bool:
         for service in offering.get("service", [])
         for capability in service.get("capability", [])
     )
+
+
+def in_zone(services: Sequence[Answer], zone_id: str) -> list[Answer]:
+    """Return the service offerings that a zone has."""
+    return [row for row in services if not row.get("zoneid") or zone_id in str(row["zoneid"]).split(",")]
+
+
+def is_fixed(service: Answer) -> bool:
+    """Return whether a service offering says how large its VMs are."""
+    return not service.get("iscustomized")
+
+
+def size_of(service: Answer) -> tuple[int, int, int]:
+    """Return memory (MB), CPUs and their speed (MHz) of a service offering."""
+    memory, cores, speed = (int(service.get(name) or 0) for name in ("memory", "cpunumber", "cpuspeed"))
+    return memory, cores, speed
 
 
 def _rank(offering: Answer) -> tuple[bool, bool, bool, bool, str]:

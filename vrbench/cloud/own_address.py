@@ -19,6 +19,13 @@ def allowed_source(configured: str, towards: str) -> str:
     """
     if configured != AUTO:
         return configured
+    source = own_address(towards)
+    check_source(source, towards)
+    return f"{source}/32"
+
+
+def own_address(towards: str) -> str:
+    """Return this machine's address on its way to another. Raises CloudError where there is no way."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect((towards, 9))
@@ -27,9 +34,7 @@ def allowed_source(configured: str, towards: str) -> str:
                 f"this machine has no route to {towards} ({error.strerror}), so its address can't be told: set "
                 "environment.source_cidr to it, as a.b.c.d/32"
             ) from None
-        source = str(probe.getsockname()[0])
-    check_source(source, towards)
-    return f"{source}/32"
+        return str(probe.getsockname()[0])
 
 
 def check_source(source: str, towards: str) -> None:

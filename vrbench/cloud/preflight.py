@@ -217,24 +217,16 @@ def _network_offering(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: 
 
 def _service_offering(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: _Findings) -> Answer:
     rows = _list(cloud, found, "listServiceOfferings", "serviceoffering")
-    here = [row for row in rows if not row.get("zoneid") or zone_id in str(row["zoneid"]).split(",")]
-    wanted = plan.service_offering or str(min(filter(_is_fixed, here), key=_size, default={}).get("id", ""))
+    here = offerings.in_zone(rows, zone_id)
+    smallest = min(filter(offerings.is_fixed, here), key=offerings.size_of, default={})
+    wanted = plan.service_offering or str(smallest.get("id", ""))
     offering, problem = choose(here, wanted, "service offering")
-    if not problem and not _is_fixed(offering):
+    if not problem and not offerings.is_fixed(offering):
         problem = f"service offering {plan.service_offering!r} leaves CPU and memory open; choose one of a fixed size"
     if problem:
         found.problems.append(problem)
         return {}
     return offering
-
-
-def _is_fixed(service: Answer) -> bool:
-    return not service.get("iscustomized")
-
-
-def _size(service: Answer) -> tuple[int, int, int]:
-    memory, cores, speed = (int(service.get(name) or 0) for name in ("memory", "cpunumber", "cpuspeed"))
-    return memory, cores, speed
 
 
 def _template(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: _Findings) -> Answer:

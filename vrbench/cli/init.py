@@ -1,0 +1,210 @@
+"""vrbench init: a profile for one cloud, written from what that cloud offers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vrbench.cli.exits import Exit, UsageProblem
+from vrbench.core.plan.fill import Filled, fill
+
+if TYPE_CHECKING:
+    from vrbench.cloud.facade import Cloud
+    from vrbench.cloud.survey import Offer, Question, Survey
+
+MODEL = "isolated"  # the shipped profile that is filled in
+CALL_TIMEOUT_S, REACH_S = 15.0, 2.0
+SHOWN = 12  # of many offers; --set takes any
+STAYS = "this account may not expunge: network and VMs stay until the server has expunged"
+NO_EGRESS = "CHANGE: no address that answers ping was found; name one that the VMs can reach"
+NO_CONTROL = "none found; an address near the public side tells faults of this machine's own path"
+
+
+@click.command("init", epilog="Example: vrbench init --output mine.toml")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("mine.toml"),
+    show_default=True,
+    help="The profile to write; an existing file is never overwritten.",
+)
+@click.option("--yes", is_flag=True, help="Ask nothing: take what fits best. So it is without a terminal.")
+@click.option("--set", "settings", multiple=True, metavar="TABLE.KEY=VALUE", help="A key that is decided already.")
+def command(output: Path, yes: bool, settings: tuple[str, ...]) -> int:
+    """Ask the cloud what it offers and write a commented profile. Changes nothing in the cloud.
+
+    Questions are asked only where there is a choice. Credentials come from CLOUDSTACK_* or cloudstack.ini, and never
+    go into the profile. Exit code 3 where the cloud would refuse a run: the profile is written all the same.
+    """
+    from vrbench.cloud.credentials import default_files, load_credentials
+    from vrbench.cloud.facade import Cloud
+
+    if output.exists():
+        raise UsageProblem(f"{output} is there already, and is not overwritten: name another file with --output")
+    files = default_files(os.environ, Path.home(), Path.cwd())
+    cloud = Cloud(load_credentials(None, os.environ, files), CALL_TIMEOUT_S)
+    asker = Asker(asks=not yes and sys.stdin.isatty() and sys.stderr.isatty(), decided=_decided(settings))
+    _ask_all(cloud, asker)
+    return _write(cloud, output, asker.filled)
+
+
+def _decided(settings: tuple[str, ...]) -> dict[str, Filled]:
+    """Return what --set says, by key. Raises UsageProblem for what no profile can say."""
+    import tomllib
+
+    decided = {}
+    for setting in settings:
+        path, equals, value = (part.strip() for part in setting.partition("="))
+        if not equals or not path.partition(".")[2]:
+            raise UsageProblem(f"--set {setting}: write table.key=value, such as cloud.template=debian-12")
+        try:
+            decided[path] = Filled(tomllib.loads(f"v = {value}")["v"])
+        except tomllib.TOMLDecodeError:
+            decided[path] = Filled(value)
+    return decided
+
+
+@dataclass
+class Asker:
+    """Settles one key after the other: by --set, by a question, or by what fits best; and says how."""
+
+    asks: bool
+    decided: dict[str, Filled]
+    filled: dict[str, Filled] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.filled = dict(self.decided)
+
+    def settle(self, question: Question) -> str:
+        """Settle a question and return the value."""
+        if question.key in self.decided:
+            return str(self.decided[question.key].value)
+        offers = question.offers
+        chosen = self._ask(question) if self.asks and len(offers) > 1 else offers[0]
+        others = f"one of {len(offers)}" if len(offers) > 1 else "the only one"
+        self.put(question.key, question.what, chosen.value, ", ".join(filter(None, (chosen.told, others))))
+        return chosen.value
+
+    def put(self, key: str, what: str, value: str | bool, why: str) -> None:
+        """Settle a key that has no choice."""
+        if key not in self.decided:
+            self.filled[key] = Filled(value, why)
+            shown = "yes" if value is True else "no" if value is False else value or "–"
+            click.echo(f"{what:17} {shown}  ({why})", err=True)
+
+    def _ask(self, question: Question) -> Offer:
+        click.echo(f"\nWhich {question.what}?", err=True)
+        shown = question.offers[:SHOWN]
+        for number, offer in enumerate(shown, 1):
+            click.echo(f"  {number:2}  {offer.value}{f'  ({offer.told})' if offer.told else ''}", err=True)
+        if len(question.offers) > SHOWN:
+            more = len(question.offers) - SHOWN
+            click.echo(f"      and {more} more: name one by --set {question.key}=NAME", err=True)
+        number = click.prompt("number", default=1, type=click.IntRange(1, len(shown)), err=True)
+        return question.offers[number - 1]
+
+
+def _ask_all(cloud: Cloud, asker: Asker) -> None:
+    """Settle every key that depends on the cloud."""
+    from vrbench.cloud.survey import Survey
+
+    capability = cloud.call("listCapabilities").get("capability", {})
+    click.echo(f"{cloud.endpoint}, CloudStack {capability.get('cloudstackversion', 'unknown')}", err=True)
+    survey = Survey(cloud, str(asker.decided.get("environment.access", Filled("port-forwarding")).value))
+    zone = asker.settle(survey.zones())
+    asker.settle(survey.network_offerings(zone))
+    asker.settle(survey.service_offerings(zone))
+    asker.settle(survey.templates(zone))
+    if not capability.get("allowuserexpungerecovervm"):
+        _accept_slow_removal(asker)
+    _targets(survey, zone, asker)
+
+
+def _accept_slow_removal(asker: Asker) -> None:
+    """Let the operator agree that what a run made stays for a while; without asking, that is said in the profile."""
+    accepted = not asker.asks or click.confirm(f"{STAYS} (by default 24 h, up to 48 h). Accept that?", err=True)
+    asker.put("environment.accept_slow_removal", "slow removal", accepted, STAYS)
+
+
+def _targets(survey: Survey, zone: str, asker: Asker) -> None:
+    """Find what VMs can ping, and what tells a fault of this machine's own path: addresses that answer from here."""
+    from vrbench.cloud.survey import answering
+
+    gateway, own = survey.gateway(zone), _own_address(survey.public_address(zone))
+    egress = answering([*_resolvers(survey, zone), own, gateway], _answers)
+    control = answering([address for address in (gateway,) if address not in (own, *egress[:1])], _answers)
+    why = "this machine, as the public addresses see it" if egress[:1] == [own] else "it answers ping from here"
+    asker.put("probes.egress_target", "egress target", *((egress[0], why) if egress else ("192.0.2.1", NO_EGRESS)))
+    near = "the public addresses' gateway; it answers ping from here"
+    asker.put("probes.control_target", "control target", *((control[0], near) if control else ("", NO_CONTROL)))
+
+
+def _resolvers(survey: Survey, zone: str) -> Iterator[str]:
+    """Yield the zone's resolvers, where the caller is shown them: what every guest reaches."""
+    row = survey.zone(zone)
+    yield from (str(row[name]) for name in ("dns1", "dns2") if row.get(name))
+
+
+def _own_address(towards: str) -> str:
+    from vrbench.cloud.errors import CloudError
+    from vrbench.cloud.own_address import own_address
+
+    try:
+        return own_address(towards) if towards else ""
+    except CloudError as error:
+        click.echo(f"note: {error}", err=True)
+        return ""
+
+
+def _answers(address: str) -> bool:
+    from vrbench.probes.config import ProbeError
+    from vrbench.probes.ping_check import reach
+
+    try:
+        return bool(reach([address], REACH_S).up)
+    except (ProbeError, OSError, ValueError) as error:
+        click.echo(f"note: {address} could not be pinged from here: {error}", err=True)
+        return False
+
+
+def _write(cloud: Cloud, output: Path, filled: dict[str, Filled]) -> int:
+    """Write the profile, look whether the cloud would take it, and say what comes next."""
+    from vrbench.cli.profiles import shipped
+    from vrbench.core.plan.profile import load_profile
+
+    text = fill(shipped()[MODEL], output.stem, filled)
+    load_profile(text, output.stem, (), str(output))  # what --set brought may be wrong
+    with output.open("x", encoding="utf-8") as file:
+        file.write(text)
+    problems = list(_problems(cloud, text, output.stem))
+    for problem in problems:
+        click.echo(f"a run would be refused: {problem}", err=True)
+    click.echo(f"{output} is written; next: vrbench doctor {output}", err=True)
+    return Exit.FAILED if problems else Exit.OK
+
+
+def _problems(cloud: Cloud, text: str, name: str) -> Iterator[str]:
+    """Yield what the cloud would refuse a run with this profile for."""
+    from datetime import UTC, datetime
+
+    from vrbench.cloud.errors import CloudError, PreflightError
+    from vrbench.cloud.preflight import preflight
+    from vrbench.core.plan.plan import make_plan
+    from vrbench.core.plan.profile import load_profile
+    from vrbench.run.environment_source import environment_plan
+    from vrbench.store.directory import new_run_id
+
+    profile = load_profile(text, name)
+    plan = make_plan(profile, new_run_id(datetime.now(UTC), name))
+    try:
+        preflight(cloud, environment_plan(plan, ""), accept_unexpunged=profile.environment.accept_slow_removal)
+    except PreflightError as error:
+        yield from error.problems
+    except CloudError as error:
+        yield str(error)

@@ -1,0 +1,138 @@
+"""What a cloud has to offer for a profile: the keys that depend on it, each with what it can be, the best first.
+
+Looks only: nothing is created, changed or removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from vrbench.cloud import offerings
+from vrbench.cloud.errors import CloudError, NotPermitted, PreflightError
+from vrbench.cloud.facade import Answer, Cloud
+from vrbench.cloud.preflight import choose
+
+LINUX = ("debian", "ubuntu", "rocky", "alma", "centos", "linux")  # in a template's name or system: likely to take SSH
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One value that a key can have, and what tells it from the others."""
+
+    value: str
+    told: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A key of the profile, what it is in words, and what it can be; the first fits best."""
+
+    key: str
+    what: str
+    offers: tuple[Offer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """One cloud, looked at with the caller's eyes."""
+
+    cloud: Cloud
+    access: str = offerings.PORT_FORWARDING
+
+    def zones(self) -> Question:
+        """Return the advanced zones. Raises PreflightError where there is none."""
+        rows = self.cloud.list("listZones", "zone", available=True)
+        fit = [row for row in rows if row.get("networktype") != "Basic" and not row.get("securitygroupsenabled")]
+        return _asked("cloud.zone", "zone", fit, lambda row: str(row.get("description") or ""))
+
+    def network_offerings(self, zone: str) -> Question:
+        """Return those by which networks have a virtual router of their own that does all that is measured."""
+        rows = self.cloud.list(
+            "listNetworkOfferings", "networkoffering", guestiptype="Isolated", state="Enabled", zoneid=self._id(zone)
+        )
+        fit = offerings.ranked(rows, self.access)
+        return _asked("cloud.network_offering", "network offering", fit, _routers)
+
+    def service_offerings(self, zone: str) -> Question:
+        """Return sizes of VMs that are fixed, the smallest first."""
+        rows = self.cloud.list("listServiceOfferings", "serviceoffering")
+        here = offerings.in_zone(rows, self._id(zone))
+        fit = sorted(filter(offerings.is_fixed, here), key=offerings.size_of)
+        return _asked("cloud.service_offering", "size of the VMs", fit, _size)
+
+    def templates(self, zone: str) -> Question:
+        """Return what VMs can be made from: featured ones first, then those whose names speak of a Linux."""
+        here = self._id(zone)
+        rows = self.cloud.list("listTemplates", "template", templatefilter="executable", zoneid=here)
+        ready = [row for row in rows if row.get("isready") and row.get("zoneid", here) == here]
+        return _asked("cloud.template", "template", sorted(ready, key=_unlikely), _system)
+
+    def gateway(self, zone: str) -> str:
+        """Return the gateway of the zone's public addresses; "" where the caller is not shown it."""
+        try:
+            rows = self.cloud.list("listVlanIpRanges", "vlaniprange", zoneid=self._id(zone), forvirtualnetwork=True)
+        except NotPermitted:
+            return ""
+        return next((str(row["gateway"]) for row in rows if row.get("gateway")), "")
+
+    def public_address(self, zone: str) -> str:
+        """Return some public address of the zone, to look which way this machine goes there; "" where none is shown."""
+        try:
+            answer = self.cloud.call(
+                "listPublicIpAddresses", zoneid=self._id(zone), allocatedonly=False, forvirtualnetwork=True, page=1,
+                pagesize=1,
+            )  # fmt: skip
+        except CloudError:
+            return ""
+        return next((str(row.get("ipaddress", "")) for row in answer.get("publicipaddress", [])), "")
+
+    def _id(self, zone: str) -> str:
+        return str(self.zone(zone)["id"])
+
+    def zone(self, name: str) -> Answer:
+        """Return the zone of this name or id. Raises PreflightError where there is none."""
+        row, problem = choose(self.cloud.list("listZones", "zone", available=True), name, "zone")
+        if problem:
+            raise PreflightError([problem])
+        return row
+
+
+def _asked(key: str, what: str, rows: Sequence[Answer], tell: Callable[[Answer], str]) -> Question:
+    """Return the question, its offers by their names; by their ids where several have one name."""
+    if not rows:
+        raise PreflightError([f"there is no {what} here that this account may use for vrbench's network"])
+    names = [str(row.get("name")) for row in rows]
+    offers = (
+        Offer(str(row["id"] if names.count(name) > 1 else name), _joined(name * (names.count(name) > 1), tell(row)))
+        for name, row in zip(names, rows, strict=True)
+    )
+    return Question(key, what, tuple(offers))
+
+
+def _routers(row: Answer) -> str:
+    egress = "guests may reach the outside" if offerings.allows_egress(row) else "egress by rules"
+    return f"{'two routers' if offerings.is_redundant(row) else 'one router'}, {egress}"
+
+
+def _size(row: Answer) -> str:
+    memory, cores, _ = offerings.size_of(row)
+    return f"{cores} CPU, {memory} MB"
+
+
+def _system(row: Answer) -> str:
+    return _joined(str(row.get("ostypename") or ""), "featured" if row.get("isfeatured") else "")
+
+
+def _unlikely(row: Answer) -> tuple[bool, bool, str]:
+    said = f"{row.get('name')} {row.get('displaytext')} {row.get('ostypename')}".lower()
+    return not row.get("isfeatured"), not any(word in said for word in LINUX), str(row.get("name"))
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
+
+
+def answering(candidates: Iterable[str], answers: Callable[[str], bool]) -> list[str]:
+    """Return the addresses that answer, each once, in their order."""
+    return [address for address in dict.fromkeys(candidates) if address and answers(address)]
