@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 from vrbench.lab import requirements
+from vrbench.private import child_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -89,9 +90,9 @@ def make_venv(extras: str) -> None:
         return
     print("setting up " + str(VENV), file=sys.stderr)
     shutil.rmtree(VENV, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
+    subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True, env=child_environment())
     pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--editable", str(ROOT) + extras], check=True)
+    subprocess.run([*pip, "--editable", str(ROOT) + extras], check=True, env=child_environment())
     stamp.write_text(wanted + "\n" + extras)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.cli.zone import MEASURED, Zone, hear, only_run
+from vrbench.lab.system.processes import children, process_ids
 from vrbench.run.interrupts import ONE_PRESS_S
 
 pytestmark = pytest.mark.lab
@@ -25,6 +27,34 @@ def test_cleanup_leaves_a_running_run_alone(zone: Zone) -> None:
     assert (everything.code, named.code) == (0, 3)
     assert "still going on" in everything.err
     assert zone.left() == []
+
+
+def test_no_other_process_is_told_the_key(zone: Zone) -> None:
+    """Given in the environment, it is in that of the command alone: not in its probers', nor in any guest's."""
+    root = zone.status.callers["root"]
+    zone.environ.update(CLOUDSTACK_CONFIG="", CLOUDSTACK_ENDPOINT=zone.status.endpoint, CLOUDSTACK_KEY=root.apikey)
+    zone.environ["CLOUDSTACK_SECRET"] = root.secretkey
+    process = zone.start("run", zone.profile(), "--plain")
+    hear(process, "trial 1: baseline")
+    everything = [(pid, *told(pid)) for pid in process_ids()]
+    assert any("vrbench.probes.prober" in command for _, command, _ in everything)
+    assert any("agent.pyz" in command for _, command, _ in everything)
+    for secret in (root.apikey, root.secretkey):
+        assert not [command for _, command, _ in everything if secret in command]
+        knowing = [pid for pid, _, environ in everything if secret in environ]
+        assert knowing == [process.pid, *children(process.pid)]  # who stands in for it outside the lab, and itself
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert zone.left() == []
+
+
+def told(pid: int) -> tuple[str, str]:
+    """Return the arguments and the environment of a process; nothing of one that has just ended."""
+    try:
+        process = Path(f"/proc/{pid}")
+        return (process / "cmdline").read_text(errors="replace"), (process / "environ").read_text(errors="replace")
+    except OSError:
+        return "", ""
 
 
 def test_whoever_stops_reading_stops_nothing_else(zone: Zone) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,10 @@ import requests
 
 from tests.cli.zone import ROOT, VRBENCH, Zone, running_zone
 from tests.lab.replay.serving import Lab, served
-from vrbench.lab.faults import KINDS, FaultError, Faults, LabFault, make, parse
+from vrbench.cli.exits import Exit
+from vrbench.cli.main import main
+from vrbench.lab.faults import KINDS, NUMBERS, FaultError, Faults, LabFault, make, parse
+from vrbench.lab.packets.faulty_ground import BOUND_WRONGLY, LEFT_OUT
 
 
 def test_an_unknown_fault_is_told_the_nearest() -> None:
@@ -23,6 +27,61 @@ def test_an_unknown_fault_is_told_the_nearest() -> None:
         make("packet-loss", {"percentage": "5"})
     with pytest.raises(FaultError, match="percent must be a number"):
         make("packet-loss", {"percent": "much"})
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        ("packet-loss", {"percent": "-5"}, "percent must be a number from 0 to 100, not '-5'; the nearest is 0"),
+        ("packet-loss", {"percent": "101"}, "the nearest is 100"),
+        ("packet-loss", {"percent": "nan"}, "percent must be a number from 0 to 100, not 'nan'$"),
+        ("packet-loss", {"percent": "inf"}, "not 'inf'; the nearest is 100"),
+        ("packet-loss", {"percent": "9" * 500}, "not '9{40}…'; the nearest is 100"),
+        ("packet-loss", {"percent": ""}, "percent must be a number from 0 to 100, not ''$"),
+        ("icmp-limit", {"rate": "0"}, "rate must be a whole number from 1 to 1000000, not '0'; the nearest is 1"),
+        ("icmp-limit", {"rate": "2.5"}, "not '2.5'; the nearest is 2"),
+        ("rules-late", {"seconds": "1e9"}, "seconds must be a number from 0 to 86400, not '1e9'; the nearest is 86400"),
+        ("api-error", {"status": "99999999"}, "status must be a whole number from 200 to 599"),
+        ("api-reset", {"times": "-1"}, "times must be a whole number from 0 to 1000000, not '-1'; the nearest is 0"),
+        ("api-reset", {"done": "perhaps"}, "done must be one of: no, yes"),
+        ("rules-missing", {"what": "egres"}, "what must be one of: all, source-nat, egress, firewall, port-forwards"),
+    ],
+)
+def test_an_impossible_value_is_told_the_nearest(name: str, given: dict[str, str], words: str) -> None:
+    """By the lab itself, its API and the command line alike: they all make faults here."""
+    with pytest.raises(FaultError, match=words):
+        make(name, given)
+
+
+def test_every_number_has_its_limits_and_every_choice_its_meaning() -> None:
+    """A default is possible, what looks like a number has limits, and what may be left out is what can be."""
+    for name, kind in KINDS.items():
+        assert make(name, kind.defaults).params == kind.defaults
+        assert {key for key, value in kind.defaults.items() if value.isdigit()} <= set(NUMBERS)
+    assert set(KINDS["rules-missing"].choices["what"]) == set(LEFT_OUT)
+    assert set(KINDS["rules-late"].choices["what"]) == set(BOUND_WRONGLY)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("fault", "packet-loss", "percent=-5"), "the nearest is 0"),
+        (("fault", "rules-late", "seconds=nan"), "not 'nan'"),
+        (("outage", "--seconds", "nan"), "must be a number from 0.001 to 3600, not 'nan'"),
+        (("outage", "--seconds", "-1"), "the nearest is 0.001"),
+        (("up", "--time-scale", "inf"), "the nearest is 10"),
+        (("up", "--first-subnet", "2.5"), "must be a whole number from 1 to 239, not '2.5'; the nearest is 2"),
+    ],
+)
+def test_the_command_line_refuses_what_can_not_be(
+    arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With exit code 64, and before a lab is looked for."""
+    monkeypatch.setattr(sys, "argv", ["vrbench", "lab", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == Exit.USAGE
+    assert words in " ".join(capsys.readouterr().err.split())
 
 
 def test_parameters_come_with_their_defaults() -> None:
@@ -87,10 +146,16 @@ def test_the_api_itself_can_fail(lab: Lab) -> None:
 
 
 def test_the_api_refuses_a_fault_that_is_none(lab: Lab) -> None:
-    """A parameter that the fault does not have: 431, with what it has."""
-    status, body = lab.root.raw("configureSimulator", {"name": "api-delay", "value": "minutes=1"})
-    assert status == 431
-    assert "seconds" in str(body)
+    """A parameter that the fault does not have, or a number that can't be: 431, with what can."""
+    for name, value, words in (
+        ("api-delay", "minutes=1", "seconds"),
+        ("packet-loss", "percent=101", "the nearest is 100"),
+        ("StartCommand", "wait:-1", "the nearest is 0"),
+        ("StartCommand", "wait:" + "9" * 200, "the nearest is 86400000"),
+    ):
+        status, body = lab.root.raw("configureSimulator", {"name": name, "value": value})
+        assert status == 431
+        assert words in str(body)
 
 
 @pytest.mark.lab

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -21,8 +23,10 @@ import pytest
 
 from tests.lab.box import wait_until
 from vrbench.lab import lifecycle
-from vrbench.lab.status import LabError, LabOptions, LabStatus
+from vrbench.lab.lifecycle import Found
+from vrbench.lab.status import ImpossibleLab, LabError, LabOptions, LabStatus
 from vrbench.lab.system.processes import children, namespace, process_ids, start_time
+from vrbench.lab.timing import Timing
 
 pytestmark = pytest.mark.lab
 
@@ -50,6 +54,19 @@ def gone(box_namespace: str | None) -> bool:
     return all(namespace(pid, "pid") != box_namespace for pid in alive)
 
 
+def inside_of(box_namespace: str | None) -> list[int]:
+    """Return the processes of a lab; its own, and so their tables, can be looked into."""
+    return [pid for pid in process_ids() if namespace(pid, "pid") == box_namespace]
+
+
+def told_of(processes: list[int], secret: str) -> list[str]:
+    """Return the command lines of those that have it in their environment or arguments."""
+    commands = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes]
+    environments = [Path(f"/proc/{pid}/environ").read_bytes() for pid in processes]
+    assert b"PATH=" in b"".join(environments)
+    return [str(c) for c, e in zip(commands, environments, strict=True) if secret.encode() in c + e]
+
+
 def first_process(status: LabStatus) -> int:
     """Return the lab's first process, as the host numbers it."""
     return children(status.pid)[0]
@@ -64,11 +81,13 @@ def http_code(endpoint: str) -> int:
         return error.code
 
 
-def test_up_status_down(state: Path) -> None:
+def test_up_status_down(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The API answers at one address on the host and inside upstream; secrets are private; down leaves nothing."""
     before = host_view()
+    monkeypatch.setenv("CLOUDSTACK_SECRET", "the operator's own")
     up = lifecycle.up(state, _OPTIONS, lifeline=True)
     processes = namespace(first_process(up), "pid")
+    assert told_of([up.pid, *inside_of(processes)], "operator") == []
     assert lifecycle.status(state) == up
     assert http_code(up.endpoint) == 401
     fetch = f"from tests.lab.test_lifecycle import http_code; print(http_code({up.endpoint!r}))"
@@ -211,17 +230,35 @@ def test_a_lab_by_hand_outlives_its_terminal(state: Path) -> None:
 
 def test_a_lab_that_can_not_start_says_why_and_leaves_nothing(state: Path) -> None:
     """The error shows the end of the log; no process, no file but the log remains."""
-    broken = LabOptions(time_scale=cast(float, "fast"))
+    broken = LabOptions(timing=Timing(vm_boot_s=cast(float, "soon")))
     with pytest.raises(LabError, match=r"(?s)ended before it was ready.*lab\.log.*TypeError"):
         lifecycle.up(state, broken)
     assert sorted(path.name for path in state.iterdir()) == ["lab.log", "lock"]
 
 
-def test_an_unknown_strategy_is_refused_with_those_there_are(state: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (LabOptions(strategy="rolling"), r"'rolling': it has .*parallel, .*serial"),
+        (LabOptions(time_scale=math.nan), r"time_scale must be a number from 0.001 to 10, not 'nan'$"),
+        (LabOptions(time_scale=-1), r"time_scale must be .*, not '-1'; the nearest is 0.001"),
+        (LabOptions(build_scale=math.inf), r"build_scale must be .*, not 'inf'; the nearest is 10"),
+        (LabOptions(ready_s=cast(float, "soon")), r"ready_s must be .*, not 'soon'"),
+        (LabOptions(first_subnet=-3), r"first_subnet must be a whole number from 1 to 239, not '-3'; the nearest is 1"),
+    ],
+)
+def test_an_impossible_lab_is_refused_with_what_can_be(state: Path, options: LabOptions, words: str) -> None:
     """Before anything is started or written."""
-    with pytest.raises(LabError, match=r"'rolling': it has .*parallel, .*serial"):
-        lifecycle.up(state, LabOptions(strategy="rolling"))
+    with pytest.raises(ImpossibleLab, match=words):
+        lifecycle.up(state, options)
     assert not state.exists()
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, -1.0, 0.0, 1e300])
+def test_an_impossible_outage_is_refused_with_what_can_be(state: Path, seconds: float) -> None:
+    """Before a lab is looked for."""
+    with pytest.raises(ImpossibleLab, match=r"seconds must be a number from 0.001 to 3600, not"):
+        lifecycle.outage(state, seconds)
 
 
 def test_a_directory_with_other_things_is_left_alone(tmp_path: Path) -> None:
@@ -261,6 +298,38 @@ def test_a_stranger_with_a_lab_s_old_number_is_left_alone(state: Path) -> None:
         lifecycle.down(state)
         assert stranger.poll() is None
         stranger.kill()
+
+
+@pytest.mark.parametrize("loss", ["gone", "damaged", "all files", "the directory"])
+def test_a_lab_whose_record_is_lost_is_found_and_ended(state: Path, loss: str) -> None:
+    """By its processes: down says that it was lost, up and status know it as long as there is anything to ask."""
+    up = lifecycle.up(state, _OPTIONS, lifeline=True)
+    processes = namespace(first_process(up), "pid")
+    match loss:
+        case "gone":
+            (state / "lab.json").unlink()
+            assert lifecycle.status(state) == up
+        case "damaged":
+            (state / "lab.json").write_text('{"holder": 1')
+            assert lifecycle.status(state) == up
+        case "all files":
+            shutil.rmtree(state)
+            state.mkdir()
+        case _:
+            shutil.rmtree(state)
+    with pytest.raises(LabError, match=r"runs in .* already"):
+        lifecycle.up(state, _OPTIONS, lifeline=True)
+    assert lifecycle.down(state) is Found.LOST
+    assert gone(processes)
+    assert lifecycle.down(state) is Found.NOTHING
+
+
+def test_down_tells_what_there_was(state: Path) -> None:
+    """A lab, none any more, and a directory that is no lab's."""
+    assert lifecycle.down(state) is Found.NO_LAB
+    lifecycle.up(state, _OPTIONS, lifeline=True)
+    assert lifecycle.down(state) is Found.RECORDED
+    assert lifecycle.down(state) is Found.NOTHING
 
 
 def test_without_a_lab_the_errors_say_what_to_do(state: Path) -> None:

@@ -97,14 +97,14 @@ def test_nothing_missing_installs_nothing(fake_commands: Path) -> None:
 
 
 def test_it_runs_before_anything_is_installed() -> None:
-    """Imported by a Python without site packages, it brings in nothing but the standard library."""
+    """Imported by a Python without site packages, it brings in nothing but the standard library and our own."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import vrbench.lab.requirements\n"
         "print([name for name in sys.modules if name.startswith('vrbench')])"
     )
     root = str(Path(requirements.__file__).parents[2])
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code, root], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['vrbench', 'vrbench.lab', 'vrbench.lab.requirements']"
+    assert done.stdout.strip() == "['vrbench', 'vrbench.lab', 'vrbench.private', 'vrbench.lab.requirements']"
 
 
 @pytest.mark.lab

@@ -19,7 +19,7 @@ ROOMS = {  # of the lab: what each may import beside itself
     "ground": set[str](),
     "strategies": {"ground", "timing"},
     "presets": {"timing"},
-    "api": {"ground", "strategies", "timing", "faults"},
+    "api": {"ground", "strategies", "timing", "faults", "limits"},
     "packets": {"ground", "system", "faults", "router_history", "status"},
 }
 

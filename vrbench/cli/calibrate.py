@@ -184,6 +184,7 @@ def _conclude(made: Calibrated, as_json: bool) -> int:
 
 def _keep(made: Calibrated) -> None:
     """Keep what it found for later runs on this machine, where there is one."""
+    from vrbench.private import NotPrivate
     from vrbench.run.machine_calibrations import save_calibration
     from vrbench.store.files import StoreError
 
@@ -192,7 +193,7 @@ def _keep(made: Calibrated) -> None:
         return
     try:
         path = save_calibration(made.found, os.environ)
-    except (OSError, StoreError) as error:
+    except (OSError, StoreError, NotPrivate) as error:
         say(f"the verdict could not be kept for later runs: {error}", err=True)
     else:
         say(f"kept for later runs on this machine: {path}", err=True)

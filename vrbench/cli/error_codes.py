@@ -9,6 +9,7 @@ from vrbench.cli.exits import Exit
 # By name, since importing the classes would load every heavy library on the way to a message; a test holds the names.
 FAMILIES = {
     "vrbench.cli.exits.UsageProblem": Exit.USAGE,
+    "vrbench.private.NotPrivate": Exit.USAGE,
     "vrbench.run.errors.CannotReuse": Exit.USAGE,
     "vrbench.run.errors.OperationFailed": Exit.FAILED,
     "vrbench.core.plan.profile.ProfileError": Exit.USAGE,
@@ -18,6 +19,7 @@ FAMILIES = {
     "vrbench.cloud.errors.CloudError": Exit.FAILED,
     "vrbench.run.trial.NothingAnswers": Exit.FAILED,
     "vrbench.remote.errors.RemoteError": Exit.FAILED,
+    "vrbench.lab.status.ImpossibleLab": Exit.USAGE,
     "vrbench.lab.status.LabError": Exit.FAILED,
     "vrbench.probes.config.ProbeError": Exit.FAILED,
     "vrbench.store.files.NoSuchRun": Exit.USAGE,

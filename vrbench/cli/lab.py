@@ -11,7 +11,25 @@ import click
 from vrbench.cli.exits import Exit, UsageProblem
 from vrbench.cli.lists import entry
 from vrbench.cli.say import say
-from vrbench.core.plan.tables import MOST_RULE_COST_S, PRESETS, SERVER_VERSIONS, STRATEGIES, LabTable
+from vrbench.core.plan.tables import PRESETS, SERVER_VERSIONS, STRATEGIES, LabTable
+from vrbench.lab.limits import Limits
+from vrbench.lab.status import FIRST_SUBNET, OUTAGE_S, RULE_COST_S, TIME_SCALE
+
+
+class Within(click.FloatRange):
+    """A number within the lab's own limits; NaN, which click lets through, is in none."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits.lowest, limits.highest)
+        self.limits = limits
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number, a whole one where only these count."""
+        if wrong := self.limits.refuse(value):
+            self.fail(f"it must be {wrong}", param, ctx)
+        number = float(str(value))
+        return int(number) if self.limits.whole else number
+
 
 state_option = click.option(
     "--state",
@@ -38,17 +56,17 @@ def command() -> None:
 @click.option(
     "--server-version", type=click.Choice(SERVER_VERSIONS), default=SERVER_VERSIONS[-1], help="Whose API it speaks."
 )
-@click.option("--time-scale", type=click.FloatRange(0.001, 10), default=1.0, help="Multiplies all boot and stop times.")
+@click.option("--time-scale", type=Within(TIME_SCALE), default=1.0, help="Multiplies all boot and stop times.")
 @click.option(
     "--rule-cost",
-    type=click.FloatRange(0, MOST_RULE_COST_S),
+    type=Within(RULE_COST_S),
     metavar="SECONDS",
     default=0.0,
     help="What a rule takes on the router.",
 )
 @click.option(
     "--first-subnet",
-    type=click.IntRange(1, 239),
+    type=Within(FIRST_SUBNET),
     metavar="N",
     help="N addresses in the first public subnet, further ones in a second.",
 )
@@ -108,7 +126,7 @@ def exec_(state: Path, node: str, argv: tuple[str, ...]) -> int:
 
 
 @command.command(epilog="Example: vrbench lab outage --state /tmp/zone --seconds 2.0 --direction egress")
-@click.option("--seconds", type=click.FloatRange(0.001, 3600), required=True, help="How long to drop traffic.")
+@click.option("--seconds", type=Within(OUTAGE_S), required=True, help="How long to drop traffic.")
 @click.option("--direction", type=click.Choice(["egress", "ingress", "both"]), default="both", help="Which way.")
 @click.option("--target", default="", metavar="VM", help="Only this VM's traffic.")
 @state_option
@@ -185,9 +203,18 @@ def phases(state: Path, as_json: bool) -> int:
 @state_option
 def down(state: Path) -> int:
     """End the lab and everything in it; running it again is fine."""
-    from vrbench.lab import lifecycle
+    from vrbench.lab.lifecycle import Found
+    from vrbench.lab.lifecycle import down as end
 
-    lifecycle.down(state)
+    found = end(state)
+    if found is Found.NO_LAB:
+        raise UsageProblem(
+            f"{state} is no lab's directory, and no lab stands for it: say with --state where vrbench lab up made yours"
+        )
+    if found is Found.NOTHING:
+        say(f"no lab runs in {state}: nothing to end", err=True)
+    if found is Found.LOST:
+        say(f"{state / 'lab.json'} was gone: the lab was found by its processes, and is ended", err=True)
     return Exit.OK
 
 

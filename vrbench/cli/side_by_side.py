@@ -18,6 +18,7 @@ from vrbench.cli.exits import Exit
 from vrbench.core.figures.results import RunState
 from vrbench.core.plan.plan import Plan
 from vrbench.embedded.process import kept_signals
+from vrbench.private import child_environment
 from vrbench.run.interrupts import HANDLED
 from vrbench.store.codec import decode
 from vrbench.store.directory import RunDir
@@ -61,6 +62,7 @@ class Side:
             self.argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
+            env=child_environment(),
             start_new_session=True,
         )
         threading.Thread(target=self._read, args=(events,), daemon=True).start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import time
@@ -15,6 +14,7 @@ from vrbench.lab import lifecycle, presets
 from vrbench.lab.status import LabOptions, LabStatus
 from vrbench.lab.system.syscalls import die_with_parent
 from vrbench.lab.timing import Timing
+from vrbench.private import child_environment
 from vrbench.run.interrupts import HANDLED
 
 NODE = "upstream"
@@ -66,7 +66,7 @@ def end_with_parent() -> None:
 def _wait(argv: Sequence[str], pass_on: list[int], timeout_s: float | None) -> int:
     """Run a command to its end, and pass on the signals that arrive meanwhile."""
     until = None if timeout_s is None else time.monotonic() + timeout_s
-    child = subprocess.Popen(argv, env=_environment())
+    child = subprocess.Popen(argv, env=child_environment())
     while True:
         try:
             return child.wait(LOOK_S)
@@ -76,11 +76,6 @@ def _wait(argv: Sequence[str], pass_on: list[int], timeout_s: float | None) -> i
                 pass_on.append(signal.SIGTERM)
             while pass_on:
                 child.send_signal(pass_on.pop(0))
-
-
-def _environment() -> dict[str, str]:
-    """Return our environment without the operator's own cloud: a lab run must not reach it."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("CLOUDSTACK_")}
 
 
 @contextmanager

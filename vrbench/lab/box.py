@@ -3,6 +3,7 @@
 The box is one process, ``unshare``, whose only child is the first process of a process namespace of its own: when
 either ends, by whatever means, the kernel ends everything inside. ``DIR/lab.json`` says which processes these are, by
 number and start time, so that nobody else's process is ever taken for them.
+Without that file the holder is found by what it runs, and by the log that it writes to.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ import signal
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from vrbench.lab.status import LabError
-from vrbench.lab.system.processes import children, namespace, process_ids, reap, start_time
+from vrbench.lab.system.processes import arguments, children, namespace, process_ids, reap, start_time
+from vrbench.private import child_environment, new_file
 
 RECORD_NAME = "lab.json"
+LOG_NAME = "lab.log"
+SUPERVISOR = "vrbench.lab.supervisor"
 FIRST_FD = 10  # where the box finds its open files: this one and the next
 _RECORD_TIMEOUT_S = 10.0
 _END_TIMEOUT_S = 15.0
@@ -49,7 +53,7 @@ def spawn(argv: list[str], files: Sequence[int], log: int) -> int:
     actions = [(os.POSIX_SPAWN_DUP2, fd, FIRST_FD + index) for index, fd in enumerate(high[:-1])]
     actions += [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, high[-1], 1), (os.POSIX_SPAWN_DUP2, high[-1], 2)]
     try:
-        return os.posix_spawn(argv[0], argv, os.environ, file_actions=actions, setsid=True)
+        return os.posix_spawn(argv[0], argv, child_environment(), file_actions=actions, setsid=True)
     finally:
         for fd in (*high, null):
             os.close(fd)
@@ -57,29 +61,52 @@ def spawn(argv: list[str], files: Sequence[int], log: int) -> int:
 
 def record(state: Path, holder: int) -> None:
     """Write down which processes the box is, as soon as they exist; whoever comes later can end it by that."""
-    holder_start = start_time(holder) or 0
-    write_private(state / RECORD_NAME, json.dumps(asdict(Box(holder, holder_start, 0, 0, ""))))
+    box = Box(holder, start_time(holder) or 0, 0, 0, "")
+    write_private(state / RECORD_NAME, json.dumps(asdict(box)))
     deadline = time.monotonic() + _RECORD_TIMEOUT_S
     while start_time(holder) is not None and time.monotonic() < deadline:
-        for first in children(holder):
-            began, processes = start_time(first), namespace(first, "pid")
-            if began is not None and processes not in (None, namespace(holder, "pid")):
-                box = Box(holder, holder_start, first, began, processes or "")
-                write_private(state / RECORD_NAME, json.dumps(asdict(box)))
-                return
+        whole = _with_first(box)
+        if whole.first:
+            write_private(state / RECORD_NAME, json.dumps(asdict(whole)))
+            return
         time.sleep(0.002)
 
 
+def _with_first(box: Box) -> Box:
+    """Return the box with its first process, if that is there yet."""
+    for first in children(box.holder):
+        began, processes = start_time(first), namespace(first, "pid")
+        if began is not None and processes not in (None, namespace(box.holder, "pid")):
+            return replace(box, first=first, first_start=began, processes=processes or "")
+    return box
+
+
 def read(state: Path) -> Box | None:
-    """Return the box written down in ``state``, running or not, or None; raises LabError when it can't be read."""
+    """Return the box written down in ``state``, running or not; None where there is no such file, or a damaged one."""
     try:
         return Box(**json.loads((state / RECORD_NAME).read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, TypeError):
         return None
-    except (ValueError, TypeError) as error:
-        raise LabError(
-            f"{state / RECORD_NAME} is damaged ({error}). End the lab's unshare process by hand, then delete the file"
-        ) from error
+
+
+def find(state: Path) -> Box | None:
+    """Return the box that stands for ``state`` though it is not written down there (any more).
+
+    Its holder is this user's process that runs the lab and says what it says to the log in ``state``. The kernel knows
+    that file's path, also when it was deleted, and the folder with it.
+    """
+    log = os.path.join(os.path.realpath(state), LOG_NAME)
+    for pid in process_ids():
+        with suppress(OSError):
+            mine = os.stat(f"/proc/{pid}").st_uid == os.geteuid()
+            if mine and os.readlink(f"/proc/{pid}/fd/1") in (log, f"{log} (deleted)") and _is_holder(pid):
+                return _with_first(Box(pid, start_time(pid) or 0, 0, 0, ""))
+    return None
+
+
+def _is_holder(pid: int) -> bool:
+    argv = arguments(pid)
+    return SUPERVISOR in argv and os.path.basename(argv[0]) == "unshare"
 
 
 def end(state: Path, box: Box) -> None:
@@ -126,11 +153,6 @@ def _survivors(box: Box) -> list[int]:
 def write_private(path: Path, text: str) -> None:
     """Replace a file by one that only its owner can read, in one step."""
     fresh = path.with_name(path.name + ".new")
-    with open(fresh, "w", encoding="utf-8", opener=private) as file:
+    with open(fresh, "w", encoding="utf-8", opener=new_file) as file:
         file.write(text)
     fresh.replace(path)
-
-
-def private(path: str, flags: int) -> int:
-    """Return an opener for files that only their owner may read."""
-    return os.open(path, flags, 0o600)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import difflib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from vrbench.lab.limits import Limits
 
 
 class FaultError(ValueError):
@@ -19,12 +21,20 @@ class FaultError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
-    """A fault that can be switched on: what it does, and its parameters with their defaults."""
+    """A fault that can be switched on: what it does, its parameters with their defaults, and those with few values."""
 
     help: str
     defaults: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+NUMBERS: Mapping[str, Limits] = {  # of parameters, by their names; ``times=0`` is until it is switched off
+    "times": Limits(0, 1_000_000, whole=True),
+    "seconds": Limits(0, 86_400),
+    "status": Limits(200, 599, whole=True),
+    "percent": Limits(0, 100),
+    "rate": Limits(1, 1_000_000, whole=True),
+}
 _WHICH = {"command": "", "times": "0"}  # every command; until it is switched off
 KINDS: Mapping[str, FaultKind] = {
     "api-delay": FaultKind("API answers come late", {**_WHICH, "seconds": "2"}),
@@ -33,7 +43,9 @@ KINDS: Mapping[str, FaultKind] = {
     ),
     "api-html": FaultKind("a proxy's HTML page comes instead of an API answer", {**_WHICH, "status": "502"}),
     "api-reset": FaultKind(
-        "API connections are reset; with done=yes after the call was carried out", {**_WHICH, "done": "no"}
+        "API connections are reset; with done=yes after the call was carried out",
+        {**_WHICH, "done": "no"},
+        {"done": ("no", "yes")},
     ),
     "job-fails": FaultKind("jobs do their work, but report failure", {**_WHICH, "text": "Failed to restart network"}),
     "job-hangs": FaultKind("jobs take so many seconds longer", {**_WHICH, "seconds": "3600"}),
@@ -44,11 +56,14 @@ KINDS: Mapping[str, FaultKind] = {
     ),
     "two-routers": FaultKind("an old router stays on the network although the server has destroyed it"),
     "rules-missing": FaultKind(
-        "routers are programmed without some rules: all, source-nat, egress, firewall or port-forwards", {"what": "all"}
+        "routers are programmed without some rules: all, source-nat, egress, firewall or port-forwards",
+        {"what": "all"},
+        {"what": ("all", "source-nat", "egress", "firewall", "port-forwards")},
     ),
     "rules-late": FaultKind(
         "a new router forwards so many seconds before its NAT rules come: what=both, egress or ingress",
         {"seconds": "3", "what": "both"},
+        {"what": ("both", "egress", "ingress")},
     ),
     "wrong-interface": FaultKind("a router puts its public addresses on the guest side, but for the source-NAT one"),
     "stale-arp": FaultKind("nobody hears a new router's gratuitous ARP"),
@@ -71,15 +86,12 @@ class LabFault:
     params: Mapping[str, str]
 
     def number(self, name: str) -> float:
-        """Return a parameter as a number. Raises FaultError."""
-        try:
-            return float(self.params[name])
-        except ValueError:
-            raise FaultError(f"{self.name}: {name} must be a number, not {self.params[name]!r}") from None
+        """Return a parameter as a number."""
+        return float(self.params[name])
 
 
 def make(name: str, given: Mapping[str, str]) -> LabFault:
-    """Return the fault of that name with its defaults; raises FaultError with the nearest names."""
+    """Return the fault of that name with its defaults; raises FaultError with the nearest names or values."""
     if name not in KINDS:
         raise FaultError(f"there is no fault {name!r}; {_nearest(name, KINDS)}")
     defaults = KINDS[name].defaults
@@ -87,17 +99,21 @@ def make(name: str, given: Mapping[str, str]) -> LabFault:
         if key not in defaults:
             has = _nearest(key, defaults) if defaults else "it has none"
             raise FaultError(f"{name} has no parameter {key!r}; {has}")
-    fault = LabFault(name, {**defaults, **given})
-    for key, default in defaults.items():
-        if default.isdigit():
-            fault.number(key)
-    return fault
+    for key, value in given.items():
+        wrong = NUMBERS[key].refuse(value) if key in NUMBERS else _not_among(value, KINDS[name].choices.get(key))
+        if wrong:
+            raise FaultError(f"{name}: {key} must be {wrong}")
+    return LabFault(name, {**defaults, **given})
 
 
 def parse(text: str) -> dict[str, str]:
     """Read ``key=value;key=value`` as parameters; leave out what has no "="."""
     pairs = (part.partition("=") for part in text.split(";"))
     return {key.strip(): value.strip() for key, equals, value in pairs if equals}
+
+
+def _not_among(value: str, choices: Sequence[str] | None) -> str:
+    return f"one of: {', '.join(choices)}" if choices and value not in choices else ""
 
 
 def _nearest(name: str, known: Mapping[str, object]) -> str:

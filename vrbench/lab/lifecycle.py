@@ -12,19 +12,29 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from vrbench.lab import box, control
-from vrbench.lab.status import LabError, LabOptions, LabStatus, Outage
+from vrbench.lab.status import OUTAGE_S, ImpossibleLab, LabError, LabOptions, LabStatus, Outage
 from vrbench.lab.strategies import STRATEGIES
 from vrbench.lab.system.processes import python_command
+from vrbench.private import check_folder, make_folder, new_file
 
-_LOG = "lab.log"
 _LOCK = "lock"
 _CLIENT_FILE = "cloudstack.ini"
 _STATUS_TIMEOUT_S = 10.0
 _FAULT_TIMEOUT_S = 60.0  # a guest may have to boot
+
+
+class Found(Enum):
+    """What there was when a lab was to be ended."""
+
+    RECORDED = "a lab, as written down in its directory"
+    LOST = "a lab that was written down nowhere"
+    NOTHING = "a lab's directory, and no lab any more"
+    NO_LAB = "no lab's directory"
 
 
 def up(state: Path, options: LabOptions, lifeline: bool = False) -> LabStatus:
@@ -34,11 +44,13 @@ def up(state: Path, options: LabOptions, lifeline: bool = False) -> LabStatus:
     nothing is left but its log.
     """
     if options.strategy not in STRATEGIES:
-        raise LabError(f"the lab has no restart strategy {options.strategy!r}: it has {', '.join(sorted(STRATEGIES))}")
+        there_are = ", ".join(sorted(STRATEGIES))
+        raise ImpossibleLab(f"the lab has no restart strategy {options.strategy!r}: it has {there_are}")
+    options.check()
     with _usable(state):
         _claim(state)
     with _usable(state), _locked(state):
-        known = box.read(state)
+        known = _known(state)
         if known is not None and known.alive():
             raise LabError(
                 f"a lab runs in {state} already (process {known.first}): "
@@ -63,6 +75,8 @@ def status(state: Path) -> LabStatus:
 
 def outage(state: Path, seconds: float, direction: str = "both", target: str = "") -> Outage:
     """Drop traffic (egress, ingress, both) of one VM or of all for a time; when it is over, its true start and end."""
+    if wrong := OUTAGE_S.refuse(seconds):
+        raise ImpossibleLab(f"an outage's seconds must be {wrong}")
     _running(state)
     question = {"ask": "outage", "seconds": seconds, "direction": direction, "target": target}
     return Outage.from_json(control.ask(state, question, seconds + _STATUS_TIMEOUT_S))
@@ -99,17 +113,25 @@ def enter(state: Path, node: str, argv: Sequence[str]) -> list[str]:
 
 
 def exec_(state: Path, node: str, argv: Sequence[str]) -> int:
-    """Run ``argv`` inside ``node`` and return its exit code (128 + signal when one ended it)."""
+    """Run ``argv`` inside ``node`` and return its exit code (128 + signal when one ended it).
+
+    It gets all of this environment: it is the user's own command, not one of ours.
+    """
     code = subprocess.call(enter(state, node, argv))
     return code if code >= 0 else 128 - code
 
 
-def down(state: Path) -> None:
-    """End the lab in ``state``, whatever condition it is in; LabError if something of it survives."""
+def down(state: Path) -> Found:
+    """End the lab in ``state``, whatever condition it is in; return what there was. LabError if some of it survives."""
     with _usable(state):
-        if (state / _LOCK).exists():
+        if _is_there(state) and (state / _LOCK).exists():
             with _locked(state):
-                _end(state)
+                return _end(state)
+        lost = box.find(state)
+        if lost is None:
+            return Found.NO_LAB
+        box.end(state, lost)
+        return Found.LOST
 
 
 def _start(state: Path, options: LabOptions, lifeline: bool) -> LabStatus:
@@ -124,7 +146,7 @@ def _start(state: Path, options: LabOptions, lifeline: bool) -> LabStatus:
             parent = os.pidfd_open(os.getpid())
             stack.callback(os.close, parent)
             files.append(parent)
-        log = stack.enter_context(open(state / _LOG, "wb", opener=box.private))
+        log = stack.enter_context(open(state / box.LOG_NAME, "wb", opener=new_file))
         try:
             holder = box.spawn(_box_command(options, rootless, lifeline), files, log.fileno())
         finally:
@@ -153,7 +175,7 @@ def _box_command(options: LabOptions, rootless: bool, lifeline: bool) -> list[st
     }
     user = ["--user", "--map-root-user"] if rootless else []
     spaces = ["--net", "--mount", "--propagation", "slave", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    return [unshare, *user, *spaces, *python_command("vrbench.lab.supervisor", json.dumps(order), site=True)]
+    return [unshare, *user, *spaces, *python_command(box.SUPERVISOR, json.dumps(order), site=True)]
 
 
 def _read_line(fd: int, timeout_s: float) -> bytes:
@@ -173,17 +195,23 @@ def _read_line(fd: int, timeout_s: float) -> bytes:
 
 def _running(state: Path) -> box.Box:
     with _usable(state):
-        known = box.read(state)
+        known = _known(state) if _is_there(state) else None
     if known is None or not known.alive():
         raise LabError(f"no lab runs in {state}: start one with vrbench lab up --state {state}")
     return known
 
 
-def _end(state: Path) -> None:
-    known = box.read(state)
+def _known(state: Path) -> box.Box | None:
+    """Return the box that stands for ``state``: as written down there or, without that, as its processes tell."""
+    return box.read(state) or box.find(state)
+
+
+def _end(state: Path) -> Found:
+    written, known = box.read(state), _known(state)
     if known is not None:
         box.end(state, known)
     _clear(state)
+    return Found.RECORDED if written else Found.LOST if known else Found.NOTHING
 
 
 def _clear(state: Path) -> None:
@@ -200,25 +228,38 @@ def _usable(state: Path) -> Iterator[None]:
         raise LabError(f"the lab's directory {state} can't be used: {error}") from error
 
 
+def _is_there(state: Path) -> bool:
+    """Return whether the directory exists. Raises NotPrivate: what others could have written is not obeyed."""
+    try:
+        check_folder(state)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def _claim(state: Path) -> None:
     """Make the directory, or take one that is empty or a lab's already; only its owner may look into it."""
-    if state.exists() and not (state / _LOCK).exists() and any(state.iterdir()):
+    make_folder(state)
+    if not (state / _LOCK).exists() and any(state.iterdir()):
         raise LabError(f"{state} holds files that are no lab's: give the lab a directory of its own")
-    state.mkdir(parents=True, exist_ok=True)
     state.chmod(0o700)
 
 
 @contextmanager
 def _locked(state: Path) -> Iterator[None]:
     """Allow one up or down at a time in a state directory."""
-    with (state / _LOCK).open("w", encoding="ascii") as lock:
+    lock = os.open(state / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)
 
 
 def _log_tail(state: Path) -> str:
-    lines = (state / _LOG).read_text(encoding="utf-8", errors="replace").splitlines()
-    return "\n".join([f"The end of {state / _LOG}:", *lines[-15:]])
+    log = state / box.LOG_NAME
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join([f"The end of {log}:", *lines[-15:]])
 
 
 def _client_file(status: LabStatus) -> str:

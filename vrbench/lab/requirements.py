@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vrbench.private import child_environment
+
 PACKAGES: Mapping[str, str] = {
     "ip": "iproute2",
     "nft": "nftables",
@@ -189,10 +191,15 @@ def _reads(path: str, text: str) -> bool:
 
 def _try(argv: Sequence[str], text: str = "") -> str | None:
     """Return None when the command succeeds, else the last line it said."""
-    environment = {**os.environ, "PATH": SEARCH_PATH}
     try:
         done = subprocess.run(
-            argv, input=text, capture_output=True, text=True, timeout=_TRY_TIMEOUT_S, check=False, env=environment
+            argv,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=_TRY_TIMEOUT_S,
+            check=False,
+            env=child_environment(PATH=SEARCH_PATH),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
@@ -209,7 +216,7 @@ def _has_systemd() -> bool:
 def _as_root(argv: Sequence[str]) -> str:
     command = list(argv) if os.geteuid() == 0 else ["sudo", *argv]
     try:
-        code = subprocess.call(command)
+        code = subprocess.call(command, env=child_environment())
     except OSError as error:
         raise RuntimeError(f"{' '.join(command)}: {error}; run it as root") from error
     if code != 0:

@@ -6,11 +6,23 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from vrbench.lab.limits import Limits
 from vrbench.lab.timing import Timing
 
 
 class LabError(Exception):
     """The lab can't do what was asked: what failed, in which lab, and what to do about it."""
+
+
+class ImpossibleLab(LabError):
+    """No lab can be like that, or do that: says what can be."""
+
+
+TIME_SCALE = Limits(0.001, 10)
+FIRST_SUBNET = Limits(1, 239, whole=True)
+RULE_COST_S = Limits(0, 10)
+OUTAGE_S = Limits(0.001, 3600)
+_READY_S = Limits(0.001, 3600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +40,15 @@ class LabOptions:
     ready_s: float = 30.0
     rule_cost_s: float = 0.0  # how long a router takes for a rule, whatever the time scale
     first_subnet: int = 0  # so many public addresses, then a second subnet's; 0: all there are, and no second
+
+    def check(self) -> None:
+        """Raise ImpossibleLab where a number makes no sense."""
+        limited = {"time_scale": TIME_SCALE, "ready_s": _READY_S, "rule_cost_s": RULE_COST_S}
+        limited |= {"build_scale": TIME_SCALE} if self.build_scale is not None else {}
+        limited |= {"first_subnet": FIRST_SUBNET} if self.first_subnet else {}
+        for name, limits in limited.items():
+            if wrong := limits.refuse(getattr(self, name)):
+                raise ImpossibleLab(f"the lab's {name} must be {wrong}")
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

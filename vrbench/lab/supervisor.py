@@ -148,7 +148,12 @@ class _Supervisor:
     def _outage(self, question: dict[str, Any], line: socket.socket) -> dict[str, Any]:
         target, kind, direction = question["target"], question.get("fault", "silence"), question["direction"]
         beats = tuple(map(float, question.get("beats") or (question["seconds"],)))
-        if direction not in DIRECTIONS or kind not in KINDS or not all(0 < beat < 86_400 for beat in beats):
+        late_s, held_s = (float(question.get(name, 0)) for name in ("delay_s", "held_s"))
+        marking_s = float(question.get("marking_s", MARKING_S))
+        possible = all(0 < beat < 86_400 for beat in beats) and all(
+            0 <= s < 86_400 for s in (late_s, held_s, marking_s)
+        )
+        if direction not in DIRECTIONS or kind not in KINDS or not possible:
             raise ValueError(
                 f"there is no such outage: its direction is one of {', '.join(DIRECTIONS)}, "
                 f"its kind one of {', '.join(KINDS)}, and each of its times is above 0 and below 86400 s"
@@ -157,8 +162,6 @@ class _Supervisor:
         routers = self._zone.running_routers(vm.network if vm else None)
         if not routers:
             raise GroundError("no router is running, so there is nothing to interrupt: deploy a VM first")
-        late_s, held_s = (float(question.get(name, 0)) for name in ("delay_s", "held_s"))
-        marking_s = float(question.get("marking_s", MARKING_S))
         order = Order(routers, direction, vm.ip if vm else None, kind, beats, late_s, held_s, marking_s)
         injected = self._truth.inject(order, lambda seconds: _wait_while_connected(line, seconds))
         return describe(order, target, injected).to_json()

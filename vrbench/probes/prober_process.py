@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vrbench.core.kinds import KINDS
 from vrbench.core.log.rawlog import RECORD, RecordKind
+from vrbench.private import child_environment
 from vrbench.probes.config import Login, PhasedStream, ProbeError
 
 NEED_LOGIN = frozenset(kind.prober for kind in KINDS if kind.logs_in)
@@ -86,7 +87,7 @@ def spawn(prober: str) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env={**os.environ, "PYTHONPATH": path},
+        env=child_environment(PYTHONPATH=path),
         start_new_session=True,  # Ctrl-C on the terminal is the harness's to handle
     )
 

@@ -18,6 +18,7 @@ from vrbench.core.calibrate.calibration import Calibration
 from vrbench.core.machine_calibration import MachineCalibration
 from vrbench.core.plan.method import ESTIMATOR
 from vrbench.core.text import utc_text
+from vrbench.private import make_folder
 from vrbench.store.codec import decode_calibration
 from vrbench.store.files import StoreError, read_json, replace_json
 
@@ -66,9 +67,9 @@ def summarize(calibration: Calibration, seed: int, now: datetime) -> MachineCali
 
 
 def save_calibration(found: MachineCalibration, environ: Mapping[str, str]) -> Path:
-    """Keep it, for this user's eyes only. Raises OSError or StoreError when that can't be done."""
+    """Keep it, for this user's eyes only. Raises OSError, StoreError or NotPrivate when that fails."""
     path = _path(found.machine, environ)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent)
     replace_json(path, asdict(found), mode=0o600)
     return path
 

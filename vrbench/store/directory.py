@@ -32,6 +32,7 @@ from vrbench.core.figures.results import RunState
 from vrbench.core.machine_calibration import MachineCalibration
 from vrbench.core.model import Environment
 from vrbench.core.plan.method import Method
+from vrbench.private import check_folder, make_folder
 from vrbench.store.codec import FORMAT, decode, encode, trial_name
 from vrbench.store.files import NoSuchRun, RunInUse, StoreError, failure, read_json, replace_json
 
@@ -50,10 +51,13 @@ class RunDir:
 
     @classmethod
     def create(cls, reports: Path, run_id: str, needed_bytes: int) -> RunDir:
-        """Make the directory (0700). Raises StoreError when it can't be, or when the disk has less than needed."""
+        """Make the directory (0700). Raises StoreError when it can't be, or when the disk has less than needed.
+
+        Raises NotPrivate when others could swap it, or what lies in it.
+        """
         path = reports / run_id
         try:
-            path.mkdir(parents=True, mode=0o700, exist_ok=True)
+            make_folder(path)
             disk = os.statvfs(path)
         except OSError as error:
             raise StoreError(f"can't make {path}: {error.strerror}; choose another place with --reports DIR") from error
@@ -91,12 +95,13 @@ class RunDir:
     def owned(self) -> Iterator[None]:
         """Hold the run's lock during the block: this process (and what it starts) is the one that works on the run.
 
-        Raises RunInUse when another one does, StoreError when the lock can't be had at all. The kernel releases the
-        lock with the process, however that ends.
+        Raises RunInUse when another one does, StoreError when the lock can't be had at all, and NotPrivate when others
+        can reach into the directory. The kernel releases the lock with the process, however that ends.
         """
         lock = self.path / "run.lock"
         try:
-            fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            check_folder(self.path)
+            fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise failure("write", lock, error) from error
         try:

@@ -59,7 +59,7 @@ def replace_text(path: Path, text: str, mode: int = 0o666) -> None:
     """
     unfinished = path.with_name(f"{path.name}.{os.urandom(4).hex()}.tmp")
     try:
-        with open(unfinished, "w", encoding="utf-8", opener=partial(os.open, mode=mode)) as file:
+        with open(unfinished, "x", encoding="utf-8", opener=partial(os.open, mode=mode)) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -41,6 +41,13 @@ def start_time(pid: int) -> int | None:
     return None if fields is None or fields[0] in "ZX" else int(fields[19])
 
 
+def arguments(pid: int) -> list[str]:
+    """Return a process's command line; empty when there is none."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    return []
+
+
 def reap(pid: int, started: int) -> None:
     """Collect a process that has ended, if it is a child of this one and the very one that started then."""
     fields = _stat_fields(pid)

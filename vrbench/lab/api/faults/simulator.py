@@ -10,8 +10,10 @@ from vrbench.lab.api.request.call import Call
 from vrbench.lab.api.state import errors
 from vrbench.lab.api.state.entities import Json
 from vrbench.lab.api.state.zone import Zone
+from vrbench.lab.limits import Limits
 
 START, STOP = "StartCommand", "StopCommand"
+LONGEST_WAIT = Limits(0, 86_400_000, whole=True)
 _FAILURES = {START: "router-not-placed", STOP: "router-not-stopped"}
 
 
@@ -23,10 +25,18 @@ def configure(call: Call) -> Json:
             zone.faults.start(faults.make(name, faults.parse(value)))
         except faults.FaultError as error:
             raise errors.invalid_value(call.shape.name, str(error)) from error
+    elif wrong := _wrong_wait(value):
+        raise errors.invalid_value(call.shape.name, f"{name}: the milliseconds to wait must be {wrong}")
     with zone.lock:
         zone.mocks[name] = value
         number = list(zone.mocks).index(name) + 1
     return {"null": {"id": number, "zoneid": 1, "name": name}}
+
+
+def _wrong_wait(value: str) -> str:
+    """Return what is wrong with so many milliseconds; a value of another kind has none."""
+    kind, _, rest = value.partition(":")
+    return LONGEST_WAIT.refuse(rest) if kind == "wait" else ""
 
 
 def clean_up(call: Call) -> Json:
@@ -49,7 +59,7 @@ def extra_s(zone: Zone, command: str) -> float:
     """Return how much longer the command takes than it would."""
     kind, _, value = zone.mocks.get(command, "").partition(":")
     stuck = zone.faults.get("router-stuck-starting") if command == START else None
-    waited = int(value) / 1000 if kind == "wait" and value.isdigit() else 0.0
+    waited = float(value) / 1000 if kind == "wait" else 0.0
     waited *= zone.settings.simulated_scale
     return max(waited, stuck.number("seconds") if stuck else 0.0)
 
