@@ -1,8 +1,8 @@
 """Runs inside a new guest as its first process: hides the host's files, honours the user data, becomes init.
 
-Everything of the host stays visible but read-only; what a machine writes to (/run, /tmp, /var/tmp, /etc/ssh, the home
-directory, /dev) is the guest's own. The capabilities that would undo this (mounting, raw devices, modules, the clock)
-are dropped for good. The final init is a shell: a megabyte, and it reaps.
+Everything of the host stays visible but read-only, /etc apart (see guest_etc.py); what a machine writes to (/run, /tmp,
+/var/tmp, /etc/ssh, the home directory, /dev) is the guest's own. The capabilities that would undo this (mounting, raw
+devices, modules, the clock) are dropped for good. The final init is a shell: a megabyte, and it reaps.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import base64
 import json
 import os
 import shlex
-import shutil
 import socket
 import sys
 from collections.abc import Sequence
@@ -19,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from vrbench.lab.packets import dhcp
+from vrbench.lab.packets.guest_etc import GUEST_ETC, OWN_FILES, OWN_FOLDERS
 from vrbench.lab.system import syscalls
 from vrbench.lab.system.processes import SOURCE_ROOT, python_command
 from vrbench.lab.system.syscalls import MS_BIND, MS_MOVE, MS_NODEV, MS_NOSUID, MS_REC
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-_OWN_FILES = ("passwd", "group", "shadow", "nsswitch.conf", "hostname", "hosts")
-_RESOLV_CONF = "/etc/resolv.conf"
 _WRITABLE = ("/proc", "/dev", "/dev/shm", "/dev/pts", "/run", "/run/home", "/tmp", "/var/tmp", "/etc/ssh")
+_RESOLV_CONF = "/etc/resolv.conf"  # written by the DHCP client
 _FIRST_LEASE_S = 1.0
 _LATE_LEASE_S = 86_400.0
 # chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap, net_bind_service, net_admin, net_raw,
@@ -70,18 +69,14 @@ def _mount_all(directory: Path, needed: Sequence[Path]) -> None:
     """Build each private tree aside, move it over the host's, then let nothing but these be written to."""
     _build_run(directory)
     _build_dev(directory / "dev")
-    for name in _OWN_FILES:
-        if os.path.exists(f"/etc/{name}"):
-            syscalls.mount(str(directory / "etc" / name), f"/etc/{name}", flags=MS_BIND)
-    syscalls.mount(str(directory / "ssh"), "/etc/ssh", flags=MS_BIND)
-    resolver = _build_resolver(directory)
+    _build_etc(directory)
     for place, hidden in (("tmp", Path("/tmp")), ("vartmp", Path("/var/tmp"))):
         _build_tmp(directory / place, hidden, needed)
     _build_proc()
     for place, target in (("tmp", "/tmp"), ("vartmp", "/var/tmp"), ("dev", "/dev"), ("run", "/run")):
         syscalls.mount(str(directory / place), target, flags=MS_MOVE)
     syscalls.set_read_only("/", True, recursive=True)
-    for target in (*_WRITABLE, *resolver):
+    for target in (*_WRITABLE, _RESOLV_CONF):
         syscalls.set_read_only(target, False)
 
 
@@ -96,21 +91,13 @@ def _build_run(directory: Path) -> None:
     syscalls.mount(str(directory / "home"), str(directory / "run" / "home"), flags=MS_BIND)
 
 
-def _build_resolver(directory: Path) -> list[str]:
-    """Mount the guest's own resolv.conf where this machine's is, and return the mounts that are to stay writable.
-
-    Where that is a link into /run, the file is in the guest's /run.
-    """
-    own, place = directory / "etc" / "resolv.conf", Path(os.path.realpath(_RESOLV_CONF))
-    if place.is_relative_to("/run"):
-        file = directory / "run" / place.relative_to("/run")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(own, file)
-        return []
-    if not place.exists():
-        return []
-    syscalls.mount(str(own), str(place), flags=MS_BIND)
-    return [str(place)]
+def _build_etc(directory: Path) -> None:
+    """Mount the /etc that guests share in place of this machine's, and what is this guest's own over it."""
+    syscalls.mount(str(GUEST_ETC), "/etc", flags=MS_BIND | MS_REC)
+    for name in OWN_FILES:
+        syscalls.mount(str(directory / "etc" / name), f"/etc/{name}", flags=MS_BIND)
+    for name in OWN_FOLDERS:
+        syscalls.mount(str(directory / name), f"/etc/{name}", flags=MS_BIND)
 
 
 def _build_tmp(place: Path, hidden: Path, needed: Sequence[Path]) -> None:
@@ -176,7 +163,7 @@ def _init_script(sshd: str, script: bytes, rootless: bool) -> str:
         file = Path("/run/user-data")
         file.write_bytes(script)
         file.chmod(0o700)
-        lines.append(f"HOME=/run/home {file} >/run/user-data.log 2>&1 &")
+        lines.append(f"HOME=/run/home {shlex.quote(str(file))} >/run/user-data.log 2>&1 &")
     return "\n".join([*lines, "sleep infinity &", "while :; do wait; done"])
 
 

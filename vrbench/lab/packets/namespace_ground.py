@@ -11,6 +11,7 @@ from itertools import count
 from vrbench.lab.ground.port import GroundError, RedundancyMode, RedundancyState
 from vrbench.lab.ground.specs import GuestLeg, PublicLeg, RouterSpec, RuleSet, VmSpec
 from vrbench.lab.packets.guest import Guest
+from vrbench.lab.packets.guest_etc import make_etc
 from vrbench.lab.packets.router import RouterNode
 from vrbench.lab.packets.services import ROUTER_DIR, Dnsmasq, outside_configuration
 from vrbench.lab.status import Node
@@ -43,7 +44,8 @@ class NamespaceGround:
         self._guests: dict[str, Guest] = {}
 
     def build(self) -> None:
-        """Build the public subnets, the outside world with every name there is, and a neighbour on the first."""
+        """Build the public subnets, the outside world with every name, a neighbour on the first; what guests share."""
+        make_etc()
         for bridge in (PUBLIC_BRIDGE, SECOND_PUBLIC_BRIDGE):
             add_bridge(bridge)
         for name in (UPSTREAM, NEIGHBOUR):
