@@ -32,21 +32,26 @@ note_pid() { birth "$$" && echo "$$ $born" >"$1"; }
 
 nap() { sleep 0.1 2>/dev/null || sleep 1; }
 
+use() { # sets ping and applet: what is run by "$ping" $applet, be it a path or a word of BusyBox
+    ping=$1 applet=
+    if [ "$1" = "busybox ping" ]; then ping=busybox applet=ping; fi
+}
+
 survey() { # the first of the intervals that this ping accepts, and the hundredths of a second that COUNT probes took
-    ping=$1
+    use "$1"
     shift
     for each; do
         set -- $each
         now
         from=$cs
-        if $ping -q -c "$2" -i "$1" 127.0.0.1 >/dev/null 2>&1; then
+        if "$ping" $applet -q -c "$2" -i "$1" 127.0.0.1 >/dev/null 2>&1; then
             now
             sleep 0.01 2>/dev/null && fine=1 || fine=0
             echo "$1 $2 $((cs - from)) $fine"
             return 0
         fi
     done
-    $ping -c 2 127.0.0.1 >&2
+    "$ping" $applet -c 2 127.0.0.1 >&2
     return 1
 }
 
@@ -63,7 +68,7 @@ persistent() { # one ping as long as it lives; where an error ends it, another o
         now
         echo "$up $1 new" >>"$log"
         sh -c 'echo $$ >"$1"; shift; exec "$@" 2>&1' sh "$home/$1.ping" \
-            $ping $options -w "$lifetime" -i "$2" "$3" >"$home/$1.fifo" &
+            "$ping" $applet $options -w "$lifetime" -i "$2" "$3" >"$home/$1.fifo" &
         stamp "$1" <"$home/$1.fifo"
         wait $!
         [ -e "$home/stopping" ] || nap
@@ -73,7 +78,7 @@ persistent() { # one ping as long as it lives; where an error ends it, another o
 one() {
     now
     begun=$up
-    said=$($ping $options -c 1 -W 1 "$2" 2>&1)
+    said=$("$ping" $applet $options -c 1 -W 1 "$2" 2>&1)
     code=$?
     now
     set -f
@@ -106,7 +111,7 @@ run() {
     note_pid "$log.pid"
     { read -r ping; read -r lifetime; } <"$1"
     case $ping in iputils:*) options='-n -D -O' ;; *) options= ;; esac
-    ping=${ping#*:}
+    use "${ping#*:}"
     trap 'asked=1' TERM INT
     asked=
     now

@@ -18,19 +18,20 @@ LOOK_S = 20.0  # what a look may take beside the waiting, many guests sharing a 
 # Sets p to the interpreter itself, not to a wrapper that costs the guest more than the agent does; empty without one.
 FIND_PYTHON = """
 for p in python3 /usr/libexec/platform-python python3.6; do
-  p=$($p -c 'import sys; print(sys.executable if sys.version_info >= (3, 6) else "")' 2>/dev/null </dev/null)
+  p=$("$p" -c 'import sys; print(sys.executable if sys.version_info >= (3, 6) else "")' 2>/dev/null </dev/null)
   [ -n "$p" ] && break
 done
 """
 
-# Sets k to iputils or busybox and p to what runs that ping; p is empty without one. By its path: a shell of BusyBox may
-# take its own ping for the word.
+# Sets k to iputils or busybox and p to what runs that ping, as ``"$c" $a`` does; p is empty without one. By its path: a
+# shell of BusyBox may take its own ping for the word.
 FIND_PING = """
 p=
-for c in "$(command -v ping)" "busybox ping"; do
-  case $($c -V 2>&1 </dev/null) in
-    *iputils*) k=iputils p=$c; break;;
-    *BusyBox*) k=busybox p=$c; break;;
+for w in "$(command -v ping)" "busybox ping"; do
+  if [ "$w" = "busybox ping" ]; then c=busybox a=ping; else c=$w a=; fi
+  case $("$c" $a -V 2>&1 </dev/null) in
+    *iputils*) k=iputils p=$w; break;;
+    *BusyBox*) k=busybox p=$w; break;;
   esac
 done
 """
@@ -53,10 +54,10 @@ else
 """
     + FIND_PING
     + """
-  [ -n "$p" ] && echo "vrbench ping $p" && $s $p -c 1 127.0.0.1 </dev/null >/dev/null && echo "vrbench icmp 1"
+  [ -n "$p" ] && echo "vrbench ping $p" && $s "$c" $a -c 1 127.0.0.1 </dev/null >/dev/null && echo "vrbench icmp 1"
   p=
 fi
-$s ${{p:-false}} -c '
+$s "${{p:-false}}" -c '
 import socket
 for kind in socket.SOCK_RAW, socket.SOCK_DGRAM:
     try:
