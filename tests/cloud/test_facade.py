@@ -228,6 +228,14 @@ def test_an_empty_list_has_no_count_and_a_wrong_count_ends() -> None:
         assert Cloud(fake.credentials()).list("listZones", "zone") == [ZONE]
 
 
+def test_a_short_job_is_not_waited_for_as_long_as_a_long_one() -> None:
+    """Rules take a fast router a tenth of a second each; thirty of them must not take thirty pauses."""
+    with fake_cloud(job(0), job(1)) as fake:
+        begun = time.monotonic()
+        Cloud(fake.credentials()).wait(Job("createFirewallRule", "j"), 60, poll_s=30)
+        assert time.monotonic() - begun < 15
+
+
 def test_a_job_is_polled_through_all_that_passes() -> None:
     """A 503 page, a reset, a 530, a rejected signature and an answer without status are looked past."""
     looks: list[int] = []

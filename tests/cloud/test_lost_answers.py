@@ -157,3 +157,14 @@ def test_a_call_that_was_never_sent_is_not_looked_for(lab: Lab, tmp_path: Path) 
     with lab.journal(tmp_path / "j") as journal, pytest.raises(CloudError, match="the connection was refused"):
         build(Cloud(nobody), PLAN, lab.resolve(PLAN), journal, told.append)
     assert told == ["registering the run's key pair"]
+
+
+@pytest.mark.parametrize("look", ["listNetworks", "listPublicIpAddresses", "listRouters"])
+def test_one_look_that_fails_ends_no_build(lab: Lab, tmp_path: Path, look: str) -> None:
+    """Looks change nothing, and are repeated for some seconds."""
+    resolved, cloud = lab.resolve(PLAN), Listening(lab.cloud()._credentials)
+    with lab.journal(tmp_path / "j") as journal:
+        lose(lab, look)
+        environment = build(cloud, replace(PLAN, vms=1, public_ips=1), resolved, journal, silent)
+    assert cloud.asked.count(look) >= 2
+    assert len(environment.routers) == 1

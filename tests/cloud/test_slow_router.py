@@ -28,6 +28,7 @@ class Counting(Cloud):
     def __init__(self, credentials: Credentials) -> None:
         super().__init__(credentials)
         self.most = 0
+        self.deadlines: dict[str, float] = {}
         self._now = 0
         self._lock = threading.Lock()
 
@@ -38,6 +39,7 @@ class Counting(Cloud):
     def wait(
         self, job: Job, deadline_s: float, poll_s: float = 0.5, after_poll: Callable[[], None] = lambda: None
     ) -> Answer:
+        self.deadlines[job.command] = deadline_s
         answer = super().wait(job, deadline_s, poll_s, after_poll)
         self._count(job.command, -1)
         return answer
@@ -55,6 +57,8 @@ def test_ten_vms_ten_addresses_and_31_rules(tmp_path: Path) -> None:
         cloud, plan = Counting(lab.cloud()._credentials), planned(vms=10, public_ips=10)
         begun = time.monotonic()
         environment = build(cloud, plan, lab.resolve(plan), journal, told.append)
+        waits = {cloud.deadlines[f"create{kind}Rule"] for kind in ("Firewall", "PortForwarding", "EgressFirewall")}
+        assert waits == {plan.job_timeout_s * ON_ROUTER}, "as many rules may come first"
         assert time.monotonic() - begun >= 31 * COST_S
         assert len(environment.endpoints) == 10
         assert is_clean(remove_journaled(cloud, journal, silent, DEADLINES))

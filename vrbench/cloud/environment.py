@@ -25,6 +25,7 @@ from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.making import Making, Wave, make, make_all
 from vrbench.cloud.own_address import allowed_source
+from vrbench.cloud.patience import look_again
 from vrbench.cloud.preflight import Resolved
 from vrbench.core.model import Endpoint, Environment, Guest
 from vrbench.core.text import some
@@ -47,7 +48,7 @@ def build(cloud: Cloud, plan: EnvironmentPlan, resolved: Resolved, journal: Jour
     _tag(context, "UserVm", [vm.id for vm in vms])
     source_nat = await_source_nat(cloud, network["id"], plan.job_timeout_s, plan.poll_s)
     source = allowed_source(plan.source_cidr, source_nat)  # before more addresses are taken: it may be hopeless
-    progress(f"acquiring {plan.public_ips} public addresses in parallel")
+    progress(f"acquiring {some(plan.public_ips, 'public address', 'public addresses')} in parallel")
     wanted = [_address(context, network["id"], number) for number in range(plan.public_ips)]
     addresses = make_all(context, wanted, ADDRESSES)
     built = Built(network, source_nat, vms, addresses, assign_forwards(plan.vms, plan.public_ips))
@@ -64,9 +65,10 @@ def await_source_nat(cloud: Cloud, network_id: str, deadline_s: float, poll_s: f
     """
     until = time.monotonic() + deadline_s
     while True:
-        rows = cloud.list("listNetworks", "network", id=network_id)
+        rows = look_again(partial(cloud.list, "listNetworks", "network", id=network_id))
         state = str(rows[0].get("state")) if rows else "gone"
-        shown = cloud.list("listPublicIpAddresses", "publicipaddress", associatednetworkid=network_id)
+        ours = partial(cloud.list, "listPublicIpAddresses", "publicipaddress", associatednetworkid=network_id)
+        shown = look_again(ours)
         source_nats = [str(row["ipaddress"]) for row in shown if row.get("issourcenat")]
         if len(source_nats) > 1:
             raise UnsafeNetwork(
@@ -159,6 +161,7 @@ def _tag(context: BuildContext, kind: str, ids: list[str]) -> None:
 
 def _environment(context: BuildContext, built: Built) -> Environment:
     first = {forward.vm: forward for forward in reversed(built.forwards)}
+    routers = look_again(partial(operations.list_routers, context.cloud, built.network_id))
     return Environment(
         network_id=built.network_id,
         network_name=str(built.network["name"]),
@@ -172,5 +175,5 @@ def _environment(context: BuildContext, built: Built) -> Environment:
             for number, vm in enumerate(built.vms)
         ),
         endpoints=tuple(Endpoint(built.addresses[f.address].ip, f.port, built.vms[f.vm].name) for f in built.forwards),
-        routers=tuple(router.name for router in operations.list_routers(context.cloud, built.network_id)),
+        routers=tuple(router.name for router in routers),
     )

@@ -52,6 +52,7 @@ R = TypeVar("R")
 Param = str | int | bool | list[str] | tuple[str, ...] | None
 
 EXPIRES_AFTER: Final = timedelta(minutes=10)  # servers may refuse signatures that last longer than 15
+FIRST_PAUSE_S: Final = 0.1  # before the second look at a job; then half as long as it has been looked at
 POLL_TIMEOUT_S: Final = 10.0  # one look at a job; a look that hangs must not blind us for a minute
 _LIST_LOOKS: Final = 10  # times as long as one look that a list of many pages may take
 _MOST_WORDS: Final = 1000  # characters of a server's own words that are shown
@@ -122,13 +123,13 @@ class Cloud:
     def wait(
         self, job: Job, deadline_s: float, poll_s: float = 0.5, after_poll: Callable[[], None] = lambda: None
     ) -> Answer:
-        """Look for the job's result every ``poll_s`` seconds, for ``deadline_s`` at most.
+        """Look for the job's result every ``poll_s`` seconds, more often at first, for ``deadline_s`` at most.
 
         Raises JobFailed or JobTimeout. Server errors, timeouts and broken connections are waited through: the server
         may be restarting. ``after_poll`` is called after each look; what it raises ends the wait, and the job goes on.
         """
-        until = time.monotonic() + deadline_s
-        last = "nothing"
+        begun = time.monotonic()
+        until, last = begun + deadline_s, "nothing"
         while (left := until - time.monotonic()) > 0:
             last, result = self._look(job, min(POLL_TIMEOUT_S, self._timeout_s, left))
             after_poll()
@@ -136,7 +137,8 @@ class Cloud:
                 raise result
             if result is not None:
                 return result
-            time.sleep(max(0.0, min(poll_s, until - time.monotonic())))
+            now = time.monotonic()
+            time.sleep(max(0.0, min(poll_s, FIRST_PAUSE_S + (now - begun) / 2, until - now)))
         raise JobTimeout(job.command, job.jobid, deadline_s, last)
 
     def run(self, command: str, /, deadline_s: float = 600.0, **params: Param) -> Answer:

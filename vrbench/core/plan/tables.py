@@ -122,7 +122,7 @@ class OperationTable:
         next(iter(OPERATIONS)),
         ", ".join(f"{name} ({words.does})" for name, words in OPERATIONS.items()),
     )
-    job_timeout: float = _key(values.duration, 1800.0, "until the operation's job must have ended")
+    job_timeout: float = _key(values.duration, 1800.0, "until the operation's job, or one of building, must have ended")
 
 
 @dataclass(frozen=True, slots=True)
