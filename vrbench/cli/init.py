@@ -42,13 +42,12 @@ def command(output: Path, yes: bool, settings: tuple[str, ...]) -> int:
     Questions are asked only where there is a choice. Credentials come from CLOUDSTACK_* or cloudstack.ini, and never
     go into the profile. Exit code 3 where the cloud would refuse a run: the profile is written all the same.
     """
-    from vrbench.cloud.credentials import default_files, load_credentials
+    from vrbench.cloud.credentials import find_credentials
     from vrbench.cloud.facade import Cloud
 
     if output.exists():
         raise UsageProblem(f"{output} is there already, and is not overwritten: name another file with --output")
-    files = default_files(os.environ, Path.home(), Path.cwd())
-    cloud = Cloud(load_credentials(None, os.environ, files), CALL_TIMEOUT_S)
+    cloud = Cloud(find_credentials("", os.environ), CALL_TIMEOUT_S)
     asker = Asker(asks=not yes and sys.stdin.isatty() and sys.stderr.isatty(), decided=_decided(settings))
     _ask_all(cloud, asker)
     return _write(cloud, output, asker.filled)

@@ -202,14 +202,14 @@ def _named(is_one: Callable[[object], bool], names: str) -> Iterable[tuple[str, 
 _KINDS: Mapping[str, Callable[[object], bool]] = MappingProxyType(
     {
         **dict(_named(_is_id, "id jobid domainid associatednetworkid networkid")),
-        **dict(_named(_is_address, "ipaddress")),
+        **dict(_named(_is_address, "ipaddress gateway dns1 dns2")),
         **dict(_named(_is_flag, "allowuserexpungerecovervm securitygroupsenabled forvpc specifyvlan isdefault")),
         **dict(_named(_is_flag, "egressdefaultpolicy iscustomized isfeatured isready issourcenat isredundantrouter")),
         **dict(_named(_is_number, "memory cpunumber cpuspeed rootdisksize size")),
         **dict(_named(_is_amount, "vmavailable volumeavailable ipavailable networkavailable cpuavailable")),
         **dict(_named(_is_amount, "memoryavailable primarystorageavailable")),
         **dict(_named(_is_text, "name state status account roletype apikey networktype zoneid hypervisor cidr value")),
-        **dict(_named(_is_text, "guestiptype redundantstate cloudstackversion displaytext key")),
+        **dict(_named(_is_text, "guestiptype redundantstate cloudstackversion displaytext key description ostypename")),
         **dict(_named(_are_rows, "user nic service provider capability tags")),
         **dict(_named(_is_success, "success")),
     }

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from vrbench.core.text import visible
+
 _TABLE = re.compile(r"\s*(?:#\s*)?\[(?P<table>\w+)\]")
 _LINE = re.compile(r"(?P<off>#\s*)?(?P<key>\w+)\s*=\s*(?P<value>\"[^\"]*\"|[^#\s]+)\s*(?:#\s*(?P<comment>.*))?")
 _WIDTH = 28  # where comments begin
@@ -21,7 +23,7 @@ class Filled:
 
     def line(self, key: str, comment: str = "") -> str:
         """Return the profile's line of this key."""
-        said = "".join(sign if sign.isprintable() else "?" for sign in self.comment or comment)  # the cloud's words
+        said = visible(self.comment or comment)  # it may hold a cloud's words
         line = f"{key} = {_literal(self.value)}"
         return f"{line:{_WIDTH - 2}}  # {said}" if said else line
 
