@@ -6,6 +6,7 @@ import errno
 import logging
 import shlex
 import socket
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -144,27 +145,33 @@ class Remote:
 
 
 class Talk:
-    """A running command that answers each line with a line; for one thread at a time."""
+    """A running command that answers each line with a line. Threads may share it: they ask one after another."""
 
     def __init__(self, remote: Remote, channel: paramiko.Channel) -> None:
         self.remote = remote
         self._channel = channel
         self._heard = b""
+        self._turn = threading.Lock()
+        self._in_step = True
 
     def ask(self, line: bytes, timeout_s: float) -> bytes:
         """Return the answer to ``line``. Raises CommandFailed, with what it said, when the command has ended.
 
-        After any failure it must not be asked again: answers would be out of step.
+        After any failure it answers no more: an answer that came late would be taken for that of the next line.
         """
-        with _blamed(self.remote.name):
-            end = time.monotonic() + timeout_s
+        with self._turn, _blamed(self.remote.name):
+            if not self._in_step:
+                raise RemoteError(f"{self.remote.name}: an answer is missing: ask anew, over another connection")
+            end, self._in_step = time.monotonic() + timeout_s, False
             with suppress(OSError):  # the command has ended, as the next lines find out
                 self._channel.sendall(line + b"\n")
-            return self._line(end)
+            answer = self._line(end)
+            self._in_step = True
+            return answer
 
     def skip_to(self, words: bytes, timeout_s: float) -> None:
         """Pass over all lines until one says ``words``. Raises CommandFailed when the command ends before."""
-        with _blamed(self.remote.name):
+        with self._turn, _blamed(self.remote.name):
             end = time.monotonic() + timeout_s
             while self._line(end) != words:
                 pass
@@ -190,7 +197,7 @@ class Talk:
         return answers
 
     def _ended(self) -> Exception:
-        if not self.remote.is_open():
+        if not self._channel.eof_received:  # whether the connection is known to be lost by now is a matter of luck
             return ConnectionResetError("connection lost")
         said = self._channel.makefile_stderr("rb").read().decode(errors="replace").strip()
         return CommandFailed(said or "the command ended without a word")
