@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.probes.slow import INTERVAL, MS, START, Slow
 from vrbench.core.log.rawlog import RecordKind
 from vrbench.probes import engine, pacing
+from vrbench.probes.auth import Logins
+from vrbench.remote.identity import HostKeyPins, Identity
 
 Runs = Callable[[Slow, int], Slow]
 
@@ -72,3 +77,19 @@ def test_a_machine_on_which_every_send_is_slow_tells_of_every_slot(paced: Runs) 
     prober = paced(Slow(3 * MS, {}), 50)
     assert told(prober, RecordKind.SENT_BY)[:50] == [(k, (10 * k + 3) * MS) for k in range(50)]
     assert told(prober, RecordKind.AMBIGUOUS) == []
+
+
+def test_a_login_leaves_at_its_time_though_no_thread_gets_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its SYN is on the way, and noted, before the thread starts that does the rest."""
+    monkeypatch.setattr(threading.Thread, "start", lambda _: None)
+    identity = Identity("root", Path("none"), HostKeyPins(Path("none")))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+        log, target = engine.Log(""), f"127.0.0.1:{server.getsockname()[1]}"
+        before = engine.monotonic_ns()
+        Logins([{"target": target}], log, 800_000_000, identity).send(0, 7)
+        after = engine.monotonic_ns()
+        [(kind, stream, _, slot, at)] = engine.RECORD.iter_unpack(log.buffer)
+        assert (kind, stream, slot) == (engine.SENT, 0, 7)
+        assert before <= at <= after
+        server.accept()[0].close()

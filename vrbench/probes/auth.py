@@ -1,7 +1,8 @@
 """Full logins: one TCP connection, key exchange and login with the run's own key per slot, then hung up.
 
 A login takes several round trips and some of the guest's time, and paramiko waits at each of them, so every attempt has
-a thread; the streams probe rarely. What is noted says how far an attempt came: CONNECTED, GREETED, then the login or
+a thread; the streams probe rarely. The SYN leaves before that is started: threads have no priority, and may have to
+wait for a processor. What is noted says how far an attempt came: CONNECTED, GREETED, then the login or
 why not. A connection that is not there by the threshold is abandoned (the kernel would send a lost SYN again after 1 s,
 and a late success must not count); later steps are waited for a while longer, so that late can be told from never.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import errno
 import gc
 import select
 import socket
@@ -56,7 +58,7 @@ class Logins(Prober):
     """Logs in to ``host:port`` targets."""
 
     method = "ssh"
-    held_ns = STALLED_NS  # a thread is started, which notes by itself when it sends
+    held_ns = STALLED_NS  # the time of the SYN is noted; what takes longer is the thread's start
 
     def __init__(self, streams: list[dict[str, Any]], log: Log, threshold_ns: int, identity: Identity) -> None:
         self.log, self.threshold_s, self.identity = log, threshold_ns / 1e9, identity
@@ -70,8 +72,19 @@ class Logins(Prober):
         return not self.open and not self.noted
 
     def send(self, stream: int, slot: int) -> None:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        at = monotonic_ns()
+        code = sock.connect_ex(self.targets[stream])
+        self.log.record(SENT, stream, 0, slot, at)
+        if code not in (0, errno.EINPROGRESS):
+            self.log.record(REFUSED, stream, reason_of(sock, code), slot, monotonic_ns())
+            sock.close()
+            return
         self.open.add((stream, slot))
-        threading.Thread(target=self._attempt, args=(stream, slot), daemon=True).start()
+        threading.Thread(target=self._attempt, args=(sock, stream, slot, at / 1e9), daemon=True).start()
 
     def drain(self) -> None:
         self.before, self.now = self.now, monotonic_ns()
@@ -84,14 +97,13 @@ class Logins(Prober):
             self.finished = 0
             gc.collect()
 
-    def _attempt(self, stream: int, slot: int) -> None:
+    def _attempt(self, sock: socket.socket, stream: int, slot: int, begun: float) -> None:
         def note(kind: int, detail: int = 0) -> None:
             self.noted.append((kind, stream, detail, slot, monotonic_ns()))
 
-        begun = time.monotonic()
-        note(SENT)
         try:
-            with contextlib.closing(self._connected(self.targets[stream])) as sock:
+            with contextlib.closing(sock):
+                _await_connection(sock, begun + self.threshold_s)
                 note(CONNECTED)
                 _await_greeting(sock, begun + LATE_S)
                 note(GREETED)
@@ -105,22 +117,6 @@ class Logins(Prober):
             self.open.discard((stream, slot))
             self.finished += 1
 
-    def _connected(self, target: tuple[str, int]) -> socket.socket:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
-        sock.settimeout(self.threshold_s)
-        try:
-            sock.connect(target)
-        except TimeoutError:
-            sock.close()
-            raise Unanswered from None
-        except OSError as error:
-            refusal = AttemptRefused(REFUSED, reason_of(sock, error.errno or 0))
-            sock.close()
-            raise refusal from None
-        return sock
-
     def _log_in(self, sock: socket.socket, target: tuple[str, int], until: float) -> None:
         sock.settimeout(None)
         try:
@@ -133,6 +129,17 @@ class Logins(Prober):
             raise Unanswered from None
         except RemoteError:
             raise AttemptRefused(REFUSED, REFUSED_BROKEN_OFF) from None
+
+
+def _await_connection(sock: socket.socket, until: float) -> None:
+    """Return when the connection stands."""
+    poller = select.poll()
+    poller.register(sock, select.POLLOUT)
+    if not poller.poll(max(0.0, until - time.monotonic()) * 1000):
+        raise Unanswered
+    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise AttemptRefused(REFUSED, reason_of(sock, code))
 
 
 def _await_greeting(sock: socket.socket, until: float) -> None:
