@@ -27,7 +27,7 @@ from vrbench.core.figures.windows import Downtime
 from vrbench.core.kinds import ICMP_FRESH, ICMP_PERSISTENT, SSH_SYN
 from vrbench.core.model import Verdict
 from vrbench.core.plan.tables import STRATEGIES
-from vrbench.report.wording import bounded, digits_of, figure
+from vrbench.report.wording import digits_of, figure, surely
 from vrbench.store.directory import run_paths
 from vrbench.store.loading import load_run
 
@@ -111,11 +111,16 @@ def markdown(rows: Sequence[Row]) -> str:
                 float(each[f"{name}_{k}_s"]) for k in ("at_least", "average", "at_most", "lowest")
             )
             over = Downtime(low, average, high)
-            cells.append(bounded(over) if over.unseen else f"{bounded(over)}; lowest {_lowest(over, lowest)}")
+            cells.append(figure(over) if over.unseen else f"{_bounded(over)}; lowest {_lowest(over, lowest)}")
         cells.append(f"{each['sessions_survived']} of {each['sessions']}")
         cells.append(f"{each['trials']} ({each['trials_not_valid']})")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _bounded(d: Downtime) -> str:
+    """Word a figure with what it surely is: "14.62 s, surely 14.52 to 14.71 s"."""
+    return figure(d) if d.open else f"{figure(d)}, surely {surely(d)}"
 
 
 def _lowest(over: Downtime, lowest_s: float) -> str:

@@ -22,7 +22,7 @@ from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import reference
 from vrbench.core.plan.tables import TABLES
 from vrbench.report.export_rows import COLUMNS
-from vrbench.report.wording import bounded
+from vrbench.report.wording import figure, surely
 from vrbench.run.disk import bytes_needed
 
 
@@ -129,7 +129,8 @@ def test_figures_are_explained_as_they_are_printed(name: str) -> None:
     """The three forms that a figure can have stand in the text that explains them."""
     closed, still_down, unseen = Downtime(14.52, 14.62, 14.71), Downtime(3.9, 5.0, math.inf), Downtime(0, 0, 0.1012)
     text = document(name).text
-    assert [told for told in map(bounded, (closed, still_down, unseen)) if f"`{told}`" not in text] == []
+    forms = (f"{figure(closed)}, surely {surely(closed)}", figure(still_down), figure(unseen))
+    assert [told for told in forms if f"`{told}`" not in text] == []
 
 
 def test_the_characters_of_the_live_view_are_explained() -> None:

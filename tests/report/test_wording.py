@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vrbench.core.figures.windows import Downtime
-from vrbench.report.wording import FINEST, bounded, decimals, digits_of, figure, spoken, surely, up
+from vrbench.report.wording import FINEST, decimals, digits_of, figure, spoken, surely, up
 
 NOTHING = Downtime.mean([])
 
@@ -71,16 +71,6 @@ def test_no_digit_is_finer_than_the_bounds(width: float, share: float) -> None:
     unit = 10.0 ** -len(shown)
     assert unit >= width / 50.001 or not shown
     assert unit <= width / 4.999 or len(shown) == FINEST
-
-
-def test_a_figure_with_bounds_is_one_form() -> None:
-    """What has no second bound says so by itself."""
-    assert bounded(Downtime(14.52, 14.62, 14.71)) == "14.62 s, surely 14.52 to 14.71 s"
-    assert [bounded(Downtime(0, 0, 0.1)), bounded(Downtime(3.9, 5, math.inf)), bounded(NOTHING)] == [
-        "< 0.1 s",
-        "≥ 3.90 s",
-        "–",
-    ]
 
 
 def test_no_figure_is_ever_zero() -> None:

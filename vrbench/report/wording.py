@@ -66,11 +66,6 @@ def surely(d: Downtime, digits: int | None = None) -> str:
     return f"{_down(d.at_least_s, n)} to {_up(d.at_most_s, n)} s"
 
 
-def bounded(d: Downtime) -> str:
-    """Word a figure with what it surely is: "14.62 s, surely 14.52 to 14.71 s"."""
-    return figure(d) if math.isnan(d.estimate_s) or d.open or d.unseen else f"{figure(d)}, surely {surely(d)}"
-
-
 def spoken(d: Downtime) -> str:
     """Word a duration for a sentence: "14.62 s", "at least 3.90 s", "less than 0.11 s", "about 66 s"."""
     if d.open:
