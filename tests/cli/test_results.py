@@ -13,7 +13,7 @@ from tests.report.made_runs import OPEN, UNSEEN, banner, down, fresh, made_run, 
 from vrbench.cli import console
 from vrbench.cli.results import over_limits, show_comparison, show_runs
 from vrbench.core.figures.results import Run
-from vrbench.core.plan.tables import LimitsTable
+from vrbench.core.plan.limits import LimitsTable
 from vrbench.report.answer import answer
 
 RUN = made_run(made_trial(fresh(4.0), banner(3.0)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import os
@@ -76,6 +77,9 @@ def main() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="replace")  # a terminal that lacks a sign shows "?", never a traceback
+    gc.set_threshold(100_000)  # few values point at each other in circles: to look for those less often saves time
+    # numpy starts a thread on every core for linear algebra, which nothing here needs; those take longer than it does.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(_run())
 
 

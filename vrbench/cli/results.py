@@ -11,7 +11,7 @@ from vrbench.cli.say import say_json
 from vrbench.core.figures.headline import headline
 from vrbench.core.figures.results import Run
 from vrbench.core.model import Direction, Verdict
-from vrbench.core.plan.tables import LimitsTable
+from vrbench.core.plan.limits import LimitsTable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -43,13 +43,14 @@ def show_comparison(before: Run, after: Run, words: tuple[str, str], as_json: bo
 
 def _print_with_answer_at_both_ends(report: RenderableType, told: str) -> None:
     """Print a report, which begins with the answer; where that has left the terminal, say it again."""
+    from rich.segment import SegmentLines
     from rich.text import Text
 
     from vrbench.cli.console import PatientConsole
 
     console = PatientConsole()
-    lines = console.render_lines(report, pad=False)
-    console.print(report)
+    lines = console.render_lines(report, pad=False)  # once: tables take their time
+    console.print(SegmentLines(lines, new_lines=True), end="")
     if console.is_terminal and len(lines) >= console.height:
         console.print(Text(f"\n{told}", style="bold"))
 
