@@ -24,7 +24,7 @@ from vrbench.cloud.operations import (
     preparation,
 )
 from vrbench.core.model import Environment
-from vrbench.core.plan.tables import OPERATIONS
+from vrbench.core.plan.operations import OPERATIONS
 from vrbench.core.ports import JobState
 
 SOMEWHERE = Environment("n", "net", "z", "KVM", "4.20", "o", "203.0.113.1", (), ())

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 
+from tests.replacing import replace
 from vrbench.core.log.rawlog import Record, RecordKind, StreamHeader, decode_header, decode_records
 from vrbench.core.model import OutageWindow, Outcome, Sample
 

@@ -7,12 +7,12 @@ import math
 import random
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+from tests.replacing import replace
 from vrbench.core.calibrate.calibration import Calibration, calibrate
 from vrbench.core.calibrate.injections import SHORTEST_S, Fault, KnownOutage, Piece
 from vrbench.core.calibrate.measurement import Judgement, OutageMeasurement

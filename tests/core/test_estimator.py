@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
 
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tests.core import reference
 from tests.core.path import Fault, Outage, Path
+from tests.replacing import replace
 from vrbench.core.figures.results import StreamResult
 from vrbench.core.figures.windows import Allowance, Downtime, any_down_s, find_windows
 from vrbench.core.log.rawlog import RecordKind

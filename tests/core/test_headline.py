@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.replacing import replace
 from tests.report.made_runs import OPEN, UNSEEN, down, fresh, made_run, made_trial, old, stuck, syn
 from vrbench.core.facts import NodeClock
 from vrbench.core.figures.headline import Measure, headline

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from tests.core.logs import stream
+from tests.replacing import replace
 from vrbench.core.log.growing_log import StreamState
 from vrbench.core.log.strip import KEPT_S, Seen, Strip, summary_words, worst
 from vrbench.core.model import Direction

@@ -3,12 +3,12 @@
 import itertools
 import math
 import random
-from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from tests.replacing import replace
 from vrbench.core.figures.unavailable import unavailable_s
 from vrbench.core.figures.windows import BLIND_GAPS, Allowance, Downtime, any_down_s, find_windows
 from vrbench.core.model import OutageWindow, Outcome, Sample

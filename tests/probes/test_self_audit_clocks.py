@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from tests.probes.box import Box, routed_box
 from tests.probes.trials import check_truth, measured, reachable, trial
 from tests.probes.wallclock import WallClock
+from tests.replacing import replace
 from vrbench.core.caveats import CaveatKind
 from vrbench.core.log.rawlog import RECORD, RecordKind, decode_header
 from vrbench.probes.observation import SshGuests

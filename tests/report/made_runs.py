@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+from tests.replacing import replace
 from tests.report.runs import CONTEXT, METHOD
 from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.facts import TrialFacts

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
+from tests.replacing import replace
 from tests.report.runs import OUT, UP, fixed_run, guest, harness, trial
 from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.figures.results import Run

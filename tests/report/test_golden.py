@@ -2,13 +2,13 @@
 
 import io
 import json
-from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 from rich.console import Console, RenderableType
 
 from tests.golden import check
+from tests.replacing import replace
 from tests.report.runs import METHOD, OUT, UP, fixed_run, guest, harness, trial
 from vrbench.cli.lab import command as lab
 from vrbench.cli.main import COMMANDS, cli

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.core.test_calibration import LENGTHS, calibrated, flapping, last_down_for_first_up, outages, stream
+from tests.replacing import replace
 from vrbench.core.calibrate.calibration import Calibration
 from vrbench.report.plot import CANNOT_DRAW, COLOURS, WRONG, can_draw, write_plot
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from rich.console import Console, RenderableType
 
+from tests.replacing import replace
 from tests.report.made_runs import OPEN, UNSEEN, banner, down, fresh, made_run, made_trial, old, stuck, syn
 from tests.report.runs import OUT, fixed_run, guest, harness, trial
 from vrbench.core.figures.results import Run, StreamResult

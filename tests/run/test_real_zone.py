@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.packed import unpack
+from tests.replacing import replace
 from tests.run.world import SECOND
 from tests.test_stored import STORED
 from vrbench.core.log.growing_log import GrowingLog, StreamState

@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.core.logs import MS, stream
+from tests.replacing import replace
 from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.preflight import Resolved

@@ -52,7 +52,7 @@ def _reboot_router(cloud: Cloud, environment: Environment) -> Callable[[], Job]:
     return partial(cloud.submit, "rebootRouter", id=chosen.id)
 
 
-# How the cloud is asked for each operation that a profile can name (``OPERATIONS`` in ``core/plan/tables.py``).
+# How the cloud is asked for each operation that a profile can name (``OPERATIONS`` in ``core/plan/operations.py``).
 PREPARATIONS: Mapping[str, Preparation] = MappingProxyType(
     {
         "restart-network-cleanup": _restart(cleanup=True),

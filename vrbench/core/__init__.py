@@ -1,1 +1,1 @@
-"""The pure core: standard library and numpy only; no clock, no file, no socket, no randomness of its own."""
+"""The pure core: standard library, numpy and Structs of msgspec; no clock, file, socket or randomness of its own."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from vrbench.core.causes.attribution import with_causes
 from vrbench.core.facts import NodeClock, TrialFacts

@@ -10,8 +10,9 @@ Raw logs and the facts of a trial spell a kind by two words, ``probe`` and ``flo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
+
+from msgspec import Struct
 
 
 class Direction(StrEnum):
@@ -47,8 +48,7 @@ class Aim(Enum):
     GUEST = auto()  # the harness: every guest, through the public end by which it is reached
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(Struct, frozen=True):
     """A key of ``[probes]`` that says how often a kind probes.
 
     ``least_s`` is the least that is allowed, ``reason`` why. ``letter`` stands for it in the method's id; an interval
@@ -63,8 +63,7 @@ class Interval:
     letter: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Footprint:
+class Footprint(Struct, frozen=True):
     """What a kind costs beside its packets.
 
     Per probe: ``connections`` to sshd, ``sshd`` processes that they start, and how long the router remembers the flow
@@ -80,8 +79,7 @@ class Footprint:
     ports: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Labels:
+class Labels(Struct, frozen=True):
     """What a kind is called where people read; empty: it does not appear there.
 
     ``name``: in a list of kinds. ``row``: in the tables of a report. ``column``: of the live view. ``export``: the
@@ -102,8 +100,7 @@ REMEMBERED_ICMP_S = REMEMBERED_UDP_S = 30.0  # Linux's defaults, nf_conntrack_*_
 REMEMBERED_TCP_S = 120.0  # a connection that was closed in good order: TIME_WAIT
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeKind:
+class ProbeKind(Struct, frozen=True):
     """One kind of probe.
 
     ``key`` is its word in the method's id and among the costs, ``switch`` the key of ``[probes]`` that turns it on

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec import Struct
+
 from vrbench.core.kinds import Direction as Direction
 from vrbench.core.kinds import ProbeKind, kind_of
 
@@ -79,8 +81,7 @@ class Stream:
         return node if self.direction is Direction.EGRESS else self.target
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """What became of slot ``slot``; ``sent_s`` is None when it was never sent, ``rtt_s`` None without an answer.
 
     Where its send took long, the probe left somewhere between ``sent_s`` and ``width_s`` later.
@@ -94,8 +95,7 @@ class Sample:
     width_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class CausePhase:
+class CausePhase(Struct, frozen=True):
     """A part of an outage window with one cause, in the window's own time."""
 
     cause: Cause
@@ -107,8 +107,7 @@ class CausePhase:
         return self.end_s - self.start_s
 
 
-@dataclass(frozen=True, slots=True)
-class OutageWindow:
+class OutageWindow(Struct, frozen=True):
     """A maximal run of down samples of one stream, with bounds on how long the path was really down.
 
     ``at_least_s`` <= ``estimate_s`` <= ``at_most_s``. ``censored``: still open when observation ended; then, and when

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from vrbench.core.log.growing_log import GrowingLog, StreamState
 from vrbench.core.log.rawlog import RawLogError

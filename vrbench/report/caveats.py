@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -21,8 +21,7 @@ Place = tuple[str, int]  # run and number of the trial
 Found = dict[str, list[Place]]  # detail -> the trials that have it
 
 
-@dataclass(frozen=True, slots=True)
-class FoldedCaveat:
+class FoldedCaveat(Struct, frozen=True):
     """One kind of caveat over all trials: ``where`` is empty when there is only one trial to speak of."""
 
     kind: CaveatKind

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict
 from datetime import datetime, timedelta
+
+from msgspec.structs import asdict
 
 from vrbench.core.figures.headline import headline
 from vrbench.core.figures.results import Run, StreamResult, TrialResult

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vrbench.core.figures.results import Run, StreamResult
 from vrbench.core.log.samples import Samples, Seconds
@@ -14,8 +15,7 @@ AT_ONCE = 50_000  # rows of a block
 WORDS = tuple(outcome.value for outcome in Outcome)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SampleBlock:
+class SampleBlock(Struct, frozen=True, eq=False):
     """Samples of one stream, next to each other.
 
     ``head`` are the cells that stand in all of their rows, before those that differ; ``method`` stands behind them.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.figures.windows import Downtime
@@ -13,8 +14,7 @@ from vrbench.core.model import OutageWindow
 from vrbench.report.wording import up
 
 
-@dataclass(frozen=True, slots=True)
-class WindowRow:
+class WindowRow(Struct, frozen=True):
     """What ``streams`` streams of one kind saw alike, with the figures of the stream in the middle."""
 
     streams: int
@@ -25,8 +25,7 @@ class WindowRow:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unseen:
+class Unseen(Struct, frozen=True):
     """The stretches of a trial in which nothing was seen: how long each was, by kind; infinite without an end."""
 
     stretches: dict[str, list[float]]

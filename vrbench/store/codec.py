@@ -17,8 +17,8 @@ from vrbench.core.facts import Context, TrialFacts
 from vrbench.core.figures.results import RunState
 from vrbench.core.log.rawlog import LATEST_NS
 from vrbench.core.machine_calibration import MachineCalibration
+from vrbench.core.plan.limits import LimitsTable
 from vrbench.core.plan.method import Method
-from vrbench.core.plan.tables import LimitsTable
 from vrbench.core.text import few
 from vrbench.core.values import count, quoted, shortened
 from vrbench.store.files import StoreError

@@ -7,8 +7,10 @@ paths and are judged first: where one of them was down as well, the others of it
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vrbench.core.causes.evidence import Refusals, read_evidence
 from vrbench.core.causes.evidence_timeline import Scene, place_of, set_scene, span
@@ -35,8 +37,7 @@ def with_causes(
     return tuple(s if s.stream.kind.leads else _explained(_Judge(scene, leads), s) for s in led)
 
 
-@dataclass(frozen=True, slots=True)
-class _Judge:
+class _Judge(Struct, frozen=True):
     """A trial's evidence, and the phases of the finest streams by path, once they are known."""
 
     scene: Scene

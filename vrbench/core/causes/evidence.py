@@ -8,9 +8,10 @@ import struct
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import pairwise
+
+from msgspec import Struct, field
 
 from vrbench.core.log.answers import Slots, answered_slots, replies_by_stream, usual_ttl
 from vrbench.core.log.columns import Records, pick
@@ -25,8 +26,7 @@ _DETAIL = 0xFFFF
 ASKS_EVERY_S = 1.0  # RetransTimer of RFC 4861, Linux's retrans_time: a router may be there so long before it is asked
 
 
-@dataclass(frozen=True, slots=True)
-class NeighbourEntry:
+class NeighbourEntry(Struct, frozen=True):
     """A neighbour entry as it was from ``at_s`` on; ``mac`` is 0 while there is none, ``state`` a kernel's NUD_*."""
 
     at_s: float
@@ -38,8 +38,7 @@ class NeighbourEntry:
         return bool(self.mac and self.state & RESOLVED)
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Struct, frozen=True):
     """A neighbour entry got another MAC address; ``announced``: while the old one was still believed in.
 
     An announcement replaces an address that is still believed in; a machine asks when it believes in none any more.
@@ -49,8 +48,7 @@ class Move:
     announced: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
+class Asking(Struct, frozen=True):
     """A time in which an address was asked for: from ``start_s`` until an entry had it, which may be never."""
 
     start_s: float
@@ -62,8 +60,7 @@ class Asking:
         return self.heard or t_s < self.end_s - ASKS_EVERY_S
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(Struct, frozen=True):
     """One address's neighbour entries in order of time."""
 
     entries: tuple[NeighbourEntry, ...] = ()
@@ -123,8 +120,7 @@ class Speaker(Enum):
     UNKNOWN = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Refusals:
+class Refusals(Struct, frozen=True):
     """A stream's refused slots as runs of the same reason: (from, until, what) in order of time.
 
     ``what`` is the detail of their records, and above its 16 bits the TTL with which they came, 0 where nobody saw it.
@@ -156,8 +152,7 @@ class Refusals:
             yield from (t for t in (begun, ended) if start_s < t < end_s)
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """One log's evidence: neighbour histories by address, refusals and slots with an answer by stream name.
 
     Answers are all that came, however late, and refusals; but for errors that say that nobody was there to answer.

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from msgspec import Struct
 
 from vrbench.core.causes.evidence import Evidence, History, Move, Refusals
 from vrbench.core.causes.odds import silent
@@ -37,8 +38,7 @@ class PathState(Enum):
         return self in (PathState.DOWN, PathState.FALLING)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """A window with the time before it in which its outage may have begun already."""
 
     last_up_s: float
@@ -47,8 +47,7 @@ class Span:
     blind: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Track:
+class Track(Struct, frozen=True):
     """One stream's spans in order of time; UNKNOWN throughout for a stream that was never up."""
 
     spans: tuple[Span, ...]
@@ -104,8 +103,7 @@ def span(window: OutageWindow, interval_s: float) -> Span:
     return Span(before_s, window.start_s, math.inf if window.censored else end_s, blind=False)
 
 
-@dataclass(frozen=True, slots=True)
-class GuestView:
+class GuestView(Struct, frozen=True):
     """What one guest shows of the router: whether it answers, where the guest sends to, whether new flows get out.
 
     ``moves`` are those of its neighbour entry, ``answers`` when its gateway answered again after silence.
@@ -134,8 +132,7 @@ class GuestView:
         return max(self.moved_s(t_s), self.answers[i - 1] if i else -math.inf)
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(Struct, frozen=True):
     """A trial's evidence. ``ends`` are the SYN tracks by public end, ``public`` what the harness's own neighbour table
     says of public addresses, ``behind`` the guest behind each public end where that is known."""
 
@@ -170,8 +167,7 @@ class Scene:
         return self.cuts[bisect_right(self.cuts, start_s) : bisect_left(self.cuts, end_s)]
 
 
-@dataclass(slots=True)
-class _Parts:
+class _Parts(Struct):
     """Tracks of one node while a scene is set."""
 
     gateway: Track = NO_TRACK
@@ -200,7 +196,7 @@ def set_scene(
     probes = {(r.stream.kind, place_of(r)): _probes(r, logs) for r in streams}
     own = parts.pop(harness, _Parts()).control
     public = {address: h for log in logs if log.node == harness for address, h in log.neighbours.items()}
-    gateways = {log.node: next(iter(log.neighbours.values()), History()) for log in logs if log.node != harness}
+    gateways = {log.node: _gateway(log) for log in logs if log.node != harness}
     asked = {node: gateways.get(node, History()) for node in parts}
     guests = {n: _view(n, p, asked[n], probes.get((GATEWAY, n), NO_PROBES)) for n, p in parts.items()}
     refusals = {(log.node, name): r for log in logs for name, r in log.refusals.items()}
@@ -219,10 +215,16 @@ def _probes(result: StreamResult, logs: Sequence[Evidence]) -> Probes:
     name, ingress = result.stream.name, result.stream.direction is Direction.INGRESS
     of_node = [log for log in logs if log.node == result.node]
     # A guest asks for its gateway; this machine for the public addresses, where they are next to it.
-    entries = {address: history for log in of_node for address, history in log.neighbours.items()}
-    asked = entries.get(result.stream.target.rpartition(":")[0]) if ingress else next(iter(entries.values()), None)
+    target = result.stream.target.rpartition(":")[0]
+    entries = (log.neighbours.get(target) if ingress else _gateway(log) for log in of_node if log.neighbours)
+    asked = next(filter(None, entries), History())
     answers = next((log.answered[name] for log in of_node if name in log.answered), None)
-    return NO_PROBES if answers is None else probes_of(result.samples, answers, tuple(asked.askings()) if asked else ())
+    return NO_PROBES if answers is None else probes_of(result.samples, answers, tuple(asked.askings()))
+
+
+def _gateway(log: Evidence) -> History:
+    """Return the entry of a guest's gateway, which is the only one that its prober watches."""
+    return next(iter(log.neighbours.values()), History())
 
 
 def _view(node: str, parts: _Parts, history: History, asked: Probes) -> GuestView:

@@ -56,7 +56,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vrbench.core.causes.evidence import Refusals, Speaker
 from vrbench.core.causes.evidence_timeline import CLOCKS_S, NO_TRACK, GuestView, PathState, Scene, Track
@@ -70,8 +71,7 @@ PORT_UNREACHABLE = 0x0303
 PROHIBITED = frozenset(3 << 8 | code for code in (3, 9, 10, 13))  # ICMP unreachable, as filters say it
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """One window of one stream, and the evidence; ``began_s`` is when its outage may have begun at the earliest.
 
     ``lead`` are the phases of the finer stream of the same path, for a stream that has one.

@@ -7,8 +7,9 @@ else than the service behind it. What is stuck or was not measured is counted, a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from vrbench.core.figures.results import Run, StreamFigures, TrialResult
 from vrbench.core.figures.windows import Downtime
@@ -27,8 +28,7 @@ class Measure(StrEnum):
         return {Measure.MEAN: figures.downtime, Measure.WORST: figures.worst, Measure.ANY_DOWN: figures.any_down}[self]
 
 
-@dataclass(frozen=True, slots=True)
-class OverTrials:
+class OverTrials(Struct, frozen=True):
     """One measure over the trials in which it was measured; of none of them nothing is known."""
 
     downtimes: tuple[Downtime, ...]
@@ -64,8 +64,7 @@ class OverTrials:
         return Downtime.mean([ranked[first], ranked[last]] if ranked else [])
 
 
-@dataclass(frozen=True, slots=True)
-class KindOverTrials:
+class KindOverTrials(Struct, frozen=True):
     """One kind of stream over the trials that count: ``streams`` in the one that had most, ``watched`` in all together.
 
     Of those watched, ``stuck`` never came back, ``unmeasured`` were not up before or were not seen.
@@ -89,8 +88,7 @@ class KindOverTrials:
         return len(self.mean.downtimes)
 
 
-@dataclass(frozen=True, slots=True)
-class Headline:
+class Headline(Struct, frozen=True):
     """What a run comes to: how many trials count, of how many; and each kind that was probed, in the order of rows."""
 
     counted: int

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vrbench.core.facts import TrialFacts
 from vrbench.core.figures.results import StreamResult
@@ -22,8 +24,7 @@ from vrbench.core.plan.method import Method
 TRIES_AGAIN_S = 120.0  # Linux's TCP_RTO_MAX
 
 
-@dataclass(frozen=True, slots=True)
-class _Path:
+class _Path(Struct, frozen=True):
     """From when until when the finest stream of a path was up without a break, at its end."""
 
     since_s: float

@@ -16,7 +16,8 @@ slow on its own. Where nobody can tell nothing is lengthened, and at_most holds 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vrbench.core.log.outcomes import CODES
 from vrbench.core.model import Outcome, Sample
@@ -33,8 +34,7 @@ _UP = CODES[Outcome.REPLIED]
 _DOWN = frozenset(code for outcome, code in CODES.items() if outcome.is_down)
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(Struct, frozen=True):
     """An answered probe; times in seconds."""
 
     sent_s: float
@@ -45,8 +45,7 @@ class _Answer:
         return self.sent_s + self.rtt_s
 
 
-@dataclass(frozen=True, slots=True)
-class _Recovery:
+class _Recovery(Struct, frozen=True):
     """The answers after an outage: those that arrived together with the first, and those behind them.
 
     Times in seconds; ``usual_s`` is what a round trip usually takes, and the path may be down from ``until_s`` on.

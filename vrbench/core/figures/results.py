@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.facts import Context, TrialFacts
@@ -13,8 +15,8 @@ from vrbench.core.figures.windows import Downtime, any_down_s, covered_s
 from vrbench.core.kinds import ProbeKind
 from vrbench.core.machine_calibration import MachineCalibration
 from vrbench.core.model import Direction, OutageWindow, Sample, Stream, Verdict
+from vrbench.core.plan.limits import LimitsTable
 from vrbench.core.plan.method import Method
-from vrbench.core.plan.tables import LimitsTable
 
 MEASURED = (Direction.EGRESS, Direction.INGRESS)
 
@@ -35,8 +37,7 @@ class RunState(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class StreamResult:
+class StreamResult(Struct, frozen=True):
     """One stream's figures; ``windows`` are those of the operation, ``baseline_windows`` ended before it.
 
     ``stuck``: an old flow that never came back while new flows of the same guest did. It says nothing of how long the
@@ -77,8 +78,7 @@ class StreamResult:
         return tuple(w for w in self.windows if not w.blind)
 
 
-@dataclass(frozen=True, slots=True)
-class StreamFigures:
+class StreamFigures(Struct, frozen=True):
     """Figures over streams of one trial: their mean, the worst of them, and how long at least one was down.
 
     ``stuck`` and ``unmeasured`` streams are counted, and are in nothing else.
@@ -96,8 +96,7 @@ class StreamFigures:
     unmeasured: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TrialResult:
+class TrialResult(Struct, frozen=True):
     """All figures of one trial, and what they are worth."""
 
     facts: TrialFacts
@@ -174,8 +173,7 @@ class TrialResult:
         return begin_s - error_s, begin_s + window.at_most_s + error_s
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """A run, analysed: what it was, how far it came, and its trials.
 
     ``unreadable``: a sentence for each trial whose samples can't be analysed. ``calibrated``: how wrong the instrument
@@ -195,6 +193,11 @@ class Run:
     planned: int = 0
     limits: LimitsTable | None = None
     recorded_under: str = ""
+
+    @property
+    def on_time(self) -> float:
+        """The share of the harness's probes that left within 2 ms of their time, in the worst trial."""
+        return min((t.punctual_harness for t in self.trials), default=1.0)
 
     def downtimes(self, direction: Direction | None) -> tuple[Downtime, ...]:
         """Return one downtime per trial that counts in averages: what summaries are made of."""

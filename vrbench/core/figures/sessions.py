@@ -9,8 +9,9 @@ long the network was down.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.kinds import SSH_AUTH, TCP_SESSION, ProbeKind
@@ -27,8 +28,7 @@ class SessionState(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """One session of one trial; times in seconds from the request, None for what did not happen.
 
     ``silent_s``: when the first byte was sent whose echo did not come in time; ``resumed_s``: when the first

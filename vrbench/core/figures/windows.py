@@ -52,8 +52,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import takewhile
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from vrbench.core.figures.queued import up_again_s
 from vrbench.core.log.outcomes import CODES, Stage, codes_of, parts
@@ -71,8 +73,7 @@ _GAPS = bytes(code for outcome, code in CODES.items() if outcome.is_gap)
 _ALIKE = re.compile(b"(?P<up>%b+)|(?P<down>[%b]+)|(?P<gap>[%b]+)" % (_UP, _DOWNS, _GAPS))
 
 
-@dataclass(slots=True)
-class _Run:
+class _Run(Struct):
     """A window being read: the last success before it, its down samples in runs (begin, end), what has come since."""
 
     last_up: int | None
@@ -83,8 +84,7 @@ class _Run:
     blind: list[OutageWindow] = field(default_factory=list)  # between those successes
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(Struct, frozen=True):
     """What the bounds of one stream's windows allow for, in seconds.
 
     ``rtt_s``: what a round trip usually takes, ``beyond_s`` how much of that lies beyond the router. ``grain_s``: how
@@ -100,8 +100,11 @@ class Allowance:
     threshold_s: float = math.inf
 
 
+NOTHING_ALLOWED = Allowance()
+
+
 def find_windows(
-    samples: Sequence[Sample], allowance: Allowance = Allowance(), merge: int = 1, whole: bool = True
+    samples: Sequence[Sample], allowance: Allowance = NOTHING_ALLOWED, merge: int = 1, whole: bool = True
 ) -> tuple[OutageWindow, ...]:
     """Find all outage windows of one stream's samples, in order of slots.
 
@@ -144,8 +147,7 @@ def find_windows(
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
-class _Bounds:
+class _Bounds(Struct, frozen=True):
     """Samples by their place, and what their bounds allow for."""
 
     samples: Sequence[Sample]
@@ -242,8 +244,7 @@ class _Bounds:
         return sample.sent_s
 
 
-@dataclass(frozen=True, slots=True)
-class Downtime:
+class Downtime(Struct, frozen=True):
     """A duration with bounds, all in seconds: at_least <= estimate <= at_most (infinite when censored)."""
 
     at_least_s: float

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from vrbench.core.figures.results import StreamResult
 from vrbench.core.model import OutageWindow
@@ -20,8 +21,7 @@ SHORT_SLOTS = 2  # a window of so many probes at most, and so many answers at mo
 TURNS = 3  # so many short windows close behind each other are a pattern, fewer are chance
 
 
-@dataclass(frozen=True, slots=True)
-class Flapping:
+class Flapping(Struct, frozen=True):
     """Short windows close behind each other: how many, from first loss to recovery, and their total's bounds."""
 
     windows: int

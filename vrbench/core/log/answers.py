@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vrbench.core.log.columns import Records, pick
@@ -22,8 +22,7 @@ Flags = NDArray[np.bool_]
 _JUDGED = [CODES[outcome] for outcome in (Outcome.REPLIED, Outcome.LOST, Outcome.REFUSED)]
 
 
-@dataclass(frozen=True)
-class Probes:
+class Probes(Struct, frozen=True, dict=True):
     """One stream's probes that were sent and judged, in order of time: when each was sent, and whether it was answered.
 
     An answer is whatever came back, however late; a refusal is one as well. ``late``: it came after the threshold.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from vrbench.core.log.rawlog import LATEST_NS, RECORD, LogHeader, RawLogError, RecordKind
@@ -21,8 +21,7 @@ Times = NDArray[np.int64]
 _KNOWN = np.isin(np.arange(256), list(RecordKind))
 
 
-@dataclass(frozen=True, slots=True)
-class LogColumns:
+class LogColumns(Struct, frozen=True):
     """A whole log. Columns hold the slots of all streams, one stream after another, up to each one's last try.
 
     Times are ns on the log's clock, MISSING where there is none. ``width_ns``: how much later than ``sent`` the probe
@@ -138,8 +137,7 @@ def _check(slot: int, absent: int) -> None:
         raise RawLogError(f"slot {slot} comes {absent} slots after the one before it: the log is damaged")
 
 
-@dataclass(frozen=True, slots=True)
-class _Slots:
+class _Slots(Struct, frozen=True):
     """Where each stream begins in a column of ``count`` slots, and how many slots it has."""
 
     begins: Times

@@ -10,8 +10,9 @@ log ended did not fail.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from vrbench.core.kinds import Aim, Layer
 from vrbench.core.log.columns import last_ns, pick
@@ -58,8 +59,7 @@ STEPS = (
 ICMP = 0x0300  # from here on a refusal's detail is an ICMP type and code
 
 
-@dataclass(slots=True)
-class _Attempt:
+class _Attempt(Struct):
     """What a log says of one slot; times in ns, and the refusal with its detail."""
 
     sent_ns: int

@@ -6,14 +6,14 @@ Only for watching and for deciding when everything has recovered; the figures co
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from vrbench.core.log.rawlog import RECORD, LogHeader, Record, RecordKind, decode_header, decode_records
 from vrbench.core.model import Stream
 
 
-@dataclass(frozen=True, slots=True)
-class StreamState:
+class StreamState(Struct, frozen=True):
     """One stream now. Times are ns on the log's own clock; ``up`` is None before the first judged probe.
 
     ``since_ns`` is the send time of the first probe of the present state, ``judged_ns`` that of the newest judged one,
@@ -30,8 +30,7 @@ class StreamState:
     down_ns: int
 
 
-@dataclass(slots=True)
-class _Track:
+class _Track(Struct):
     """One stream while it is being followed."""
 
     pending: dict[int, int] = field(default_factory=dict)  # slot -> sent_ns, not judged yet, in order of slots

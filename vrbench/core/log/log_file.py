@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from vrbench.core.log.columns import Records, read_records
 from vrbench.core.log.rawlog import LogHeader, decode_header
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LogFile:
+class LogFile(Struct, frozen=True, eq=False):
     """A log's header and records; ``zero_ns`` is the moment, on the log's own clock, from which ``*_s`` times count."""
 
     header: LogHeader

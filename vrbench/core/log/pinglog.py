@@ -15,7 +15,8 @@ from __future__ import annotations
 import bisect
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from vrbench.core.log.pingtimes import PRECISE_NS, send_times
 from vrbench.core.log.rawlog import RECORD, LogHeader, RecordKind, StreamHeader, encode_header
@@ -46,8 +47,7 @@ _REASONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class PingStream:
+class PingStream(Struct, frozen=True):
     """A stream that ping probes every ``asked_ns``, never faster; ``period_ns`` is what it makes of that."""
 
     stream: Stream
@@ -59,8 +59,7 @@ class PingStream:
         return LONE_GRAIN_NS if self.stream.kind.new_flows else GRAIN_NS
 
 
-@dataclass(frozen=True, slots=True)
-class PingSetup:
+class PingSetup(Struct, frozen=True):
     """What the header says: the guest, how it is probed (``iputils-20ms-new-500ms``), its streams by index."""
 
     node: str
@@ -114,8 +113,7 @@ def header_line(setup: PingSetup, started_ns: int) -> bytes:
     return encode_header(LogHeader(setup.node, started_ns, streams, setup.method))
 
 
-@dataclass(frozen=True, slots=True)
-class _Fact:
+class _Fact(Struct, frozen=True):
     """A record but for its stream."""
 
     kind: RecordKind
@@ -128,8 +126,7 @@ def _pack(stream: int, fact: _Fact) -> bytes:
     return RECORD.pack(fact.kind, stream, fact.detail, fact.slot, fact.t_ns)
 
 
-@dataclass(slots=True)
-class _Slots:
+class _Slots(Struct):
     """Gives slots by time, each once, in order."""
 
     start_ns: int
@@ -141,8 +138,7 @@ class _Slots:
         return self.last
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(Struct, frozen=True):
     """A line about a probe: when it was read, and that by another clock (wall, or ping's pace)."""
 
     up_ns: int
@@ -154,8 +150,7 @@ class _Line:
     doubtful: bool = False
 
 
-@dataclass(slots=True)
-class _Ping:
+class _Ping(Struct):
     """A persistent stream: one ping after another (there is only one unless an error ends it)."""
 
     setup: PingStream
@@ -281,8 +276,7 @@ def _read_at(line: _Line) -> int:
     return line.up_ns
 
 
-@dataclass(slots=True)
-class _Lone:
+class _Lone(Struct):
     """A fresh stream: one ping per probe, each between two stamps."""
 
     setup: PingStream

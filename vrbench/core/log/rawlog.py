@@ -28,8 +28,9 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
+
+from msgspec import Struct
 
 from vrbench.core.model import Direction, Stream
 
@@ -82,8 +83,7 @@ class Refusal(IntEnum):
     DNS = 0x0100  # | rcode: the resolver answered with an error (SERVFAIL 2, REFUSED 5, …)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """One fact of a raw log."""
 
     kind: RecordKind
@@ -93,8 +93,7 @@ class Record:
     t_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class StreamHeader:
+class StreamHeader(Struct, frozen=True):
     """A stream and its schedule: slot k is due at ``start_ns + k * interval_ns``; a send time is known to the grain."""
 
     stream: Stream
@@ -103,8 +102,7 @@ class StreamHeader:
     grain_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LogHeader:
+class LogHeader(Struct, frozen=True):
     """The first line of a raw log; ``method`` says how the prober probes.
 
     ``send_widths``: a send that took long has its SENT_BY. Logs that don't say so are from before it.

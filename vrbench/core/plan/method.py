@@ -16,10 +16,10 @@ from vrbench.core.kinds import (
     Interval,
     ProbeKind,
 )
-from vrbench.core.plan.tables import OLD_FLOW_GRACE_S
 from vrbench.core.values import show_duration
 
 ESTIMATOR = "w5"  # changes whenever the same samples would give other figures; part of every method id
+OLD_FLOW_GRACE_S = 60.0
 FORMERLY = (ICMP_FRESH, ICMP_PERSISTENT, SSH_SYN, SSH_BANNER)  # what runs probed whose method does not say so
 
 
