@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
+from tests.replacing import replace
 from tests.report.made_runs import (
     OPEN,
     UNSEEN,
@@ -22,7 +21,7 @@ from tests.report.made_runs import (
 from vrbench.core.figures.results import Run, RunState
 from vrbench.core.kinds import ICMP_PERSISTENT
 from vrbench.core.model import Verdict
-from vrbench.core.plan.tables import OPERATIONS
+from vrbench.core.plan.operations import OPERATIONS
 from vrbench.report.answer import answer
 
 CLEANUP = "Restarting the router with cleanup: "
@@ -63,7 +62,7 @@ CASES = {
     "no end seen in one of two": (
         made_run(made_trial(fresh(OPEN), banner(2.0)), made_trial(fresh(1.0), banner(2.0))),
         "new connections from VMs fail for at least 2.40 s (no end seen in 1 of 2 trials), "
-        "SSH from outside for 2.00 s (worst 2.00 s), over 2 trials",
+        "SSH from outside for 2.00 s (worst trial 2.00 s), over 2 trials",
     ),
     "bounds as wide as the figure stand beside it": (
         made_run(made_trial(fresh(down(0.5, 0.8)), banner(down(66.0, 120.0)))),

@@ -14,7 +14,7 @@ from vrbench.core.figures.results import MEASURED, Run, TrialResult
 from vrbench.core.figures.sessions import SessionState, sessions
 from vrbench.core.figures.windows import Downtime
 from vrbench.core.model import Direction
-from vrbench.core.plan.tables import OPERATIONS
+from vrbench.core.plan.operations import OPERATIONS
 from vrbench.core.text import some
 from vrbench.report.wording import spoken, surely, vague
 
@@ -52,9 +52,11 @@ def _excludes(caveat: Caveat) -> bool:
 def _failing(of_run: Headline) -> str:
     """Say of each direction what fails for how long; the verb stands once."""
     said: list[str] = []
+    named = ""
     for kinds in filter(None, (_measured(of_run, direction) for direction in MEASURED)):
         subject, verb = _claim(kinds[0])
-        said.append(f"{subject}{'' if said else f' {verb}'} for {_how_long(kinds, first=not said)}")
+        said.append(f"{subject}{'' if said else f' {verb}'} for {_how_long(kinds, named)}")
+        named = _of_what(kinds[0]) or named
     return f"{', '.join(said)}, {over_trials(of_run)}" if said else ""
 
 
@@ -81,11 +83,14 @@ def _measured(of_run: Headline, direction: Direction) -> list[KindOverTrials]:
     return sorted(kinds, key=lambda k: (k.kind.is_service, k.kind.leads), reverse=True)
 
 
-def _how_long(kinds: Sequence[KindOverTrials], first: bool) -> str:
-    """Return the mean over VMs, and in brackets what differs from it: the worst, and kinds that surely were unlike."""
+def _how_long(kinds: Sequence[KindOverTrials], named: str) -> str:
+    """Return the mean over VMs, and in brackets what differs from it: the worst, and kinds that surely were unlike.
+
+    ``named``: of what the last worst was that was told; it is not said again.
+    """
     mean = kinds[0].mean.average
     beside = [f"surely {surely(mean)}"] if vague(mean) else []
-    beside += [*_ends(kinds[0].mean), *_worst(kinds[0], first)]
+    beside += [*_ends(kinds[0].mean), *_worst(kinds[0], named)]
     for other in kinds[1:]:
         if _apart(mean, other.mean.average):
             beside.append(f"{other.kind.labels.row.rpartition(', ')[2]} {spoken(other.mean.average)}")
@@ -100,12 +105,19 @@ def _ends(over: OverTrials) -> Iterator[str]:
         )
 
 
-def _worst(kind: KindOverTrials, first: bool) -> Iterator[str]:
+def _worst(kind: KindOverTrials, named: str) -> Iterator[str]:
     """Yield the worst VM of all trials, or the worst trial of the only VM; nothing where it says nothing new."""
+    if of := _of_what(kind):
+        worst = spoken(kind.measures[Measure.WORST].highest)
+        yield f"worst {worst}" if of == named else f"worst {of} {worst}"
+
+
+def _of_what(kind: KindOverTrials) -> str:
+    """Return of what the worst is told: "VM", "trial", or empty where it says nothing new."""
     worst = kind.measures[Measure.WORST].highest
     if worst.open or worst.unseen or (kind.streams == 1 and kind.trials == 1):
-        return
-    yield f"worst {('VM ' if kind.streams > 1 else 'trial ') if first else ''}{spoken(worst)}"
+        return ""
+    return "VM" if kind.streams > 1 else "trial"
 
 
 def _apart(one: Downtime, other: Downtime) -> bool:
