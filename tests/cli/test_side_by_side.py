@@ -16,13 +16,16 @@ import pytest
 from rich.console import Console
 
 from tests.cli.test_live import NOW_NS, state
+from tests.replacing import replace
+from tests.report.made_runs import fresh, made_run, made_trial
 from tests.run.world import PROFILE
+from vrbench.cli.demo import shortness
 from vrbench.cli.ending import Ending
 from vrbench.cli.events import EventScreen, show
 from vrbench.cli.exits import Exit
 from vrbench.cli.side_by_side import Side, carry_out
 from vrbench.cli.side_screen import SideScreen
-from vrbench.core.figures.results import RunState
+from vrbench.core.figures.results import Run, RunState
 from vrbench.core.kinds import ICMP_FRESH, SSH_SYN
 from vrbench.core.log.strip import Seen
 from vrbench.core.plan.plan import make_plan
@@ -83,6 +86,41 @@ def test_lines_say_which_run_they_are_about() -> None:
         "newer    egress 1 of 2 up; job running",
         "newer    worth [keeping]",
     ]
+
+
+def on_time(*shares: float) -> Run:
+    """Make a run with a trial for each share of probes that left in time."""
+    trial = made_trial(fresh(1.0))
+    return made_run(*(replace(trial, punctual_harness=share) for share in shares))
+
+
+@pytest.mark.parametrize(
+    ("serial", "parallel", "told"),
+    [
+        ([0.9996, 0.9904], [0.99, 0.99899], "99.0 % (serial) and 99.0 % (parallel)"),
+        ([0.9999], [1.0, 0.99899], "99.8 % (parallel)"),
+    ],
+)
+def test_a_demo_says_what_its_shortness_cost(serial: list[float], parallel: list[float], told: str) -> None:
+    """The worst trial of each side that had probes leave late, rounded down; and what to do for finer figures."""
+    words = shortness([on_time(*serial), on_time(*parallel)], 2)
+    assert words.startswith(
+        f"Both labs ran at once on 2 processors: in the worst trial {told} of this machine's probes"
+    )
+    assert words.endswith("vrbench run lab-serial")
+    shown, out = screen()
+    shown.paragraph(words)
+    lines = out.getvalue().splitlines()
+    assert " ".join(line.strip() for line in lines) == words
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_demo_whose_probes_left_in_time_says_nothing_of_it() -> None:
+    """Neither words nor an empty line."""
+    assert shortness([on_time(0.999, 1.0), on_time()], 2) == ""
+    shown, out = screen()
+    shown.paragraph("")
+    assert out.getvalue() == ""
 
 
 @pytest.mark.parametrize("width", [80, 100, 140])

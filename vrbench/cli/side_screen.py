@@ -82,6 +82,12 @@ class SideScreen:
             self._say(word, f"  {sums}; job {job}")
         shown.sums, shown.strips = sums, strips
 
+    def paragraph(self, words: str) -> None:
+        """Print words that are about all runs, in lines of the terminal's width; none for no words."""
+        if words:
+            with contextlib.suppress(OSError):
+                self._console.print(Text(words))
+
     def _say(self, word: str, text: str, tick: str = "") -> None:
         lead = Text(tick, style="green") if self._live else Text(f"{self._clock() - self._begun:7.1f} s  ")
         line = Text.assemble(lead, (word.ljust(self._width), "bold" if self._live else ""), f"  {text}")
