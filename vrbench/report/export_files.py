@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import IO
 
 import pandas as pd
+from msgspec.structs import replace
 
 from vrbench.core.log.samples import Seconds
 from vrbench.core.text import visible
