@@ -38,22 +38,31 @@ def test_nothing_is_guessed_where_a_guess_is_worth_nothing() -> None:
     assert not any("left" in tally.count("x") for tally in (quick, beside) for _ in range(9))
 
 
-def test_a_removal_tells_how_long_the_other_addresses_take() -> None:
-    """The router lets go of one after the other; of VMs, which go side by side, nothing is guessed."""
-    kinds = ["address"] * 5 + ["vm"]
+def test_a_removal_tells_what_went_what_is_left_and_what_comes_next() -> None:
+    """In lines for 80 columns. The router lets go of one address after the other; of VMs nothing is guessed."""
+    kinds = ["address"] * 5 + ["vm", "network", "keypair"]
     entries = [JournalEntry(f"{kind}{n}", kind, {}, "id", datetime.now(UTC)) for n, kind in enumerate(kinds)]
     told: list[str] = []
     progress = RemovalProgress(told.append, lambda: entries, clock=Steps(10.0))
-    progress.begin("releasing", "address")
+    progress.begin("releasing 5 addresses, 3 at once", "address")
+    for entry in entries[:3]:
+        entries.remove(entry)
+        progress.went(entry)
+    progress.waiting()
     for entry in list(entries):
         entries.remove(entry)
         progress.went(entry)
     # Each line takes two looks at the clock: one for what it says, one to note when that was.
-    assert [line.partition("; left")[0].partition("after ")[2] for line in told[1:]] == [
-        "20 s",
-        "40 s",
-        "1 min; others: about 40 s",
-        "1 min; others: about 20 s",
-        "2 min",
-        "2 min",
+    assert told == [
+        "releasing 5 addresses, 3 at once; next: 1 VM, network, key pair",
+        "address 1 of 5 is gone after 20 s (address0)",
+        "address 2 of 5 is gone after 40 s (address1)",
+        "address 3 of 5 is gone after 1 min, about 40 s left (address2)",
+        "still releasing 5 addresses, 3 of 5 done, 1 min; next: 1 VM, network, key pair",
+        "address 4 of 5 is gone after 2 min, about 22 s left (address3)",
+        "address 5 of 5 is gone after 2 min (address4)",
+        "VM is gone after 2 min (vm5)",
+        "network is gone after 2 min (network6)",
+        "key pair is gone after 3 min (keypair7)",
     ]
+    assert max(map(len, told)) <= 78

@@ -16,6 +16,7 @@ from vrbench.cloud.facade import Answer
 from vrbench.cloud.journal_replay import JournalEntry
 from vrbench.cloud.removal import Removal
 from vrbench.cloud.removal_looks import by_id, ours, rows_by_id
+from vrbench.cloud.removal_progress import NOUNS
 from vrbench.core.text import some
 
 RULES = ("firewall", "port-forward", "static-nat")  # what hangs on an address
@@ -25,7 +26,7 @@ def release_addresses(removal: Removal) -> None:
     """Release all that are pending, a few at once: the router forgets their rules one after the other."""
     entries = _with_ids(removal, removal.pending("address"))
     if entries:
-        doing = f"releasing {some(len(entries), 'public address', 'public addresses')}, {ON_ROUTER} at once"
+        doing = f"releasing {some(len(entries), *NOUNS['address'])}, {ON_ROUTER} at once"
         removal.progress.begin(doing, "address")
         release = partial(_release, removal)
         all_answers([partial(removal.attempt, entry, release) for entry in entries], removal.stop, width=ON_ROUTER)

@@ -9,21 +9,23 @@ from collections.abc import Callable, Sequence
 
 from vrbench.cloud.journal_replay import JournalEntry
 from vrbench.cloud.tally import rest_of
-from vrbench.core.text import about, listed, some
+from vrbench.core.text import about, some
 
 NOUNS = {
-    "address": ("public address", "public addresses"),
+    "address": ("address", "addresses"),
     "vm": ("VM", "VMs"),
-    "network": ("network", "networks"),
-    "keypair": ("key pair", "key pairs"),
+    "network": ("network", ""),
+    "keypair": ("key pair", ""),
 }
 EVERY_S = 10.0  # an address alone took more than a minute on a real zone
 
 
 def counted(entries: Sequence[JournalEntry]) -> str:
-    """Return "2 public addresses, 2 VMs and 1 network", in the order in which they are removed; '' for none."""
+    """Return "2 addresses, 2 VMs, network, key pair", in the order in which they are removed; '' for none."""
     counts = Counter(entry.kind for entry in entries)
-    return listed([some(counts[kind], *nouns) for kind, nouns in NOUNS.items() if counts[kind]]) if counts else ""
+    return ", ".join(
+        some(counts[kind], *nouns) if nouns[1] else nouns[0] for kind, nouns in NOUNS.items() if counts[kind]
+    )
 
 
 class RemovalProgress:
@@ -47,24 +49,19 @@ class RemovalProgress:
         """Say that all of one kind are being removed now, and what comes next."""
         self._doing, self._since = doing, self._clock()
         self._kind, self._total, self._gone = kind, sum(e.kind == kind for e in self._pending()), 0
-        following = counted([e for e in self._pending() if e.kind in _after(kind)])
-        self._tell(f"{doing}; next: {following}" if following else doing)
+        self._tell(doing + self._next())
 
     def went(self, entry: JournalEntry) -> None:
-        """Say that one is gone, how long that took, and what is left."""
-        left = counted(self._pending())
+        """Say that one is gone, and how long that took: "VM 2 of 10 is gone after 12 s (vrb-1a2b3c4d-vm7)"."""
         took_s = self._clock() - self._since
-        rest = self._rest(entry, took_s)
-        self._tell(f"{NOUNS[entry.kind][0]} {entry.key} is gone after {about(took_s)}; {rest}left: {left or 'nothing'}")
-
-    def _rest(self, entry: JournalEntry, taken_s: float) -> str:
-        """Say how long the other addresses will take: the router lets go of one at a time."""
-        if entry.kind != self._kind or self._kind != "address":
-            return ""
-        with self._lock:
-            self._gone += 1
-            rest = rest_of(self._gone, self._total, taken_s)
-        return f"others: about {rest}; " if rest else ""
+        noun, many = NOUNS[entry.kind]
+        count = rest = ""
+        if many and entry.kind == self._kind:
+            with self._lock:
+                self._gone += 1
+                count = f" {self._gone} of {self._total}"
+                rest = self._rest(took_s)
+        self._tell(f"{noun}{count} is gone after {about(took_s)}{rest} ({entry.key})")
 
     def waiting(self) -> None:
         """Say every few seconds that something is still under way; to be called often."""
@@ -73,7 +70,17 @@ class RemovalProgress:
             if now - self._said < EVERY_S or not self._doing:
                 return
             self._said = now
-        self.say(f"still {self._doing}, {about(now - self._since)}; left: {counted(self._pending())}")
+        done = f", {self._gone} of {self._total} done" if self._total > 1 else ""
+        self.say(f"still {self._doing.partition(',')[0]}{done}, {about(now - self._since)}{self._next()}")
+
+    def _rest(self, taken_s: float) -> str:
+        """Say how long the other addresses will take: the router lets go of one at a time."""
+        rest = rest_of(self._gone, self._total, taken_s) if self._kind == "address" else ""
+        return f", about {rest} left" if rest else ""
+
+    def _next(self) -> str:
+        following = counted([e for e in self._pending() if e.kind in _after(self._kind)])
+        return f"; next: {following}" if following else ""
 
     def _tell(self, text: str) -> None:
         with self._lock:

@@ -21,7 +21,7 @@ def destroy_vms(removal: Removal) -> None:
     """Destroy all that are pending, in parallel."""
     entries = removal.pending("vm")
     if entries:
-        removal.progress.begin(f"destroying {some(len(entries), 'VM')} in parallel", "vm")
+        removal.progress.begin(f"destroying {some(len(entries), 'VM')}", "vm")
         destroy = partial(_destroy_vm, removal)
         all_answers([partial(removal.attempt, entry, destroy) for entry in entries], removal.stop)
 
