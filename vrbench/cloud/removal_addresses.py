@@ -94,11 +94,9 @@ def _release(removal: Removal, entry: JournalEntry) -> None:
     if row is None or not _stays(removal, row):
         removal.gone(entry)
         _forget_rules(removal, entry)
-    elif failure is not None:
-        raise failure
-    else:
-        said = f"{row.get('ipaddress')} is still {row.get('state')} after its release; {removal.again} later"
-        removal.stays(entry, said)
+        return
+    said = f"{row.get('ipaddress')} is still {row.get('state')} after its release; {removal.again} later"
+    raise failure or CloudError(said)
 
 
 def _is_with_us(removal: Removal, row: Answer | None) -> bool:

@@ -173,7 +173,5 @@ def _remove_key(removal: Removal, entry: JournalEntry) -> None:
     failure = removal.ask(act, lambda: look(removal, key) is None)
     if look(removal, key) is None:
         removal.gone(entry)
-    elif failure is not None:
-        raise failure
     else:
-        removal.stays(entry, f"it is still listed after its deletion; {removal.again} later")
+        raise failure or CloudError(f"it is still listed after its deletion; {removal.again} later")
