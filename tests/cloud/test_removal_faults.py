@@ -86,7 +86,7 @@ def spoil_in_turn(here: Path, faults: tuple[Fault, ...], step: int = 1) -> int:
 
 
 def test_a_fault_here_and_there_leaves_nothing(tmp_path: Path) -> None:
-    """A 503, a reset, a lost answer, another's page or wrapper, now here, now there: looked at again, or tried again."""
+    """A 503, a reset, a lost answer, another's page or wrapper, here and there: looked at again, or tried again."""
     assert spoil_in_turn(tmp_path, FAULTS, step=4) > CALLS
 
 
