@@ -24,7 +24,8 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy is loaded: a process with threads can't be copied safely
+# Before they are loaded: a process with threads can't be copied safely, and arenas of a gigabyte meet the limit.
+os.environ |= {"OPENBLAS_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 
 from tests.bench import bad_credentials, bad_profiles, bad_runs
 from tests.bench.input_case import Answer, Case, ask, problems
@@ -66,11 +67,11 @@ def one(kind: str, seed: int, number: int) -> tuple[Case, Answer, list[str]]:
 
 def run(kind: str, seed: int, numbers: range, show: bool) -> int:
     """Run cases of one kind; return how many were wrong."""
-    bad, begun, slowest, codes, reasons = 0, time.monotonic(), 0.0, Counter[int | None](), Counter[str]()
+    bad, begun, slowest, codes, reasons = 0, time.monotonic(), (0.0, 0), Counter[int | None](), Counter[str]()
     for number in numbers:
         case, answer, found = one(kind, seed, number)
         codes[answer.code] += 1
-        slowest = max(slowest, answer.seconds)
+        slowest = max(slowest, (answer.seconds, number))
         bad += bool(found)
         reasons.update(reason.partition(":")[0] for reason in found)
         if found or show:
@@ -79,7 +80,7 @@ def run(kind: str, seed: int, numbers: range, show: bool) -> int:
             print(f"    exit {answer.code} after {answer.seconds:.1f} s: {said!r}", flush=True)
     told = ", ".join(f"{count} × exit {code}" for code, count in sorted(codes.items(), key=str))
     print(
-        f"{kind}: {bad} of {len(numbers)} wrong (seed {seed}); {told}; slowest {slowest:.1f} s; "
+        f"{kind}: {bad} of {len(numbers)} wrong (seed {seed}); {told}; slowest {slowest[0]:.1f} s (case {slowest[1]}); "
         f"{time.monotonic() - begun:.0f} s in all{'; ' if reasons else ''}"
         + ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()),
         flush=True,

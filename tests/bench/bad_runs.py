@@ -19,8 +19,9 @@ from vrbench.core.log.rawlog import RECORD
 from vrbench.report.export_rows import COLUMNS
 
 STORED = Path(__file__).parents[1] / "stored"
-RUNS = ("one-vm", "interrupted", "serial", "redundant", "static-nat")  # small ones
+RUNS = {"one-vm": 1, "interrupted": 2, "serial": 0, "redundant": 0, "static-nat": 0}  # small ones, and how they end
 CODES = (0, 1, 2)
+KEPT = ("run.lock", "key", "known_hosts")
 MARK = "@@here@@"
 
 
@@ -40,28 +41,22 @@ def originals() -> dict[str, Path]:
 
 def make(rng: random.Random, here: Path) -> Case:
     """Copy a run, spoil one file of it, and return what is asked of it."""
-    source = originals()[rng.choice(RUNS)]
+    name = rng.choice(list(RUNS))
+    source = originals()[name]
     run = here / "reports" / source.name
     shutil.copytree(source, run)
-    file = rng.choice(
-        sorted(p for p in run.rglob("*") if p.is_file() and p.name not in ("run.lock", "key", "known_hosts"))
-    )
+    file = rng.choice(sorted(p for p in run.rglob("*") if p.is_file() and p.name not in KEPT))
     place = file.relative_to(run)
-    what = f"{place}: {_spoil(rng, file, run)}"
+    what, touched = _spoil(rng, file, run)
     argv = _argv(rng, run, place)
-    trials = len(list(source.glob("trial-*/facts.json")))
-    spared = trials - 1 if place.parts[0].startswith("trial") else 0
-    names = (file.name, place.parts[0], run.name)
+    trials = {path.parent.name for path in source.glob("trial-*/facts.json")}
+    spared = len(trials - touched) if touched <= trials and argv[0] == "analyze" and argv[-1] == "--json" else 0
+    # A log that is damaged in its middle makes a caveat, which names the trial.
+    names = (file.name, place.parts[0], run.name, "a raw log is damaged", "over a limit", "Caveats")
     codes = (0, 2, 3, 64) if argv[0] == "cleanup" else CODES
     environ = {"PATH": os.environ["PATH"], "HOME": str(here), "COLUMNS": "200"}
-    return Case(
-        f"{' '.join(argv[:1] + argv[2:])} {what}",
-        argv,
-        names,
-        environ,
-        codes,
-        trials=spared if argv == ("analyze", str(run), "--json") else 0,
-    )
+    said = f"{' '.join(argv[:1] + argv[2:])} {place}: {what}"
+    return Case(said, argv, names, environ, codes, good=RUNS[name], trials=spared)
 
 
 def _argv(rng: random.Random, run: Path, place: Path) -> tuple[str, ...]:
@@ -81,17 +76,22 @@ def _argv(rng: random.Random, run: Path, place: Path) -> tuple[str, ...]:
     )
 
 
-def _spoil(rng: random.Random, file: Path, run: Path) -> str:
-    """Spoil a file in one way; return which."""
-    kind = rng.choice(("bytes", "no file", "swapped", "value", "value", "value", "value"))
-    if kind == "no file":
-        return no_file(rng, file, 1 << 45)
-    if kind == "swapped":
+def _spoil(rng: random.Random, file: Path, run: Path) -> tuple[str, set[str]]:
+    """Spoil a file, or two that are swapped; return how, and the trials (or files) that are touched."""
+    if rng.random() < 0.15:
         other = rng.choice(sorted(p for p in run.rglob("*") if p.is_file()))
         content, others = file.read_bytes(), other.read_bytes()
         file.write_bytes(others)
         other.write_bytes(content)
-        return f"swapped with {other.relative_to(run)}"
+        return f"swapped with {other.relative_to(run)}", {p.relative_to(run).parts[0] for p in (file, other)}
+    return _spoil_one(rng, file), {file.relative_to(run).parts[0]}
+
+
+def _spoil_one(rng: random.Random, file: Path) -> str:
+    """Spoil a file in one way; return which."""
+    kind = rng.choice(("bytes", "no file", "value", "value", "value", "value"))
+    if kind == "no file":
+        return no_file(rng, file, 1 << 40)
     if kind == "bytes":
         file.write_bytes(spoiled(rng, file.read_bytes()))
         return "bytes spoiled"

@@ -109,3 +109,10 @@ def test_a_long_send_of_an_older_log_is_read_as_one() -> None:
     assert knows != log
     assert outcomes(knows + held + rest) == "RRu", "where SENT_BY is known, AMBIGUOUS means what it says"
     assert outcomes(header() + line("RRR") + record(RecordKind.AMBIGUOUS, 1, START + 107 * MS) + end(3)) == "RuR"
+
+
+def test_one_wrong_bit_of_a_slot_makes_no_million_gaps() -> None:
+    """A slot is tried when it is due: one that was due years later is a damaged number, and the log is refused."""
+    log = header() + line("RRR") + record(RecordKind.SENT, 3 ^ 1 << 24, START + 300 * MS)
+    with pytest.raises(RawLogError, match=r"slot 16777219 of s was tried 1677722 s too early: the log is damaged"):
+        read_samples(LogFile.read(log, START), 0.8)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from vrbench.core.log.rawlog import LATEST_NS, RECORD, LogHeader, RawLogError, RecordKind
+from vrbench.core.log.rawlog import LATEST_NS, RECORD, LogHeader, RawLogError, RecordKind, StreamHeader
 
 RECORDS = np.dtype([("kind", "u1"), ("stream", "u1"), ("detail", "<u2"), ("slot", "<u4"), ("t_ns", "<i8")])
 MISSING = 1 << 62  # stands in a column for a time that is not there: later than any, and differences fit 64 bits
 STALLED_NS = 100_000_000  # a send that took longer tells of a prober that stood still
+FEW_ABSENT = 1000  # slots without a record, beside as many as there are records: more are looked at
+EARLY_NS = 60_000_000_000  # no prober is ahead of its schedule
 MOST_ABSENT = 1 << 26  # slots in a row without a record: a week at 10 ms
 
 Records = NDArray[np.void]
@@ -72,8 +75,8 @@ def _with_widths(records: Records) -> Records:
     return told
 
 
-def read_columns(records: Records, streams: int) -> LogColumns:
-    """Sort the records of so many streams by slot: of several sends the last counts, of several answers the first.
+def read_columns(records: Records, streams: Sequence[StreamHeader]) -> LogColumns:
+    """Sort the records of some streams by slot: of several sends the last counts, of several answers the first.
 
     Raises RawLogError for a slot at which no prober can have arrived.
     """
@@ -121,15 +124,28 @@ def last_ns(records: Records) -> int:
     return int(timed[-1]) if len(timed) else 0
 
 
-def _lengths(tried: Records, streams: int) -> Times:
+def _lengths(tried: Records, streams: Sequence[StreamHeader]) -> Times:
     """Return how many slots each stream has, up to the last that was tried."""
-    slots, lengths = tried["slot"].astype(np.int64), np.zeros(streams, np.int64)
+    slots, lengths = tried["slot"].astype(np.int64), np.zeros(len(streams), np.int64)
     np.maximum.at(lengths, tried["stream"], slots + 1)
-    for stream in np.flatnonzero(lengths > MOST_ABSENT):
-        reached = np.maximum.accumulate(slots[tried["stream"] == stream])
+    holds = np.bincount(tried["stream"], minlength=len(streams))
+    for stream in np.flatnonzero(lengths > 2 * holds + FEW_ABSENT):
+        here = tried["stream"] == stream
+        _check_due(streams[stream], slots[here], tried["t_ns"][here])
+        reached = np.maximum.accumulate(slots[here])
         leaps = np.diff(reached, prepend=-1)
         _check(int(reached[leaps.argmax()]), int(leaps.max()) - 1)
     return lengths
+
+
+def _check_due(stream: StreamHeader, slots: Times, t_ns: Times) -> None:
+    """Refuse slots that were due long after they were tried: one wrong bit of a number would make millions of gaps."""
+    early_ns = stream.start_ns + slots * float(stream.interval_ns) - t_ns
+    if early_ns.max() > EARLY_NS:
+        slot, early_s = slots[early_ns.argmax()], early_ns.max() / 1e9
+        raise RawLogError(
+            f"slot {slot} of {stream.stream.name} was tried {early_s:.0f} s too early: the log is damaged"
+        )
 
 
 def _check(slot: int, absent: int) -> None:

@@ -162,15 +162,13 @@ def decode_header(log: bytes) -> tuple[LogHeader, int]:
 
 
 def _is_moment(value: object) -> bool:
-    return isinstance(value, int) and abs(value) < LATEST_NS
+    return isinstance(value, int) and abs(value) <= 1 << 62
 
 
 def _stream_header(fields: dict[str, object]) -> StreamHeader:
     interval_ns, start_ns, grain_ns = fields["interval_ns"], fields["start_ns"], fields.get("grain_ns", 0)
     if not all(map(_is_moment, (interval_ns, start_ns, grain_ns))):
-        raise RawLogError(
-            "a stream's interval_ns, start_ns and grain_ns must be whole nanoseconds, of some years at most"
-        )
+        raise RawLogError("a stream's interval_ns, start_ns and grain_ns must be whole nanoseconds that fit 63 bits")
     assert isinstance(interval_ns, int)
     assert isinstance(start_ns, int)
     assert isinstance(grain_ns, int)

@@ -208,7 +208,7 @@ class NodeLog:
 def read_samples(log: LogFile, threshold_s: float) -> NodeLog:
     """Judge the slots of a log. Raises RawLogError when a slot's number can't be one."""
     header, zero_ns = log.header, log.zero_ns
-    columns = read_columns(log.records, len(header.streams))
+    columns = read_columns(log.records, header.streams)
     # A prober stops sending some time before it writes END, to wait for the last answers: the last send is the end.
     end_ns = columns.end_ns or max(header.started_ns, columns.newest_ns)
     codes, rtt_ns = _judge(columns, end_ns, min(round(threshold_s * 1e9), LATEST_NS))
