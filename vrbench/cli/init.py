@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vrbench.cli.exits import Exit, UsageProblem
+from vrbench.cli.say import say
 from vrbench.core.plan.fill import Filled, fill
 
 if TYPE_CHECKING:
@@ -95,16 +96,16 @@ class Asker:
         if key not in self.decided:
             self.filled[key] = Filled(value, why)
             shown = "yes" if value is True else "no" if value is False else value or "–"
-            click.echo(f"{what:17} {shown}  ({why})", err=True)
+            say(f"{what:17} {shown}  ({why})", err=True)
 
     def _ask(self, question: Question) -> Offer:
-        click.echo(f"\nWhich {question.what}?", err=True)
+        say(f"\nWhich {question.what}?", err=True)
         shown = question.offers[:SHOWN]
         for number, offer in enumerate(shown, 1):
-            click.echo(f"  {number:2}  {offer.value}{f'  ({offer.told})' if offer.told else ''}", err=True)
+            say(f"  {number:2}  {offer.value}{f'  ({offer.told})' if offer.told else ''}", err=True)
         if len(question.offers) > SHOWN:
             more = len(question.offers) - SHOWN
-            click.echo(f"      and {more} more: name one by --set {question.key}=NAME", err=True)
+            say(f"      and {more} more: name one by --set {question.key}=NAME", err=True)
         number = click.prompt("number", default=1, type=click.IntRange(1, len(shown)), err=True)
         return question.offers[number - 1]
 
@@ -114,7 +115,7 @@ def _ask_all(cloud: Cloud, asker: Asker) -> None:
     from vrbench.cloud.survey import Survey
 
     capability = cloud.call("listCapabilities").get("capability", {})
-    click.echo(f"{cloud.endpoint}, CloudStack {capability.get('cloudstackversion', 'unknown')}", err=True)
+    say(f"{cloud.endpoint}, CloudStack {capability.get('cloudstackversion', 'unknown')}", err=True)
     survey = Survey(cloud, str(asker.decided.get("environment.access", Filled("port-forwarding")).value))
     zone = asker.settle(survey.zones())
     asker.settle(survey.network_offerings(zone))
@@ -157,7 +158,7 @@ def _own_address(towards: str) -> str:
     try:
         return own_address(towards) if towards else ""
     except CloudError as error:
-        click.echo(f"note: {error}", err=True)
+        say(f"note: {error}", err=True)
         return ""
 
 
@@ -168,7 +169,7 @@ def _answers(address: str) -> bool:
     try:
         return bool(reach([address], REACH_S).up)
     except (ProbeError, OSError, ValueError) as error:
-        click.echo(f"note: {address} could not be pinged from here: {error}", err=True)
+        say(f"note: {address} could not be pinged from here: {error}", err=True)
         return False
 
 
@@ -183,8 +184,8 @@ def _write(cloud: Cloud, output: Path, filled: dict[str, Filled]) -> int:
         file.write(text)
     problems = list(_problems(cloud, text, output.stem))
     for problem in problems:
-        click.echo(f"a run would be refused: {problem}", err=True)
-    click.echo(f"{output} is written; next: vrbench doctor {output}", err=True)
+        say(f"a run would be refused: {problem}", err=True)
+    say(f"{output} is written; next: vrbench doctor {output}", err=True)
     return Exit.FAILED if problems else Exit.OK
 
 

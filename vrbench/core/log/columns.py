@@ -129,7 +129,7 @@ def _lengths(tried: Records, streams: Sequence[StreamHeader]) -> Times:
     slots, lengths = tried["slot"].astype(np.int64), np.zeros(len(streams), np.int64)
     np.maximum.at(lengths, tried["stream"], slots + 1)
     holds = np.bincount(tried["stream"], minlength=len(streams))
-    for stream in np.flatnonzero(lengths > 2 * holds + FEW_ABSENT):
+    for stream in np.flatnonzero(lengths > 2 * holds + FEW_ABSENT).tolist():
         here = tried["stream"] == stream
         _check_due(streams[stream], slots[here], tried["t_ns"][here])
         reached = np.maximum.accumulate(slots[here])
