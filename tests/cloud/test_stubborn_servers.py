@@ -68,6 +68,21 @@ def test_a_vm_that_was_only_destroyed_is_expunged(tmp_path: Path) -> None:
         assert slow.objects() == []
 
 
+@pytest.mark.parametrize("role", ["domadmin", "user"])
+def test_a_vm_that_came_about_after_it_was_given_up_is_removed(tmp_path: Path, role: str) -> None:
+    """Its deployment hung for longer than anybody waits; without it the network could never be deleted."""
+    with running_lab() as zone:
+        built(zone, tmp_path / "j", role, vms=2, public_ips=1)
+        with Journal.open(tmp_path / "j") as journal:
+            journal.destroyed(f"{PLAN.prefix}-vm2")
+        report = clean_up(zone, tmp_path / "j", role)
+        assert any(f"vm {PLAN.prefix}-vm2" in line for line in report.removed), report
+        assert {row["state"] for row in zone.rows("listVirtualMachines", "virtualmachine")} <= {
+            "Destroyed",
+            "Expunging",
+        }
+
+
 def test_two_networks_of_one_name_are_not_guessed_at(lab: Lab, tmp_path: Path) -> None:
     """No answer told which one is ours: both stay, and the operator is asked."""
     resolved = lab.resolve(PLAN)

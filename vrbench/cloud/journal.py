@@ -135,6 +135,11 @@ class Journal:
         with self._lock:
             return list(reversed(self._known.entries.values()))
 
+    def intended(self, kind: str) -> dict[str, JournalEntry]:
+        """Return all of one kind that was ever to be made, by key; gone or not."""
+        with self._lock:
+            return {key: entry for key, entry in self._known.intended.items() if entry.kind == kind}
+
     def suspect(self, entry: JournalEntry) -> None:
         """Take something as pending that a damaged journal may have lost; unless it is known."""
         with self._lock:

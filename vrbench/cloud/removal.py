@@ -105,6 +105,12 @@ class Removal:
             self._gone.add(entry.key)
         self._write(lambda: self.journal.destroyed(entry.key))
 
+    def is_there_after_all(self, entry: JournalEntry, object_id: str) -> None:
+        """Take it as pending again, with the id that a look has shown."""
+        with self._lock:
+            self._gone.discard(entry.key)
+        self._write(lambda: self.journal.created(entry.key, object_id))
+
     def stays(self, entry: JournalEntry, reason: str, *, awaiting_expunge: bool = False) -> None:
         """Note why the object is still there, where another try at once would change nothing."""
         with self._lock:

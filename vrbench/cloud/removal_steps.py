@@ -22,7 +22,7 @@ from vrbench.cloud.removal import Deadlines, Removal, RemovalReport
 from vrbench.cloud.removal_addresses import RULES, forget_address, release_addresses
 from vrbench.cloud.removal_looks import find, look
 from vrbench.cloud.removal_salvage import note_strays, suspect_lost
-from vrbench.cloud.removal_vms import destroy_vms
+from vrbench.cloud.removal_vms import destroy_vms, find_late_vms
 
 _EXTRA_SOURCE_NAT = "Multiple generic source NAT"
 _ROUNDS = 2
@@ -116,7 +116,8 @@ def _delete_network(removal: Removal, network: JournalEntry) -> None:
     tries = 0
     while (error := _try_to_delete(removal, found)) is not None:
         tries += 1
-        if _is_hopeless(removal, error) or time.monotonic() >= removal.network_until:
+        found_late = find_late_vms(removal, found)
+        if not found_late and (_is_hopeless(removal, error) or time.monotonic() >= removal.network_until):
             awaiting = not removal.may_expunge and _EXTRA_SOURCE_NAT not in str(error)
             said = _reason(error) + _what_then(removal, str(error))
             removal.stays(found, said, awaiting_expunge=awaiting)

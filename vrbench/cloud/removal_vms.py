@@ -10,7 +10,7 @@ from vrbench.cloud.calls import all_answers
 from vrbench.cloud.facade import Answer
 from vrbench.cloud.journal_replay import JournalEntry
 from vrbench.cloud.removal import Removal
-from vrbench.cloud.removal_looks import find, look
+from vrbench.cloud.removal_looks import find, look, ours, rows_by_id
 from vrbench.core.text import some
 
 _UNSETTLED = ("Starting", "Stopping", "Migrating")
@@ -24,6 +24,17 @@ def destroy_vms(removal: Removal) -> None:
         removal.progress.begin(f"destroying {some(len(entries), 'VM')}", "vm")
         destroy = partial(_destroy_vm, removal)
         all_answers([partial(removal.attempt, entry, destroy) for entry in entries], removal.stop)
+
+
+def find_late_vms(removal: Removal, network: JournalEntry) -> bool:
+    """Take as pending what came about on our network after the journal had given up on it; return whether any did."""
+    pending = {entry.key for entry in removal.pending("vm")}
+    given_up = {key: entry for key, entry in removal.journal.intended("vm").items() if key not in pending}
+    standing = [row for row in rows_by_id(removal, "vm", networkid=str(network.id)) if ours(removal, row)]
+    late = [row for row in standing if row.get("name") in given_up and row.get("state") not in DESTROYED]
+    for row in late:
+        removal.is_there_after_all(given_up[str(row["name"])], str(row["id"]))
+    return bool(late)
 
 
 def _destroy_vm(removal: Removal, entry: JournalEntry) -> None:
