@@ -2,12 +2,16 @@
 
 import csv
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import click
 from click.testing import CliRunner
 
+from tests.cli.zone import ROOT
 from tests.report.runs import CONTEXT, METHOD, OUT, RESET, UP, beside, guest, harness, trial
+from vrbench.cli.exits import Exit
 from vrbench.cli.export import command
 from vrbench.cli.main import cli
 from vrbench.core.figures.results import RunState
@@ -60,3 +64,15 @@ def test_every_table_can_be_asked_for() -> None:
     choice = next(option.type for option in command.params if option.name == "table")
     assert isinstance(choice, click.Choice)
     assert list(choice.choices) == list(COLUMNS)
+
+
+def test_whoever_has_read_enough_ends_it_well(tmp_path: Path) -> None:
+    """``| head``: the reader is gone while there is more to write than a pipe holds."""
+    a_run(tmp_path)
+    words = [sys.executable, "-m", "vrbench", "export", "run", "--table", "samples", "--reports", str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as writer:
+        assert writer.stdout is not None
+        writer.stdout.close()
+        assert writer.wait(60) == Exit.OK
+        assert writer.stderr is not None
+        assert writer.stderr.read() == b""

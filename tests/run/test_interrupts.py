@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -87,6 +88,18 @@ def test_one_press_that_arrives_twice_is_one(hand: Presses) -> None:
     with hand.interrupts.removing():
         hand.press()
         hand.press(after_s=0.1)
+
+
+@pytest.mark.parametrize("number", HANDLED)
+def test_what_was_ignored_at_the_start_stays_ignored(number: signal.Signals) -> None:
+    """Under nohup, or in a shell's background."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with Presses().interrupts as interrupts, interrupts.measuring():
+            os.kill(os.getpid(), number)
+            assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
 
 
 def test_whoever_handled_signals_before_does_so_again() -> None:

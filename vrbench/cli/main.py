@@ -7,11 +7,12 @@ import importlib
 import io
 import os
 import sys
+from typing import Any
 
 import click
 
 from vrbench import __version__
-from vrbench.cli.exits import Exit
+from vrbench.cli.exits import Exit, UsageProblem
 from vrbench.cli.say import say
 from vrbench.core.suggest import nearest
 
@@ -27,6 +28,9 @@ COMMANDS = {
     "profiles": ("vrbench.cli.profiles", "List the shipped profiles, show one, or the keys there are."),
     "lab": ("vrbench.cli.lab", "The zone in a box, by hand: up, status, exec, outage, fault, phases, down."),
 }
+
+
+NEED_LINUX = ("demo", "run", "doctor", "calibrate", "lab")  # they send probes, or start a lab
 
 
 class LazyGroup(click.Group):
@@ -46,10 +50,22 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name in NEED_LINUX and sys.platform != "linux":
+            others = ", ".join(name for name in COMMANDS if name not in NEED_LINUX)
+            raise UsageProblem(f"vrbench {cmd_name} needs Linux, and this is {sys.platform}; what works here: {others}")
         command = importlib.import_module(COMMANDS[cmd_name][0]).command
         if not isinstance(command, click.Command):
             raise TypeError(f"{COMMANDS[cmd_name][0]} has no command")
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Carry the command out; whoever read its output and has had enough (``| head``) ends it well."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Without this the interpreter complains once more at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return Exit.OK
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands from the table, without importing any."""
@@ -94,10 +110,6 @@ def _run() -> int:
         return Exit.USAGE
     except click.Abort:
         return Exit.NOT_VALID
-    except BrokenPipeError:
-        # Whoever read our output has had enough; without this the interpreter complains once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.OK
     except Exception as error:  # noqa: BLE001  the last door: known errors get their words and code, others are bugs
         return _explain(error)
 

@@ -15,7 +15,7 @@ from vrbench.lab.status import LabOptions, LabStatus
 from vrbench.lab.system.syscalls import die_with_parent
 from vrbench.lab.timing import Timing
 from vrbench.private import child_environment
-from vrbench.run.interrupts import HANDLED
+from vrbench.run.interrupts import heeded
 
 NODE = "upstream"
 LOOK_S = 0.2
@@ -82,7 +82,7 @@ def _wait(argv: Sequence[str], pass_on: list[int], timeout_s: float | None) -> i
 def kept_signals() -> Iterator[list[int]]:
     """Collect signals: they neither end this process nor are lost, for what was started must tear down."""
     received: list[int] = []
-    before = {n: signal.signal(n, lambda number, _: received.append(number)) for n in HANDLED}
+    before = {n: signal.signal(n, lambda number, _: received.append(number)) for n in heeded()}
     try:
         yield received
     finally:

@@ -26,6 +26,11 @@ STOPPING = f"interrupted: measuring ends now; then what was built is removed (ke
 REMOVING = f"removing what was built. {AGAIN}"
 
 
+def heeded() -> tuple[signal.Signals, ...]:
+    """Return the signals that are handled here: one that was ignored at the start (nohup) stays ignored."""
+    return tuple(s for s in HANDLED if signal.getsignal(s) is not signal.SIG_IGN)
+
+
 class _Stage(Enum):
     BETWEEN = auto()
     MEASURING = auto()
@@ -45,7 +50,7 @@ class Interrupts:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        self._before = {s: signal.signal(s, self._handle) for s in HANDLED}
+        self._before = {s: signal.signal(s, self._handle) for s in heeded()}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
