@@ -31,9 +31,7 @@ from vrbench.cloud.answers import (
 )
 from vrbench.cloud.credentials import Credentials
 from vrbench.cloud.errors import (
-    RATE_LIMIT,
     CloudError,
-    CloudRefused,
     CloudUnreachable,
     JobFailed,
     JobTimeout,
@@ -41,6 +39,7 @@ from vrbench.cloud.errors import (
     WrongCredentials,
     refusal,
 )
+from vrbench.cloud.patience import may_pass
 
 if TYPE_CHECKING:
     from cs import CloudStack
@@ -152,7 +151,7 @@ class Cloud:
             answer = self._request(command, {"jobid": job.jobid}, timeout_s)
             found = self._shaped(command, partial(job_result, job.command), answer)
         except CloudError as error:
-            if _may_pass(error):
+            if may_pass(error) or isinstance(error, WrongCredentials):  # a server that restarts knows no key yet
                 return f"unknown: {error}", None
             raise
         if isinstance(found, Refused):
@@ -270,10 +269,3 @@ def _text(value: Param) -> str:
 
 def _mutates(command: str) -> bool:
     return not command.startswith(("list", "query", "get"))
-
-
-def _may_pass(error: CloudError) -> bool:
-    """Return whether a look at a job failed for a reason that may pass, such as a management server that restarts."""
-    if isinstance(error, CloudRefused):
-        return error.code >= 500 or error.code == RATE_LIMIT or isinstance(error, WrongCredentials)
-    return isinstance(error, CloudUnreachable)

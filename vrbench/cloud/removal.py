@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from vrbench.cloud.calls import SETTLE_S
 from vrbench.cloud.errors import CloudError, CloudUnreachable
 from vrbench.cloud.facade import Answer, Cloud
 from vrbench.cloud.journal import Journal, JournalError
@@ -25,18 +26,17 @@ from vrbench.parallel import CancelToken
 class Deadlines:
     """How long a removal waits, in seconds.
 
-    ``settle_s``: how long a call of the build without an answer may still take effect (it may hang for the facade's
-    60 s before it is given up). ``read_s``: for how long a look that fails is repeated. ``lost_s``: for how long is
-    looked whether a call of this removal whose answer was lost came about. ``round_s``: before what is left is tried
-    again.
+    ``settle_s``: how long a call of the build whose answer nobody saw may still take effect. ``lost_s``: the same for a
+    call of this removal. ``read_s``: for how long a look that fails is repeated. ``round_s``: before what is left is
+    tried once more.
     """
 
     job_s: float = 600.0
     network_s: float = 300.0
-    settle_s: float = 75.0
+    settle_s: float = SETTLE_S
     poll_s: float = 0.5
     read_s: float = 20.0
-    lost_s: float = 15.0
+    lost_s: float = SETTLE_S
     round_s: float = 5.0
 
 
