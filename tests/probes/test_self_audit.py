@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.probes.box import Box, routed_box
+from tests.probes.cuts import Cut
 from tests.probes.rig import ROUTER, read_log, stream, wait_for
 from tests.probes.servers import stop_server
-from tests.probes.trials import Cut, Trial, check_truth, measured, stopped, tally
+from tests.probes.trials import Trial, check_truth, measured, stopped, tally
 from vrbench.core.caveats import CaveatKind
 from vrbench.core.figures.results import StreamResult, TrialResult
 from vrbench.core.log.rawlog import RecordKind

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.probes.box import Box
+from tests.probes.cuts import Cut, cut_off
 from tests.probes.rig import HARNESS, ROUTER, stream, wait_for
 from tests.probes.servers import start_sshd, stop_server
 from vrbench.core.figures.windows import Allowance, find_windows
@@ -88,22 +89,6 @@ def test_nothing_is_left_behind(agent: GuestAgent) -> None:
     assert not home.exists()
 
 
-@dataclass(frozen=True)
-class Cut:
-    """An outage: it began and ended (monotonic seconds) within these spans."""
-
-    began: tuple[float, float]
-    ended: tuple[float, float]
-
-    @property
-    def shortest_s(self) -> float:
-        return self.ended[0] - self.began[1]
-
-    @property
-    def longest_s(self) -> float:
-        return self.ended[1] - self.began[0]
-
-
 @dataclass
 class Episode:
     """Outages and windows that overlap, directly or by others."""
@@ -114,12 +99,12 @@ class Episode:
     def held(self) -> bool:
         """Return whether no length that the outages may have had is outside the windows' bounds."""
         at_least, at_most = sum(w.at_least_s for w in self.windows), sum(w.at_most_s for w in self.windows)
-        return at_least <= sum(c.longest_s for c in self.cuts) and sum(c.shortest_s for c in self.cuts) <= at_most
+        return at_least <= sum(c.at_most_s for c in self.cuts) and sum(c.at_least_s for c in self.cuts) <= at_most
 
 
 def episodes(cuts: list[Cut], windows: list[OutageWindow], offset_s: float) -> list[Episode]:
     """Put together what lies within a tenth of a second; ``offset_s`` is the windows' clock minus the cuts'."""
-    spans: list[tuple[float, float, Episode]] = [(c.began[0], c.ended[1], Episode([c], [])) for c in cuts]
+    spans: list[tuple[float, float, Episode]] = [(c.began[0] / 1e9, c.ended[1] / 1e9, Episode([c], [])) for c in cuts]
     for w in windows:
         early = w.start_s - offset_s - (0 if w.blind else w.at_most_s - w.estimate_s)
         spans.append((early, w.start_s - offset_s + w.at_most_s, Episode([], [w])))
@@ -133,20 +118,6 @@ def episodes(cuts: list[Cut], windows: list[OutageWindow], offset_s: float) -> l
             found.append(one)
         reach = max(reach, ended)
     return found
-
-
-def cut(box: Box, seconds: float) -> Cut:
-    """Drop ICMP in the router's data path for that long."""
-    began = timed(box, "add rule ip gate cut meta l4proto icmp drop")
-    end = time.monotonic() + seconds
-    wait_for(lambda: time.monotonic() >= end, "the outage's end", seconds + 5)
-    return Cut(began, timed(box, "flush chain ip gate cut"))
-
-
-def timed(box: Box, rule: str) -> tuple[float, float]:
-    before = time.monotonic()
-    box.run("router", "nft", rule)
-    return before, time.monotonic()
 
 
 @pytest.mark.slow
@@ -163,7 +134,9 @@ def test_bounds_hold_real_outages(agent: GuestAgent, gate: Box) -> None:
     chosen = random.Random(SEED)
     cuts = []
     for seconds in [chosen.uniform(0.1, 0.5) for _ in range(8)] + [chosen.uniform(0.8, 2.0) for _ in range(4)]:
-        cuts.append(cut(gate, seconds))
+        with cut_off(gate, "add rule ip gate cut meta l4proto icmp drop") as outage:
+            time.sleep(seconds)  # the outage itself
+        cuts.append(outage)
         end = time.monotonic() + chosen.uniform(0.7, 1.2)
         wait_for(lambda end=end: time.monotonic() >= end, "a time without one")  # type: ignore[misc]
     agent.finish()
@@ -173,7 +146,7 @@ def test_bounds_hold_real_outages(agent: GuestAgent, gate: Box) -> None:
             find_windows(found.samples, Allowance(rtt_s=0.001, grain_s=found.grain_s), merge=1, whole=log.ended)
         )
         for episode in episodes(cuts, windows, offset_s):
-            unseen = not episode.windows and episode.cuts[0].shortest_s < 2 * found.stream.interval_s
+            unseen = not episode.windows and episode.cuts[0].at_least_s < 2 * found.stream.interval_s
             assert unseen or episode.held(), (found.stream.name, episode)
             assert episode.cuts or all(w.blind for w in episode.windows), f"false: {episode.windows}"
     persistent = find_windows(

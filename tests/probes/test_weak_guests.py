@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.probes.box import Box
+from tests.probes.cuts import cut_off
 from tests.probes.rig import HARNESS, Agent, stream, wait_for
 from vrbench.core.figures.windows import Allowance, find_windows
 from vrbench.core.log.log_file import LogFile
@@ -49,13 +50,8 @@ def test_slow_sends_are_samples_with_a_width(gate: Box, tmp_path: Path) -> None:
     agent.configure(stream(HARNESS, "persistent", 0.05), stream(HARNESS, "fresh", 0.05))
     agent.start()
     wait_for(agent.seconds(0.5), "samples")
-    began = time.monotonic()
-    gate.run("router", "nft", "add rule ip gate cut drop")
-    dropping = time.monotonic()
-    time.sleep(0.6)  # the outage itself
-    ending = time.monotonic()
-    gate.run("router", "nft", "flush chain ip gate cut")
-    ended = time.monotonic()
+    with cut_off(gate) as outage:
+        time.sleep(0.6)  # the outage itself
     wait_for(agent.seconds(0.5), "samples")
     agent.stop()
     for judged in read_samples(LogFile.read(agent.log.read_bytes(), 0), 0.3).streams:
@@ -63,8 +59,8 @@ def test_slow_sends_are_samples_with_a_width(gate: Box, tmp_path: Path) -> None:
         assert samples.tally(Outcome.UNKNOWN) <= 0.1 * len(samples), "slow is not unknown"
         assert min(samples.width_ns[samples.where(Outcome.REPLIED)]) >= 2_000_000
         windows = find_windows(samples, Allowance(rtt_s=0.001), merge=1, whole=True)
-        assert sum(w.at_least_s for w in windows) <= ended - began
-        assert ending - dropping <= sum(w.at_most_s for w in windows)
+        assert sum(w.at_least_s for w in windows) <= outage.at_most_s
+        assert outage.at_least_s <= sum(w.at_most_s for w in windows)
         assert any(not w.blind for w in windows)
 
 

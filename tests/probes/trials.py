@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.probes.box import Box
+from tests.probes.cuts import DROP, MEND, Cut, cut_off
 from tests.probes.rig import HARNESS, ROUTER, wait_for
 from tests.probes.servers import start_sshd, stop_server
 from vrbench.core.analysis import analyze_trial
@@ -41,22 +42,6 @@ control_target = "{ROUTER}"
 """
 
 
-@dataclass(frozen=True)
-class Cut:
-    """An outage: when the path was surely down, and when it may have been (monotonic ns, before and after commits)."""
-
-    began: tuple[int, int]
-    ended: tuple[int, int]
-
-    @property
-    def at_least_s(self) -> float:
-        return (self.ended[0] - self.began[1]) / 1e9
-
-    @property
-    def at_most_s(self) -> float:
-        return (self.ended[1] - self.began[0]) / 1e9
-
-
 @dataclass
 class Trial:
     """One trial under way, without an operation: a test makes the outages itself."""
@@ -75,18 +60,11 @@ class Trial:
         time.sleep(seconds)
 
     @contextmanager
-    def cut(self, rule: str = "add rule ip gate cut drop", node: str = "router", mend: str = "") -> Iterator[None]:
+    def cut(self, rule: str = DROP, node: str = "router", mend: str = MEND) -> Iterator[None]:
         """Take the path down for the length of the block; remember it in ``cuts``."""
-        moments = [time.monotonic_ns()]
-        self.box.run(node, "nft", rule)
-        moments.append(time.monotonic_ns())
-        try:
+        with cut_off(self.box, rule, node, mend) as made:
             yield
-        finally:
-            moments.append(time.monotonic_ns())
-            self.box.run(node, "nft", mend or "flush chain ip gate cut")
-            moments.append(time.monotonic_ns())
-        self.cuts.append(Cut((moments[0], moments[1]), (moments[2], moments[3])))
+        self.cuts.append(made)
 
     def harness_pids(self) -> list[int]:
         """Return the harness's own probers."""
