@@ -16,7 +16,7 @@ from vrbench.lab.api.routers.rule_turns import await_turn
 from vrbench.lab.api.state.settings import ZoneSettings
 from vrbench.lab.api.state.zone import Stopping
 
-COST_S = 0.3
+COST_S = 0.15
 
 
 @pytest.fixture

@@ -228,6 +228,8 @@ _ALWAYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "publicipaddress": ("id", "ipaddress", "state"),
         "ipaddress": ("id", "ipaddress"),
         "sshkeypair": ("name",),
+        "firewallrule": ("id", "state"),
+        "portforwardingrule": ("id", "state"),
     }
 )
 # What the answer of a call must show. "capability" is one object here, and rows in an offering.

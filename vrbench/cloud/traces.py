@@ -44,7 +44,7 @@ _ON_ADDRESS: Final = {"ipaddressid": "ipaddressid"}
 _NAMED: Final = {"name": "name"}
 _FIREWALL: Final = {"protocol": "protocol", "startport": "startport", "endport": "endport"}
 _FORWARD: Final = {"protocol": "protocol", "publicport": "publicport", "virtualmachineid": "virtualmachineid"}
-_LOST_VM: Final = ("Error", "Stopped", "Destroyed", "Expunging")
+_LOST_VM: Final = ("Error", "Destroyed", "Expunging")  # Stopped it is at first, before its start begins
 
 TRACES: Final[Mapping[str, Trace]] = {
     "registerSSHKeyPair": Trace("listSSHKeyPairs", "sshkeypair", "keypair", _NAMED, _NAMED, has_job=False),
