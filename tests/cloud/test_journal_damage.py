@@ -199,6 +199,23 @@ def test_cleanup_never_says_that_nothing_is_left_after_damage(
     assert f"look in the cloud for names that begin with vrb-1a2b3c4d and for the tag vrbench-run={RUN_ID}" in err
 
 
+def test_cleanup_looks_also_where_no_line_is_left(
+    tmp_path: Path, at_hand: Callable[[Lab], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An emptied file says nothing of what was built; its run's name does."""
+    path = tmp_path / RUN_ID / "journal.jsonl"
+    path.parent.mkdir()
+    with running_lab(QUICK) as lab:
+        at_hand(lab)
+        build_on(lab, path)
+        path.write_bytes(b"")
+        code = cli.main(["cleanup", RUN_ID, "--reports", str(tmp_path)], standalone_mode=False)
+        assert lab.objects() == []
+    out, err = capsys.readouterr()
+    assert (code, out) == (Exit.NOT_VALID, "")
+    assert f"{path}, line 1: it is missing: the file is empty" in err
+
+
 def test_an_object_that_only_its_tag_gives_away_is_told(
     tmp_path: Path, at_hand: Callable[[Lab], None], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -86,8 +86,9 @@ def _tell_damage(store: RunDir, damage: Sequence[Damage]) -> None:
 def _conclude(store: RunDir, left: Sequence[str], damage: Sequence[Damage]) -> int:
     """Say how it ended. After damage that is never that nothing is left: nobody can know."""
     name = store.path.name
+    for one in left:
+        say(f"{name}: still there: {one}", err=True)
     if left:
-        say(f"{name}: still there: {', '.join(left)}", err=True)
         return Exit.FAILED
     if damage:
         say(
@@ -115,7 +116,7 @@ def _end_lab(store: RunDir) -> bool:
 
 def _remove(store: RunDir, journal: Journal) -> tuple[str, ...]:
     """Remove what is pending; return what could not be removed."""
-    if not journal.pending():
+    if not journal.pending() and not journal.damage:
         return ()
     from vrbench.cloud.credentials import find_credentials
     from vrbench.cloud.facade import Cloud

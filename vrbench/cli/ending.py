@@ -66,5 +66,6 @@ def tell(ending: Ending, store: RunDir, in_lab: bool) -> None:
     if ending.left and in_lab:
         say(f"{some(len(ending.left), 'object')} went with the lab", err=True)
     elif ending.left:
-        say(f"still in the cloud: {', '.join(ending.left)}", err=True)
+        for one in ending.left:
+            say(f"still in the cloud: {one}", err=True)
         say(f"remove it with: vrbench cleanup {store.path}", err=True)
