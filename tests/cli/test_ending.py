@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from vrbench.cli.ending import NAME, Ending, ending_of, read_ending, tell, write
 from vrbench.cli.exits import Exit
 from vrbench.cloud.errors import CloudError
 from vrbench.run.errors import CannotReuse
+from vrbench.run.interrupts import HANDLED
 from vrbench.run.order import RunOutcome
 from vrbench.store.directory import RunDir
 
@@ -78,3 +81,14 @@ def test_what_was_in_a_lab_is_gone_with_it(store: RunDir, capsys: pytest.Capture
     assert capsys.readouterr().err == "1 object went with the lab\n"
     tell(Ending(), store, in_lab=True)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("number", HANDLED)
+def test_a_signal_at_the_very_end_changes_no_exit_code(number: int) -> None:
+    """All is done and told by then, and the interpreter takes its time to close."""
+    late = (
+        f"import atexit, os, sys; from vrbench.cli.main import main; atexit.register(os.kill, os.getpid(), {number:d})"
+    )
+    command = [sys.executable, "-c", f"{late}; sys.argv = ['vrbench', 'profiles', 'no-such-profile']; main()"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (Exit.USAGE, 1)

@@ -6,6 +6,7 @@ import gc
 import importlib
 import io
 import os
+import signal
 import sys
 from typing import Any
 
@@ -15,6 +16,7 @@ from vrbench import __version__
 from vrbench.cli.exits import Exit, UsageProblem
 from vrbench.cli.say import say
 from vrbench.core.suggest import nearest
+from vrbench.run.interrupts import HANDLED
 
 COMMANDS = {
     "demo": ("vrbench.cli.demo", "The main job on the embedded lab, nothing to configure."),
@@ -96,7 +98,10 @@ def main() -> None:
     gc.set_threshold(100_000)  # few values point at each other in circles: to look for those less often saves time
     # numpy starts a thread on every core for linear algebra, which nothing here needs; those take longer than it does.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    sys.exit(_run())
+    code = _run()
+    for late in HANDLED:
+        signal.signal(late, signal.SIG_IGN)  # all is done and told: it must not become another exit code
+    sys.exit(code)
 
 
 def _run() -> int:
