@@ -103,10 +103,12 @@ def test_a_guests_service_is_at_fault_from_on_to_off() -> None:
 
 
 class _Populated(NoGround):
-    """A ground with one guest and no router."""
+    """A ground with one guest, while it stands, and no router."""
+
+    stands = True
 
     def nodes(self) -> tuple[Node, ...]:
-        return (Node(vm(1).name, "vm", (vm(1).ip,)),)
+        return (Node(vm(1).name, "vm", (vm(1).ip,)),) if self.stands else ()
 
     def running_routers(self, network: str | None = None) -> tuple[str, ...]:
         del network
@@ -130,6 +132,17 @@ def test_a_guests_fault_is_noted_when_it_was_done() -> None:
     (action,) = history.actions()
     assert (action.what, action.fault, action.guest, action.network) == ("on", "lease-lost", guest.ip, guest.network)
     assert action.before_ns <= action.after_ns
+
+
+@pytest.mark.parametrize("named", ["", vm(1).name])
+def test_a_fault_goes_with_its_guest(named: str) -> None:
+    """Whoever switches it off once the guest is gone is not refused: the faults after it would stay on."""
+    ground, faults = _Populated(), Faults()
+    FaultyGround(ground, faults, RouterHistory())
+    faults.start(make("lease-lost", {"vm": named}))
+    ground.stands = False
+    faults.stop("lease-lost")
+    assert faults.now() == ()
 
 
 def test_what_a_fault_leaves_out_is_not_noted_as_done() -> None:

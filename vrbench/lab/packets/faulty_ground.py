@@ -118,7 +118,8 @@ class FaultyGround(ForwardingGround):
     def act(self, fault: LabFault, on: bool) -> None:
         """Do at once what can be done at once. Raises FaultError or GroundError."""
         if "vm" in fault.params:
-            self._switch_guest(fault.name, self._vm(fault), on)
+            if on or self._stands(fault.params["vm"]):
+                self._switch_guest(fault.name, self._vm(fault), on)
         elif fault.name in ("split-brain", "both-backup"):
             self._unsettle("normal" if not on else "deaf" if fault.name == "split-brain" else "released")
         elif fault.name == "two-routers" and not on:
@@ -129,9 +130,17 @@ class FaultyGround(ForwardingGround):
             for router in self._zone.running_routers():
                 _nft(router, _SPOILERS[fault.name](fault) if on else _gone("ip", fault.name))
 
+    def _vms(self) -> list[str]:
+        return [node.name for node in self._zone.nodes() if node.kind == "vm"]
+
+    def _stands(self, named: str) -> bool:
+        """Return whether there still is a VM to take a fault from; of one that is gone it went with it."""
+        vms = self._vms()
+        return named in vms or (not named and bool(vms))
+
     def _vm(self, fault: LabFault) -> str:
         """Return the VM that the fault names; the only one there is when it names none."""
-        vms = [node.name for node in self._zone.nodes() if node.kind == "vm"]
+        vms = self._vms()
         named = fault.params["vm"] or (vms[0] if len(vms) == 1 else "")
         if named not in vms:
             running = f"set vm=NAME to one of: {', '.join(vms)}" if vms else "none is running; deploy one first"
