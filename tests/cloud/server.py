@@ -132,31 +132,43 @@ def drips(begin: bytes, each: bytes, end: bytes = b"") -> Behaviour:
 def fake_cloud(*behaviours: Behaviour) -> Iterator[Fake]:
     """Serve the behaviours in turn, the last one for ever."""
     turn = iter(behaviours)
-    last = behaviours[-1]
     lock = threading.Lock()
+
+    def behave(request: Request) -> None:
+        with lock:
+            fake.requests.append(request)
+            behaviour = next(turn, behaviours[-1])
+        behaviour(request)
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    fake = Fake(f"http://127.0.0.1:{listener.getsockname()[1]}/client/api")
+    with serving(listener, behave):
+        yield fake
+
+
+@contextmanager
+def serving(listener: socket.socket, behave: Behaviour) -> Iterator[None]:
+    """Answer every request at ``listener`` by ``behave``, each in a thread of its own."""
     released = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             form = self.rfile.read(int(self.headers["Content-Length"])).decode()
             params = {name: values[0] for name, values in parse_qs(form).items()}
-            request = Request(self, params, form, released)
-            with lock:
-                fake.requests.append(request)
-                behaviour = next(turn, last)
-            behaviour(request)
+            behave(Request(self, params, form, released))
 
         def log_message(self, *_: object) -> None:
             """Nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(listener.getsockname(), Handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = listener
     server.daemon_threads = True
     server.handle_error = lambda *_: None  # type: ignore[method-assign]  # resets are meant
-    fake = Fake(f"http://127.0.0.1:{server.server_port}/client/api")
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield fake
+        yield
     finally:
         released.set()
         server.shutdown()
