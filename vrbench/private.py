@@ -95,18 +95,19 @@ def _check(path: Path, entry: str, info: os.stat_result, last: bool) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), entry)
     above = kind == stat.S_IFDIR and not last
     if info.st_uid not in _trusted() and not (above and info.st_uid == _unmapped()):
-        link = "the link " if kind == stat.S_IFLNK else ""
+        link, owner = "the link " if kind == stat.S_IFLNK else "", _user(info.st_uid)
         raise NotPrivate(
-            f"{path} is not safe to use: {link}{entry} belongs to {_user(info.st_uid)}, who could swap what lies "
-            "there or read it. Choose a place in a folder of your own"
+            f"{path} is not safe to use: {link}{entry} belongs to {owner}, who could swap what lies there or read it. "
+            f"Choose a place in a folder of your own, or run vrbench as {owner}"
         )
     if kind == stat.S_IFLNK or (above and info.st_mode & stat.S_ISVTX):
         return  # in a sticky folder nobody can swap what is not theirs, and whose it is is looked at next
     writer = next(_other_writers(entry, info), "")
     if writer:
+        cure = f"chmod +t {entry}" if above else f"look into it, then chmod go-w {entry}"
         raise NotPrivate(
             f"{path} is not safe to use: {writer} may write in {entry}, and so swap what lies there. Choose a place "
-            f"in a folder of your own or, if {entry} is yours, look into it and close it: chmod go-w {entry}"
+            f"in a folder of your own, or keep others from swapping what is not theirs: {cure}"
         )
 
 
