@@ -98,7 +98,7 @@ def _check(path: Path, entry: str, info: os.stat_result, last: bool) -> None:
         link, owner = "the link " if kind == stat.S_IFLNK else "", _user(info.st_uid)
         raise NotPrivate(
             f"{path} is not safe to use: {link}{entry} belongs to {owner}, who could swap what lies there or read it. "
-            f"Choose a place in a folder of your own, or run vrbench as {owner}"
+            f"Choose a place in a folder of your own or, if you are {owner}, run vrbench as that"
         )
     if kind == stat.S_IFLNK or (above and info.st_mode & stat.S_ISVTX):
         return  # in a sticky folder nobody can swap what is not theirs, and whose it is is looked at next

@@ -30,6 +30,7 @@ from vrbench.core.kinds import ICMP_FRESH, SSH_SYN
 from vrbench.core.log.strip import Seen
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import load_profile
+from vrbench.private import NotPrivate
 
 
 @dataclass
@@ -178,10 +179,21 @@ def test_what_is_measured_is_told_before_the_removal(tmp_path: Path) -> None:
     assert [each.ending for each in sides] == [Ending(), Ending()]
 
 
+def test_nothing_is_started_where_others_can_swap_it(tmp_path: Path) -> None:
+    """It is told once, not by each of the processes."""
+    sides = [side(tmp_path, word, "sys.exit(9)") for word in ("old", "newer")]
+    tmp_path.chmod(0o777)
+    with pytest.raises(NotPrivate, match="everybody may write"):
+        carry_out(sides, Shown(), lambda _: pytest.fail("there is nothing to show"))
+    assert [each.ending for each in sides] == [None, None]
+
+
 def test_nothing_is_compared_with_a_run_that_failed(tmp_path: Path) -> None:
     """The other one is told to end in good order; one that dies without a word has failed too."""
-    waits = "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n" + tell({"note": ["ready"]}) + "signal.pause()\n"
-    sides = [side(tmp_path, "old", waits), side(tmp_path, "newer", "sys.exit(9)")]
+    ready = str(tmp_path / "ready")
+    waits = f"signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nopen({ready!r}, 'w').close()\nsignal.pause()\n"
+    dies = f"while not os.path.exists({ready!r}): time.sleep(0.01)\nsys.exit(9)"
+    sides = [side(tmp_path, "old", waits), side(tmp_path, "newer", dies)]
     carry_out(sides, Shown(), lambda _: pytest.fail("there is nothing to show"))
     assert [each.ending.code for each in sides if each.ending] == [Exit.FAILED, Exit.FAILED]
     assert sides[1].ending

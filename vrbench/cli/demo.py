@@ -147,7 +147,9 @@ def shortness(runs: Sequence[Run], processors: int) -> str:
 
 
 def _write_csv(runs: list[Run], path: Path) -> None:
+    from vrbench.private import new_file
     from vrbench.report.export_files import write_table
     from vrbench.report.export_rows import rows
 
-    write_table("trials", rows("trials", runs), "csv", path)
+    with open(path, "w", encoding="utf-8", newline="", opener=new_file) as file:  # others may write among the reports
+        write_table("trials", rows("trials", runs), "csv", file)

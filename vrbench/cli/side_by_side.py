@@ -105,8 +105,11 @@ class Side:
 def carry_out(sides: Sequence[Side], screen: Shows, measured: Callable[[Side], None]) -> None:
     """Carry all out; ``measured`` is told each as soon as its trials are on disk, before what was built is removed.
 
-    Signals reach all of them. When one fails or is interrupted, the others are told to end.
+    Signals reach all of them. When one fails or is interrupted, the others are told to end. Raises NotPrivate or
+    StoreError, before any is started, where their directories can't be.
     """
+    for side in sides:
+        RunDir.create(side.reports, side.plan.run_id, 0)
     events: queue.SimpleQueue[tuple[Side, Event | None]] = queue.SimpleQueue()
     running, measuring = list(sides), list(sides)
     with kept_signals() as received:
