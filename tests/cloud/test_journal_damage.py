@@ -18,6 +18,7 @@ from vrbench.cloud.journal import DamagedJournal, Journal, JournalError
 from vrbench.cloud.journal_lines import is_unsummed, read_lines
 from vrbench.cloud.journal_replay import Head, Replay
 from vrbench.cloud.removal import RemovalReport
+from vrbench.cloud.removal_looks import LISTS
 from vrbench.cloud.removal_steps import remove_journaled
 from vrbench.lab.api.state.settings import ZoneSettings
 from vrbench.lab.timing import Timing
@@ -155,6 +156,29 @@ def test_a_damaged_line_leaves_nothing_standing(tmp_path: Path) -> None:
             assert lab.objects() == [], (at, damage.__name__)
             at += 1
         assert at > 10
+
+
+def as_first_format(line: bytes) -> bytes:
+    """Return the line as earlier versions wrote it; every id in it has a digit that is wrong, and nothing shows it."""
+    unsealed = re.sub(rb',"n":[0-9]+,"sum":"[0-9a-f]+"', b"", line).replace(b"vrbench-journal/2", b"vrbench-journal/1")
+    if b'"event":"created"' not in line:
+        return unsealed
+    return re.sub(rb'"id":"(.)', lambda id_: b'"id":"' + (b"1" if id_[1] != b"1" else b"2"), unsealed)
+
+
+def test_ids_that_are_all_wrong_leave_nothing_standing(tmp_path: Path) -> None:
+    """Files of the first format have no checksum: what is not found by its id is looked for by its name."""
+    path = tmp_path / "j"
+    with running_lab(QUICK) as lab:
+        path.write_bytes(b"".join(map(as_first_format, build_on(lab, path))))
+        standing = {row["id"] for kind in ("network", "vm", "address") for row in lab.rows(*LISTS[kind])}
+        with Journal.open(path) as journal:
+            noted = {entry.id for entry in journal.pending()}
+            report = remove_journaled(lab.cloud(), journal, silent, WAITS)
+        assert not noted & standing
+        assert (report.left, report.problems) == ((), ())
+        assert {line.split()[0] for line in report.removed} == {"address", "vm", "network", "keypair"}
+        assert lab.objects() == []
 
 
 def test_both_lines_of_everything_may_be_lost(tmp_path: Path) -> None:

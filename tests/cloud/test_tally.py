@@ -61,8 +61,8 @@ def test_a_removal_tells_what_went_what_is_left_and_what_comes_next() -> None:
         "still releasing 5 addresses, 3 of 5 done, 1 min; next: 1 VM, network, key pair",
         "address 4 of 5 is gone after 2 min, about 22 s left (address3)",
         "address 5 of 5 is gone after 2 min (address4)",
-        "VM is gone after 2 min (vm5)",
-        "network is gone after 2 min (network6)",
-        "key pair is gone after 3 min (keypair7)",
+        "VM is gone (vm5)",
+        "network is gone (network6)",
+        "key pair is gone (keypair7)",
     ]
     assert max(map(len, told)) <= 78

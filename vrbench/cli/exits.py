@@ -20,7 +20,10 @@ class Exit(IntEnum):
 
     OK = 0, "measured, every trial valid"
     OVER_LIMIT = 1, "measured, over a limit of the profile"
-    NOT_VALID = 2, "a trial is invalid, unknown or missing (interrupted, or the samples could not be kept)"
+    NOT_VALID = (
+        2,
+        "a trial is invalid, unknown or missing (interrupted, or the samples could not be kept); a journal is damaged",
+    )
     FAILED = 3, "the cloud, a guest or the lab failed; the journal is kept"
     USAGE = 64, "bad usage, profile or credentials"
     BUG = 70, "a bug in vrbench"

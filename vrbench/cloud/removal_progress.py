@@ -55,12 +55,13 @@ class RemovalProgress:
         """Say that one is gone, and how long that took: "VM 2 of 10 is gone after 12 s (vrb-1a2b3c4d-vm7)"."""
         took_s = self._clock() - self._since
         noun, many = NOUNS[entry.kind]
-        count = rest = ""
-        if many and entry.kind == self._kind:
-            with self._lock:
-                self._gone += 1
-                count = f" {self._gone} of {self._total}"
-                rest = self._rest(took_s)
+        if entry.kind != self._kind:  # nothing was said of when it began
+            self._tell(f"{noun} is gone ({entry.key})")
+            return
+        with self._lock:
+            self._gone += 1
+            count = f" {self._gone} of {self._total}" if many else ""
+            rest = self._rest(took_s)
         self._tell(f"{noun}{count} is gone after {about(took_s)}{rest} ({entry.key})")
 
     def waiting(self) -> None:
