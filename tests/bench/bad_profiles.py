@@ -68,7 +68,7 @@ def _keys(rng: random.Random, here: Path) -> Case:
     head = rng.choice((f"[{table}]\n", f"[{quoted(name)}]\n", "", f"[[{table}]]\n", f"[{table}.{'a.' * 2000}b]\n"))
     whole = text_of({}).replace(f"[{table}]\n", "") if "[[" in head else text_of({})
     _written(here, whole.replace(f"[{table}]\n", head + added, 1) if head else added + whole)
-    return _case(f"{count} keys like {name[:40]!r} under {head[:40]!r}", ("unknown", "not TOML", table))
+    return _case(f"{count} keys like {name[:40]!r} under {head[:40]!r}", ("unknown", "not TOML", table, "bad.toml"))
 
 
 def _shape(rng: random.Random, here: Path) -> Case:

@@ -89,3 +89,13 @@ def test_an_answer_after_the_threshold_is_a_loss() -> None:
     live = GrowingLog(200 * MS)
     live.feed(header() + line("R") + line("sR", rtt_ms=300) + end(2))
     assert live.states()[0].up is False
+
+
+def test_what_is_not_known_yet_is_told() -> None:
+    """Since when the oldest probe is waited for; nothing once all is known."""
+    log = GrowingLog(800 * MS)
+    log.feed(header() + line("R") + record(RecordKind.SENT, 1, START + 100 * MS))
+    log.feed(record(RecordKind.SENT, 2, START + 200 * MS))
+    assert log.states()[0].asked_ns == START + 100 * MS
+    log.feed(end(20))
+    assert log.states()[0].asked_ns == 0

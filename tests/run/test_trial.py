@@ -154,6 +154,13 @@ def test_what_probes_rarely_is_back_with_its_first_success(up: bool, judged_s: i
     assert recovered([state], 100 * SECOND, 3.0) is good
 
 
+@pytest.mark.parametrize(("asked_s", "good"), [(0, True), (99, True), (96, False)])
+def test_a_login_that_was_begun_while_all_was_down_is_awaited(asked_s: int, good: bool) -> None:
+    """It may take longer to fail than a short validation: until it is known, what came before it proves nothing."""
+    state = StreamState("n", LOGIN, True, 90 * SECOND, 95 * SECOND, 9, 0, 0, asked_s * SECOND)
+    assert recovered([state], 100 * SECOND, 3.0) is good
+
+
 @pytest.mark.parametrize(
     ("up", "probes", "judged_s", "since_s", "good"),
     [

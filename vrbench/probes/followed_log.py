@@ -28,7 +28,9 @@ class FollowedLog:
         if not self.unreadable:
             self._read_on()
         for s in self.live.states():
-            moved = replace(s, since_ns=s.since_ns - self.offset_ns, judged_ns=s.judged_ns - self.offset_ns)
+            since_ns, judged_ns = s.since_ns - self.offset_ns, s.judged_ns - self.offset_ns
+            asked_ns = s.asked_ns - self.offset_ns if s.asked_ns else 0
+            moved = replace(s, since_ns=since_ns, judged_ns=judged_ns, asked_ns=asked_ns)
             yield moved
 
     def _read_on(self) -> None:

@@ -1,7 +1,8 @@
 """When a trial has seen enough: recovery by the probes alone, and how long it waits for whoever lags behind.
 
 A stream is back when it has been up for the validation time, with at least five probes, seen recently; one beside the
-figures that probes too rarely for that is back when its last probe was answered. The network has recovered when every
+figures that probes too rarely for that is back when its last probe was answered. A login that was begun while the path
+was down may take longer to fail than a validation: until then nobody knows. The network has recovered when every
 stream is back but those that may stay away although their path works: an old flow that its router has bound wrongly,
 and a guest's service that is slow. They get a grace from then on. It begins anew when the network relapses: when
 another stream is down. That a slow guest sends no news for a while is no relapse.
@@ -45,6 +46,8 @@ def is_back(state: StreamState, now_ns: int, validation_s: float) -> bool:
     interval_s = state.stream.interval_s
     rare = not state.stream.kind.headline and interval_s * VALIDATION_PROBES > validation_s
     seen_lately = (now_ns - state.judged_ns) / 1e9 <= FRESH_S + (interval_s if rare else 0.0)
+    if rare and state.asked_ns and (now_ns - state.asked_ns) / 1e9 > validation_s:
+        return False
     lasting = rare or (state.probes >= VALIDATION_PROBES and (state.judged_ns - state.since_ns) / 1e9 >= validation_s)
     return bool(state.up) and seen_lately and lasting
 

@@ -32,6 +32,8 @@ from vrbench.core.figures.results import RunState
 from vrbench.core.machine_calibration import MachineCalibration
 from vrbench.core.model import Environment
 from vrbench.core.plan.method import Method
+from vrbench.core.text import few
+from vrbench.core.values import quoted
 from vrbench.private import check_folder, make_folder
 from vrbench.store.codec import FORMAT, decode, encode, trial_name
 from vrbench.store.files import NoSuchRun, RunInUse, StoreError, failure, read_json, replace_json
@@ -186,9 +188,9 @@ def find_run(reports: Path, name: str) -> Path:
     if len(matching) == 1:
         return matching[0]
     if matching:
-        raise NoSuchRun(f"{name!r} could be any of: {', '.join(p.name for p in matching)}; write more of it")
+        raise NoSuchRun(f"{quoted(name)} could be any of: {few([p.name for p in matching])}; write more of it")
     known = ", ".join(p.name for p in run_paths(reports)[-3:]) or "none"
-    raise NoSuchRun(f"no run {name!r} under {reports}; the newest there: {known}")
+    raise NoSuchRun(f"no run {quoted(name)} under {reports}; the newest there: {known}")
 
 
 def run_paths(reports: Path) -> list[Path]:

@@ -17,7 +17,8 @@ class StreamState(Struct, frozen=True):
     """One stream now. Times are ns on the log's own clock; ``up`` is None before the first judged probe.
 
     ``since_ns`` is the send time of the first probe of the present state, ``judged_ns`` that of the newest judged one,
-    ``probes`` how many the present state has lasted, ``down_ns`` the closed windows so far.
+    ``probes`` how many the present state has lasted, ``down_ns`` the closed windows so far. ``asked_ns`` is the send
+    time of the oldest probe of which nobody knows yet what became of it, 0 where there is none.
     """
 
     node: str
@@ -28,6 +29,7 @@ class StreamState(Struct, frozen=True):
     probes: int
     windows: int
     down_ns: int
+    asked_ns: int = 0
 
 
 class _Track(Struct):
@@ -41,6 +43,11 @@ class _Track(Struct):
     probes: int = 0
     windows: int = 0
     down_ns: int = 0
+
+    def state(self, node: str, stream: Stream) -> StreamState:
+        asked_ns = next(iter(self.pending.values()), 0)
+        judged = (self.up, self.since_ns, self.judged_ns, self.probes, self.windows, self.down_ns)
+        return StreamState(node, stream, *judged, asked_ns)
 
     def judge(self, sent_ns: int, up: bool) -> None:
         if up is not self.up:
@@ -88,8 +95,7 @@ class GrowingLog:
         for track in self._tracks:
             self._settle(track)
         return tuple(
-            StreamState(self._header.node, h.stream, t.up, t.since_ns, t.judged_ns, t.probes, t.windows, t.down_ns)
-            for h, t in zip(self._header.streams, self._tracks, strict=True)
+            t.state(self._header.node, h.stream) for h, t in zip(self._header.streams, self._tracks, strict=True)
         )
 
     def _take(self, records: Iterable[Record]) -> None:
