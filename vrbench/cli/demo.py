@@ -142,7 +142,7 @@ def shortness(runs: Sequence[Run], processors: int) -> str:
     return (
         f"Both labs ran at once on {some(processors, 'processor')}: in the worst trial {shares} of this machine's "
         "probes left within 2 ms of their time. The bounds allow for the others. For finer figures, measure one way "
-        f"alone: vrbench run {PROFILES[0]}"
+        f"alone:\n  vrbench run {PROFILES[0]}"
     )
 
 
