@@ -240,6 +240,22 @@ def test_cleanup_looks_also_where_no_line_is_left(
     assert f"{path}, line 1: it is missing: the file is empty" in err
 
 
+def test_what_could_not_even_be_looked_for_is_left(
+    tmp_path: Path, at_hand: Callable[[Lab], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is pending in an emptied journal, and the cloud is away: that is no removal."""
+    path = tmp_path / RUN_ID / "journal.jsonl"
+    path.parent.mkdir()
+    path.write_bytes(b"")
+    with running_lab(QUICK) as lab:
+        at_hand(lab)
+    code = cli.main(["cleanup", RUN_ID, "--reports", str(tmp_path)], standalone_mode=False)
+    out, err = capsys.readouterr()
+    assert (code, out) == (Exit.FAILED, "")
+    assert "listAccounts: no answer from" in err
+    assert f"{RUN_ID}: still there: whatever the damaged lines of its journal are about" in err
+
+
 def test_an_object_that_only_its_tag_gives_away_is_told(
     tmp_path: Path, at_hand: Callable[[Lab], None], capsys: pytest.CaptureFixture[str]
 ) -> None:

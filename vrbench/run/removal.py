@@ -9,6 +9,8 @@ from vrbench.run.adapters import Adapters, CloudPort, Progress
 from vrbench.run.errors import Interrupted
 from vrbench.run.order import RunOrder
 
+_UNKNOWN = "whatever the damaged lines of its journal are about"
+
 
 def remove_built(
     order: RunOrder, adapters: Adapters, journal: Journal | None, failed: bool
@@ -47,7 +49,7 @@ def remove_pending(cloud: CloudPort, journal: Journal, say: Progress) -> Removal
     try:
         return cloud.remove(journal, say)
     except CloudError as error:
-        return RemovalReport((), pending(journal), (str(error),))
+        return RemovalReport((), pending(journal) or (_UNKNOWN,), (str(error),))
 
 
 def pending(journal: Journal | None) -> tuple[str, ...]:
