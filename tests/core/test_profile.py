@@ -87,7 +87,11 @@ def test_what_is_huge_is_told_in_short(value: str, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [("9" * 5000, "a number in it has thousands of digits"), ("[" * 50_000, "something in it is nested too deep")],
+    [
+        ("9" * 5000, "a number in it has thousands of digits"),
+        ("[" * 50_000, "something in it is nested too deep"),
+        (f"{{{'a.' * 5000}b = 1}}", "a key in it has more than twenty parts"),
+    ],
 )
 def test_the_limits_of_the_reader_are_told(value: str, words: str) -> None:
     """Those of Python, which know nothing of profiles."""

@@ -21,11 +21,13 @@ FAMILIES = {
     "vrbench.remote.errors.RemoteError": Exit.FAILED,
     "vrbench.lab.status.ImpossibleLab": Exit.USAGE,
     "vrbench.lab.status.LabError": Exit.FAILED,
+    "vrbench.probes.config.SamplesNotKept": Exit.NOT_VALID,
     "vrbench.probes.config.ProbeError": Exit.FAILED,
     "vrbench.store.files.NoSuchRun": Exit.USAGE,
     "vrbench.store.files.NotYours": Exit.USAGE,
     "vrbench.store.files.StoreError": Exit.NOT_VALID,
     "builtins.OSError": Exit.NOT_VALID,
+    "builtins.MemoryError": Exit.NOT_VALID,
     "vrbench.cloud.journal.JournalError": Exit.NOT_VALID,
 }
 
@@ -35,7 +37,7 @@ def code_and_text(error: Exception) -> tuple[int, str]:
     for kind in type(error).__mro__:
         code = FAMILIES.get(f"{kind.__module__}.{kind.__qualname__}")
         if code is not None:
-            return code, str(error)
+            return code, str(error) or f"not enough memory or room here ({type(error).__name__})"
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     where = " < ".join(f"{f.filename.rpartition('/')[2]}:{f.lineno} {f.name}" for f in reversed(frames))
     return Exit.BUG, f"a bug in vrbench: {type(error).__name__}: {error} (at {where}); please report it"

@@ -13,6 +13,10 @@ class ProbeError(RuntimeError):
     """A prober could not start, died, or left no complete log; says which, why and what to do."""
 
 
+class SamplesNotKept(ProbeError):
+    """What a prober sees can't be written down: it is this machine's disk that failed."""
+
+
 @dataclass(frozen=True, slots=True)
 class PhasedStream:
     """A stream and its own delay before slot 0 (random per trial, below the interval)."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import re
 import select
 import subprocess
 import sys
@@ -14,8 +16,9 @@ from pathlib import Path
 from vrbench.core.kinds import KINDS
 from vrbench.core.log.rawlog import RECORD, RecordKind
 from vrbench.private import child_environment
-from vrbench.probes.config import Login, PhasedStream, ProbeError
+from vrbench.probes.config import Login, PhasedStream, ProbeError, SamplesNotKept
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 NEED_LOGIN = frozenset(kind.prober for kind in KINDS if kind.logs_in)
 
 
@@ -103,8 +106,19 @@ def start_prober(config: ProberConfig, waiting: subprocess.Popen[bytes] | None =
     if answer != "started":
         process.kill()
         process.wait()
-        raise ProbeError(f"the {config.prober} prober did not start: {answer}")
+        raise _not_started(config, answer)
     return running
+
+
+def _not_started(config: ProberConfig, answer: str) -> ProbeError:
+    """Return what to raise for a prober that died with these words; Python's begin with the error's number."""
+    number = re.match(r"\[Errno (\d+)\]", answer)
+    if number and int(number[1]) in NO_ROOM:
+        reason = os.strerror(int(number[1]))
+        return SamplesNotKept(
+            f"can't write {config.log}: {reason}; free some space, or choose another place with --reports DIR"
+        )
+    return ProbeError(f"the {config.prober} prober did not start: {answer}")
 
 
 def ends_in_order(log: Path) -> bool:

@@ -19,6 +19,8 @@ from vrbench.core.text import some
 
 REQUIRED = (("probes", "egress_target"),)
 FINEST_S = 0.005  # between probes of a stream
+# The reader's time grows with the cube of a key's parts: five thousand take it half a minute.
+_LONG_KEY = re.compile(r"(?:\.[ \t]{0,9}[\w\"'-]{1,200}[ \t]{0,9}){20}")
 FEW = 10  # mistakes of one kind that are told one by one
 
 
@@ -89,6 +91,8 @@ def load_profile(text: str, name: str, settings: tuple[str, ...] = (), source: s
 
 def _parse(text: str) -> dict[str, Any]:
     """Return what TOML says. Raises ValueError with a sentence, also where Python's own limits are met."""
+    if _LONG_KEY.search(text):
+        raise ValueError("a key in it has more than twenty parts")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError:
