@@ -12,7 +12,7 @@ import pytest
 from vrbench.cloud.answers import NotAnAnswer, Page, Received, Refused, accepted, job_result, made, page_of, unwrapped
 
 RECORDED = Path(__file__).parent.parent / "lab" / "recorded"
-NETWORK = {"id": "n", "name": "net", "state": "Implemented"}
+NETWORK = {"id": "n", "name": "net", "state": "Implemented", "account": "a", "domainid": "d"}
 
 
 def received(document: object, status: int = 200) -> Received:
@@ -131,6 +131,8 @@ def test_a_whole_pair_of_surrogates_is_a_character() -> None:
         ({"count": 1, "network": [{**NETWORK, "name": ["n"]}]}, "the name of its network is not what it should be"),
         ({"count": 1, "network": [{**NETWORK, "name": "n" * 20_000}]}, "the name of its network is not what it should"),
         ({"count": 1, "network": [{"id": "n", "name": "net"}]}, "it shows no state of its network"),
+        ({"count": 1, "network": [{**NETWORK, "account": None}]}, "it shows no owner of its network"),
+        ({"count": 1, "network": [{**NETWORK, "domainid": ""}]}, "it shows no owner of its network"),
         ({"count": 1, "network": [{**NETWORK, "id": ""}]}, "it shows no id of its network"),
         ({"count": 1, "network": [{**NETWORK, "id": None}]}, "it shows no id of its network"),
         ({"count": 1, "network": [{**NETWORK, "id": "m"}]}, "its network has another id than was asked for"),
@@ -140,6 +142,16 @@ def test_a_list_of_another_shape_is_none(answer: dict[str, Any], reason: str) ->
     """Each is told by what is wrong with it; none is taken for a list that shows nothing."""
     with pytest.raises(NotAnAnswer, match=f"^{reason}"):
         page_of("network", {"id": "n"}, answer)
+
+
+def test_a_network_of_a_domain_or_a_project_has_no_account() -> None:
+    """So have addresses that are free."""
+    nobodys = {"id": "n", "name": "net", "state": "Free", "ipaddress": "192.0.2.1"}
+    for owner in ({"acltype": "Domain"}, {"acltype": "Account", "projectid": "p", "domainid": "d"}):
+        assert page_of("network", {}, {"count": 1, "network": [{**nobodys, **owner}]}).count == 1
+    assert page_of("publicipaddress", {}, {"count": 1, "publicipaddress": [nobodys]}).count == 1
+    with pytest.raises(NotAnAnswer, match="no owner of its publicipaddress"):
+        page_of("publicipaddress", {}, {"count": 1, "publicipaddress": [{**nobodys, "associatednetworkid": "n"}]})
 
 
 def test_an_empty_list_is_an_answer() -> None:

@@ -159,6 +159,21 @@ def test_refusals_come_by_kind_with_the_servers_words(code: int, text: str, kind
     assert error.code == code
 
 
+@pytest.mark.parametrize("code", [431, 2])
+def test_a_servers_words_are_one_line_that_moves_no_terminal(code: int) -> None:
+    """As a refusal and as a job's end; and no longer than anybody reads."""
+    text = "no\x1b[2J\r\n \u202ehost " + "x" * 5000
+    failed = job(2, jobresult={"errorcode": 530, "errortext": text})
+    said_no = failed if code == 2 else refuses("queryAsyncJobResult", code, text)
+    kind = errors.JobFailed if code == 2 else errors.CloudRefused
+    with fake_cloud(said_no) as fake, pytest.raises(kind) as caught:
+        Cloud(fake.credentials()).wait(Job("restartNetwork", "j"), 20)
+    said = str(caught.value)
+    assert r"no\x1b[2J \u202ehost xxx" in said
+    assert said.isprintable()
+    assert len(said) < 1200
+
+
 def test_a_wrong_secret_says_what_to_check() -> None:
     """The 401 message names the key, the secret and the clock."""
     text = "unable to verify user credentials and/or request signature"

@@ -258,6 +258,8 @@ def _check(what: str, row: object) -> None:
     for name in _ALWAYS.get(what, ()):
         if row.get(name) in (None, ""):
             raise NotAnAnswer(f"it shows no {name} of its {what}")
+    if _is_owned(what, row) and not (row.get("domainid") and (row.get("account") or row.get("projectid"))):
+        raise NotAnAnswer(f"it shows no owner of its {what}")
     for name, value in row.items():
         is_one = _KINDS.get(name)
         if is_one is None or (value in (None, "") and is_one is not _are_rows):
@@ -267,3 +269,12 @@ def _check(what: str, row: object) -> None:
         if is_one is _are_rows:
             for inner in value:
                 _check(name, inner)
+
+
+def _is_owned(what: str, row: Answer) -> bool:
+    """Return whether the object always says whose it is: a removal leaves alone what is not its account's."""
+    if what == "network":
+        return bool(row.get("acltype", "Account") == "Account")  # others belong to a domain
+    if what == "publicipaddress":
+        return bool(row.get("associatednetworkid"))
+    return what in ("virtualmachine", "sshkeypair")

@@ -42,5 +42,5 @@ def _date(credentials: Credentials) -> str:
         except AnswerTooLarge as error:
             raise OSError(str(error)) from None
         except requests.RequestException as error:
-            raise OSError(plain_reason(error, str(error), TIMEOUT_S)[0]) from None
+            raise OSError(plain_reason(error, str(error), TIMEOUT_S, wire.sent)[0]) from None
     return wire.received.headers.get("Date", "")

@@ -40,6 +40,7 @@ from vrbench.cloud.errors import (
     refusal,
 )
 from vrbench.cloud.patience import may_pass
+from vrbench.core.text import visible
 
 if TYPE_CHECKING:
     from cs import CloudStack
@@ -225,8 +226,8 @@ class Cloud:
         return (self._booted + _up() + EXPIRES_AFTER).strftime("%Y-%m-%dT%H:%M:%S+0000")
 
     def _words(self, text: str) -> str:
-        """Return the server's own words, fit to be shown: they may be anything, and as long as an answer may be."""
-        said = self._redact(text[:100_000])
+        """Return the server's own words as one line that is fit to be shown: they may be anything, of any length."""
+        said = visible(" ".join(self._redact(text[:100_000]).split()))
         return said if len(said) <= _MOST_WORDS else f"{said[:_MOST_WORDS]} …"
 
     def _start(self, got: Received) -> str:
@@ -243,7 +244,7 @@ class Cloud:
     def _unreachable(self, command: str, error: RequestException, timeout_s: float, sent: bool) -> CloudError:
         from vrbench.cloud.transport import plain_reason
 
-        reason, advice = plain_reason(error, self._redact(str(error)), timeout_s)
+        reason, advice = plain_reason(error, self._redact(str(error)), timeout_s, sent)
         may_have_run = sent and _mutates(command)
         return CloudUnreachable(command, self.endpoint, reason, may_have_run=may_have_run, advice=advice)
 

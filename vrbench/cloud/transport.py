@@ -105,7 +105,7 @@ def session(wire: Wire, credentials: Credentials) -> requests.Session:
     return made
 
 
-def plain_reason(error: requests.RequestException, text: str, timeout_s: float) -> tuple[str, str]:
+def plain_reason(error: requests.RequestException, text: str, timeout_s: float, sent: bool) -> tuple[str, str]:
     """Say in a few words what failed, and what to do about it ("" for the usual advice); ``text`` is redacted."""
     if isinstance(error, requests.TooManyRedirects):
         where = error.response.headers.get("Location", "") if error.response is not None else ""
@@ -124,7 +124,8 @@ def plain_reason(error: requests.RequestException, text: str, timeout_s: float) 
         "IncompleteRead": "the answer broke off half-way",
         "unreachable": "no route to it",
     }
-    return next((words for sign, words in known.items() if sign in text), f"{type(error).__name__}"), ""
+    unsound = "what came is no sound HTTP" if sent else type(error).__name__
+    return next((words for sign, words in known.items() if sign in text), unsound), ""
 
 
 def _is_loopback(endpoint: str) -> bool:
