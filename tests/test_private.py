@@ -112,6 +112,16 @@ def test_what_is_ours_is_taken(open_place: Path, monkeypatch: pytest.MonkeyPatch
     make_folder(alone / "zone")
 
 
+def test_in_a_user_namespace_the_way_may_be_roots(open_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is not in it has one number there. Such a folder may be on the way, where nobody else could have put it."""
+    monkeypatch.setattr("vrbench.private._unmapped", lambda: NOBODY)
+    machine = given(folder(folder(open_place / "ours") / "machine"))
+    make_folder(machine / "zone")
+    for path in (given(folder(open_place / "theirs")) / "zone", given(folder(open_place / "ours" / "last"))):
+        with pytest.raises(NotPrivate, match="belongs to nobody"):
+            make_folder(path)
+
+
 def test_a_new_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
     """Whatever the umask; those above it can be looked into, and written by nobody else."""
     before = os.umask(0)

@@ -94,7 +94,7 @@ def _check(path: Path, entry: str, info: os.stat_result, last: bool) -> None:
     if kind not in (stat.S_IFDIR, stat.S_IFLNK):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), entry)
     above = kind == stat.S_IFDIR and not last
-    if info.st_uid not in _trusted() and not (above and info.st_uid == _unmapped()):
+    if info.st_uid not in _trusted() and not (above and _from_outside(entry, info)):
         link, owner = "the link " if kind == stat.S_IFLNK else "", _user(info.st_uid)
         raise NotPrivate(
             f"{path} is not safe to use: {link}{entry} belongs to {owner}, who could swap what lies there or read it. "
@@ -117,11 +117,17 @@ def _trusted() -> frozenset[int]:
     return frozenset({0, me, *([int(before)] if me == 0 and before.isdecimal() else [])})
 
 
-def _unmapped() -> int | None:
-    """Return the number that stands for all users outside a user namespace, or None where there are none.
+def _from_outside(entry: str, info: os.stat_result) -> bool:
+    """Return whether a folder belongs to somebody outside this user namespace, and the machine's root may have made it.
 
-    Folders above ours may be theirs: inside, the machine's own root is one of them.
+    Inside, that root has the same number as all who have none here. What stands where anybody can put it is not root's.
     """
+    anybody = os.lstat(os.path.dirname(entry)).st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return info.st_uid == _unmapped() and not anybody
+
+
+def _unmapped() -> int | None:
+    """Return the number that stands for all users outside a user namespace, or None where there are none."""
     try:
         if Path("/proc/self/uid_map").read_text(encoding="ascii").split() == _EVERY_USER:
             return None

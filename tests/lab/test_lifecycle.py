@@ -22,7 +22,7 @@ from typing import cast
 import pytest
 
 from tests.lab.box import wait_until
-from vrbench.lab import lifecycle
+from vrbench.lab import control, lifecycle
 from vrbench.lab.lifecycle import Found
 from vrbench.lab.status import ImpossibleLab, LabError, LabOptions, LabStatus
 from vrbench.lab.system.processes import children, namespace, process_ids, start_time
@@ -350,3 +350,7 @@ def test_an_outage_needs_a_running_router(state: Path) -> None:
         lifecycle.outage(state, 0.1)
     with pytest.raises(LabError, match="egress, ingress, both"):
         lifecycle.outage(state, 0.1, "sideways")
+    order = {"ask": "outage", "direction": "both", "target": "", "seconds": 1}
+    for wrong in ({"seconds": "nan"}, {"beats": [1, -1]}, {"delay_s": "nan"}, {"held_s": -1}, {"marking_s": 1e9}):
+        with pytest.raises(LabError, match="each of its times is above 0"):
+            control.ask(state, {**order, **wrong}, 5)
