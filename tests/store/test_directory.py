@@ -14,7 +14,7 @@ import pytest
 
 from tests.report.runs import CONTEXT, METHOD
 from vrbench.core.figures.results import RunState
-from vrbench.store.directory import RunDir, find_run, new_run_id
+from vrbench.store.directory import RunDir, find_run, new_run_id, run_paths
 from vrbench.store.files import NoSuchRun, RunInUse, StoreError, read_json, replace_text
 
 HOLD = """
@@ -155,3 +155,12 @@ def test_secrets_are_forgotten(tmp_path: Path) -> None:
     run.forget_secrets()
     run.forget_secrets()
     assert not {"key", "known_hosts"} & set(os.listdir(run.path))
+
+
+def test_a_reports_folder_that_cannot_be_looked_into_is_told(tmp_path: Path) -> None:
+    """Its runs may have left something in a cloud: "no runs" would be a lie. One that was never made has none."""
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(StoreError, match="loop: Too many levels"):
+        run_paths(loop)
+    assert run_paths(tmp_path / "never made") == []

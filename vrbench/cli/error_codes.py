@@ -37,7 +37,16 @@ def code_and_text(error: Exception) -> tuple[int, str]:
     for kind in type(error).__mro__:
         code = FAMILIES.get(f"{kind.__module__}.{kind.__qualname__}")
         if code is not None:
-            return code, str(error) or f"not enough memory or room here ({type(error).__name__})"
+            return code, _words(error)
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     where = " < ".join(f"{f.filename.rpartition('/')[2]}:{f.lineno} {f.name}" for f in reversed(frames))
     return Exit.BUG, f"a bug in vrbench: {type(error).__name__}: {error} (at {where}); please report it"
+
+
+def _words(error: Exception) -> str:
+    """Return an error's text; what the system says of a file is worded like our own errors, and no memory has none."""
+    if isinstance(error, MemoryError):
+        return "not enough memory here: what was read is too large for this machine"
+    if isinstance(error, OSError) and error.strerror:
+        return ": ".join(str(part) for part in (error.filename, error.strerror) if part)
+    return str(error)

@@ -194,8 +194,17 @@ def find_run(reports: Path, name: str) -> Path:
 
 
 def run_paths(reports: Path) -> list[Path]:
-    """Return all run directories under ``reports``, oldest first."""
-    return sorted(p for p in reports.glob("*/") if is_run(p))
+    """Return all run directories under ``reports``, oldest first; where that is not there, none was made in it.
+
+    Raises StoreError where nobody can tell which there are.
+    """
+    try:
+        names = os.listdir(reports)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise failure("read", reports, error) from error
+    return sorted(path for name in names if is_run(path := reports / name))
 
 
 def is_run(path: Path) -> bool:
