@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from vrbench.cloud import transport
 from vrbench.cloud.clock import clock_offset_s
 from vrbench.cloud.credentials import Credentials
 
@@ -85,3 +87,45 @@ def test_certificates_are_checked_as_for_calls(certificate: Path) -> None:
             offset_s = asked(endpoint, verify)
             assert offset_s is not None
             assert abs(offset_s) < 10
+
+
+@contextmanager
+def tunnelling() -> Iterator[tuple[str, list[bytes]]]:
+    """Provide the address of a proxy that lets TLS through, and what it was asked for."""
+    asked_for: list[bytes] = []
+
+    def serve() -> None:
+        client, _ = listener.accept()
+        with client:
+            asked_for.append(client.recv(65536).split(b"\r\n")[0])
+            host, _, port = asked_for[0].split()[1].decode().partition(":")
+            with socket.create_connection((host, int(port))) as server:
+                client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                back = threading.Thread(target=_pump, args=(server, client))
+                back.start()
+                _pump(client, server)
+                back.join()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked_for
+        thread.join()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    while part := source.recv(65536):
+        sink.sendall(part)
+    sink.shutdown(socket.SHUT_WR)
+
+
+def test_a_proxy_on_the_way_changes_nothing(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tunnel's own answer is read by the same limits as the server's."""
+    monkeypatch.setattr(transport, "_is_loopback", lambda _: False)
+    with answering(200, formatdate(usegmt=True), certificate) as endpoint, tunnelling() as (proxy, asked_for):
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        offset_s = asked(endpoint, str(certificate))
+    assert offset_s is not None
+    assert asked_for[0].startswith(b"CONNECT 127.0.0.1:")

@@ -93,11 +93,10 @@ def _as_requests(error: Exception, request: requests.PreparedRequest) -> request
 
 
 def session(wire: Wire, credentials: Credentials) -> requests.Session:
-    """Return a session that goes by this way only, and checks certificates as the credentials say."""
+    """Return a session that goes by this way only; what it sends says itself how certificates are checked."""
     made = requests.Session()
     for scheme in ("http://", "https://"):
         made.mount(scheme, wire)
-    made.verify = credentials.verify
     if credentials.verify is False:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the operator said so
     # A proxy set for the rest of the world can't reach our own loopback.
