@@ -15,7 +15,7 @@ from tests.packed import unpack
 
 STORED = Path(__file__).parent.parent / "stored" / "serial" / "run.tar.xz"
 LIBRARIES = ["click", "msgspec", "numpy", "rich"]
-ROOMS = ["cli", "core", "plain_files", "report", "store"]
+ROOMS = ["cli", "core", "plain_files", "private", "report", "run", "store"]  # of run, the signals that it handles
 ROUNDS = 7
 AT_MOST = 2.2  # times what loading its libraries takes
 
