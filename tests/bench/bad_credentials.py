@@ -24,6 +24,7 @@ NAMES = (
     "CLOUDSTACK",
     "profile",
     "CA_BUNDLE",
+    "fifo",
 )
 PROFILE = '[probes]\negress_target = "203.0.113.1"\n[environment]\naccept_slow_removal = true\n'
 JOURNAL = (

@@ -82,3 +82,11 @@ def test_a_resolver_that_never_answered_is_not_measured() -> None:
     result = trial(dns="L" * 40)
     assert result.verdict is Verdict.VALID
     assert answered(result, DNS) == ()
+
+
+def test_a_stream_whose_name_gives_no_place_has_none() -> None:
+    """A damaged name of a stored log is no reason to lose the table of sessions."""
+    assert Stream("tcp-ingress", Direction.INGRESS, "tcp-ingress", "established", "x", 0.1).place == ""
+    assert (
+        Stream("tcp-ingress/vm1/established", Direction.INGRESS, "tcp-ingress", "established", "x", 0.1).place == "vm1"
+    )

@@ -260,7 +260,7 @@ class LiveScreen:
     def _rows(self) -> Rows:
         rows: dict[str, dict[str, Watched]] = {}
         for watched in self._watched.values():
-            place = watched.state.stream.name.split("/")[1]
+            place = watched.state.stream.place
             kind = watched.state.stream.kind.key
             if kind in COLUMNS:
                 rows.setdefault(self._labels.get(place, place), {})[kind] = watched

@@ -34,6 +34,8 @@ COMMANDS = {
 
 NEED_LINUX = ("demo", "run", "doctor", "calibrate", "lab")  # they send probes, or start a lab
 
+MOST_WORDS = 2000  # characters of what is wrong with a command line
+
 
 class LazyGroup(click.Group):
     """Knows its commands by name and imports one only when it is run."""
@@ -123,7 +125,8 @@ def _words(error: click.ClickException) -> str:
     """Return what click says of a wrong command line, which it quotes as it came."""
     out = io.StringIO()
     error.show(out)
-    return out.getvalue().rstrip()
+    words = out.getvalue().rstrip()
+    return words if len(words) <= MOST_WORDS else f"{words[:MOST_WORDS]}…"
 
 
 def _explain(error: Exception) -> int:

@@ -76,6 +76,11 @@ class Stream:
         """Its row in the table of kinds. Raises UnknownKind for words of another version."""
         return kind_of(self.probe, self.flow)
 
+    @property
+    def place(self) -> str:
+        """The guest or public end that its name gives (``ProbeKind.stream_name``); '' where it gives none."""
+        return self.name.partition("/")[2].partition("/")[0]
+
     def path(self, node: str) -> str:
         """Return what it shares with the other streams of its path: its guest's way out, or its public end."""
         return node if self.direction is Direction.EGRESS else self.target

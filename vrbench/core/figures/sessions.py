@@ -52,7 +52,7 @@ def sessions(trial: TrialResult) -> tuple[Session, ...]:
 
 def session_of(result: StreamResult) -> Session:
     """Return what a session's stream says of it."""
-    guest, target = result.stream.name.split("/")[1], result.stream.target
+    guest, target = result.stream.place, result.stream.target
     silent_s = min((w.start_s for w in result.outages), default=None)
     ended_s = _ended_s(result)
     if not result.seen_up:
