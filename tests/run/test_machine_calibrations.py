@@ -68,3 +68,17 @@ def test_a_run_carries_it(tmp_path: Path) -> None:
     del header["calibrated"]
     (store.path / "run.json").write_text(json.dumps(header))
     assert load_run(store.path).calibrated is None
+
+
+@pytest.mark.parametrize("moment", ["", "yesterday", "2026-11-24T12:00:00", "9999-12-31T23:59:59Z"])
+def test_a_verdict_of_no_known_moment_counts_for_nothing(environ: dict[str, str], moment: str) -> None:
+    """Nobody can tell how old it is; and a check of this machine goes on."""
+    path = calibrations.save_calibration(kept(), environ)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"calibrated_utc": moment}))
+    assert calibrations.load_calibration(environ) is None
+
+
+def test_a_user_without_a_home_has_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one of a container that is in no list of users."""
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    assert calibrations.load_calibration({}) is None

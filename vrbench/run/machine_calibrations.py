@@ -26,9 +26,11 @@ MACHINE_ID = Path("/etc/machine-id")
 
 
 def state_directory(environ: Mapping[str, str]) -> Path:
-    """Return where vrbench keeps what it knows of this machine (XDG base directories)."""
+    """Return where vrbench keeps what it knows of this machine (XDG base directories). Raises StoreError."""
     given = environ.get("XDG_STATE_HOME", "")
-    base = Path(given) if given.startswith("/") else Path.home() / ".local" / "state"
+    base = Path(given if given.startswith("/") else os.path.expanduser("~/.local/state"))
+    if not base.is_absolute():
+        raise StoreError("this user has no home directory: set HOME, or XDG_STATE_HOME")
     return base / "vrbench"
 
 
@@ -36,7 +38,7 @@ def machine_key() -> str:
     """Return a digest of this machine's id (its name where it has none), kernel, vrbench and estimator."""
     try:
         machine = MACHINE_ID.read_text(encoding="ascii").strip()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         machine = socket.gethostname()
     parts = (machine, os.uname().release, __version__, ESTIMATOR)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

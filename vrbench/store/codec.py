@@ -138,13 +138,19 @@ def decode_facts(stored: object, path: Path) -> TrialFacts:
     facts = decode(TrialFacts, stored, path)
     if path.parent.name != trial_name(facts.number):
         raise _not_whole(path, f"it says that it is of trial {facts.number}")
-    try:
-        year = datetime.fromisoformat(facts.requested_utc).astimezone(UTC).year
-    except (ValueError, OverflowError):
-        year = 0
-    if not 1970 <= year < 2200:
-        raise _not_whole(path, f"trialfacts.requested_utc is {quoted(facts.requested_utc)}")
+    _check_moment("trialfacts.requested_utc", facts.requested_utc, path)
     return facts
+
+
+def _check_moment(name: str, text: str, path: Path) -> None:
+    """Raise StoreError for what is no moment with its time zone, or one that no clock of our days shows."""
+    try:
+        moment = datetime.fromisoformat(text)
+        good = moment.tzinfo is not None and 1970 <= moment.astimezone(UTC).year < 2200
+    except (ValueError, OverflowError):
+        good = False
+    if not good:
+        raise _not_whole(path, f"{name} is {quoted(text)}")
 
 
 def trial_name(number: int) -> str:
@@ -154,10 +160,14 @@ def trial_name(number: int) -> str:
 
 def decode_calibration(stored: object, path: Path) -> MachineCalibration | None:
     """Return the machine's calibration; None in runs without one, and in those of a version that kept other figures."""
+    if stored is None:
+        return None
     try:
-        return decode(MachineCalibration, stored, path) if stored is not None else None
+        found = decode(MachineCalibration, stored, path)
+        _check_moment("calibrated_utc", found.calibrated_utc, path)
     except StoreError:
         return None
+    return found
 
 
 def _asked(profile: object, path: Path) -> tuple[int, LimitsTable | None]:
