@@ -25,6 +25,7 @@ NAMES = (
     "profile",
     "CA_BUNDLE",
     "fifo",
+    "name another file",
 )
 PROFILE = '[probes]\negress_target = "203.0.113.1"\n[environment]\naccept_slow_removal = true\n'
 JOURNAL = (

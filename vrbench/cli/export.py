@@ -32,7 +32,8 @@ def command(runs: tuple[str, ...], table: str, format_: str, output: Path | None
     """Write a table of one or more runs (RUN: directory, id, or the beginning of an id).
 
     Times are seconds since the operation was requested, or ISO 8601 UTC; an empty cell was not measured or has no
-    bound. Text that a spreadsheet would run as a formula is defused with an apostrophe.
+    bound. Text that a spreadsheet would run as a formula is defused with an apostrophe. Trials that can't be read are
+    left out and named; the exit code then is 2.
     """
     from vrbench.report.export_files import write_samples, write_table
     from vrbench.report.export_rows import failure_rows, rows
