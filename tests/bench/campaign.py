@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import queue
+import signal
 import sys
 import tempfile
 import time
@@ -52,7 +53,11 @@ def carry_out(numbers: Sequence[int], seed: int, labs: Sequence[CampaignLab], un
                 print(verdict.line(), flush=True)
 
     with ThreadPoolExecutor(len(labs)) as workers:
-        list(workers.map(work, labs))  # raises what one of them raised
+        try:
+            list(workers.map(work, labs))  # raises what one of them raised
+        finally:
+            while not waiting.empty():  # also after a signal: what is under way ends, and nothing more begins
+                waiting.get()
     return verdicts
 
 
@@ -80,26 +85,19 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=1e6, help="begin no run later than that")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where to keep what was wrong")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     numbers = asked.only or range(asked.first, asked.first + asked.runs)
     print(f"seed {asked.seed}, {len(numbers)} runs on {asked.labs} labs", flush=True)
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="campaign-") as made:
-        here = Path(made)
-        with running_labs(here, asked.labs) as labs:
-            verdicts = carry_out(numbers, asked.seed, labs, began + 60 * asked.minutes)
-        if asked.keep:
-            _keep(verdicts, asked.keep)
+    with (
+        tempfile.TemporaryDirectory(prefix="campaign-") as here,
+        running_labs(Path(here), asked.labs, asked.keep) as labs,
+    ):
+        verdicts = carry_out(numbers, asked.seed, labs, began + 60 * asked.minutes)
     wrong = sum(bool(v.wrong) for v in verdicts)
     print(table(verdicts))
     print(f"{len(verdicts)} runs in {time.monotonic() - began:.0f} s, seed {asked.seed}: {wrong} wrong")
     return int(wrong > 0 or not verdicts)
-
-
-def _keep(verdicts: Sequence[Verdict], keep: Path) -> None:
-    keep.mkdir(parents=True, exist_ok=True)
-    for verdict in verdicts:
-        if verdict.kept:
-            verdict.kept.rename(keep / verdict.kept.name)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ LOADED = (
     *("vrbench.cli.run", "vrbench.cli.measure", "vrbench.cli.cleanup", "vrbench.cli.analyze", "vrbench.cli.screen"),
     *("vrbench.run.cloudstack", "vrbench.run.execute", "vrbench.store.loading", "vrbench.core.analysis"),
 )
-DEADLINES = {"job_s": 20.0, "network_s": 15.0, "settle_s": SETTLES_S, "poll_s": POLL_S}
+DEADLINES = {"job_s": 12.0, "network_s": 10.0, "settle_s": SETTLES_S, "poll_s": POLL_S}
 DEADLINES |= {"read_s": 4.0, "lost_s": 5.0, "round_s": 1.0}
 
 

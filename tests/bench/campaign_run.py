@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from functools import partial
+from pathlib import Path
 from random import Random
 
 from tests.bench.campaign_faults import COPES, KILLED, draw_cleanup, draw_faults
@@ -36,6 +37,7 @@ observe_at_most = "8s"
 egress_target = "203.0.113.1"
 control_target = "198.51.100.2"
 old_flow_grace = "1s"
+old_flow_silence = "2s"
 """
 COSTLY = [kind.switch for kind in KINDS if kind.switch not in ("", "icmp_fresh", "syn")]  # each is on in a third
 
@@ -128,7 +130,8 @@ def _put_away(scene: RunScene, verdict: Verdict) -> None:
         if verdict.wrong and scene.reports.exists():
             shutil.copytree(scene.reports, scene.here / "reports")
         shutil.rmtree(scene.reports, ignore_errors=True)
-    if verdict.wrong:
-        verdict.kept = scene.here
+    if verdict.wrong and scene.lab.keep:
+        scene.lab.keep.mkdir(parents=True, exist_ok=True)
+        verdict.kept = Path(shutil.move(scene.here, scene.lab.keep))
     else:
         shutil.rmtree(scene.here)

@@ -22,7 +22,7 @@ from vrbench.lab import box, lifecycle
 from vrbench.lab.status import LabError
 from vrbench.lab.system.processes import children
 
-LIMIT_S = 60.0  # a run or a clean-up that takes longer hangs
+LIMIT_S = 90.0  # a run or a clean-up that takes longer hangs
 LOOK_S = 0.03
 LOOKS_FOR_S = 2.0  # for a process to kill
 PROBER, AGENT = "vrbench.probes.prober", "agent.pyz"

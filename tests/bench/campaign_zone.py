@@ -55,7 +55,7 @@ class CampaignLab:
     zone: Zone
     front: Front
     small_disk: Path | None
-    number: int
+    keep: Path | None  # where the runs go that were wrong
     alike: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)  # role, command that removes it, params
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -134,21 +134,21 @@ def _identity(row: Answer) -> str:
 
 
 @contextmanager
-def running_labs(here: Path, count: int) -> Iterator[list[CampaignLab]]:
+def running_labs(here: Path, count: int, keep: Path | None) -> Iterator[list[CampaignLab]]:
     """Run so many labs side by side, with something of others in each."""
     with ExitStack() as stack:
-        yield [stack.enter_context(_running_lab(here / f"lab-{number}", number)) for number in range(count)]
+        yield [stack.enter_context(_running_lab(here / f"lab-{number}", keep)) for number in range(count)]
 
 
 @contextmanager
-def _running_lab(here: Path, number: int) -> Iterator[CampaignLab]:
+def _running_lab(here: Path, keep: Path | None) -> Iterator[CampaignLab]:
     here.mkdir()
     with (
         _small_disk(here / "small") as small,
         running_zone(here, LabOptions(time_scale=0.02, build_scale=0.01)) as zone,
         running_front(zone.state, zone.status.endpoint) as front,
     ):
-        lab = CampaignLab(zone, front, small, number)
+        lab = CampaignLab(zone, front, small, keep)
         for role in ROLES:
             _build_other(lab.cloud(role), f"vrbench-{role}")
         yield lab

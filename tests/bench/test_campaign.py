@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,3 +78,12 @@ def test_a_seed_draws_the_same_again_and_every_kind_has_its_turn() -> None:
     assert words == [f.words for n in range(len(KINDS)) for _, f in draw_faults(n, 7, root=True)]
     assert any(draw_cleanup(number, 7) for number in range(10))
     assert set(ANSWERS) < {kind.name for kind in KINDS}
+
+
+@pytest.mark.lab
+@pytest.mark.slow
+def test_a_short_campaign_holds() -> None:
+    """Every kind of fault once, from one seed."""
+    command = [sys.executable, "-m", "tests.bench.campaign", "--runs", str(len(KINDS)), "--seed", "14", "--labs", "6"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
