@@ -21,6 +21,8 @@ def visible(text: str, but: str = "") -> str:
     ``but``: characters that stay as they are. For whatever leaves for a screen, a report or a log that people read:
     names, a server's words and files hold what others put there.
     """
+    if text.isascii() and text.isprintable():
+        return text  # as nearly all is: tables ask for every cell
     return _UNSEEN.sub(lambda found: found[0] if found[0] in but else _written_out(found[0]), text)
 
 
