@@ -29,8 +29,12 @@ SECRET = "what root keeps here"
 
 
 @pytest.fixture
-def open_place() -> Iterator[Path]:
-    """Yield a folder like /tmp: everybody may write there, and swap nothing that is not theirs."""
+def open_place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Yield a folder like /tmp: everybody may write there, and swap nothing that is not theirs.
+
+    The program is root's, wherever this checkout lies and whose it is.
+    """
+    monkeypatch.setattr("vrbench.private.PROGRAM", Path("/usr/lib"))
     if os.geteuid():
         pytest.skip("being another user takes root")
     place = Path(tempfile.mkdtemp())
@@ -110,6 +114,24 @@ def test_what_is_ours_is_taken(open_place: Path, monkeypatch: pytest.MonkeyPatch
     os.chown(alone, NOBODY, 4_000_001)  # a group that nobody is in
     monkeypatch.setenv("SUDO_UID", str(NOBODY))
     make_folder(alone / "zone")
+
+
+def test_whose_the_program_is_needs_no_link(open_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container that mounts a user's checkout, and where a checkout lies in a folder open to everybody."""
+    builds = folder(open_place / "builds", 0o777)
+    checkout = given(folder(builds / "checkout"))
+    program, reports = folder(checkout / "vrbench"), given(folder(checkout / "reports"))
+    with pytest.raises(NotPrivate, match="everybody may write in"):
+        make_folder(reports / "run")
+    monkeypatch.setattr("vrbench.private.PROGRAM", program)
+    with pytest.raises(NotPrivate, match="belongs to nobody"):
+        make_folder(reports / "run")
+    given(program)
+    make_folder(reports / "run")
+    with pytest.raises(NotPrivate, match="everybody may write in"):
+        make_folder(folder(open_place / "elsewhere", 0o777) / "run")
+    program.chmod(0o777)
+    make_folder(open_place / "elsewhere" / "run")
 
 
 def test_in_a_user_namespace_the_way_may_be_roots(open_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,8 @@
 """What is nobody else's business: folders that no other user can reach into, and what children are told.
 
+Whoever may change the program itself is trusted: its owner, and who may write in a folder above it, as in a container
+that mounts a checkout of its user's. They need no link to have root do what they like.
+
 vrbench often runs as root, and is given places such as /tmp/zone. Whoever can put a link there, or swap a folder on the
 way, would have root write where they like, and read keys. So every folder of ours goes through ``make_folder`` or
 ``check_folder`` before anything in it is read or written. After that its files may be used by their paths: nobody but
@@ -19,6 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 
 MOST_LINKS = 40  # on one way, as the kernel has it
+PROGRAM = Path(__file__).resolve().parent
 _NOT_FOR_CHILDREN = "CLOUDSTACK_"
 _EVERY_USER = ["0", "0", "4294967295"]  # the uid_map of who is in no user namespace
 
@@ -102,6 +106,8 @@ def _check(path: Path, entry: str, info: os.stat_result, last: bool) -> None:
         )
     if kind == stat.S_IFLNK or (above and info.st_mode & stat.S_ISVTX):
         return  # in a sticky folder nobody can swap what is not theirs, and whose it is is looked at next
+    if Path(entry) in PROGRAM.parents or os.lstat(PROGRAM).st_mode & stat.S_IWOTH:
+        return  # who may write there may write in the program, too
     writer = next(_other_writers(entry, info), "")
     if writer:
         cure = f"chmod +t {entry}" if above else f"look into it, then chmod go-w {entry}"
@@ -112,9 +118,9 @@ def _check(path: Path, entry: str, info: os.stat_result, last: bool) -> None:
 
 
 def _trusted() -> frozenset[int]:
-    """Return who may do what they like anyhow: root, this user, and who became root by sudo."""
+    """Return who may do what they like anyhow: root, this user, whose the program is, and who became root by sudo."""
     me, before = os.geteuid(), os.environ.get("SUDO_UID", "")
-    return frozenset({0, me, *([int(before)] if me == 0 and before.isdecimal() else [])})
+    return frozenset({0, me, os.lstat(PROGRAM).st_uid, *([int(before)] if me == 0 and before.isdecimal() else [])})
 
 
 def _from_outside(entry: str, info: os.stat_result) -> bool:
