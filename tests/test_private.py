@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import grp
 import os
+import pwd
 import re
 import shutil
 import stat
@@ -72,6 +74,8 @@ ATTACKS: dict[str, Callable[[Path], Path]] = {
     "sticky, and ours is in it itself": lambda place: folder(place / "theirs", 0o1777),
     "sticky, of theirs": lambda place: given(folder(place / "theirs", 0o1777)) / "zone",
     "by dots": lambda place: folder(place / "ours") / ".." / given(folder(place / "theirs")).name / "zone",
+    "by dots at its end": lambda place: folder(folder(place / "theirs", 0o1777) / "ours") / "..",
+    "by a link of ours to where it is": lambda place: link(folder(place / "theirs", 0o1777) / "ours", Path()),
     "open to a group": lambda place: given_to_group(folder(place / "theirs", 0o775)) / "zone",
 }
 
@@ -142,6 +146,35 @@ def test_in_a_user_namespace_the_way_may_be_roots(open_place: Path, monkeypatch:
     for path in (given(folder(open_place / "theirs")) / "zone", given(folder(open_place / "ours" / "last"))):
         with pytest.raises(NotPrivate, match="belongs to nobody"):
             make_folder(path)
+
+
+def test_in_a_user_namespace_a_program_of_roots_makes_nobody_trusted(
+    open_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lies there with the number that all have who are outside."""
+    monkeypatch.setattr("vrbench.private._unmapped", lambda: NOBODY)
+    monkeypatch.setattr("vrbench.private.PROGRAM", given(folder(folder(open_place / "usr") / "vrbench")))
+    with pytest.raises(NotPrivate, match="theirs belongs to nobody"):
+        make_folder(given(folder(open_place / "theirs")) / "zone")
+
+
+@pytest.mark.parametrize(("group", "refused"), [("domain users", True), ("jane", False)])
+def test_who_is_in_a_group_is_not_believed_of_a_service_that_lists_nobody(
+    open_place: Path, monkeypatch: pytest.MonkeyPatch, group: str, refused: bool
+) -> None:
+    """As sssd does: then a group is a user's own where it has their name."""
+    jane = pwd.struct_passwd(("jane", "x", 4_000_001, 4_000_002, "", "/", "/bin/sh"))
+    monkeypatch.setattr("pwd.getpwuid", {0: pwd.getpwuid(0), jane.pw_uid: jane}.__getitem__)
+    monkeypatch.setattr("grp.getgrgid", {jane.pw_gid: grp.struct_group((group, "x", jane.pw_gid, []))}.__getitem__)
+    monkeypatch.setenv("SUDO_UID", str(jane.pw_uid))
+    for owner in (jane.pw_uid, 0):
+        home = folder(open_place / f"home-{owner}", 0o775)
+        os.chown(home, owner, jane.pw_gid)
+        if refused or owner == 0:
+            with pytest.raises(NotPrivate, match=f"the group {group} may write"):
+                make_folder(home / "zone")
+        else:
+            make_folder(home / "zone")
 
 
 def test_a_new_folder_is_for_its_owner_alone(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import grp
 import os
 import pwd
 import stat
+import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -78,6 +79,7 @@ def _walk(path: Path, make: bool) -> None:
         target = Path(os.readlink(entry))
         here = "/" if target.is_absolute() else here
         names.extendleft(reversed(target.parts[1:] if target.is_absolute() else target.parts))
+    _check(path, here, os.lstat(here), last=True)  # dots at the end led back to one that was only on the way
 
 
 def _look(entry: str, make: bool, last: bool) -> os.stat_result:
@@ -120,7 +122,8 @@ def _check(path: Path, entry: str, info: os.stat_result, last: bool) -> None:
 def _trusted() -> frozenset[int]:
     """Return who may do what they like anyhow: root, this user, whose the program is, and who became root by sudo."""
     me, before = os.geteuid(), os.environ.get("SUDO_UID", "")
-    return frozenset({0, me, os.lstat(PROGRAM).st_uid, *([int(before)] if me == 0 and before.isdecimal() else [])})
+    programs = {os.lstat(PROGRAM).st_uid} - {_unmapped()}  # the number of all who are outside is nobody's
+    return frozenset({0, me, *programs, *([int(before)] if me == 0 and before.isdecimal() else [])})
 
 
 def _from_outside(entry: str, info: os.stat_result) -> bool:
@@ -155,11 +158,24 @@ def _alone(gid: int, uid: int) -> bool:
     members = {user.pw_name for user in pwd.getpwall() if user.pw_gid == gid}
     with suppress(KeyError):
         members |= set(grp.getgrgid(gid).gr_mem)
-    return members <= {_user(number) for number in (uid, *_trusted())}
+    told = _all_are_listed(uid, gid) or _group(gid) == _user(uid)
+    return told and members <= {_user(number) for number in (uid, *_trusted())}
+
+
+def _all_are_listed(uid: int, gid: int) -> bool:
+    """Return whether the list of all users tells who is in a group; directory services may know more than they list."""
+    with suppress(KeyError):
+        if pwd.getpwuid(uid).pw_uid not in {user.pw_uid for user in pwd.getpwall()}:
+            return False
+    with suppress(KeyError):
+        return grp.getgrgid(gid).gr_gid in {group.gr_gid for group in grp.getgrall()}
+    return True
 
 
 def _has_more_rights(entry: str) -> bool:
     """Return whether an access list gives rights that the mode does not tell."""
+    if sys.platform != "linux":
+        return False
     with suppress(OSError):
         return "system.posix_acl_access" in os.listxattr(entry)
     return False
