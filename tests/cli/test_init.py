@@ -110,6 +110,18 @@ def test_a_file_that_is_there_stays() -> None:
     assert Path("mine.toml").read_text() == "mine"
 
 
+def test_names_that_no_profile_can_hold_are_told_by_their_ids(newest: Lab) -> None:
+    """A sign that can't be seen would be refused there; what looks like a date is a name all the same."""
+    root = newest.cloud("root")
+    for name in ("tiny\u200b", "2026-01-01"):
+        root.call("createServiceOffering", name=name, displaytext="x", cpunumber=1, cpuspeed=100, memory=64)
+    ids = {row["name"]: row["id"] for row in root.list("listServiceOfferings", "serviceoffering")}
+    assert Survey(root).service_offerings("Sandbox-simulator").offers[0].value == ids["tiny\u200b"]
+    assert written().cloud.service_offering == ids["tiny\u200b"]
+    Path("mine.toml").unlink()
+    assert written("--set", "cloud.service_offering=2026-01-01").cloud.service_offering == "2026-01-01"
+
+
 def test_questions_only_where_there_is_a_choice() -> None:
     asker = Asker(True, {"cloud.template": Filled("mine")})
     with CliRunner().isolation(input="2\n"):

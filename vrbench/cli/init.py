@@ -64,9 +64,10 @@ def _decided(settings: tuple[str, ...]) -> dict[str, Filled]:
         if not equals or not path.partition(".")[2]:
             raise UsageProblem(f"--set {setting}: write table.key=value, such as cloud.template=debian-12")
         try:
-            decided[path] = Filled(tomllib.loads(f"v = {value}")["v"])
-        except tomllib.TOMLDecodeError:
-            decided[path] = Filled(value)
+            said = tomllib.loads(f"v = {value}")["v"]
+        except (ValueError, RecursionError):  # Python's own limits, too: of digits, and of depth
+            said = value
+        decided[path] = Filled(said if isinstance(said, str | int | float) else value)  # a name may look like a date
     return decided
 
 

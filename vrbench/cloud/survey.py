@@ -12,6 +12,7 @@ from vrbench.cloud import offerings
 from vrbench.cloud.errors import CloudError, NotPermitted, PreflightError
 from vrbench.cloud.facade import Answer, Cloud
 from vrbench.cloud.preflight import choose
+from vrbench.core.text import visible
 
 LINUX = ("debian", "ubuntu", "rocky", "alma", "centos", "linux")  # in a template's name or system: likely to take SSH
 
@@ -99,13 +100,14 @@ class Survey:
 
 
 def _asked(key: str, what: str, rows: Sequence[Answer], tell: Callable[[Answer], str]) -> Question:
-    """Return the question, its offers by their names; by their ids where several have one name."""
+    """Return the question, its offers by their names; by their ids where no profile can tell them by name."""
     if not rows:
         raise PreflightError([f"there is no {what} here that this account may use for vrbench's network"])
     names = [str(row.get("name")) for row in rows]
+    unclear = [names.count(name) > 1 or visible(name) != name for name in names]
     offers = (
-        Offer(str(row["id"] if names.count(name) > 1 else name), _joined(name * (names.count(name) > 1), tell(row)))
-        for name, row in zip(names, rows, strict=True)
+        Offer(str(row["id"] if by_id else name), _joined(name * by_id, tell(row)))
+        for name, by_id, row in zip(names, unclear, rows, strict=True)
     )
     return Question(key, what, tuple(offers))
 
