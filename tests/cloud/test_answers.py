@@ -187,6 +187,13 @@ def test_every_field_that_is_read_is_checked(name: str, row: dict[str, Any], rea
         page_of(name, {}, {"count": 1, name: [{**sound, **row}]})
 
 
+@pytest.mark.parametrize("name", ["networkoffering", "serviceoffering"])
+def test_offerings_have_tags_and_domains_of_their_own_kind(name: str) -> None:
+    """One text of storage or network tags, and one of all domains that may use it: not rows, and not an id."""
+    row = {"id": "i", "name": "n", "tags": "ssd,fast", "domainid": "8a1f,9b2e", "zoneid": "1c3d,4e5f"}
+    assert page_of(name, {}, {"count": 1, name: [row]}).rows == [row]
+
+
 def test_what_is_made_must_be_shown() -> None:
     """A network that was made and not shown, or a VM without its state, is no success."""
     assert made("createNetwork", {"network": NETWORK}) == {"network": NETWORK}
@@ -199,8 +206,8 @@ def test_what_is_made_must_be_shown() -> None:
         made("enableStaticNat", {"success": [1]})
 
 
-@pytest.mark.parametrize("status", [3, -1, "1", True, 1.0, [1], None])
-def test_a_job_has_one_of_three_states(status: object) -> None:
+@pytest.mark.parametrize("status", [4, -1, "1", True, 1.0, [1], None])
+def test_a_job_has_one_of_four_states(status: object) -> None:
     """A state that there is none of is no news of the job."""
     with pytest.raises(NotAnAnswer, match="jobstatus"):
         job_result("restartNetwork", {"jobid": "j", "jobstatus": status})
@@ -216,7 +223,9 @@ def test_a_job_has_one_of_three_states(status: object) -> None:
     ],
 )
 def test_a_failed_job_has_failed_whatever_its_words(result: object, refusal: Refused) -> None:
-    assert job_result("x", {"jobstatus": 2, "jobresultcode": 7, "jobresult": result}) == refusal
+    for failed_or_cancelled in (2, 3):
+        answer = {"jobstatus": failed_or_cancelled, "jobresultcode": 7, "jobresult": result}
+        assert job_result("x", answer) == refusal
 
 
 @pytest.mark.parametrize(

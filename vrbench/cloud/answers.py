@@ -4,8 +4,9 @@ An answer of listNetworks is HTTP 200 with ``{"listnetworksresponse": {"count": 
 is ``{}`` inside. A refusal has its code as HTTP status, too. Whatever else comes is nobody's answer: a proxy's words,
 half a document, another call's. It must never be read as "there is no such network". Pure: bytes in, values out.
 
-Every field that vrbench reads stands in ``_KINDS``: in CloudStack, a name means the same in all objects. A field that
-an object may lack is checked where it is there; ``_ALWAYS`` are those that every server sends.
+Every field that vrbench reads stands in ``_KINDS``: in CloudStack, a name means the same in all objects, but for those
+in ``_UNREAD``. A field that an object may lack is checked where it is there; ``_ALWAYS`` are those that every server
+sends.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, Final
 
 Answer = dict[str, Any]  # what the API gives: JSON with the outer wrapper taken off
 
-_PENDING, _SUCCEEDED, _FAILED = 0, 1, 2
+_PENDING, _SUCCEEDED, _FAILED, _CANCELLED = 0, 1, 2, 3
 _MOST_TEXT: Final = 16_384  # characters of one text; the longest that a real server sends has some 1,500
 _MOST_NUMBER: Final = 1 << 63
 _CALLED_OTHERWISE: Final = MappingProxyType({"configureSimulator": "simulatormock"})  # the only one
@@ -112,11 +113,11 @@ def job_result(command: str, answer: Answer) -> Answer | Refused | None:
     Raises NotAnAnswer, also for the result of something else.
     """
     status, result = answer.get("jobstatus"), answer.get("jobresult")
-    if not _is_number(status) or status not in (_PENDING, _SUCCEEDED, _FAILED):
+    if not _is_number(status) or status not in (_PENDING, _SUCCEEDED, _FAILED, _CANCELLED):
         raise NotAnAnswer("the answer has no jobstatus" if status is None else "its jobstatus is none that there is")
     if status == _PENDING:
         return None
-    if status == _FAILED:
+    if status in (_FAILED, _CANCELLED):
         return _failure(answer, result if isinstance(result, dict) else {})
     if not isinstance(result, dict | None):
         raise NotAnAnswer("its jobresult is no object")
@@ -232,6 +233,11 @@ _ALWAYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "portforwardingrule": ("id", "state"),
     }
 )
+# Fields that mean something else here, and that nobody reads: an offering's tags are those of storage or networks, in
+# one text, and its domains are several ids in one.
+_UNREAD: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"networkoffering": ("tags", "domainid"), "serviceoffering": ("tags", "domainid")}
+)
 # What the answer of a call must show. "capability" is one object here, and rows in an offering.
 _SHOWN_AT_ONCE: Mapping[str, str] = MappingProxyType(
     {"listCapabilities": "capability", "registerSSHKeyPair": "keypair", "createNetwork": "network"}
@@ -261,7 +267,7 @@ def _check(what: str, row: object) -> None:
     if _is_owned(what, row) and not (row.get("domainid") and (row.get("account") or row.get("projectid"))):
         raise NotAnAnswer(f"it shows no owner of its {what}")
     for name, value in row.items():
-        is_one = _KINDS.get(name)
+        is_one = None if name in _UNREAD.get(what, ()) else _KINDS.get(name)
         if is_one is None or (value in (None, "") and is_one is not _are_rows):
             continue
         if not is_one(value):
