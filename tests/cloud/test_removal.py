@@ -18,6 +18,7 @@ from vrbench.cloud.journal import Journal
 from vrbench.cloud.preflight import preflight
 from vrbench.cloud.removal import RemovalReport
 from vrbench.cloud.removal_steps import remove_journaled
+from vrbench.cloud.traces import TRACES
 
 LABS = 4  # at once: a build and its removal mostly wait
 RECORDS = 30  # a build of one VM and one address writes fewer records and makes fewer calls than this
@@ -223,6 +224,38 @@ def test_an_address_that_got_another_owner_is_left_alone(lab: Lab, tmp_path: Pat
     assert now[taken["id"]]["associatednetworkid"] == theirs
     assert [name for name in lab.objects() if "theirs" in name] == before
     assert not any(PLAN.prefix in name for name in lab.objects())
+
+
+class Unfiltered(Cloud):
+    """A server that knows a network no more, and then shows all addresses of the account, as real ones do."""
+
+    def call(self, command: str, /, **params: Param) -> Answer:
+        params.pop("associatednetworkid", None)
+        return super().call(command, **params)
+
+
+def test_addresses_of_other_networks_are_not_taken_for_lost_ones(lab: Lab, tmp_path: Path) -> None:
+    """Neither by a removal whose network is gone, nor by a build that got no answer."""
+    cloud = lab.cloud()
+    other = make_network(lab, cloud, "theirs", "domadmin")
+    cloud.run("associateIpAddress", networkid=other)
+    chosen, name = lab.resolve(PLAN), f"{PLAN.prefix}-net"
+    offering, zone = chosen.network_offering_id, chosen.zone_id
+    made = cloud.call("createNetwork", name=name, displaytext=name, networkofferingid=offering, zoneid=zone)
+    gone = made["network"]["id"]
+    cloud.run("deleteNetwork", id=gone)
+    before, unfiltered = lab.objects(), Unfiltered(cloud._credentials)
+    with lab.journal(tmp_path / "j") as journal:
+        journal.intend("network", name, {"name": name, "zone": zone})
+        journal.created(name, gone)
+        journal.intend("address", f"{PLAN.prefix}-ip1", {"network": gone})
+        report = remove_journaled(unfiltered, journal, silent, DEADLINES)
+        assert is_clean(report), report
+        assert journal.ids() == {gone}
+    assert lab.objects() == before
+    trace = TRACES["associateIpAddress"]
+    assert trace.rows(unfiltered, {"networkid": gone}, ()) == []
+    assert len(trace.rows(unfiltered, {"networkid": other}, ())) == 1
 
 
 def test_things_of_the_same_prefix_that_are_not_in_the_journal_stay(lab: Lab, tmp_path: Path) -> None:

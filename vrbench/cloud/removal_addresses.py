@@ -80,8 +80,9 @@ def _unknown_ones(removal: Removal, nameless: list[JournalEntry], wanted: int) -
 
 
 def _on_our_network(removal: Removal) -> list[Answer]:
+    """Return our account's addresses there; for a network that is gone, a server shows all that the account has."""
     rows = [rows_by_id(removal, "address", associatednetworkid=network) for network in sorted(removal.networks)]
-    return [row for found in rows for row in found if ours(removal, row)]
+    return [row for found in rows for row in found if ours(removal, row) and _is_with_us(removal, row)]
 
 
 def _release(removal: Removal, entry: JournalEntry) -> None:

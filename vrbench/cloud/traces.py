@@ -35,9 +35,10 @@ class Trace:
     def rows(self, cloud: Cloud, sent: Sent, known: Collection[object]) -> list[Answer]:
         """Return what may have come of the call; of nameless objects, those with an id that is not ``known``."""
         rows = cloud.list(self.command, self.name, **{there: sent[here] for there, here in self.asked.items()})
-        if self.same:
-            return [row for row in rows if all(_alike(row, there, sent.get(h)) for there, h in self.same.items())]
-        return [row for row in rows if row.get("id") not in known and not row.get("issourcenat")]
+        # Asked for a network that is gone, a server shows all addresses of the account: so that is looked at, too.
+        told_by = self.same or self.asked
+        rows = [row for row in rows if all(_alike(row, there, sent.get(here)) for there, here in told_by.items())]
+        return rows if self.same else [row for row in rows if row.get("id") not in known and not row.get("issourcenat")]
 
 
 _ON_ADDRESS: Final = {"ipaddressid": "ipaddressid"}
