@@ -187,10 +187,15 @@ def test_every_field_that_is_read_is_checked(name: str, row: dict[str, Any], rea
         page_of(name, {}, {"count": 1, name: [{**sound, **row}]})
 
 
-@pytest.mark.parametrize("name", ["networkoffering", "serviceoffering"])
-def test_offerings_have_tags_and_domains_of_their_own_kind(name: str) -> None:
-    """One text of storage or network tags, and one of all domains that may use it: not rows, and not an id."""
-    row = {"id": "i", "name": "n", "tags": "ssd,fast", "domainid": "8a1f,9b2e", "zoneid": "1c3d,4e5f"}
+OFFERED = {"tags": "ssd,fast", "domainid": "8a1f,9b2e", "zoneid": "1c3d,4e5f"}
+
+
+@pytest.mark.parametrize(
+    ("name", "more"), [("networkoffering", OFFERED), ("serviceoffering", OFFERED), ("zone", {"provider": "NSX"})]
+)
+def test_a_name_of_rows_may_be_a_text_where_nobody_reads_it(name: str, more: dict[str, Any]) -> None:
+    """An offering's tags are those of storage or networks, and its domains several ids; a zone may have a provider."""
+    row = {"id": "i", "name": "n", **more}
     assert page_of(name, {}, {"count": 1, name: [row]}).rows == [row]
 
 

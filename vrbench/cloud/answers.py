@@ -4,9 +4,9 @@ An answer of listNetworks is HTTP 200 with ``{"listnetworksresponse": {"count": 
 is ``{}`` inside. A refusal has its code as HTTP status, too. Whatever else comes is nobody's answer: a proxy's words,
 half a document, another call's. It must never be read as "there is no such network". Pure: bytes in, values out.
 
-Every field that vrbench reads stands in ``_KINDS``: in CloudStack, a name means the same in all objects, but for those
-in ``_UNREAD``. A field that an object may lack is checked where it is there; ``_ALWAYS`` are those that every server
-sends.
+Every field that vrbench reads stands in ``_KINDS``: in CloudStack, a name means the same in all objects, but for what
+``_ROWS`` and ``_UNREAD`` say. A field that an object may lack is checked where it is there; ``_ALWAYS`` are those that
+every server sends.
 """
 
 from __future__ import annotations
@@ -233,10 +233,20 @@ _ALWAYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "portforwardingrule": ("id", "state"),
     }
 )
-# Fields that mean something else here, and that nobody reads: an offering's tags are those of storage or networks, in
-# one text, and its domains are several ids in one.
+# Where rows within rows are read. Elsewhere such a name may be a text: an offering's tags, a zone's provider.
+_ROWS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "account": ("user",),
+        "networkoffering": ("service",),
+        "service": ("provider", "capability"),
+        "virtualmachine": ("nic", "tags"),
+        "network": ("tags",),
+        "sshkeypair": ("tags",),
+    }
+)
+# Fields that mean something else here, and that nobody reads: an offering's domains are several ids in one.
 _UNREAD: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"networkoffering": ("tags", "domainid"), "serviceoffering": ("tags", "domainid")}
+    {"networkoffering": ("domainid",), "serviceoffering": ("domainid",)}
 )
 # What the answer of a call must show. "capability" is one object here, and rows in an offering.
 _SHOWN_AT_ONCE: Mapping[str, str] = MappingProxyType(
@@ -268,6 +278,8 @@ def _check(what: str, row: object) -> None:
         raise NotAnAnswer(f"it shows no owner of its {what}")
     for name, value in row.items():
         is_one = None if name in _UNREAD.get(what, ()) else _KINDS.get(name)
+        if is_one is _are_rows and name not in _ROWS.get(what, ()):
+            continue
         if is_one is None or (value in (None, "") and is_one is not _are_rows):
             continue
         if not is_one(value):
