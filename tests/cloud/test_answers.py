@@ -9,7 +9,18 @@ from typing import Any
 
 import pytest
 
-from vrbench.cloud.answers import NotAnAnswer, Page, Received, Refused, accepted, job_result, made, page_of, unwrapped
+from vrbench.cloud.answers import (
+    NO_REASON,
+    NotAnAnswer,
+    Page,
+    Received,
+    Refused,
+    accepted,
+    job_result,
+    made,
+    page_of,
+    unwrapped,
+)
 
 RECORDED = Path(__file__).parent.parent / "lab" / "recorded"
 NETWORK = {"id": "n", "name": "net", "state": "Implemented", "account": "a", "domainid": "d"}
@@ -103,6 +114,14 @@ def test_a_body_that_no_server_writes_is_no_answer(body: bytes, reason: str) -> 
     """Python would read some of these, and fail on their values later, elsewhere and without the call's name."""
     with pytest.raises(NotAnAnswer, match=f"^{reason}$"):
         unwrapped("listNetworks", Received(200, {}, body))
+
+
+def test_what_a_real_server_writes_oddly_is_an_answer() -> None:
+    """Control characters of a router's program are raw in it; a null text is left out."""
+    odd = b'{"queryasyncjobresultresponse": {"jobresult": {"errortext": "\x1b[31mno\x1b[0m"}}}'
+    assert unwrapped("queryAsyncJobResult", Received(200, {}, odd)) == {"jobresult": {"errortext": "\x1b[31mno\x1b[0m"}}
+    textless = b'{"listnetworksresponse": {"uuidList": [], "errorcode": 530, "cserrorcode": 9999}}'
+    assert unwrapped("listNetworks", Received(530, {}, textless)) == Refused(530, NO_REASON)
 
 
 def test_a_whole_pair_of_surrogates_is_a_character() -> None:

@@ -195,6 +195,14 @@ def test_certificates_that_are_not_there(setting: str, value: str, words: str) -
     assert words in refusal(GOOD | {setting: value})
 
 
+def test_what_this_machine_trusts_is_trusted() -> None:
+    """A private certificate authority, set for whatever speaks HTTPS; a setting of CloudStack's own goes before it."""
+    bundle, other = certifi.where(), str(Path(certifi.where()).parent)
+    assert load_credentials(None, ENVIRON | {"CURL_CA_BUNDLE": bundle}, []).verify == bundle
+    own = {"REQUESTS_CA_BUNDLE": bundle, "CLOUDSTACK_VERIFY": other}
+    assert load_credentials(None, ENVIRON | own, []).verify == other
+
+
 def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
     """A pipe would be waited for; a directory, a link to itself and bytes that are no text are told."""
     pipe, loop, binary = (tmp_path / name for name in ("pipe", "loop", "binary"))

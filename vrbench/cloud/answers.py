@@ -21,6 +21,7 @@ from typing import Any, Final
 
 Answer = dict[str, Any]  # what the API gives: JSON with the outer wrapper taken off
 
+NO_REASON: Final = "the server gave no reason"  # a null text is left out, as of a NullPointerException
 _PENDING, _SUCCEEDED, _FAILED, _CANCELLED = 0, 1, 2, 3
 _MOST_TEXT: Final = 16_384  # characters of one text; the longest that a real server sends has some 1,500
 _MOST_NUMBER: Final = 1 << 63
@@ -71,9 +72,9 @@ def unwrapped(command: str, received: Received) -> Answer | Refused:
     if received.status < 400 or wrapper not in (expected, "errorresponse"):
         raise NotAnAnswer(f"neither {expected} nor an error of it")
     code, text = content.get("errorcode"), content.get("errortext")
-    if code != received.status or isinstance(code, bool) or not isinstance(text, str):
+    if code != received.status or isinstance(code, bool) or not isinstance(text, str | None):
         raise NotAnAnswer("an error without the reason that belongs to it")
-    return Refused(code, text)
+    return Refused(code, text or NO_REASON)
 
 
 def made(command: str, answer: Answer) -> Answer:
@@ -128,14 +129,15 @@ def _failure(answer: Answer, result: Answer) -> Refused:
     codes = (result.get("errorcode"), answer.get("jobresultcode"))
     code = next((code for code in codes if _is_number(code) and code), 0)
     text = result.get("errortext")
-    return Refused(code, text if isinstance(text, str) and text else "the server gave no reason")
+    return Refused(code, text if isinstance(text, str) and text else NO_REASON)
 
 
 def _document(body: bytes) -> object:
     """Return the JSON document. Raises NotAnAnswer, also for what Python would read and no CloudStack writes."""
     try:
         text = body.decode()
-        document: object = json.loads(text, parse_constant=_no_number)
+        # The server writes some control characters raw: an error of a router's own programs may hold colours.
+        document: object = json.loads(text, parse_constant=_no_number, strict=False)
         if _SURROGATE.search(text):
             json.dumps(document, ensure_ascii=False).encode()  # half a pair can be neither printed nor stored
     except RecursionError:

@@ -25,7 +25,7 @@ from vrbench.plain_files import read_plain
 MOST_BYTES = 10_000_000  # of a file
 _KEYS = ("endpoint", "key", "secret", "verify", "dangerous_no_tls_verify")
 _NEEDED = ("endpoint", "key", "secret")
-_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # what this machine trusts, for whatever speaks HTTPS from Python
 _TRUE = ("y", "yes", "t", "true", "on", "1")
 _FALSE = ("n", "no", "f", "false", "off", "0")
 
@@ -202,10 +202,8 @@ def _verify(found: Mapping[str, _Found], environ: Mapping[str, str]) -> bool | s
         return _bundle("verify", bundle)
     if off is not None and off.value.lower() in _TRUE:
         return False
-    for name in _BUNDLES:  # which requests takes without a word
-        if environ.get(name):
-            _bundle(name, _Found(environ[name], "the environment"))
-    return True
+    named = next((name for name in _BUNDLES if environ.get(name)), "")
+    return _bundle(named, _Found(environ[named], "the environment")) if named else True
 
 
 def _bundle(name: str, found: _Found) -> str:

@@ -69,7 +69,9 @@ def await_source_nat(cloud: Cloud, network_id: str, deadline_s: float, poll_s: f
         state = str(rows[0].get("state")) if rows else "gone"
         ours = partial(cloud.list, "listPublicIpAddresses", "publicipaddress", associatednetworkid=network_id)
         shown = look_again(ours)
-        source_nats = [str(row["ipaddress"]) for row in shown if row.get("issourcenat")]
+        # Of a network that is gone, newer servers list all addresses of the account.
+        there = [row for row in shown if row.get("associatednetworkid", network_id) == network_id]
+        source_nats = [str(row["ipaddress"]) for row in there if row.get("issourcenat")]
         if len(source_nats) > 1:
             raise UnsafeNetwork(
                 f"network {network_id} has {len(source_nats)} source-NAT addresses ({', '.join(source_nats)}): the "

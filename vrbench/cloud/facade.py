@@ -116,6 +116,11 @@ class Cloud:
         """Return how many rows a list command has; one is asked for, since the answer counts them all."""
         return self._page(command, name, {**params, "page": 1, "pagesize": 1}).count
 
+    def first(self, command: str, name: str, /, **params: Param) -> Answer | None:
+        """Return the first row of a list command; None where there is none. No other is asked for."""
+        rows = self._page(command, name, {**params, "page": 1, "pagesize": 1}).rows
+        return rows[0] if rows else None
+
     def submit(self, command: str, /, **params: Param) -> Job:
         """Start an asynchronous command. Raises CloudUnreachable (it may have run) or CloudRefused."""
         return Job(command, *self._shaped(command, accepted, self.call(command, **params)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from vrbench.cloud import offerings
 from vrbench.cloud.errors import CloudError, NotPermitted, PreflightError
-from vrbench.cloud.facade import Answer, Cloud
+from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.preflight import choose
 from vrbench.core.text import visible
 
@@ -79,14 +79,12 @@ class Survey:
 
     def public_address(self, zone: str) -> str:
         """Return some public address of the zone, to look which way this machine goes there; "" where none is shown."""
+        which: dict[str, Param] = {"zoneid": self._id(zone), "allocatedonly": False, "forvirtualnetwork": True}
         try:
-            answer = self.cloud.call(
-                "listPublicIpAddresses", zoneid=self._id(zone), allocatedonly=False, forvirtualnetwork=True, page=1,
-                pagesize=1,
-            )  # fmt: skip
+            row = self.cloud.first("listPublicIpAddresses", "publicipaddress", **which)
         except CloudError:
             return ""
-        return next((str(row.get("ipaddress", "")) for row in answer.get("publicipaddress", [])), "")
+        return str(row["ipaddress"]) if row else ""
 
     def _id(self, zone: str) -> str:
         return str(self.zone(zone)["id"])

@@ -32,6 +32,14 @@ _IS_SHARED = re.compile("|".join(map(fnmatch.translate, _SHARED))).match
 
 def make_etc(etc: Path = GUEST_ETC, machine: Path = Path("/etc")) -> None:
     """Take what guests need of this machine's /etc, where everybody may read it, and make room for what is theirs."""
+    before = os.umask(0o022)  # whatever the operator's is: a guest's users read what is in it
+    try:
+        _make_etc(etc, machine)
+    finally:
+        os.umask(before)
+
+
+def _make_etc(etc: Path, machine: Path) -> None:
     etc.mkdir()
     with os.scandir(machine) as entries:
         for entry in entries:
