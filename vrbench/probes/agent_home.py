@@ -25,7 +25,7 @@ from vrbench.remote.connection import Completed, Remote, Talk
 from vrbench.remote.errors import CommandFailed, RemoteError
 from vrbench.remote.kept import KeptConnection
 
-ASK_S = 30.0  # what a question may take
+ASK_S = 120.0  # what a question may take: an interpreter that starts in a slow guest needs half a minute
 KEPT_S = 5.0  # the same over a connection that may have broken since it was last used
 CLOCK_S = 10.0
 
@@ -153,7 +153,7 @@ class AgentHome:
         with self._kept.use() as remote:
             if not self.agent.stays:
                 return remote.exchange(self.command("clock"), count, CLOCK_S)
-            return self.talk(remote, CLOCK_S).exchange(count, CLOCK_S)
+            return self.talk(remote, ASK_S).exchange(count, CLOCK_S)
 
     def talk(self, remote: Remote, timeout_s: float) -> Talk:
         """Return the agent's process on this connection, started if it does not run there yet."""
