@@ -95,14 +95,14 @@ class AgentHome:
         """Put the agent into a directory of its own, readable by this user only: Python's, or else ping's."""
         self._hang_up()
         with self._kept.use() as remote:
-            done = remote.run(_DEPLOY.format(id=secrets.token_hex(8)))
+            done = remote.run(_DEPLOY.format(id=secrets.token_hex(8)), ASK_S)
             if done.code != 0:
                 raise self.failed("has no place for the agent", done)
             # A login script may have said things first.
             *_, self.path, kind, sudo, program = done.out.decode().splitlines()
             self.agent = agent_for(kind, sudo, program)
             place = shlex.quote(f"{self.path}/{self.agent.file}")
-            done = remote.run(f"umask 077; cat > {place}", stdin=self.agent.content())
+            done = remote.run(f"umask 077; cat > {place}", ASK_S, stdin=self.agent.content())
             if done.code != 0:
                 raise self.failed("can't keep the agent", done)
 
@@ -133,7 +133,7 @@ class AgentHome:
         if self.agent.stays:
             return self.ask("put", path, content.decode())
         with self._kept.use() as remote:
-            return remote.run(f"umask 077; cat > {shlex.quote(path)}", stdin=content)
+            return remote.run(f"umask 077; cat > {shlex.quote(path)}", ASK_S, stdin=content)
 
     def ask(self, *arguments: str, timeout_s: float = ASK_S) -> Completed:
         """Have the agent carry a command out; return its exit code and its words."""
@@ -159,7 +159,7 @@ class AgentHome:
         """Return the agent's process on this connection, started if it does not run there yet."""
         with self._turn:
             if self._talk is None or self._talk.remote is not remote:
-                talk = remote.talk(self.command("talk"))
+                talk = remote.talk(self.command("talk"), timeout_s)
                 talk.skip_to(b"talking", timeout_s)  # a login script may have said things first
                 self._talk = talk
             return self._talk
@@ -173,7 +173,7 @@ class AgentHome:
         if not self.path:
             return
         with self._kept.use() as remote:
-            done = remote.run(f"[ ! -e {shlex.quote(self.path)} ] || {self.command('remove', self.path)}")
+            done = remote.run(f"[ ! -e {shlex.quote(self.path)} ] || {self.command('remove', self.path)}", ASK_S)
         if done.code != 0:
             raise self.failed(f"still has {self.path}", done)
         self.path = ""
