@@ -25,7 +25,7 @@ from vrbench.remote.connection import Completed, Remote, Talk
 from vrbench.remote.errors import CommandFailed, RemoteError
 from vrbench.remote.kept import KeptConnection
 
-ASK_S = 120.0  # what a question may take: an interpreter that starts in a slow guest needs half a minute
+ASK_S = 30.0  # what a question may take, and an interpreter to start in a slow guest
 KEPT_S = 5.0  # the same over a connection that may have broken since it was last used
 CLOCK_S = 10.0
 

@@ -21,6 +21,7 @@ from vrbench.remote.connection import Completed
 from vrbench.remote.errors import CommandFailed, RemoteError
 
 IDLE_S = 3.0  # an agent logs at least once a second: after this long the connection is given up
+FIRST_S = 30.0  # the longest that a slow guest's first words are waited for
 CLOCK_EXCHANGES = 15
 STOP_S = 10.0  # what a prober's end may take; after this long the connection is given up
 
@@ -45,6 +46,7 @@ class GuestAgent:
         self._copy: RawCopy | PingCopy = RawCopy(local_log)
         self._claims: str | None = None
         self._ended_early = ""
+        self._first_s = IDLE_S  # how long the next follower's first words are waited for
         self._done = threading.Event()
         self._follower: threading.Thread | None = None
 
@@ -169,7 +171,10 @@ class GuestAgent:
         """Append to the local log what the guest has beyond it, until the guest or the connection ends."""
         with self.home.connection() as remote:
             following = self.home.command("follow", self.place, str(self._copy.fetched()))
-            for chunk in remote.stream(following, IDLE_S):
+            # Where none came in time, the guest may only be slow to start an interpreter: the next one gets longer.
+            waited_s, self._first_s = self._first_s, min(2 * self._first_s, FIRST_S)
+            for chunk in remote.stream(following, IDLE_S, waited_s):
+                self._first_s = waited_s
                 if self._done.is_set():
                     return
                 self._copy.append(chunk)

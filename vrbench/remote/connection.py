@@ -88,13 +88,15 @@ class Remote:
             err = channel.makefile_stderr("rb").read()
             return Completed(self._exit_code(channel, max(0.01, end - time.monotonic())), out, err)
 
-    def stream(self, command: str | Sequence[str], idle_s: float) -> Iterator[bytes]:
+    def stream(self, command: str | Sequence[str], idle_s: float, first_s: float = 0.0) -> Iterator[bytes]:
         """Yield the command's output as it comes. Raises RemoteError when nothing comes for ``idle_s``.
 
+        Before the first of it, ``first_s`` are waited, where that is more: a command takes its time to start.
         Raises CommandFailed when it ends with an exit code other than 0.
         """
-        with _blamed(self.name), self._execute(command, idle_s) as channel:
+        with _blamed(self.name), self._execute(command, max(first_s, idle_s)) as channel:
             while chunk := channel.recv(1 << 16):
+                channel.settimeout(idle_s)
                 yield chunk
             code = self._exit_code(channel, idle_s)
             if code > 0:
