@@ -202,7 +202,10 @@ def phases(state: Path, as_json: bool) -> int:
 @command.command(epilog="Example: vrbench lab down --state /tmp/zone")
 @state_option
 def down(state: Path) -> int:
-    """End the lab and everything in it; running it again is fine."""
+    """End the lab and everything in it; running it again is fine.
+
+    Exit code 3 where its state file was lost: the lab is ended all the same, by its processes.
+    """
     from vrbench.lab.lifecycle import Found
     from vrbench.lab.lifecycle import down as end
 
@@ -215,6 +218,7 @@ def down(state: Path) -> int:
         say(f"no lab runs in {state}: nothing to end", err=True)
     if found is Found.LOST:
         say(f"{state / 'lab.json'} was gone: the lab was found by its processes, and is ended", err=True)
+        return Exit.FAILED
     return Exit.OK
 
 
