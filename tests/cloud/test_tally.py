@@ -66,3 +66,15 @@ def test_a_removal_tells_what_went_what_is_left_and_what_comes_next() -> None:
         "key pair is gone (keypair7)",
     ]
     assert max(map(len, told)) <= 78
+
+
+def test_what_goes_at_once_is_told_once() -> None:
+    """Twenty lines within a second would push from the screen what is worth reading."""
+    entries = [JournalEntry(f"vm{n}", "vm", {}, "id", datetime.now(UTC)) for n in range(10)]
+    told: list[str] = []
+    progress = RemovalProgress(told.append, lambda: entries, clock=Steps(0.1))
+    progress.begin("destroying 10 VMs", "vm")
+    for entry in list(entries):
+        entries.remove(entry)
+        progress.went(entry)
+    assert told == ["destroying 10 VMs", "VM 10 of 10 is gone after 1 s (vm9)"]

@@ -18,6 +18,7 @@ NOUNS = {
     "keypair": ("key pair", ""),
 }
 EVERY_S = 10.0  # an address alone took more than a minute on a real zone
+WORTH_A_LINE_S = 2.0  # where many go at once, the last of them stands for all
 
 
 def counted(entries: Sequence[JournalEntry]) -> str:
@@ -52,8 +53,12 @@ class RemovalProgress:
         self._tell(doing + self._next())
 
     def went(self, entry: JournalEntry) -> None:
-        """Say that one is gone, and how long that took: "VM 2 of 10 is gone after 12 s (vrb-1a2b3c4d-vm7)"."""
-        took_s = self._clock() - self._since
+        """Say that one is gone, and how long that took: "VM 2 of 10 is gone after 12 s (vrb-1a2b3c4d-vm7)".
+
+        Nothing is said so soon after the line before, unless it is the last.
+        """
+        now = self._clock()
+        took_s = now - self._since
         noun, many = NOUNS[entry.kind]
         if entry.kind != self._kind:  # nothing was said of when it began
             self._tell(f"{noun} is gone ({entry.key})")
@@ -62,6 +67,9 @@ class RemovalProgress:
             self._gone += 1
             count = f" {self._gone} of {self._total}" if many else ""
             rest = self._rest(took_s)
+            quiet = self._gone < self._total and now - self._said < WORTH_A_LINE_S
+        if quiet:
+            return
         self._tell(f"{noun}{count} is gone after {about(took_s)}{rest} ({entry.key})")
 
     def waiting(self) -> None:
