@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from vrbench.cli.init import Asker
 from vrbench.cli.main import cli
 from vrbench.cli.profiles import open_profile
 from vrbench.cloud.errors import PreflightError
+from vrbench.cloud.facade import Answer, Cloud
 from vrbench.cloud.survey import Offer, Question, Survey
 from vrbench.core.plan.fill import Filled
 from vrbench.core.plan.tables import SERVER_VERSIONS, Profile
@@ -51,6 +52,12 @@ def written(*words: str) -> Profile:
     assert done.exception is None, done.output
     assert done.return_value == Exit.OK, done.output
     return open_profile("mine.toml", ())
+
+
+def offered(cloud: Cloud, ask: Callable[[Survey, Answer], Question]) -> Question:
+    """Return what the lab's zone offers."""
+    survey = Survey(cloud)
+    return ask(survey, survey.zone("Sandbox-simulator"))
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -116,7 +123,7 @@ def test_names_that_no_profile_can_hold_are_told_by_their_ids(newest: Lab) -> No
     for name in ("tiny\u200b", "2026-01-01"):
         root.call("createServiceOffering", name=name, displaytext="x", cpunumber=1, cpuspeed=100, memory=64)
     ids = {row["name"]: row["id"] for row in root.list("listServiceOfferings", "serviceoffering")}
-    assert Survey(root).service_offerings("Sandbox-simulator").offers[0].value == ids["tiny\u200b"]
+    assert offered(root, Survey.service_offerings).offers[0].value == ids["tiny\u200b"]
     assert written().cloud.service_offering == ids["tiny\u200b"]
     Path("mine.toml").unlink()
     assert written("--set", "cloud.service_offering=2026-01-01").cloud.service_offering == "2026-01-01"
@@ -140,7 +147,7 @@ def test_two_of_one_name_are_told_by_their_ids(newest: Lab) -> None:
     root = newest.cloud("root")
     for _ in range(2):
         root.call("createServiceOffering", name="Twin", displaytext="x", cpunumber=1, cpuspeed=500, memory=128)
-    first, second, *_ = Survey(root).service_offerings("Sandbox-simulator").offers
+    first, second, *_ = offered(root, Survey.service_offerings).offers
     assert first.value != second.value
     assert first.told == second.told == "Twin, 1 CPU, 128 MB"
 
@@ -150,4 +157,4 @@ def test_a_cloud_without_a_template_is_told(newest: Lab) -> None:
     [template] = root.list("listTemplates", "template", templatefilter="all")
     root.run("deleteTemplate", id=template["id"])
     with pytest.raises(PreflightError, match="there is no template here that this account may use"):
-        Survey(root).templates("Sandbox-simulator")
+        offered(root, Survey.templates)

@@ -16,8 +16,9 @@ from vrbench.cli.say import say
 from vrbench.core.plan.fill import Filled, fill
 
 if TYPE_CHECKING:
-    from vrbench.cloud.facade import Cloud
+    from vrbench.cloud.facade import Answer, Cloud
     from vrbench.cloud.survey import Offer, Question, Survey
+    from vrbench.core.plan.tables import Profile
 
 MODEL = "isolated"  # the shipped profile that is filled in
 CALL_TIMEOUT_S, REACH_S = 15.0, 2.0
@@ -56,18 +57,17 @@ def command(output: Path, yes: bool, settings: tuple[str, ...]) -> int:
 
 def _decided(settings: tuple[str, ...]) -> dict[str, Filled]:
     """Return what --set says, by key. Raises UsageProblem for what no profile can say."""
-    import tomllib
+    from vrbench.core.plan.profile import read_setting
 
     decided = {}
     for setting in settings:
-        path, equals, value = (part.strip() for part in setting.partition("="))
-        if not equals or not path.partition(".")[2]:
-            raise UsageProblem(f"--set {setting}: write table.key=value, such as cloud.template=debian-12")
         try:
-            said = tomllib.loads(f"v = {value}")["v"]
-        except (ValueError, RecursionError):  # Python's own limits, too: of digits, and of depth
-            said = value
-        decided[path] = Filled(said if isinstance(said, str | int | float) else value)  # a name may look like a date
+            table, key, value = read_setting(setting)
+        except ValueError as error:
+            raise UsageProblem(str(error)) from None
+        if not isinstance(value, str | int | float):  # a name may look like a date
+            value = setting.partition("=")[2].strip()
+        decided[f"{table}.{key}"] = Filled(value)
     return decided
 
 
@@ -118,7 +118,7 @@ def _ask_all(cloud: Cloud, asker: Asker) -> None:
     capability = cloud.call("listCapabilities").get("capability", {})
     say(f"{cloud.endpoint}, CloudStack {capability.get('cloudstackversion', 'unknown')}", err=True)
     survey = Survey(cloud, str(asker.decided.get("environment.access", Filled("port-forwarding")).value))
-    zone = asker.settle(survey.zones())
+    zone = survey.zone(asker.settle(survey.zones()))
     asker.settle(survey.network_offerings(zone))
     asker.settle(survey.service_offerings(zone))
     asker.settle(survey.templates(zone))
@@ -133,23 +133,18 @@ def _accept_slow_removal(asker: Asker) -> None:
     asker.put("environment.accept_slow_removal", "slow removal", accepted, STAYS)
 
 
-def _targets(survey: Survey, zone: str, asker: Asker) -> None:
+def _targets(survey: Survey, zone: Answer, asker: Asker) -> None:
     """Find what VMs can ping, and what tells a fault of this machine's own path: addresses that answer from here."""
     from vrbench.cloud.survey import answering
 
     gateway, own = survey.gateway(zone), _own_address(survey.public_address(zone))
-    egress = answering([*_resolvers(survey, zone), own, gateway], _answers)
+    resolvers = [str(zone[name]) for name in ("dns1", "dns2") if zone.get(name)]  # not every caller is shown them
+    egress = answering([*resolvers, own, gateway], _answers)
     control = answering([address for address in (gateway,) if address not in (own, *egress[:1])], _answers)
     why = "this machine, as the public addresses see it" if egress[:1] == [own] else "it answers ping from here"
     asker.put("probes.egress_target", "egress target", *((egress[0], why) if egress else ("192.0.2.1", NO_EGRESS)))
     near = "the public addresses' gateway; it answers ping from here"
     asker.put("probes.control_target", "control target", *((control[0], near) if control else ("", NO_CONTROL)))
-
-
-def _resolvers(survey: Survey, zone: str) -> Iterator[str]:
-    """Yield the zone's resolvers, where the caller is shown them: what every guest reaches."""
-    row = survey.zone(zone)
-    yield from (str(row[name]) for name in ("dns1", "dns2") if row.get(name))
 
 
 def _own_address(towards: str) -> str:
@@ -180,29 +175,27 @@ def _write(cloud: Cloud, output: Path, filled: dict[str, Filled]) -> int:
     from vrbench.core.plan.profile import load_profile
 
     text = fill(shipped()[MODEL], output.stem, filled)
-    load_profile(text, output.stem, (), str(output))  # what --set brought may be wrong
+    profile = load_profile(text, output.stem, (), str(output))  # what --set brought may be wrong
     with output.open("x", encoding="utf-8") as file:
         file.write(text)
-    problems = list(_problems(cloud, text, output.stem))
+    problems = list(_problems(cloud, profile))
     for problem in problems:
         say(f"a run would be refused: {problem}", err=True)
     say(f"{output} is written; next: vrbench doctor {output}", err=True)
     return Exit.FAILED if problems else Exit.OK
 
 
-def _problems(cloud: Cloud, text: str, name: str) -> Iterator[str]:
+def _problems(cloud: Cloud, profile: Profile) -> Iterator[str]:
     """Yield what the cloud would refuse a run with this profile for."""
     from datetime import UTC, datetime
 
     from vrbench.cloud.errors import CloudError, PreflightError
     from vrbench.cloud.preflight import preflight
     from vrbench.core.plan.plan import make_plan
-    from vrbench.core.plan.profile import load_profile
     from vrbench.run.environment_source import environment_plan
     from vrbench.store.directory import new_run_id
 
-    profile = load_profile(text, name)
-    plan = make_plan(profile, new_run_id(datetime.now(UTC), name))
+    plan = make_plan(profile, new_run_id(datetime.now(UTC), profile.name))
     try:
         preflight(cloud, environment_plan(plan, ""), accept_unexpunged=profile.environment.accept_slow_removal)
     except PreflightError as error:

@@ -47,47 +47,44 @@ class Survey:
         fit = [row for row in rows if row.get("networktype") != "Basic" and not row.get("securitygroupsenabled")]
         return _asked("cloud.zone", "zone", fit, lambda row: str(row.get("description") or ""))
 
-    def network_offerings(self, zone: str) -> Question:
+    def network_offerings(self, zone: Answer) -> Question:
         """Return those by which networks have a virtual router of their own that does all that is measured."""
         rows = self.cloud.list(
-            "listNetworkOfferings", "networkoffering", guestiptype="Isolated", state="Enabled", zoneid=self._id(zone)
+            "listNetworkOfferings", "networkoffering", guestiptype="Isolated", state="Enabled", zoneid=zone["id"]
         )
         fit = offerings.ranked(rows, self.access)
         return _asked("cloud.network_offering", "network offering", fit, _routers)
 
-    def service_offerings(self, zone: str) -> Question:
+    def service_offerings(self, zone: Answer) -> Question:
         """Return sizes of VMs that are fixed, the smallest first."""
         rows = self.cloud.list("listServiceOfferings", "serviceoffering")
-        here = offerings.in_zone(rows, self._id(zone))
+        here = offerings.in_zone(rows, zone["id"])
         fit = sorted(filter(offerings.is_fixed, here), key=offerings.size_of)
         return _asked("cloud.service_offering", "size of the VMs", fit, _size)
 
-    def templates(self, zone: str) -> Question:
+    def templates(self, zone: Answer) -> Question:
         """Return what VMs can be made from: featured ones first, then those whose names speak of a Linux."""
-        here = self._id(zone)
+        here = str(zone["id"])
         rows = self.cloud.list("listTemplates", "template", templatefilter="executable", zoneid=here)
         ready = [row for row in rows if row.get("isready") and row.get("zoneid", here) == here]
         return _asked("cloud.template", "template", sorted(ready, key=_unlikely), _system)
 
-    def gateway(self, zone: str) -> str:
+    def gateway(self, zone: Answer) -> str:
         """Return the gateway of the zone's public addresses; "" where the caller is not shown it."""
         try:
-            rows = self.cloud.list("listVlanIpRanges", "vlaniprange", zoneid=self._id(zone), forvirtualnetwork=True)
+            rows = self.cloud.list("listVlanIpRanges", "vlaniprange", zoneid=zone["id"], forvirtualnetwork=True)
         except NotPermitted:
             return ""
         return next((str(row["gateway"]) for row in rows if row.get("gateway")), "")
 
-    def public_address(self, zone: str) -> str:
+    def public_address(self, zone: Answer) -> str:
         """Return some public address of the zone, to look which way this machine goes there; "" where none is shown."""
-        which: dict[str, Param] = {"zoneid": self._id(zone), "allocatedonly": False, "forvirtualnetwork": True}
+        which: dict[str, Param] = {"zoneid": zone["id"], "allocatedonly": False, "forvirtualnetwork": True}
         try:
             row = self.cloud.first("listPublicIpAddresses", "publicipaddress", **which)
         except CloudError:
             return ""
         return str(row["ipaddress"]) if row else ""
-
-    def _id(self, zone: str) -> str:
-        return str(self.zone(zone)["id"])
 
     def zone(self, name: str) -> Answer:
         """Return the zone of this name or id. Raises PreflightError where there is none."""

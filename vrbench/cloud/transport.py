@@ -187,7 +187,7 @@ def _whole(raw: Any) -> bytes:
 
 
 def _unpacked(parts: Iterator[bytes]) -> Iterator[bytes]:
-    """Unpack a little at a time. Raises zlib.error, or AnswerTooLarge for what unpacks to a hundred times its size."""
+    """Unpack a little at a time. Raises zlib.error, or AnswerTooLarge for what unpacks to too many times its size."""
     unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, as its head says
     packed = unpacked = 0
     for part in parts:

@@ -129,15 +129,23 @@ def _reads(value: object, read: Callable[[object], object]) -> bool:
 
 def _lay_over(written: dict[str, Any], setting: str) -> str | None:
     """Put one --set into the tables; returns the problem with it, if any."""
+    try:
+        table, key, value = read_setting(setting)
+    except ValueError as error:
+        return str(error)
+    if not isinstance(written.setdefault(table, {}), dict):
+        return f"--set {values.shortened(setting)}: {table} is not a table"
+    written[table][key] = value
+    return None
+
+
+def read_setting(setting: str) -> tuple[str, str, object]:
+    """Return table, key and value of a --set. Raises ValueError with a sentence."""
     path, equals, value = setting.partition("=")
     table, dot, key = path.strip().partition(".")
-    said = f"--set {values.shortened(setting)}"
     if not (equals and dot and table and key):
-        return f"{said}: write table.key=value, such as trials.count=3"
-    if not isinstance(written.setdefault(table, {}), dict):
-        return f"{said}: {table} is not a table"
-    written[table][key] = _value(value)
-    return None
+        raise ValueError(f"--set {values.shortened(setting)}: write table.key=value, such as trials.count=3")
+    return table, key, _value(value)
 
 
 def _value(text: str) -> object:
