@@ -2,9 +2,9 @@
 
 A login takes several round trips and some of the guest's time, and paramiko waits at each of them, so every attempt has
 a thread; the streams probe rarely. The SYN leaves before that is started: threads have no priority, and may have to
-wait for a processor. What is noted says how far an attempt came: CONNECTED, GREETED, then the login or
-why not. A connection that is not there by the threshold is abandoned (the kernel would send a lost SYN again after 1 s,
-and a late success must not count); later steps are waited for a while longer, so that late can be told from never.
+wait for a processor. What is noted says how far an attempt came: CONNECTED, GREETED, then the login or why not. A
+connection that is not there by the threshold is abandoned (the kernel would send a lost SYN again after 1 s, and a late
+success must not count); later steps are waited for a while longer, so that late can be told from never.
 """
 
 from __future__ import annotations
@@ -15,17 +15,15 @@ import errno
 import gc
 import select
 import socket
-import struct
 import threading
 import time
 from typing import Any
 
-from vrbench.probes.banner import MAX_GREETING, is_greeting, reason_of, refusal_of
+from vrbench.probes.banner import MAX_GREETING, is_greeting, reason_of, refusal_of, tcp_socket
 from vrbench.probes.engine import (
     AMBIGUOUS,
     CONNECTED,
     GREETED,
-    IP_RECVERR,
     REFUSED,
     REPLY,
     SENT,
@@ -72,10 +70,7 @@ class Logins(Prober):
         return not self.open and not self.noted
 
     def send(self, stream: int, slot: int) -> None:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        sock = tcp_socket()
         at = monotonic_ns()
         code = sock.connect_ex(self.targets[stream])
         self.log.record(SENT, stream, 0, slot, at)

@@ -82,10 +82,7 @@ class TcpConnectProber(Prober):
             select.select([self.poller], [], [], pause / 1e9)
 
     def send(self, stream: int, slot: int) -> None:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        sock = tcp_socket()
         at = monotonic_ns()
         code = sock.connect_ex(self.targets[stream])
         if code not in (0, errno.EINPROGRESS, errno.ECONNREFUSED):
@@ -172,6 +169,15 @@ def refusal_of(heard: bytes, at_the_end: int = REFUSED_CLOSED) -> tuple[int, int
         if heard.startswith(words):
             return TURNED_AWAY, reason
     return REFUSED, REFUSED_NOT_SSH if heard else at_the_end
+
+
+def tcp_socket() -> socket.socket:
+    """Return a socket that waits for nothing, is closed with a reset, and tells which ICMP error refused it."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+    return sock
 
 
 def reason_of(sock: socket.socket, code: int) -> int:
