@@ -98,11 +98,19 @@ def test_the_limits_of_the_reader_are_told(value: str, words: str) -> None:
     assert problems(f"x = {value}") == [f"not TOML: {words}"]
 
 
-@pytest.mark.parametrize("text", ["9" * 400 + "s", "721h", "\u0661\u0662s"])
-def test_durations_have_an_end(text: str) -> None:
-    """A month; and figures that only look like ours are none."""
-    (problem,) = problems(GOOD, f'trials.settle="{text}"')
-    assert "at most 720h" in problem or "is not a duration" in problem
+@pytest.mark.parametrize(
+    ("key", "text", "words"),
+    [
+        ("trials.settle", "9" * 400 + "s", "is too long; write at most 720h"),
+        ("trials.settle", "721h", "is too long; write at most 720h"),
+        ("trials.settle", "\u0661\u0662s", "is not a duration"),
+        ("lab.rule_cost", "11." + "0" * 400 + "s", "… (406 characters) is out of range; write a duration from"),
+    ],
+)
+def test_durations_have_an_end(key: str, text: str, words: str) -> None:
+    """A month, or what the key allows; and figures that only look like ours are none."""
+    (problem,) = problems(GOOD, f'{key}="{text}"')
+    assert words in problem
 
 
 @pytest.mark.parametrize("place", ["", "[trials]\n", "[nowhere]\n"])

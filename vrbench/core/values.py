@@ -105,7 +105,7 @@ def duration_within(low_s: float, high_s: float) -> Callable[[object], float]:
         seconds = duration(value)
         if not low_s <= seconds <= high_s:
             shortest, longest = show_duration(low_s), show_duration(high_s)
-            raise ValueError(f"{value!r} is out of range; write a duration from {shortest} to {longest}")
+            raise ValueError(f"{quoted(value)} is out of range; write a duration from {shortest} to {longest}")
         return seconds
 
     return read

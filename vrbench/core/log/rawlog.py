@@ -29,6 +29,7 @@ import json
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
+from typing import TypeGuard
 
 from msgspec import Struct
 
@@ -161,17 +162,14 @@ def decode_header(log: bytes) -> tuple[LogHeader, int]:
         raise RawLogError(f"unreadable header line: {error}") from error
 
 
-def _is_moment(value: object) -> bool:
+def _is_moment(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and abs(value) <= 1 << 62
 
 
 def _stream_header(fields: dict[str, object]) -> StreamHeader:
     interval_ns, start_ns, grain_ns = fields["interval_ns"], fields["start_ns"], fields.get("grain_ns", 0)
-    if not all(map(_is_moment, (interval_ns, start_ns, grain_ns))):
+    if not (_is_moment(interval_ns) and _is_moment(start_ns) and _is_moment(grain_ns)):
         raise RawLogError("a stream's interval_ns, start_ns and grain_ns must be whole nanoseconds that fit 63 bits")
-    assert isinstance(interval_ns, int)
-    assert isinstance(start_ns, int)
-    assert isinstance(grain_ns, int)
     if interval_ns <= 0:
         raise RawLogError("a stream's interval_ns must be more than 0")
     stream = Stream(

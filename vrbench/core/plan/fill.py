@@ -44,7 +44,7 @@ def _tables(text: str) -> Iterator[tuple[str, list[str]]]:
     """Yield the lines of each table with its name, heading included; those above the first under no name."""
     table, rows = "", list[str]()
     for line in text.splitlines():
-        if heading := _TABLE.fullmatch(line.partition("]")[0] + "]"):
+        if heading := _TABLE.match(line):
             yield table, rows
             table, rows = heading["table"], []
         rows.append(line)

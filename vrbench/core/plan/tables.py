@@ -1,6 +1,6 @@
-"""The tables of a profile, and what each key may be: each key is declared once, here.
+"""The tables of a profile, and what each key may be: each key is declared once, here or in ``limits``.
 
-Its type annotation says how it is read, its metadata the allowed range and one line of help.
+With it stand how it is read, which also says what it may be, its default and one line of help (``key``).
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ PRESETS = {  # of the lab, with the strategy that each preset's own file names
     "xenserver-4.9.3": "serial",
     "xenserver-4.11.1": "parallel",
 }
-MOST_RULE_COST_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class LabTable:
         "multiplies the lab's boot, programming and stop times; routers build quickly until the first restart",
     )
     rule_cost: float = key(
-        values.duration_within(0, MOST_RULE_COST_S),
+        values.duration_within(0, 10),
         0.0,
         "what a rule made or removed takes on the lab's router, whatever the time scale: 0s to 10s",
     )
