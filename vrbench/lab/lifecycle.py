@@ -207,7 +207,8 @@ def _known(state: Path) -> box.Box | None:
 
 
 def _end(state: Path) -> Found:
-    written, known = box.read(state), _known(state)
+    written = box.read(state)
+    known = written or box.find(state)
     if known is not None:
         box.end(state, known)
     _clear(state)

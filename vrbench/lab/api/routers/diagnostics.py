@@ -20,11 +20,10 @@ HARMLESS = re.compile(r"[\w\-\s.]+", re.ASCII)
 def run_diagnostics(call: Call) -> Task:
     """Answer runDiagnostics: everything but the id is looked at by the job."""
     target = call.entity("targetid", Entity)
-    if not _is_machine(target):
-        raise errors.unknown_entity(call.shape.name, "targetid", call.required("targetid"))
-
     if isinstance(target, Machine):
         raise errors.internal(NO_RESOURCE_TYPE)
+    if not _is_system_vm(target):
+        raise errors.unknown_entity(call.shape.name, "targetid", call.required("targetid"))
 
     def run() -> Json:
         argv, router = _command(call), _running_router(target)
@@ -34,8 +33,8 @@ def run_diagnostics(call: Call) -> Task:
     return Task(run, target, "SystemVm")
 
 
-def _is_machine(target: Entity | None) -> bool:
-    return isinstance(target, Router | Machine) or (isinstance(target, BuiltIn) and target.kind == "systemvm")
+def _is_system_vm(target: Entity | None) -> bool:
+    return isinstance(target, Router) or (isinstance(target, BuiltIn) and target.kind == "systemvm")
 
 
 def _command(call: Call) -> tuple[str, ...]:

@@ -53,9 +53,10 @@ def await_turn(zone: Zone, served: Served, rules: int = 1) -> Turn:
 
     Call without the lock. Nobody waits where rules cost nothing, or where there is no router yet.
     """
-    home, turn = served.home, Turn(zone, rules * zone.settings.rule_cost_s)
+    home = served.home
     if not zone.settings.rule_cost_s or not home.implement_tried:
         return Turn(zone, 0.0)
+    turn = Turn(zone, rules * zone.settings.rule_cost_s)
     with zone.lock:
         before, home.last_turn = home.last_turn, turn.over
     with turn.kept():
