@@ -20,7 +20,8 @@ from tests.bench.campaign_zone import CampaignLab
 from tests.cli.zone import ROOT
 from vrbench.lab import box, lifecycle
 from vrbench.lab.status import LabError
-from vrbench.lab.system.processes import children
+from vrbench.lab.system.processes import arguments, children
+from vrbench.private import child_environment
 
 LIMIT_S = 90.0  # a run or a clean-up that takes longer hangs
 LOOK_S = 0.03
@@ -141,7 +142,7 @@ class RunScene:
         until = time.monotonic() + LOOKS_FOR_S
         while time.monotonic() < until:
             above, sign = (self.starter.harness(), PROBER) if role == "prober" else (self._lab_process(), AGENT)
-            victims = [pid for pid in below(above) if sign in words_of(pid)]
+            victims = [pid for pid in below(above) if any(sign in word for word in arguments(pid))]
             if victims:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(victims[0], signal.SIGKILL)
@@ -167,9 +168,8 @@ class RunScene:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of an operator who asks the front."""
-        ours = {k: v for k, v in os.environ.items() if not k.startswith("CLOUDSTACK_")}
         file = str(self.here / "cloudstack.ini")
-        return {**ours, "PYTHONPATH": str(ROOT), "CLOUDSTACK_CONFIG": file, "COLUMNS": "100"}
+        return child_environment(PYTHONPATH=str(ROOT), CLOUDSTACK_CONFIG=file, COLUMNS="100")
 
     def _watch(self, err: Path) -> bool:
         """Wait for the end, and let happen what is to happen at some words; return whether it had to be ended."""
@@ -193,10 +193,3 @@ def below(pid: int) -> list[int]:
     """Return all processes that descend from one."""
     found = children(pid) if pid else []
     return found + [deeper for child in found for deeper in below(child)]
-
-
-def words_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""

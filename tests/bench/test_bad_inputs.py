@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from tests.bench.input_case import Answer, Case, problems
+from tests.bench.test_short import run_bench
 
 CASE = Case("a case", ("run",), ("bad.toml",), codes=(0, 64), secrets=("sEcReT",))
 
 
 def test_bad_inputs_end_in_words() -> None:
     """Some of each kind, always the same."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.bad_inputs", "--count", "20", "--seed", "5"],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_bench("bad_inputs", "--count", "20", "--seed", "5", within_s=110)
 
 
 @pytest.mark.parametrize(

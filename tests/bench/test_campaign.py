@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from tests.bench.campaign_faults import ANSWERS, KINDS, draw_cleanup, draw_fault
 from tests.bench.campaign_front import Front, Trap
 from tests.bench.campaign_judge import Verdict, count_samples, new, touched, unread
 from tests.bench.campaign_scene import Ended
+from tests.bench.test_short import run_bench
 from tests.cli.zone import ROOT
 from tests.packed import unpack
 from vrbench.core.log.rawlog import RawLogError
@@ -84,6 +83,4 @@ def test_a_seed_draws_the_same_again_and_every_kind_has_its_turn() -> None:
 @pytest.mark.slow
 def test_a_short_campaign_holds() -> None:
     """Every kind of fault once, from one seed."""
-    command = [sys.executable, "-m", "tests.bench.campaign", "--runs", str(len(KINDS)), "--seed", "14", "--labs", "6"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_bench("campaign", "--runs", str(len(KINDS)), "--seed", "14", "--labs", "6")

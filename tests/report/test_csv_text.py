@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.runs import fixed_run
 from vrbench.report.csv_text import csv_line, write_csv
 from vrbench.report.export_files import write_table
 from vrbench.report.export_rows import Row
@@ -61,8 +60,3 @@ def test_tables_hold_no_character_that_acts(format_: str, tmp_path: Path) -> Non
     if format_ == "json":
         assert json.loads(content)[0]["average_s"] == 1.5
     assert rb"\x1b[2J" in content or rb"\\x1b[2J" in content
-
-
-def test_the_fixed_run_has_no_such_cell() -> None:
-    """So the golden files of the tables show ordinary cells."""
-    assert fixed_run().run_id.isprintable()
