@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import pytest
 
 from vrbench.core.plan.tables import LabTable
+from vrbench.core.values import show_duration
 from vrbench.embedded.process import NotStarted, lab_options, run_in_lab
 from vrbench.lab import lifecycle
-from vrbench.lab.status import LabOptions, LabStatus
+from vrbench.lab.limits import Limits
+from vrbench.lab.status import RULE_COST_S, TIME_SCALE, LabOptions, LabStatus
 from vrbench.run.interrupts import HANDLED
 
 STATUS = LabStatus("http://127.0.0.1:1/client/api", {}, (), "tester", True, 1, "parallel", 1.0, "", "")
@@ -113,3 +115,15 @@ def test_a_lab_starts_as_the_profile_says(table: LabTable, strategy: str, own_ti
     assert options.strategy == strategy
     assert (options.timing == LabOptions().timing) == own_times
     assert lab_options(replace(table, rule_cost=2.5)).rule_cost_s == 2.5
+
+
+@pytest.mark.parametrize(
+    ("name", "limits", "written"), [("time_scale", TIME_SCALE, float), ("rule_cost", RULE_COST_S, show_duration)]
+)
+def test_a_profile_allows_what_the_lab_does(name: str, limits: Limits, written: Callable[[float], object]) -> None:
+    """Both have the limits, since neither's room may look into the other's."""
+    read = {key.name: key for key in fields(LabTable)}[name].metadata["read"]
+    assert [read(written(n)) for n in (limits.lowest, limits.highest)] == [limits.lowest, limits.highest]
+    for beyond in (limits.lowest - 0.0005, limits.highest + 0.5):
+        with pytest.raises(ValueError, match=r"is not a|is out of range"):
+            read(written(beyond))
