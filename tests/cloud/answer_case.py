@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.cloud.faulty import Fault, Way, way_to
-from tests.cloud.lab import DEADLINES, Lab, is_clean, planned, running_lab, silent
+from tests.cloud.lab import DEADLINES, QUICK, Lab, is_clean, planned, running_lab, silent
 from tests.cloud.malformed import Malformed, malformed
 from tests.cloud.test_transport import BROKEN
 from vrbench.cli.error_codes import code_and_text
@@ -24,10 +24,7 @@ from vrbench.cloud.journal_replay import Head
 from vrbench.cloud.operations import RunningOperation
 from vrbench.cloud.preflight import preflight
 from vrbench.cloud.removal_steps import remove_journaled
-from vrbench.lab.api.state.settings import ZoneSettings
-from vrbench.lab.timing import Timing
 
-QUICK = ZoneSettings(timing=Timing().scaled(0.0005), api_step_s=0.001, expunge_delay_s=0.02)
 PLAN = planned(vms=1, public_ips=1, poll_s=0.01, settle_s=0.3, job_timeout_s=3.0)
 WAITS = replace(DEADLINES, job_s=2.0, network_s=3.0, poll_s=0.01, read_s=0.3, lost_s=1.0, round_s=0.01, settle_s=0.3)
 LIMITS_S = 1.0, 2.0  # of a look, of a change

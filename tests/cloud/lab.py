@@ -21,6 +21,7 @@ from vrbench.lab.api.state.settings import ZoneSettings
 from vrbench.lab.timing import Timing
 
 FAST = ZoneSettings(timing=Timing().scaled(0.005), api_step_s=0.005, expunge_delay_s=0.3)
+QUICK = ZoneSettings(timing=Timing().scaled(0.0005), api_step_s=0.001, expunge_delay_s=0.02)
 DEADLINES = Deadlines(job_s=20, network_s=10, settle_s=0.4, poll_s=0.02, read_s=0.5, lost_s=1.0, round_s=0.05)
 PLAN = EnvironmentPlan(
     run_id="20261124T120000Z-ab12",

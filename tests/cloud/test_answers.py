@@ -226,6 +226,8 @@ def test_what_is_made_must_be_shown() -> None:
             made("createNetwork", answer)
     with pytest.raises(NotAnAnswer, match="it shows no state of its virtualmachine"):
         job_result("deployVirtualMachine", {"jobstatus": 1, "jobresult": {"virtualmachine": {"id": "v", "name": "n"}}})
+    with pytest.raises(NotAnAnswer, match="it shows no virtualmachine"):
+        job_result("deployVirtualMachine", {"jobstatus": 1, "jobresult": {}})
     with pytest.raises(NotAnAnswer, match="the success of its answer"):
         made("enableStaticNat", {"success": [1]})
 

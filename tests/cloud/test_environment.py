@@ -314,7 +314,6 @@ class Changed(Cloud):
     ("command", "result", "words"),
     [
         ("deployVirtualMachine", {"virtualmachine": {"id": "v", "state": "Stopped"}}, "is Stopped with address none"),
-        ("deployVirtualMachine", {}, "reports success, and its answer shows no virtualmachine"),
         (
             "associateIpAddress",
             {"ipaddress": {"id": "a", "ipaddress": "203.0.113.9", "issourcenat": True}},

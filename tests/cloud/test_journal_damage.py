@@ -10,21 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.cloud.lab import DEADLINES, Lab, planned, running_lab, silent
+from tests.cloud.lab import DEADLINES, QUICK, Lab, planned, running_lab, silent
 from vrbench.cli.exits import Exit
 from vrbench.cli.main import cli
 from vrbench.cloud.environment import build
 from vrbench.cloud.environment_plan import name_prefix
 from vrbench.cloud.journal import DamagedJournal, Journal, JournalError
-from vrbench.cloud.journal_lines import is_unsummed, read_lines
-from vrbench.cloud.journal_replay import Head, Replay
+from vrbench.cloud.journal_replay import Head, Replay, replay
 from vrbench.cloud.removal import RemovalReport
 from vrbench.cloud.removal_looks import LISTS
 from vrbench.cloud.removal_steps import remove_journaled
-from vrbench.lab.api.state.settings import ZoneSettings
-from vrbench.lab.timing import Timing
 
-QUICK = ZoneSettings(timing=Timing().scaled(0.0005), api_step_s=0.001, expunge_delay_s=0.02)
 WAITS = replace(DEADLINES, network_s=5.0, settle_s=0.0, poll_s=0.01, read_s=0.3, lost_s=0.3, round_s=0.01)
 RUN_ID = "20261124T120000Z-1a2b3c4d-lab"
 PLAN = planned(run_id=RUN_ID, prefix=name_prefix(RUN_ID), vms=1, public_ips=1, poll_s=0.01)
@@ -70,11 +66,7 @@ def written(path: Path) -> list[bytes]:
 
 
 def believed(content: bytes) -> Replay:
-    lines = content.split(b"\n")[:-1]
-    known = Replay(summed=not is_unsummed(lines))
-    for line in read_lines(lines):
-        known.take(line)
-    return known
+    return replay(content.split(b"\n")[:-1])
 
 
 def test_a_flipped_bit_anywhere_is_seen(tmp_path: Path) -> None:
@@ -206,16 +198,28 @@ def at_hand(monkeypatch: pytest.MonkeyPatch) -> Callable[[Lab], None]:
     return arranged
 
 
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return where a run's journal belongs."""
+    directory = tmp_path / RUN_ID
+    directory.mkdir()
+    return directory / "journal.jsonl"
+
+
+def clean_up(path: Path) -> int:
+    """Have the command line clean up after the run of this journal; return its exit code."""
+    code: int = cli.main(["cleanup", RUN_ID, "--reports", str(path.parents[1])], standalone_mode=False)
+    return code
+
+
 def test_cleanup_never_says_that_nothing_is_left_after_damage(
-    tmp_path: Path, at_hand: Callable[[Lab], None], capsys: pytest.CaptureFixture[str]
+    path: Path, at_hand: Callable[[Lab], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It removes what it finds, says what to look for, and ends with the code of a journal that can't be read."""
-    path = tmp_path / RUN_ID / "journal.jsonl"
-    path.parent.mkdir()
     with running_lab(QUICK) as lab:
         at_hand(lab)
         path.write_bytes(b"".join(wrong_digit(build_on(lab, path), 3)))
-        code = cli.main(["cleanup", RUN_ID, "--reports", str(tmp_path)], standalone_mode=False)
+        code = clean_up(path)
         out, err = capsys.readouterr()
         assert lab.objects() == []
     assert code == Exit.NOT_VALID
@@ -225,16 +229,14 @@ def test_cleanup_never_says_that_nothing_is_left_after_damage(
 
 
 def test_cleanup_looks_also_where_no_line_is_left(
-    tmp_path: Path, at_hand: Callable[[Lab], None], capsys: pytest.CaptureFixture[str]
+    path: Path, at_hand: Callable[[Lab], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An emptied file says nothing of what was built; its run's name does."""
-    path = tmp_path / RUN_ID / "journal.jsonl"
-    path.parent.mkdir()
     with running_lab(QUICK) as lab:
         at_hand(lab)
         build_on(lab, path)
         path.write_bytes(b"")
-        code = cli.main(["cleanup", RUN_ID, "--reports", str(tmp_path)], standalone_mode=False)
+        code = clean_up(path)
         assert lab.objects() == []
     out, err = capsys.readouterr()
     assert (code, out) == (Exit.NOT_VALID, "")
@@ -242,15 +244,13 @@ def test_cleanup_looks_also_where_no_line_is_left(
 
 
 def test_what_could_not_even_be_looked_for_is_left(
-    tmp_path: Path, at_hand: Callable[[Lab], None], capsys: pytest.CaptureFixture[str]
+    path: Path, at_hand: Callable[[Lab], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing is pending in an emptied journal, and the cloud is away: that is no removal."""
-    path = tmp_path / RUN_ID / "journal.jsonl"
-    path.parent.mkdir()
     path.write_bytes(b"")
     with running_lab(QUICK) as lab:
         at_hand(lab)
-    code = cli.main(["cleanup", RUN_ID, "--reports", str(tmp_path)], standalone_mode=False)
+    code = clean_up(path)
     out, err = capsys.readouterr()
     assert (code, out) == (Exit.FAILED, "")
     assert "listAccounts: no answer from" in err
@@ -258,15 +258,13 @@ def test_what_could_not_even_be_looked_for_is_left(
 
 
 def test_an_object_that_only_its_tag_gives_away_is_told(
-    tmp_path: Path, at_hand: Callable[[Lab], None], capsys: pytest.CaptureFixture[str]
+    path: Path, at_hand: Callable[[Lab], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A journal that lost its last lines looks whole: what else carries the run's tag is told, and not touched."""
-    path = tmp_path / RUN_ID / "journal.jsonl"
-    path.parent.mkdir()
     with running_lab(QUICK) as lab:
         at_hand(lab)
         path.write_bytes(b"".join(build_on(lab, path)[:3]))
-        code = cli.main(["cleanup", RUN_ID, "--reports", str(tmp_path)], standalone_mode=False)
+        code = clean_up(path)
         out, err = capsys.readouterr()
         assert lab.rows("listNetworks", "network")
     assert (code, out) == (Exit.FAILED, "")

@@ -12,17 +12,14 @@ from pathlib import Path
 import pytest
 
 from tests.cloud.faulty import FAULTS, Fault, Way, busy, foreign, lost, torn, way_to
-from tests.cloud.lab import DEADLINES, Lab, is_clean, planned, running_lab, silent
+from tests.cloud.lab import DEADLINES, QUICK, Lab, is_clean, planned, running_lab, silent
 from vrbench.cloud.environment import build
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.journal_replay import Head
 from vrbench.cloud.removal import Deadlines, RemovalReport
 from vrbench.cloud.removal_looks import LISTS
 from vrbench.cloud.removal_steps import remove_journaled
-from vrbench.lab.api.state.settings import ZoneSettings
-from vrbench.lab.timing import Timing
 
-QUICK = ZoneSettings(timing=Timing().scaled(0.0005), api_step_s=0.001, expunge_delay_s=0.02)
 PLAN = planned(vms=1, public_ips=1, poll_s=0.01)
 WAITS = replace(DEADLINES, network_s=5.0, poll_s=0.01, read_s=0.3, lost_s=2.0, round_s=0.01)
 CALLS = 20  # of a removal of one VM and one address, at least

@@ -201,7 +201,6 @@ def _keep(made: Calibrated) -> None:
 
 def _show(measured: Calibration, made: Calibrated, as_json: bool) -> None:
     """Print the figures on stdout; write every comparison as CSV, and last the picture, which costs most."""
-
     from vrbench.report.calibration_table import as_object, calibration_report, write_comparisons
     from vrbench.report.plot import CANNOT_DRAW, can_draw, write_plot
 

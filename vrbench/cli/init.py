@@ -115,7 +115,7 @@ def _ask_all(cloud: Cloud, asker: Asker) -> None:
     """Settle every key that depends on the cloud."""
     from vrbench.cloud.survey import Survey
 
-    capability = cloud.call("listCapabilities").get("capability", {})
+    capability = cloud.call("listCapabilities")["capability"]
     say(f"{cloud.endpoint}, CloudStack {capability.get('cloudstackversion', 'unknown')}", err=True)
     survey = Survey(cloud, str(asker.decided.get("environment.access", Filled("port-forwarding")).value))
     zone = survey.zone(asker.settle(survey.zones()))
@@ -139,12 +139,12 @@ def _targets(survey: Survey, zone: Answer, asker: Asker) -> None:
 
     gateway, own = survey.gateway(zone), _own_address(survey.public_address(zone))
     resolvers = [str(zone[name]) for name in ("dns1", "dns2") if zone.get(name)]  # not every caller is shown them
-    egress = answering([*resolvers, own, gateway], _answers)
-    control = answering([address for address in (gateway,) if address not in (own, *egress[:1])], _answers)
-    why = "this machine, as the public addresses see it" if egress[:1] == [own] else "it answers ping from here"
-    asker.put("probes.egress_target", "egress target", *((egress[0], why) if egress else ("192.0.2.1", NO_EGRESS)))
+    up = answering([*resolvers, own, gateway], _answers)
+    why = "this machine, as the public addresses see it" if up[:1] == [own] else "it answers ping from here"
+    asker.put("probes.egress_target", "egress target", *((up[0], why) if up else ("192.0.2.1", NO_EGRESS)))
     near = "the public addresses' gateway; it answers ping from here"
-    asker.put("probes.control_target", "control target", *((control[0], near) if control else ("", NO_CONTROL)))
+    controls = gateway != own and gateway in up[1:]
+    asker.put("probes.control_target", "control target", *((gateway, near) if controls else ("", NO_CONTROL)))
 
 
 def _own_address(towards: str) -> str:

@@ -10,7 +10,7 @@ import click
 
 from vrbench.cli.exits import Exit, UsageProblem
 from vrbench.cli.lists import entry
-from vrbench.cli.say import say
+from vrbench.cli.say import say, say_json
 from vrbench.core.plan.tables import PRESETS, SERVER_VERSIONS, STRATEGIES, LabTable
 from vrbench.lab.limits import Limits
 from vrbench.lab.status import FIRST_SUBNET, OUTAGE_S, RULE_COST_S, TIME_SCALE
@@ -224,7 +224,7 @@ def down(state: Path) -> int:
 
 def _show(shown: dict[str, object], state: Path, as_json: bool) -> None:
     if as_json:
-        say(json.dumps(shown, indent=1))
+        say_json(shown)
         return
     say(f"endpoint   {shown['endpoint']}   (keys: {state / 'cloudstack.ini'})")
     say(f"strategy   {shown['strategy']}, time scale {shown['time_scale']}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vrbench.cloud.answers import NO_REASON
 from vrbench.cloud.build_steps import Address, BuildContext, Built, Forward
 from vrbench.cloud.errors import CloudError
 from vrbench.cloud.facade import Answer, Param
@@ -66,7 +67,7 @@ def _static_nat(context: BuildContext, built: Built, forward: Forward) -> Making
 
     def take(answer: Answer) -> None:
         if str(answer.get("success", "true")).lower() == "false":
-            reason = answer.get("displaytext") or "no reason given"
+            reason = answer.get("displaytext") or NO_REASON
             raise CloudError(
                 f"enableStaticNat: the server refused it for address {address.ip}: {reason}. Look at that address in "
                 "the cloud, or use port forwarding",

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vrbench.cloud.environment_plan import EnvironmentPlan
-from vrbench.cloud.errors import CloudError
 from vrbench.cloud.facade import Answer, Cloud, Job
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.preflight import Resolved
@@ -76,13 +75,3 @@ class BuildContext:
 
     def wait(self, job: Job, deadline_s: float) -> Answer:
         return self.cloud.wait(job, deadline_s, self.plan.poll_s, self.stop.check)
-
-
-def part(answer: Answer, name: str) -> Answer:
-    """Return the object of this name in an answer. Raises CloudError when it isn't there."""
-    made = answer.get(name)
-    if not isinstance(made, dict) or "id" not in made:
-        raise CloudError(
-            f"the server reports success, and its answer shows no {name}; look in the cloud whether it is there"
-        )
-    return made

@@ -14,10 +14,11 @@ from __future__ import annotations
 import base64
 import time
 from functools import partial
+from operator import itemgetter
 
 from vrbench.cloud import operations
 from vrbench.cloud.access import access_rules, assign_forwards
-from vrbench.cloud.build_steps import Address, BuildContext, Built, Progress, Vm, part
+from vrbench.cloud.build_steps import Address, BuildContext, Built, Progress, Vm
 from vrbench.cloud.calls import ON_ROUTER
 from vrbench.cloud.environment_plan import TAG, EnvironmentPlan
 from vrbench.cloud.errors import CloudError, UnsafeNetwork
@@ -102,7 +103,7 @@ def _network(context: BuildContext) -> Making[Answer]:
         "zoneid": context.resolved.zone_id,
     }
     noted = {"name": name, "zone": context.resolved.zone_id}
-    return Making("network", name, noted, "createNetwork", sent, partial(part, name="network"))
+    return Making("network", name, noted, "createNetwork", sent, itemgetter("network"))
 
 
 def _vm(context: BuildContext, network_id: str, number: int) -> Making[Vm]:
@@ -120,7 +121,7 @@ def _vm(context: BuildContext, network_id: str, number: int) -> Making[Vm]:
     }
 
     def take(answer: Answer) -> Vm:
-        row = part(answer, "virtualmachine")
+        row = answer["virtualmachine"]
         addresses = {nic.get("networkid"): nic.get("ipaddress") for nic in row.get("nic", [])}
         ip = str(addresses.get(network_id) or "")
         if row.get("state") != "Running" or not ip:
@@ -135,7 +136,7 @@ def _vm(context: BuildContext, network_id: str, number: int) -> Making[Vm]:
 
 def _address(context: BuildContext, network_id: str, number: int) -> Making[Address]:
     def take(answer: Answer) -> Address:
-        row = part(answer, "ipaddress")
+        row = answer["ipaddress"]
         if row.get("issourcenat"):
             raise UnsafeNetwork(
                 f"address {row['ipaddress']} was made a second source-NAT address of network {network_id}: nothing "

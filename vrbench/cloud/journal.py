@@ -18,8 +18,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from vrbench.cloud.environment_plan import name_prefix
-from vrbench.cloud.journal_lines import FORMAT, is_unsummed, read_lines, sealed, unsealed
-from vrbench.cloud.journal_replay import Damage, Head, JournalEntry, Replay, UnknownFormat, kind_of
+from vrbench.cloud.journal_lines import FORMAT, sealed, unsealed
+from vrbench.cloud.journal_replay import Damage, Head, JournalEntry, Replay, UnknownFormat, kind_of, replay
 
 
 class JournalError(RuntimeError):
@@ -233,10 +233,7 @@ def _read_all(fd: int) -> bytes:
 
 
 def _replay(path: Path, lines: list[bytes]) -> Replay:
-    known = Replay(summed=not is_unsummed(lines))
     try:
-        for line in read_lines(lines):
-            known.take(line)
+        return replay(lines)
     except UnknownFormat as error:
         raise JournalError(f"{path}: {error}; use the version of vrbench that wrote it, or a newer one") from None
-    return known

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from vrbench.cloud.journal_lines import FORMAT, UNSUMMED, Line, Record
+from vrbench.cloud.journal_lines import FORMAT, UNSUMMED, Line, Record, is_unsummed, read_lines
 
 _KINDS_BY_NAME = {"net": "network", "key": "keypair", "vm": "vm", "ip": "address"}  # as the build names things
 _NAME = re.compile(r"vrb-[0-9a-z]+-(net|key|vm(?=\d)|ip(?=\d))\d*")
@@ -115,6 +115,14 @@ class Replay:
                 self.entries.setdefault(key, entry)
 
 
+def replay(lines: Sequence[bytes]) -> Replay:
+    """Return what a file's lines come to. Raises UnknownFormat."""
+    known = Replay(summed=not is_unsummed(lines))
+    for line in read_lines(lines):
+        known.take(line)
+    return known
+
+
 def kind_of(key: str) -> str:
     """Return what kind of thing a build gives such a name to; '' for rules, which go with what they hang on."""
     name = _NAME.fullmatch(key)
@@ -150,4 +158,4 @@ def _text(record: Record, name: str) -> str:
 
 
 def _plain(error: Exception) -> str:
-    return f"{error.args[0]!r} is missing or was never intended" if isinstance(error, KeyError) else str(error)
+    return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)

@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from vrbench.cloud.calls import SETTLE_S
 from vrbench.cloud.errors import CloudError, CloudUnreachable
 from vrbench.cloud.facade import Answer, Cloud
 from vrbench.cloud.journal import Journal, JournalError
 from vrbench.cloud.journal_replay import JournalEntry
-from vrbench.cloud.patience import look_again
+from vrbench.cloud.patience import FOR_S, look_again
 from vrbench.cloud.removal_progress import NOUNS, RemovalProgress
 from vrbench.parallel import CancelToken
 
@@ -35,7 +36,7 @@ class Deadlines:
     network_s: float = 300.0
     settle_s: float = SETTLE_S
     poll_s: float = 0.5
-    read_s: float = 20.0
+    read_s: float = FOR_S
     lost_s: float = SETTLE_S
     round_s: float = 5.0
 
@@ -148,10 +149,7 @@ class Removal:
 
     def rows(self, command: str, name: str, /, **params: str) -> list[Answer]:
         """Return all rows of a list; a look that fails is repeated for some seconds."""
-        return self.look(lambda: self.cloud.list(command, name, **params))
-
-    def look(self, read: Callable[[], list[Answer]]) -> list[Answer]:
-        """Carry out a look, again and again for some seconds if need be."""
+        read = partial(self.cloud.list, command, name, **params)
         return look_again(read, self.deadlines.read_s, self.deadlines.poll_s, lambda _: self._check())
 
     def ask(self, act: Callable[[], object], done: Callable[[], bool]) -> CloudError | None:
