@@ -58,9 +58,8 @@ class Watch:
             shown = self._shown.setdefault(int(process.name), {})
             try:
                 words = (process / "cmdline").read_bytes()
-                if (
-                    words not in shown
-                ):  # its environment comes after: one that has just begun shows its starter's until then
+                # Its environment comes after: one that has just begun shows its starter's until then.
+                if words not in shown:
                     shown[words] = (process / "environ").read_bytes()
             except OSError:
                 continue
