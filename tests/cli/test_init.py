@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from vrbench.cloud.facade import Answer, Cloud
 from vrbench.cloud.survey import Offer, Question, Survey
 from vrbench.core.plan.fill import Filled
 from vrbench.core.plan.tables import SERVER_VERSIONS, Profile
+from vrbench.probes.ping_check import Reached
 
 ROLES = ("root", "domadmin", "user")
 
@@ -82,6 +84,32 @@ def test_who_may_not_expunge_is_told(newest: Lab, monkeypatch: pytest.MonkeyPatc
     done = init("--yes")
     assert "slow removal      yes  (this account may not expunge" in done.output
     assert open_profile("mine.toml", ()).environment.accept_slow_removal
+
+
+DNS, GATEWAY, OWN = "10.147.28.6", "198.51.100.1", "192.0.2.9"
+
+
+@pytest.mark.usefixtures("newest")
+@pytest.mark.parametrize(
+    ("up", "egress", "control"),
+    [
+        ((DNS, OWN, GATEWAY), DNS, GATEWAY),
+        ((OWN, GATEWAY), OWN, GATEWAY),
+        ((DNS, OWN), DNS, ""),
+        ((GATEWAY,), GATEWAY, ""),
+        ((), "192.0.2.1", ""),
+    ],
+)
+def test_targets_are_addresses_that_answer(
+    up: tuple[str, ...], egress: str, control: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resolver, this machine or the gateway; the control is never what the VMs ping."""
+    monkeypatch.setattr("vrbench.cloud.own_address.own_address", lambda _: OWN)
+    monkeypatch.setattr(
+        "vrbench.probes.ping_check.reach", lambda asked, _: Reached(tuple(a for a in asked if a in up), ())
+    )
+    probes = written("--yes").probes
+    assert (probes.egress_target, probes.control_target) == (egress, control)
 
 
 @pytest.mark.usefixtures("newest")
