@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from tests.lab.held_clock import HeldClock
 from tests.lab.replay.serving import QUICK, Client, Lab, RememberingGround
 from vrbench.lab.api.server.server import ApiServer
 from vrbench.lab.api.state.settings import ZoneSettings
@@ -24,13 +25,14 @@ Body = dict[str, Any]
 @contextmanager
 def served_on(zone: NamespaceGround, **settings: Any) -> Iterator[Lab]:
     """Serve the API over this ground until the block ends; boot and programming times at a hundredth."""
-    server = ApiServer(zone, replace(ZoneSettings(timing=QUICK, api_step_s=0.01), **settings))
+    clock = HeldClock()
+    server = ApiServer(zone, replace(ZoneSettings(timing=QUICK, api_step_s=0.01), **settings), clock=clock)
     listener = socket.create_server(("127.0.0.1", 0))
     server.start([listener])
     try:
         port = listener.getsockname()[1]
         clients = {name: Client(port, caller) for name, caller in server.callers().items()}
-        yield Lab(port, cast(RememberingGround, zone), clients["root"], clients["domadmin"], clients["user"])
+        yield Lab(port, cast(RememberingGround, zone), clock, clients["root"], clients["domadmin"], clients["user"])
     finally:
         server.stop()
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
-from tests.lab.replay.serving import QUICK, Lab, Refused, eventually, served
+from tests.lab.replay.serving import QUICK, Body, Client, Lab, Refused, eventually, served
 from vrbench.lab.api.state.settings import ZoneSettings
 from vrbench.lab.ground.specs import FirewallRule, PortForward
 
@@ -49,25 +49,39 @@ def test_ten_vms_at_once_share_one_router(lab: Lab) -> None:
     assert len(source_nats(lab, network)) == 1
 
 
+STEP_S = 0.05
+
+
 @pytest.fixture
-def slow_lab() -> Iterator[Lab]:
-    """Serve so slowly that calls side by side meet in each step, on a busy machine too."""
-    with served(ZoneSettings(timing=QUICK, api_step_s=0.5)) as lab:
+def stepped() -> Iterator[Lab]:
+    with served(ZoneSettings(timing=QUICK, api_step_s=STEP_S)) as lab:
         yield lab
 
 
-def test_addresses_acquired_too_early_ruin_the_network(slow_lab: Lab) -> None:
+def acquired(lab: Lab, who: Client, network: str, number: int, deploys: Sequence[Body] = ()) -> tuple[list[Body], ...]:
+    """Acquire so many addresses beside these deploys; all meet in each step, at any load."""
+    everything = number + len(deploys)
+    with lab.clock.held(), ThreadPoolExecutor(everything) as side_by_side:
+        calls = [side_by_side.submit(who, "associateIpAddress", networkid=network) for _ in range(number)]
+        starts = [side_by_side.submit(who, "deployVirtualMachine", **params) for params in deploys]
+        lab.clock.until_waiting(everything)  # the addresses are about to be taken; the VMs' jobs plan
+        lab.clock.turn_on(STEP_S / 5)
+        answers = [call.result() for call in calls]
+        lab.clock.until_waiting(everything)  # each address's job has seen a network without source NAT
+        lab.clock.turn_on(STEP_S)
+        lab.clock.until_waiting(len(deploys))
+        return answers, [start.result() for start in starts]
+
+
+def test_addresses_acquired_too_early_ruin_the_network(stepped: Lab) -> None:
     """Ten associates beside ten deploys on an Allocated network: as on the server, nobody can remove it any more."""
-    lab = slow_lab
+    lab = stepped
     network = lab.network(lab.domadmin)["id"]
     machines = [lab.machine_params(network, f"vm{n}") for n in range(10)]
-    with ThreadPoolExecutor(20) as side_by_side:
-        calls = [side_by_side.submit(lab.domadmin, "associateIpAddress", networkid=network) for _ in range(10)]
-        starts = [side_by_side.submit(lab.domadmin, "deployVirtualMachine", **params) for params in machines]
-    addresses, deploys = [call.result() for call in calls], [start.result()["jobid"] for start in starts]
+    addresses, deploys = acquired(lab, lab.domadmin, network, 10, machines)
     assert {lab.domadmin.finished(row["jobid"])["jobstatus"] for row in addresses} == {1}
-    assert {lab.domadmin.finished(job)["jobresultcode"] for job in deploys} == {530}
-    assert len(source_nats(lab, network)) in (2, 3)
+    assert {lab.domadmin.finished(job["jobid"])["jobresultcode"] for job in deploys} == {530}
+    assert len(source_nats(lab, network)) == 3
     deleted = lab.root.job("deleteNetwork", id=network, forced="true")
     assert deleted["jobresult"]["errortext"] == "Multiple generic source NAT IPs provided for network"
     released = lab.domadmin.job("disassociateIpAddress", id=addresses[0]["id"])
@@ -75,15 +89,14 @@ def test_addresses_acquired_too_early_ruin_the_network(slow_lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(("at_once", "given"), [(2, 1), (4, 1), (10, 2)])
-def test_so_many_addresses_at_once_give_so_many_source_nats(at_once: int, given: int) -> None:
+def test_so_many_addresses_at_once_give_so_many_source_nats(stepped: Lab, at_once: int, given: int) -> None:
     """As counted on a real server, where the network can still be removed as long as nothing was deployed."""
-    with served(ZoneSettings(timing=QUICK, api_step_s=0.2)) as lab:
-        network = lab.network(lab.user)["id"]
-        with ThreadPoolExecutor(at_once) as side_by_side:
-            calls = [side_by_side.submit(lab.user, "associateIpAddress", networkid=network) for _ in range(at_once)]
-        assert {lab.user.finished(call.result()["jobid"])["jobstatus"] for call in calls} == {1}
-        assert len(source_nats(lab, network)) == given
-        assert lab.user.result("deleteNetwork", id=network) == {"success": True}
+    lab = stepped
+    network = lab.network(lab.user)["id"]
+    addresses, _ = acquired(lab, lab.user, network, at_once)
+    assert {lab.user.finished(row["jobid"])["jobstatus"] for row in addresses} == {1}
+    assert len(source_nats(lab, network)) == given
+    assert lab.user.result("deleteNetwork", id=network) == {"success": True}
 
 
 def test_address_acquired_alone_becomes_the_source_nat_address(lab: Lab) -> None:

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.replay.serving import QUICK, Body, Client, Lab, Refused, eventually, served
+from tests.lab.replay.serving import QUICK, Body, Client, Lab, Refused, served
 from vrbench.lab.api.state.settings import ZoneSettings
 
 URL = "http://images.example.org/debian-12.vhd.bz2"
+DOWNLOAD_S = 3600.0  # nothing is ready before a test turns the clock on
 
 
 @pytest.fixture
 def lab() -> Iterator[Lab]:
-    with served(ZoneSettings(timing=QUICK, api_step_s=0.01, template_download_s=0.3)) as running:
+    with served(ZoneSettings(timing=QUICK, api_step_s=0.01, template_download_s=DOWNLOAD_S)) as running:
         yield running
 
 
@@ -45,10 +46,13 @@ def test_registered_template_becomes_ready(lab: Lab) -> None:
     )
     assert "size" not in made
     assert made["status"] == "Processing"
+    lab.clock.turn_on(DOWNLOAD_S / 2)
+    assert lab.user.listed("listTemplates", "template", templatefilter="self")[0]["status"] == "40% Downloaded"
     assert names(lab.user, "self") == ["debian"]
     assert names(lab.user, "selfexecutable") == []
     assert "debian" not in names(lab.user, "executable")
-    ready = eventually(lambda: lab.user.listed("listTemplates", "template", templatefilter="selfexecutable"))[0]
+    lab.clock.turn_on(DOWNLOAD_S / 2)
+    ready = lab.user.listed("listTemplates", "template", templatefilter="selfexecutable")[0]
     assert (ready["isready"], ready["status"], ready["size"]) == (True, "Download Complete", 2 << 30)
     assert "debian" in names(lab.user, "executable")
     assert lab.user("listAccounts")["account"][0]["templatetotal"] == before + 1
@@ -73,7 +77,8 @@ def test_deployed_once_it_is_ready(lab: Lab) -> None:
     with pytest.raises(Refused, match="has not been completely downloaded") as refused:
         lab.root("deployVirtualMachine", **params)
     assert refused.value.code == 530
-    eventually(lambda: names(lab.root, "selfexecutable"))
+    lab.clock.turn_on(DOWNLOAD_S)
+    assert names(lab.root, "selfexecutable") == ["debian"]
     with pytest.raises(Refused) as refused:
         lab.user(
             "deployVirtualMachine", **lab.machine_params(lab.network(lab.user)["id"], "b") | {"templateid": made["id"]}

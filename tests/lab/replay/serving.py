@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from tests.lab.held_clock import HeldClock
 from tests.lab.no_ground import NoGround
 from vrbench.lab.api.server.server import ApiServer, Caller
 from vrbench.lab.api.state.settings import ZoneSettings
@@ -23,7 +24,7 @@ from vrbench.lab.timing import Timing
 
 Body = dict[str, Any]
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 QUICK = Timing().scaled(0.01)
 
 
@@ -146,6 +147,7 @@ class Lab:
 
     port: int
     ground: RememberingGround
+    clock: HeldClock
     root: Client
     domadmin: Client
     user: Client
@@ -194,13 +196,13 @@ class Lab:
 @contextmanager
 def served(settings: ZoneSettings | None = None) -> Iterator[Lab]:
     """Serve a lab's API until the block ends."""
-    ground = RememberingGround()
-    server = ApiServer(ground, settings or ZoneSettings(timing=QUICK, api_step_s=0.01))
+    ground, clock = RememberingGround(), HeldClock()
+    server = ApiServer(ground, settings or ZoneSettings(timing=QUICK, api_step_s=0.01), clock=clock)
     listener = socket.create_server(("127.0.0.1", 0))
     server.start([listener])
     try:
         callers = {name: Client(listener.getsockname()[1], caller) for name, caller in server.callers().items()}
         port = next(iter(callers.values())).port
-        yield Lab(port, ground, callers["root"], callers["domadmin"], callers["user"])
+        yield Lab(port, ground, clock, callers["root"], callers["domadmin"], callers["user"])
     finally:
         server.stop()

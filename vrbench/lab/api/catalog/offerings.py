@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from vrbench.lab.api.request.call import Call
 from vrbench.lab.api.request.responses import stamp
 from vrbench.lab.api.request.selection import bodies, select, wanted_services
@@ -39,7 +37,7 @@ def create_service_offering(call: Call) -> Json:
         "cpunumber": call.number("cpunumber") or 1,
         "cpuspeed": call.number("cpuspeed") or 500,
         "memory": call.number("memory") or 512,
-        "created": stamp(time.time()),
+        "created": stamp(call.zone.clock.now()),
         "offerha": call.flag("offerha"),
         "limitcpuuse": call.flag("limitcpuuse"),
     }
@@ -89,7 +87,7 @@ def create_network_offering(call: Call) -> Json:
         "id": new_id(),
         "name": name,
         "displaytext": call.text("displaytext") or name,
-        "created": stamp(time.time()),
+        "created": stamp(call.zone.clock.now()),
         "isdefault": False,
         "availability": call.text("availability") or "Optional",
         "conservemode": call.flag("conservemode", default=True),

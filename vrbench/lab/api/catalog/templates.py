@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -77,7 +76,7 @@ def _shown_by(call: Call, chosen: str) -> Callable[[BuiltIn], bool]:
 
 
 def is_ready(zone: Zone, template: BuiltIn) -> bool:
-    return template.account is None or time.time() - template.created >= zone.settings.template_download_s
+    return template.account is None or zone.clock.now() - template.created >= zone.settings.template_download_s
 
 
 def _view(call: Call, template: BuiltIn) -> Json:
@@ -94,7 +93,7 @@ def _view(call: Call, template: BuiltIn) -> Json:
 
 def _progress(zone: Zone, template: BuiltIn) -> Json:
     """Return how far a registered one has come, in fifths, as the server's storage reports it."""
-    passed = time.time() - template.created
+    passed = zone.clock.now() - template.created
     fifths = min(5, int(5 * passed / max(zone.settings.template_download_s, 0.001)))
     done = fifths == 5
     state = "DOWNLOADED" if done else "DOWNLOAD_IN_PROGRESS" if fifths else "NOT_DOWNLOADED"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from vrbench.lab.api.machines.power import expunge
 from vrbench.lab.api.routers.ruleset import reprogram
 from vrbench.lab.api.state.zone import Zone
@@ -19,7 +17,7 @@ def expunge_wait_s(zone: Zone) -> float:
 
 def expunge_old(zone: Zone) -> None:
     """Expunge every VM that has been doomed for longer than the expunge delay. Raises ApiError or GroundError."""
-    before = time.time() - zone.settings.expunge_delay_s
+    before = zone.clock.now() - zone.settings.expunge_delay_s
     with zone.lock:
         old = [m for m in zone.machines if m.state in DOOMED and (m.updated or m.created) < before]
     for machine in old:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 
 from vrbench.lab.api.accounts import tags
@@ -21,7 +20,7 @@ PLANNING_STEPS = 2  # finding a host for a VM takes the server longer than tying
 
 def set_state(zone: Zone, machine: Machine, state: str) -> None:
     with zone.lock:
-        machine.state, machine.updated = state, time.time()
+        machine.state, machine.updated = state, zone.clock.now()
         if state in ("Stopped", "Destroyed", "Error", "Expunging"):
             machine.host = None
 

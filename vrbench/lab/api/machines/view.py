@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from vrbench.lab.api.accounts import tags
 from vrbench.lab.api.request.responses import owner_fields, stamp
 from vrbench.lab.api.state.entities import Json, Machine
@@ -87,7 +85,7 @@ def _usage(zone: Zone, machine: Machine) -> Json:
     """Return usage figures, once the server has looked at the running VM."""
     if machine.state != "Running" or machine.updated is None:
         return {}
-    return dict(STATS) if time.time() - machine.updated >= zone.settings.stats_interval_s else {}
+    return dict(STATS) if zone.clock.now() - machine.updated >= zone.settings.stats_interval_s else {}
 
 
 def _wiring(zone: Zone, machine: Machine) -> Json:

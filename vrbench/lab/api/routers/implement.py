@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 
 from vrbench.lab.api.accounts import events
 from vrbench.lab.api.accounts.limits import check_address_limit
@@ -95,7 +94,7 @@ def assign(address: Address, home: Served, source_nat: bool) -> None:
         address.vpc = home
     elif isinstance(home, Network):
         address.network, address.vpc = home, home.vpc
-    address.source_nat, address.allocated = source_nat, time.time()
+    address.source_nat = source_nat
 
 
 def plug(zone: Zone, network: Network) -> None:

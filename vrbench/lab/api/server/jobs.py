@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 from vrbench.lab.api.accounts import events
@@ -35,7 +34,7 @@ class Jobs:
         job = Job(
             uuid=new_id(),
             account=call.caller,
-            created=time.time(),
+            created=self._zone.clock.now(),
             command_class=call.shape.job_class(call.caller.is_root),
             instance_type=task.instance_type,
             instance=task.entity.uuid if task.entity and task.shows_instance else None,
@@ -83,7 +82,7 @@ class Jobs:
                 kind, "Error" if error else "Completed", task.entity, parent
             )
         with self._zone.lock:
-            job.result, job.code, job.completed = result, error.code if error else 0, time.time()
+            job.result, job.code, job.completed = result, error.code if error else 0, self._zone.clock.now()
             if error is None and isinstance(task.entity, Rule) and task.entity.removed:
                 job.instance_type = job.instance = None  # of a rule that was deleted the server forgets what it was
             job.status = FAILED if error else DONE

@@ -13,6 +13,7 @@ from vrbench.lab.api.server.dispatch import Dispatcher
 from vrbench.lab.api.server.housekeeper import Housekeeper
 from vrbench.lab.api.server.jobs import Jobs
 from vrbench.lab.api.server.web import Web
+from vrbench.lab.api.state.clock import ZoneClock
 from vrbench.lab.api.state.settings import ZoneSettings
 from vrbench.lab.api.state.zone import Zone
 from vrbench.lab.faults import Faults
@@ -31,8 +32,10 @@ class Caller:
 class ApiServer:
     """A CloudStack management server for ``ground``; its state lives and dies with it."""
 
-    def __init__(self, ground: Ground, settings: ZoneSettings, faults: Faults | None = None) -> None:
-        self._zone = Zone(ground, settings, faults)
+    def __init__(
+        self, ground: Ground, settings: ZoneSettings, faults: Faults | None = None, clock: ZoneClock | None = None
+    ) -> None:
+        self._zone = Zone(ground, settings, faults, clock)
         self._jobs = Jobs(self._zone)
         self._housekeepers = (
             Housekeeper(self._zone, expunge_wait_s(self._zone), expunge_old),

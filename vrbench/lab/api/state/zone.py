@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import random
-import time
 import uuid
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv4Network
@@ -16,6 +15,7 @@ from threading import RLock
 from typing import TypeVar
 
 from vrbench.lab.api.state import errors, fixtures
+from vrbench.lab.api.state.clock import ZoneClock
 from vrbench.lab.api.state.entities import (
     Account,
     AclList,
@@ -56,9 +56,12 @@ class Stopping(Exception):
 class Zone:
     """One CloudStack zone's records over a ground."""
 
-    def __init__(self, ground: Ground, settings: ZoneSettings, faults: Faults | None = None) -> None:
+    def __init__(
+        self, ground: Ground, settings: ZoneSettings, faults: Faults | None = None, clock: ZoneClock | None = None
+    ) -> None:
         self.ground = ground
         self.faults = faults or Faults()
+        self.clock = clock or ZoneClock()
         self.settings = settings
         self.router_timing = settings.build_timing or settings.timing
         self.version = ServerVersion(settings.server_version)
@@ -136,12 +139,12 @@ class Zone:
         ]
         pool = [Address(uuid=new_id(), number=n, ip=ip, subnet=subnet) for n, (subnet, ip) in enumerate(ips, 1)]
         for address in pool[:2]:
-            address.state, address.account, address.allocated = "Allocated", self.system, time.time()
+            address.state, address.account, address.allocated = "Allocated", self.system, self.clock.now()
         return pool
 
     def pause(self, seconds: float) -> None:
         """Wait as the zone's machines do; raises Stopping when the lab goes down meanwhile."""
-        if self.stopping.wait(seconds) if seconds > 0 else self.stopping.is_set():
+        if self.clock.wait(self.stopping, seconds):
             raise Stopping
 
     def rolling(self) -> bool:
@@ -159,7 +162,7 @@ class Zone:
             entity.number = next(self._instances)
         elif type(entity) in self._numbers:
             entity.number = next(self._numbers[type(entity)])
-        entity.created = time.time()
+        entity.created = self.clock.now()
         self._known[entity.uuid] = entity
         self._list_of(entity).append(entity)
         return entity
@@ -233,7 +236,7 @@ class Zone:
         free = next((address for address in candidates if wanted in (None, "", address.ip)), None)
         if free is None:
             raise errors.no_address_left(cs_code)
-        free.state, free.account, free.allocated = "Allocating", account, time.time()
+        free.state, free.account, free.allocated = "Allocating", account, self.clock.now()
         free.taken = next(self._taken)
         return free
 
