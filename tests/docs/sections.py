@@ -16,6 +16,7 @@ from rich.console import Console
 from tests.cli.commands import every_command, options
 from tests.docs.markdown import ROOT
 from tests.docs.stored import stored_run
+from tests.field import table as field_table
 from tests.lab.test_shelves import ROOMS as LAB_ROOMS
 from tests.test_layers import CORE_SHELVES, MAY_IMPORT
 from vrbench.cli.exits import Exit
@@ -200,4 +201,5 @@ SECTIONS: dict[tuple[str, str], Callable[[], str]] = {
     ("reports/README.md", "caveats"): caveats_part,
     ("reports/README.md", "exit-codes"): exit_codes_part,
     ("reports/README.md", "export-columns"): export_columns_part,
+    **field_table.parts(),
 }

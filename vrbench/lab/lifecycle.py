@@ -103,6 +103,16 @@ def phases(state: Path) -> dict[str, Any]:
     return control.ask(state, {"ask": "phases"}, _STATUS_TIMEOUT_S)
 
 
+def calls(state: Path, after: int = 0) -> list[dict[str, Any]]:
+    """Return the calls of all clients that could have changed something, but for the first ``after`` of them.
+
+    Each has its ``command`` and the ``status`` of its answer, 0 where the connection was reset.
+    """
+    _running(state)
+    answer: list[dict[str, Any]] = control.ask(state, {"ask": "calls", "after": after}, _STATUS_TIMEOUT_S)["calls"]
+    return answer
+
+
 def enter(state: Path, node: str, argv: Sequence[str]) -> list[str]:
     """Return the command that runs ``argv`` inside ``node``: same terminal, signals, exit code and working directory.
 

@@ -123,6 +123,8 @@ class _Supervisor:
                 return self._status().to_json()
             case "phases":
                 return self._history.to_json()
+            case "calls":
+                return {"calls": self._api.calls_since(int(question["after"]))}
             case "faults":
                 return self._faults_on()
             case "fault":

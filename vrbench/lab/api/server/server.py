@@ -5,10 +5,12 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from vrbench.lab.api.faults.api_faults import FaultyApi
 from vrbench.lab.api.machines.expunge import expunge_old, expunge_wait_s
 from vrbench.lab.api.routers.redundancy_watch import check_redundancy, redundancy_wait_s
+from vrbench.lab.api.server.call_record import CallRecord
 from vrbench.lab.api.server.dispatch import Dispatcher
 from vrbench.lab.api.server.housekeeper import Housekeeper
 from vrbench.lab.api.server.jobs import Jobs
@@ -41,7 +43,8 @@ class ApiServer:
             Housekeeper(self._zone, expunge_wait_s(self._zone), expunge_old),
             Housekeeper(self._zone, redundancy_wait_s(self._zone), check_redundancy),
         )
-        self._web = Web(FaultyApi(self._zone, Dispatcher(self._zone, self._jobs).answer))
+        self._calls = CallRecord(FaultyApi(self._zone, Dispatcher(self._zone, self._jobs).answer))
+        self._web = Web(self._calls)
 
     def start(self, listeners: Sequence[socket.socket]) -> None:
         """Serve /client/api on sockets that are bound and listening already."""
@@ -62,3 +65,7 @@ class ApiServer:
         return {
             account.role: Caller(account.name, account.apikey, account.secretkey) for account in self._zone.accounts
         }
+
+    def calls_since(self, number: int) -> list[dict[str, Any]]:
+        """Return the calls that could have changed something, after the first ``number`` of them."""
+        return self._calls.since(number)
