@@ -45,7 +45,6 @@ TAKEN_WITHIN_S = 3.0
 PASSING = re.compile(
     "cpuused|network.*kbs.*|disk.*(read|write)|memory.*kbs|lastupdated"
 )  # what a VM measures of itself
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ9o2w0m1l9Jm1bUqg8nQe0w7bq4yqgJ7m8r9m2oVq1P other"
 
 
 @dataclass
@@ -90,7 +89,7 @@ class CampaignLab:
             made = cloud.call("createNetwork", name=f"{name}2", displaytext=sent["displaytext"], **same)["network"]
             self.alike.append((role, "deleteNetwork", {"id": made["id"]}))
             for key in (f"{name.removesuffix('-net')}-key2", f"x{name.removesuffix('-net')}-key"):
-                cloud.call("registerSSHKeyPair", name=key, publickey=KEY)
+                cloud.call("registerSSHKeyPair", name=key, publickey=f"ssh-ed25519 {key}")
                 self.alike.append((role, "deleteSSHKeyPair", {"name": key}))
 
     def take(self, role: str, address: str) -> None:
@@ -174,7 +173,7 @@ def _build_other(cloud: Cloud, name: str) -> None:
     zone, offering, service = found.zone_id, found.network_offering_id, found.service_offering_id
     made = cloud.call("createNetwork", name=f"{name}-net", displaytext=name, networkofferingid=offering, zoneid=zone)
     network = str(made["network"]["id"])
-    cloud.call("registerSSHKeyPair", name=f"{name}-key", publickey=KEY)
+    cloud.call("registerSSHKeyPair", name=f"{name}-key", publickey=f"ssh-ed25519 {name}")
     kept = {"keypair": f"{name}-key", "networkids": network}
     given: dict[str, Param] = {**kept, "name": f"{name}-vm1", "templateid": found.template_id}
     vm = _run(cloud, "deployVirtualMachine", zoneid=zone, serviceofferingid=service, **given)

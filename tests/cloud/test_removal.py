@@ -263,7 +263,7 @@ def test_things_of_the_same_prefix_that_are_not_in_the_journal_stay(lab: Lab, tm
     built(lab, tmp_path / "j", vms=1, public_ips=1)
     cloud = lab.cloud()
     make_network(lab, cloud, f"{PLAN.prefix}-other", "domadmin")
-    cloud.call("registerSSHKeyPair", name=f"{PLAN.prefix}-key2", publickey=PLAN.public_key)
+    cloud.call("registerSSHKeyPair", name=f"{PLAN.prefix}-key2", publickey="ssh-ed25519 another")
     assert is_clean(clean_up(lab, tmp_path / "j"))
     left = lab.objects()
     assert any(f"{PLAN.prefix}-other" in name for name in left)

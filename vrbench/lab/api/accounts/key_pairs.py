@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import subprocess
 import tempfile
 from pathlib import Path
 
 from vrbench.lab.api.accounts import events
+from vrbench.lab.api.accounts.key_material import fingerprint_of, public_key_of
 from vrbench.lab.api.request.call import Call
 from vrbench.lab.api.request.selection import select
 from vrbench.lab.api.state import errors
@@ -24,18 +22,23 @@ def create_key_pair(call: Call) -> Json:
     owner, name = call.owner(), call.required("name")
     _refuse_taken(call.zone, owner, name, f"A key pair with name '{name}' already exists.")
     private, public = _generate()
-    pair = _store(call.zone, owner, name, public, f"A key pair with name '{name}' already exists.")
+    pair = _pair(owner, name, public, fingerprint_of(public, call.caller.is_root))
+    _store(call.zone, pair, f"A key pair with name '{name}' already exists.")
     return {"keypair": {"privatekey": private, **_view(pair)}}
 
 
 def register_key_pair(call: Call) -> Json:
-    """Answer registerSSHKeyPair: takes any text for a key, as the server does."""
-    owner, name = call.owner(), call.required("name")
+    """Answer registerSSHKeyPair: the name is looked at first, then the key, then whether the account has it already."""
+    owner, name, material = call.owner(), call.required("name"), call.required("publickey")
     kind = events.KINDS[call.shape.name]
     taken = f"A key pair with name '{name}' already exists for this account."
     _refuse_taken(call.zone, owner, name, taken)
+    public = public_key_of(material, call.zone.version)
+    if any(pair.account is owner and pair.public_key == public for pair in call.zone.keypairs):
+        raise errors.invalid(f"A key pair with key '{material}' already exists for this account.")
+    fingerprint = fingerprint_of(public, call.caller.is_root)
     events.EventLog(call.zone, call.caller).record(kind, "Started")
-    pair = _store(call.zone, owner, name, call.required("publickey").strip(), taken)
+    pair = _store(call.zone, _pair(owner, name, public, fingerprint), taken)
     events.EventLog(call.zone, call.caller).record(kind, "Completed")
     return {"keypair": _view(pair)}
 
@@ -69,11 +72,14 @@ def _refuse_taken(zone: Zone, owner: Account, name: str, text: str) -> None:
             raise errors.invalid(text)
 
 
-def _store(zone: Zone, owner: Account, name: str, public: str, taken: str) -> KeyPair:
-    pair = KeyPair(uuid=new_id(), account=owner, name=name, public_key=public, fingerprint=_fingerprint(public))
+def _store(zone: Zone, pair: KeyPair, taken: str) -> KeyPair:
     with zone.lock:
-        _refuse_taken(zone, owner, name, taken)
+        _refuse_taken(zone, pair.account, pair.name, taken)
         return zone.add(pair)
+
+
+def _pair(owner: Account, name: str, public: str, fingerprint: str) -> KeyPair:
+    return KeyPair(uuid=new_id(), account=owner, name=name, public_key=public, fingerprint=fingerprint)
 
 
 def _generate() -> tuple[str, str]:
@@ -86,16 +92,6 @@ def _generate() -> tuple[str, str]:
         except (OSError, subprocess.SubprocessError) as error:
             raise errors.internal("Failed to create the key pair: ssh-keygen did not run") from error
         return path.read_text(), path.with_suffix(".pub").read_text().strip() + " \n"
-
-
-def _fingerprint(public: str) -> str:
-    """Return the MD5 in colons of the key's bytes, or of the text where that is no key."""
-    words = public.split()
-    try:
-        raw = base64.b64decode(words[1], validate=True) if len(words) > 1 else public.encode()
-    except binascii.Error:
-        raw = public.encode()
-    return hashlib.md5(raw, usedforsecurity=False).digest().hex(":")
 
 
 def _view(pair: KeyPair) -> Json:
