@@ -36,6 +36,7 @@ GOOD: dict[str, Behaviour] = {
     "listPublicIpAddresses": says("listPublicIpAddresses", {"count": 50, "publicipaddress": [FREE]}),
     "listHypervisors": rows("listHypervisors", "hypervisor", {"name": "KVM"}, {"name": "VMware"}),
     "listRouters": says("listRouters", {}),
+    "listApis": rows("listApis", "api", {"name": "restartNetwork", "params": []}),
 }
 
 

@@ -17,9 +17,7 @@ from vrbench.cloud.errors import NotPermitted, UnknownOperation, UnsafeNetwork
 from vrbench.cloud.facade import Answer, Cloud, Job, Param
 from vrbench.cloud.operations import (
     PREPARATIONS,
-    Router,
     RunningOperation,
-    competing_routers,
     list_routers,
     preparation,
 )
@@ -52,7 +50,7 @@ def test_restart_with_cleanup_replaces_the_router(lab: Lab, environment: Environ
     """The job ends well and another router is there."""
     cloud = lab.cloud("root")
     (before,) = list_routers(cloud, environment.network_id)
-    cloud.wait(preparation("restart-network-cleanup")(cloud, environment)(), 20, 0.02)
+    carried_out(cloud, "restart-network-cleanup", environment)
     (after,) = list_routers(cloud, environment.network_id)
     assert (before.state, after.state) == ("Running", "Running")
     assert before.id != after.id
@@ -60,27 +58,48 @@ def test_restart_with_cleanup_replaces_the_router(lab: Lab, environment: Environ
     assert (row["id"], row["publicip"]) == (after.id, environment.source_nat_ip)
 
 
-def test_two_routers_that_serve_one_network_compete() -> None:
-    """Two that run alone, or two primaries of a pair; not a pair in order, nor one that is on its way out."""
-
-    def router(name: str, state: str = "Running", redundant_state: str = "") -> Router:
-        return Router(name, name, state, bool(redundant_state), redundant_state)
-
-    assert competing_routers([router("r-1-VM"), router("r-2-VM")]) == ("r-1-VM", "r-2-VM")
-    assert competing_routers([router("r-1-VM", redundant_state="MASTER"), router("r-2-VM", redundant_state="PRIMARY")])
-    assert not competing_routers(
-        [router("r-1-VM", redundant_state="PRIMARY"), router("r-2-VM", redundant_state="BACKUP")]
-    )
-    assert not competing_routers([router("r-1-VM"), router("r-2-VM", "Stopping")])
-
-
-@pytest.mark.parametrize("name", ["restart-network", "reboot-router"])
+@pytest.mark.parametrize("name", ["restart-network", "live-patch", "reboot-router", "stop-start-router"])
 def test_other_operations_keep_the_router(lab: Lab, environment: Environment, name: str) -> None:
-    """The same router afterwards."""
+    """The same router runs afterwards; its scripts are other ones after a start and after a patch."""
     cloud = lab.cloud("root")
-    before = list_routers(cloud, environment.network_id)
-    cloud.wait(preparation(name)(cloud, environment)(), 20, 0.02)
-    assert [router.id for router in list_routers(cloud, environment.network_id)] == [router.id for router in before]
+    (before,) = list_routers(cloud, environment.network_id)
+    carried_out(cloud, name, environment)
+    (after,) = list_routers(cloud, environment.network_id)
+    assert (after.id, after.state) == (before.id, "Running")
+    assert (after.scripts == before.scripts) == (name == "restart-network")
+
+
+def test_a_destroyed_router_is_replaced(lab: Lab, environment: Environment) -> None:
+    """By the restart that follows, with the network's address."""
+    cloud = lab.cloud("root")
+    (before,) = list_routers(cloud, environment.network_id)
+    carried_out(cloud, "destroy-router", environment)
+    (after,) = list_routers(cloud, environment.network_id)
+    assert after.id != before.id
+    (row,) = lab.rows("listRouters", "router", networkid=environment.network_id)
+    assert (row["state"], row["publicip"]) == ("Running", environment.source_nat_ip)
+
+
+def test_what_follows_is_sent_when_the_job_before_has_ended() -> None:
+    """And not at all where that one failed; the operation is done then, with its error."""
+    routers = says("listRouters", {"count": 1, "router": [{"id": "r", "name": "r-1-VM", "state": "Running"}]})
+
+    def stopped(answer: Behaviour) -> tuple[list[str], str]:
+        answers = {"listRouters": routers, "stopRouter": says("stopRouter", {"jobid": "1"})}
+        answers |= {"startRouter": says("startRouter", {"jobid": "2"}), "queryAsyncJobResult": answer}
+        with fake_cloud(by_command(answers)) as fake:
+            operation = RunningOperation(Cloud(fake.credentials()), "stop-start-router", SOMEWHERE, 20, poll_s=0.02)
+            operation.request()
+            wait_for(lambda: operation.poll().done, "the end of the operation")
+            return [request.params["command"] for request in fake.requests], operation.poll().error
+
+    fine, error = stopped(job(1, jobresult={"success": True}))
+    assert [name for name in fine if not name.startswith("query")] == ["listRouters", "stopRouter", "startRouter"]
+    assert fine.index("startRouter") > fine.index("queryAsyncJobResult")
+    assert not error
+    broken, error = stopped(job(2, jobresult={"errorcode": 530, "errortext": "it won't"}))
+    assert "startRouter" not in broken
+    assert "it won't" in error
 
 
 def test_a_user_sees_no_routers_and_can_reboot_none(lab: Lab, environment: Environment) -> None:
@@ -196,6 +215,11 @@ def test_without_a_running_router_there_is_none_to_reboot() -> None:
     routers = says("listRouters", {"count": 1, "router": [{"id": "r", "name": "r-1-VM", "state": "Stopped"}]})
     with fake_cloud(by_command({"listRouters": routers})) as fake, pytest.raises(UnsafeNetwork, match="network net: "):
         preparation("reboot-router")(Cloud(fake.credentials()), SOMEWHERE)
+
+
+def carried_out(cloud: Cloud, name: str, environment: Environment) -> None:
+    for send in preparation(name)(cloud, environment):
+        cloud.wait(send(), 20, 0.02)
 
 
 def started_by(call: Callable[[], None]) -> list[threading.Thread]:

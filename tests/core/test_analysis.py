@@ -8,7 +8,7 @@ import pytest
 from tests.core.logs import MS, START, end, header, line, stream
 from vrbench.core.analysis import analyze_trial
 from vrbench.core.caveats import Caveat, CaveatKind
-from vrbench.core.facts import NodeClock, TrialFacts
+from vrbench.core.facts import NodeClock, Router, TrialFacts
 from vrbench.core.figures.results import TrialResult
 from vrbench.core.judge.verdict import reasons
 from vrbench.core.model import Direction, Verdict
@@ -55,6 +55,14 @@ def test_a_plain_trial_is_valid_without_caveat() -> None:
     assert egress.full_recovery_s == pytest.approx(1.5)
 
 
+OLD, NEW = (Router(str(n), f"r-{n}-VM", "Running", software="4.20.2.0", scripts="c0ffee") for n in (1, 2))
+
+
+def routers(operation: str, before: Router, after: Router) -> dict[str, object]:
+    """Return the facts of an operation with the one router of the network before it, and the one after."""
+    return {"operation": operation, "routers_before": (before,), "routers_after": (after,)}
+
+
 @pytest.mark.parametrize(
     ("change", "kind", "verdict"),
     [
@@ -70,6 +78,9 @@ def test_a_plain_trial_is_valid_without_caveat() -> None:
         ({"clocks": {"vm1": NodeClock(0, 60 * MS)}}, CaveatKind.CLOCKS_UNALIGNED, Verdict.VALID),
         ({"gateways": {"vm1": ("02:00:00:00:00:01", "02:00:00:00:00:02")}}, CaveatKind.TWO_ROUTERS, Verdict.UNKNOWN),
         ({"competing_routers": ("r-1-VM", "r-2-VM")}, CaveatKind.TWO_ROUTERS, Verdict.UNKNOWN),
+        ({"routers_after": (OLD, NEW)}, CaveatKind.TWO_ROUTERS, Verdict.UNKNOWN),
+        (routers("restart-network-cleanup", OLD, OLD), CaveatKind.NOTHING_DONE, Verdict.INVALID),
+        (routers("live-patch", OLD, OLD), CaveatKind.PATCH_UNPROVEN, Verdict.VALID),
     ],
 )
 def test_facts_become_caveats(change: dict[str, object], kind: CaveatKind, verdict: Verdict) -> None:
@@ -77,6 +88,29 @@ def test_facts_become_caveats(change: dict[str, object], kind: CaveatKind, verdi
     _, found, kinds = trial(replace(FACTS, **change))  # type: ignore[arg-type]  # names are checked by replace
     assert kinds == {kind}
     assert found is verdict
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        routers("restart-network-cleanup", OLD, NEW),
+        routers("restart-network", OLD, OLD),
+        routers("live-patch", OLD, replace(OLD, scripts="facade")),
+        routers("live-patch", replace(OLD, software=""), OLD),
+        routers("an operation of a later version", OLD, OLD),
+        {"routers_after": (replace(OLD, redundant=True, redundant_state="PRIMARY"), replace(NEW, redundant=True))},
+        {"routers_after": (OLD, replace(NEW, state="Stopping"))},
+    ],
+)
+def test_routers_in_order_are_no_caveat(change: dict[str, object]) -> None:
+    """Those that were replaced, patched or left as the operation does; a pair; one that is on its way out."""
+    assert trial(replace(FACTS, **change))[2] == set()  # type: ignore[arg-type]  # names are checked by replace
+
+
+def test_a_pair_has_one_primary() -> None:
+    """Two of them serve side by side, whatever the release calls them."""
+    both = tuple(replace(r, redundant=True, redundant_state=s) for r, s in ((OLD, "MASTER"), (NEW, "PRIMARY")))
+    assert trial(replace(FACTS, routers_after=both))[2] == {CaveatKind.TWO_ROUTERS}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from tests.run.world import RUN_ID, Rig, failing
 from vrbench.cloud.errors import CloudError
 from vrbench.core.caveats import Caveat, CaveatKind
+from vrbench.core.facts import Router
 from vrbench.core.figures.results import RunState
 from vrbench.probes.config import ProbeError
 from vrbench.run.errors import CannotReuse, OperationFailed
@@ -21,9 +22,9 @@ from vrbench.run.order import RunOrder
 from vrbench.store.directory import RunDir
 from vrbench.store.files import StoreError
 
-TRIAL = ["start probers", "request", "stop probers", "leave operation", "look at routers"]
+TRIAL = ["look at routers", "start probers", "request", "stop probers", "leave operation", "look at routers"]
 WHOLE = ["preflight", "build", "await guests", *TRIAL, "leave guests", "remove"]
-MEASURING = ["preflight", "build", "await guests", "start probers", "request", "stop probers", "look at routers"]
+MEASURING = ["preflight", "build", "await guests", "look at routers", "start probers", "request", "stop probers"]
 
 
 @pytest.fixture
@@ -86,14 +87,15 @@ def test_the_state_is_noted_before_each_phase(rig: Rig) -> None:
 def test_a_trial_notes_what_all_trials_share(rig: Rig) -> None:
     """Caveats from before, second routers, what was to be probed, and whether it was a lab."""
     rig.caveats = (Caveat(CaveatKind.SSHD_LIMITS, "vm1"),)
-    rig.cloud.competing = ("r-1", "r-2")
+    rig.cloud.shown = (Router("1", "r-1", "Running"), Router("2", "r-2", "Running"))
     rig.silent = ("198.51.100.2",)
     rig.order = replace(rig.order, in_lab=True)
     rig.run()
     noted = facts(rig)
     assert (noted["lab"], noted["interrupted"]) == (True, False)
     assert [c["kind"] for c in noted["doubts"]] == ["sshd-limits"]
-    assert noted["rivals"] == ["r-1", "r-2"]
+    assert [r["name"] for r in noted["routers_before"]] == [r["name"] for r in noted["routers_after"]] == ["r-1", "r-2"]
+    assert noted["operation"] == "restart-network-cleanup"
     assert any("198.51.100.2" in said for said in rig.said)
     assert rig.world.rows == {"198.51.100.1:22": "vm1", "198.51.100.2:22": "vm2"}
 
@@ -113,7 +115,7 @@ def test_the_pause_is_not_longer_for_what_is_collected_meanwhile(tmp_path: Path)
     pauses = []
     for slow_s in (0, 3, 20):
         rig = Rig(tmp_path / str(slow_s), "trials.count=2")
-        rig.when("look at routers", partial(rig.world.sleep, slow_s))
+        rig.when("leave operation", partial(rig.world.sleep, slow_s))
         rig.run()
         pauses.append((facts(rig, 2)["requested_ns"] - facts(rig, 1)["observed_ns"]) / 1e9)
     assert pauses[0] == pauses[1] == pauses[2] - 13
@@ -131,8 +133,9 @@ def test_an_interrupt_ends_the_measuring_and_all_is_removed(rig: Rig, step: str)
     assert ("remove" in rig.steps) == (step != "preflight")
     assert not rig.store.key.exists()
     assert state(rig) == RunState.INTERRUPTED
-    assert ("stop probers" in rig.steps) == (step in MEASURING[4:])
-    if step in MEASURING[4:6]:
+    requested = step in ("request", "stop probers")
+    assert ("stop probers" in rig.steps) == requested
+    if requested:
         assert facts(rig)["interrupted"]
 
 
@@ -352,9 +355,9 @@ def test_a_job_that_outlasts_its_trial_is_waited_for(rig: Rig, ends_s: float, er
     assert rig.pending() == []
 
 
-def test_a_second_router_that_can_not_be_looked_for_is_said(rig: Rig) -> None:
+def test_routers_that_can_not_be_looked_at_are_said(rig: Rig) -> None:
     """The trial is no worse for it."""
     rig.when("look at routers", failing(CloudError("no such right")))
     outcome = rig.run()
     assert outcome.error is None
-    assert "could not look for a second router: no such right" in rig.said
+    assert "could not look at the network's routers: no such right" in rig.said

@@ -15,7 +15,7 @@ from vrbench.cloud.journal import Journal
 from vrbench.cloud.preflight import Resolved
 from vrbench.cloud.removal import RemovalReport
 from vrbench.core.caveats import Caveat
-from vrbench.core.facts import NodeClock
+from vrbench.core.facts import NodeClock, Router
 from vrbench.core.log.growing_log import StreamState
 from vrbench.core.model import Direction, Endpoint, Environment, Guest, Stream
 from vrbench.core.plan.plan import make_plan
@@ -186,7 +186,7 @@ class FakeCloud:
     stays: tuple[str, ...] = ()
     awaited: tuple[str, ...] = ()
     endpoint: str = "https://cloud.example/client/api"
-    competing: tuple[str, ...] = ()
+    shown: tuple[Router, ...] = ()
 
     def preflight(self, plan: EnvironmentPlan, accept_slow_removal: bool) -> tuple[Resolved, tuple[str, ...]]:
         self.script.at("preflight")
@@ -210,9 +210,9 @@ class FakeCloud:
                 journal.destroyed(entry.key)
         return RemovalReport((), tuple(left), (), self.awaited)
 
-    def competing_routers(self, environment: Environment) -> tuple[str, ...]:
+    def routers(self, environment: Environment) -> tuple[Router, ...]:
         self.script.at("look at routers")
-        return self.competing
+        return self.shown
 
 
 @dataclass

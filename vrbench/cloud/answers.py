@@ -213,13 +213,15 @@ _KINDS: Mapping[str, Callable[[object], bool]] = MappingProxyType(
         **dict(_named(_is_amount, "memoryavailable primarystorageavailable")),
         **dict(_named(_is_text, "name state status account roletype apikey networktype zoneid hypervisor cidr value")),
         **dict(_named(_is_text, "guestiptype redundantstate cloudstackversion displaytext key description ostypename")),
-        **dict(_named(_are_rows, "user nic service provider capability tags")),
+        **dict(_named(_is_text, "softwareversion scriptsversion")),
+        **dict(_named(_are_rows, "user nic service provider capability tags params")),
         **dict(_named(_is_success, "success")),
     }
 )
 _ALWAYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "account": ("name", "domainid"),
+        "api": ("name",),
         "zone": ("id", "name"),
         "networkoffering": ("id", "name"),
         "serviceoffering": ("id", "name"),
@@ -239,6 +241,7 @@ _ALWAYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _ROWS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "account": ("user",),
+        "api": ("params",),
         "networkoffering": ("service",),
         "service": ("provider", "capability"),
         "virtualmachine": ("nic", "tags"),

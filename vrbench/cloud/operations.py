@@ -3,61 +3,74 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
 
 from vrbench.cloud.errors import CloudError, JobTimeout, NotPermitted, UnknownOperation, UnsafeNetwork
 from vrbench.cloud.facade import Answer, Cloud, Job
+from vrbench.core.facts import PRIMARY, Router
 from vrbench.core.model import Environment
 from vrbench.core.ports import JobState
 from vrbench.core.suggest import did_you_mean
 
-_PRIMARY = ("MASTER", "PRIMARY")  # up to 4.15, and later
+# Sends one call of an operation.
+Send = Callable[[], Job]
+# Looks up what has to be known and returns the calls that make the operation, each sent when the job of the one before
+# has ended. Only they are timed.
+Preparation = Callable[[Cloud, Environment], tuple[Send, ...]]
 
 
-# Looks up what has to be known and returns the one call that asks for the operation: only that call is timed.
-Preparation = Callable[[Cloud, Environment], Callable[[], Job]]
-
-
-@dataclass(frozen=True, slots=True)
-class Router:
-    """One virtual router as the API shows it. ``redundant_state`` lags by up to 30 s: never a clock."""
-
-    id: str
-    name: str
-    state: str
-    redundant: bool
-    redundant_state: str
-
-
-def _restart(cleanup: bool) -> Preparation:
-    def prepare(cloud: Cloud, environment: Environment) -> Callable[[], Job]:
-        # Sent explicitly in both cases: 4.9 takes a missing cleanup for true, later servers for false.
-        return lambda: cloud.submit("restartNetwork", id=environment.network_id, cleanup=cleanup)
+def _restart(**how: bool) -> Preparation:
+    def prepare(cloud: Cloud, environment: Environment) -> tuple[Send, ...]:
+        return (partial(cloud.submit, "restartNetwork", id=environment.network_id, **how),)
 
     return prepare
 
 
-def _reboot_router(cloud: Cloud, environment: Environment) -> Callable[[], Job]:
+def _on_router(*commands: str) -> Preparation:
+    """Send each command to the router that serves, as it is before the first."""
+
+    def prepare(cloud: Cloud, environment: Environment) -> tuple[Send, ...]:
+        router = _serving(cloud, environment)
+        return tuple(partial(cloud.submit, command, id=router.id) for command in commands)
+
+    return prepare
+
+
+def _one_after_the_other(*parts: Preparation) -> Preparation:
+    def prepare(cloud: Cloud, environment: Environment) -> tuple[Send, ...]:
+        return tuple(send for part in parts for send in part(cloud, environment))
+
+    return prepare
+
+
+def _serving(cloud: Cloud, environment: Environment) -> Router:
     rows = cloud.list("listRouters", "router", networkid=environment.network_id, listall=True)
     running = [router for router in map(_router, rows) if router.state == "Running"]
-    active = [router for router in running if router.redundant_state in _PRIMARY]
+    active = [router for router in running if router.redundant_state in PRIMARY]
     chosen = next(iter(active or running), None)
     if chosen is None:
         raise UnsafeNetwork(
-            f"network {environment.network_name}: no router is Running that could be rebooted; look at it in the cloud"
+            f"network {environment.network_name}: no router is Running that the operation could act on; look at it in "
+            "the cloud"
         )
-    return partial(cloud.submit, "rebootRouter", id=chosen.id)
+    return chosen
+
+
+# Cleanup is sent in any case: 4.9 takes a missing one for true, later servers for false.
+_RESTART = _restart(cleanup=False)
 
 
 # How the cloud is asked for each operation that a profile can name (``OPERATIONS`` in ``core/plan/operations.py``).
 PREPARATIONS: Mapping[str, Preparation] = MappingProxyType(
     {
         "restart-network-cleanup": _restart(cleanup=True),
-        "restart-network": _restart(cleanup=False),
-        "reboot-router": _reboot_router,
+        "restart-network": _RESTART,
+        "live-patch": _restart(cleanup=False, livepatch=True),
+        "reboot-router": _on_router("rebootRouter"),
+        "stop-start-router": _on_router("stopRouter", "startRouter"),
+        "destroy-router": _one_after_the_other(_on_router("destroyRouter"), _RESTART),
     }
 )
 
@@ -70,13 +83,16 @@ def preparation(name: str) -> Preparation:
 
 
 class RunningOperation:
-    """The port ``core.ports.Operation`` over a cloud: the job is watched by a thread, so that no look at it blocks."""
+    """The port ``core.ports.Operation`` over a cloud: jobs are watched by a thread, so that no look at them blocks.
+
+    An operation of several calls is done when the job of the last one has ended, or one of them has failed.
+    """
 
     def __init__(
         self, cloud: Cloud, operation: str, environment: Environment, deadline_s: float, poll_s: float = 0.5
     ) -> None:
         self._cloud = cloud
-        self._send = preparation(operation)(cloud, environment)
+        self._first, *self._following = preparation(operation)(cloud, environment)
         self._deadline_s = deadline_s
         self._poll_s = poll_s
         self._state = JobState(done=False)
@@ -85,7 +101,7 @@ class RunningOperation:
     def request(self) -> None:
         """Ask the cloud, and return when the job is accepted. Raises CloudError when it is not."""
         self._state = JobState(done=False)
-        self._job = job = self._send()
+        self._job = job = self._first()
         threading.Thread(target=self._watch, args=(job,), daemon=True).start()
 
     def poll(self) -> JobState:
@@ -94,6 +110,8 @@ class RunningOperation:
     def _watch(self, job: Job) -> None:
         try:
             self._cloud.wait(job, self._deadline_s, self._poll_s)
+            for send in self._following:
+                self._cloud.wait(send(), self._deadline_s, self._poll_s)
             state = JobState(done=True)
         except JobTimeout:
             return  # not done is what it is: the trial has a deadline of its own
@@ -114,12 +132,6 @@ def list_routers(cloud: Cloud, network_id: str) -> tuple[Router, ...]:
     return tuple(map(_router, rows))
 
 
-def competing_routers(found: Sequence[Router]) -> tuple[str, ...]:
-    """Return the routers that serve a network at the same time although one alone may; of pairs, the primary ones."""
-    serving = [r for r in found if r.state == "Running" and (not r.redundant or r.redundant_state in _PRIMARY)]
-    return tuple(r.name for r in serving) if len(serving) > 1 else ()
-
-
 def _router(row: Answer) -> Router:
     def text(name: str) -> str:
         return str(row.get(name) or "")
@@ -130,4 +142,6 @@ def _router(row: Answer) -> Router:
         state=text("state"),
         redundant=bool(row.get("isredundantrouter")),
         redundant_state=text("redundantstate"),
+        software=text("softwareversion"),
+        scripts=text("scriptsversion").strip(),  # some servers leave a line's end there
     )

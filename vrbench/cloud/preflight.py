@@ -12,6 +12,7 @@ from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.errors import CloudError, CloudRefused, CloudUnreachable, NotPermitted, PreflightError
 from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.limits import shortages
+from vrbench.cloud.operation_needs import unmet_needs
 from vrbench.core.suggest import nearest
 
 _OLDEST, _NEWEST = (4, 9), (4, 22)
@@ -74,6 +75,9 @@ def preflight(
     _check_pool(cloud, plan, zone_id, found)
     hypervisor = _hypervisor(cloud, zone_id, template)
     _check_routers(cloud, found)
+    problems, notes = unmet_needs(cloud, plan.operation)
+    found.problems += problems
+    found.notes += notes
     if found.problems:
         raise PreflightError(found.problems)
     resolved = Resolved(

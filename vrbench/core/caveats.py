@@ -40,6 +40,13 @@ class CaveatKind(StrEnum):
         "the figures are not those of a finished operation",
         "read the cause in the management server's log, then measure again",
     )
+    NOTHING_DONE = (
+        "nothing-done",
+        Effect.INVALID,
+        "the cloud reported success, and the routers that were to be replaced are still there",
+        "the figures are not those of the operation",
+        "look at the routers and events of the network in the cloud, then measure again",
+    )
     CONTROL_DOWN = (
         "control-down",
         Effect.INVALID,
@@ -137,6 +144,13 @@ class CaveatKind(StrEnum):
         "two routers answer for one address since the operation, or the cloud shows two that serve",
         "which of them is reached is chance, and so is the figure",
         "stop the router that must not serve, then measure again",
+    )
+    PATCH_UNPROVEN = (
+        "patch-unproven",
+        Effect.NONE,
+        "after the live patch the router shows the same software and scripts as before",
+        "it had them already, or nothing was patched: the cloud reports success in both cases",
+        "compare the software that is named here with the server's version",
     )
     BASELINE_SHORT = (
         "baseline-short",

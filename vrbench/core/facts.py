@@ -22,6 +22,25 @@ class NodeClock:
         return NodeClock((low + high) // 2, (high - low + 1) // 2)
 
 
+PRIMARY = ("MASTER", "PRIMARY")  # how a pair's active router is called: up to 4.15, and later
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """One virtual router as the API shows it. ``redundant_state`` lags by up to 30 s: never a clock.
+
+    ``software``: the release of what runs in it (servers since 4.17 say so); ``scripts``: the checksum of its scripts.
+    """
+
+    id: str
+    name: str
+    state: str
+    redundant: bool = False
+    redundant_state: str = ""
+    software: str = ""
+    scripts: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class TrialFacts:
     """All that analysis needs of a trial beside the raw logs. ``clocks`` are keyed by node (the harness has none).
@@ -32,7 +51,9 @@ class TrialFacts:
     behind each public end, by what probes call their target. ``pre_trial_caveats``: what was found before the trials.
     ``given_up``: the streams that were no longer waited for when all else had recovered, by their names.
     ``gateways``: the MAC addresses that answered for a guest's gateway when probing was over. ``competing_routers``:
-    routers that the cloud then showed side by side although only one of them may serve.
+    routers that the cloud then showed side by side although only one of them may serve. ``operation``: its name.
+    ``routers_before`` and ``routers_after``: the network's routers just before it was asked for, and when probing was
+    over; none where the account may not list them.
     """
 
     number: int
@@ -56,6 +77,9 @@ class TrialFacts:
     gateways: dict[str, tuple[str, ...]] = field(default_factory=dict)
     competing_routers: tuple[str, ...] = ()
     given_up: tuple[str, ...] = ()
+    operation: str = ""
+    routers_before: tuple[Router, ...] = ()
+    routers_after: tuple[Router, ...] = ()
 
     def places(self, node: str) -> bool:
         """Return whether it is known when what a node saw was, counted from the request.

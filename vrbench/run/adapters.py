@@ -13,6 +13,7 @@ from vrbench.cloud.journal import Journal
 from vrbench.cloud.preflight import Resolved
 from vrbench.cloud.removal import RemovalReport
 from vrbench.core.caveats import Caveat
+from vrbench.core.facts import Router
 from vrbench.core.model import Environment
 from vrbench.core.ports import Clock, Observation, Operation, RunScreen
 from vrbench.run.interrupts import Interrupts
@@ -37,8 +38,8 @@ class CloudPort(Protocol):
     def remove(self, journal: Journal, say: Progress) -> RemovalReport:
         """Remove what the journal has pending; never raise because of one thing that stays."""
 
-    def competing_routers(self, environment: Environment) -> tuple[str, ...]:
-        """Name the routers that serve the network side by side although only one may."""
+    def routers(self, environment: Environment) -> tuple[Router, ...]:
+        """Return the network's routers as they are now; none where the caller may not list them."""
 
 
 class TrialObservation(Observation, Protocol):

@@ -13,10 +13,11 @@ from vrbench.cloud.environment import build
 from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.facade import Cloud
 from vrbench.cloud.journal import Journal
-from vrbench.cloud.operations import RunningOperation, competing_routers, list_routers
+from vrbench.cloud.operations import RunningOperation, list_routers
 from vrbench.cloud.preflight import Resolved, preflight
 from vrbench.cloud.removal import RemovalReport
 from vrbench.cloud.removal_steps import remove_journaled
+from vrbench.core.facts import Router
 from vrbench.core.model import Environment
 from vrbench.core.plan.plan import Plan
 from vrbench.core.ports import Operation, RunScreen
@@ -60,8 +61,8 @@ class CloudStack:
     def remove(self, journal: Journal, say: Progress) -> RemovalReport:
         return remove_journaled(self.cloud, journal, say)
 
-    def competing_routers(self, environment: Environment) -> tuple[str, ...]:
-        return competing_routers(list_routers(self.cloud, environment.network_id))
+    def routers(self, environment: Environment) -> tuple[Router, ...]:
+        return list_routers(self.cloud, environment.network_id)
 
 
 def restart(cloud: Cloud, plan: Plan) -> OperationSource:

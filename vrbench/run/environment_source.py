@@ -89,4 +89,5 @@ def environment_plan(plan: Plan, public_key: str) -> EnvironmentPlan:
         public_key=public_key,
         user_data=user_data(),
         job_timeout_s=p.operation.job_timeout,
+        operation=p.operation.kind,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from vrbench.cloud.errors import CloudError
 from vrbench.core.caveats import Caveat
-from vrbench.core.facts import TrialFacts
+from vrbench.core.facts import Router, TrialFacts
 from vrbench.core.model import Environment
 from vrbench.core.plan.streams import expected_streams, guests_behind, short_name
 from vrbench.core.plan.tables import Profile
@@ -41,6 +41,7 @@ class _Series:
         shared = replace(
             facts,
             lab=self.order.in_lab,
+            operation=self.adapters.operation.name,
             expected_streams=expected,
             guest_of_endpoint=behind,
             pre_trial_caveats=self.caveats,
@@ -88,11 +89,12 @@ def _run_one(series: _Series, number: int) -> int:
     """Carry one trial out; return when it was last observed, or when the cloud was done if that was later."""
     adapters, folder = series.adapters, series.order.store.trial(number)
     observation = series.guests.observation(folder)
+    before = _routers(series)
     with adapters.operation.prepare(series.environment, folder) as operation:
         count = series.order.plan.profile.trials.count
         trial = Trial(number, series.limits, observation, operation, adapters.screen, adapters.clock, count)
         facts = run_trial(trial, series.write)
-    series.write(replace(facts, competing_routers=_competing_routers(series)))
+    series.write(replace(facts, routers_before=before, routers_after=_routers(series)))
     for words in observation.notes():
         adapters.screen.note(words)
     error = facts.job_error if facts.job_finished else _await_job(series, number, operation)
@@ -101,12 +103,12 @@ def _run_one(series: _Series, number: int) -> int:
     return facts.observed_ns if facts.job_finished else adapters.clock.monotonic_ns()
 
 
-def _competing_routers(series: _Series) -> tuple[str, ...]:
-    """Name routers that the cloud shows side by side though one alone may serve; none where it does not say."""
+def _routers(series: _Series) -> tuple[Router, ...]:
+    """Return the routers that the cloud shows now; none where it does not say."""
     try:
-        return series.adapters.cloud.competing_routers(series.environment)
+        return series.adapters.cloud.routers(series.environment)
     except CloudError as error:
-        series.adapters.screen.note(f"could not look for a second router: {error}")
+        series.adapters.screen.note(f"could not look at the network's routers: {error}")
         return ()
 
 

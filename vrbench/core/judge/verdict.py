@@ -17,6 +17,7 @@ from vrbench.core.figures.windows import BLIND_GAPS
 from vrbench.core.judge.coverage import slept_through, unseen
 from vrbench.core.judge.flapping import flapping
 from vrbench.core.judge.recovery import of_recovery
+from vrbench.core.judge.routers import of_the_routers, rivals
 from vrbench.core.kinds import BESIDE, ICMP_FRESH, ICMP_PERSISTENT, SSH_SYN
 from vrbench.core.log.outcomes import stretches
 from vrbench.core.log.rawlog import Refusal
@@ -84,9 +85,11 @@ def _of_the_run(facts: TrialFacts, method: Method) -> Iterator[Caveat]:
     if facts.probers_failed:
         yield Caveat(CaveatKind.PROBER_FAILED, few(facts.probers_failed))
     claimed = [f"{node}: {' and '.join(macs)}" for node, macs in facts.gateways.items() if len(macs) > 1]
-    if claimed or facts.competing_routers:
-        shown = [f"the cloud shows {' and '.join(facts.competing_routers)}"] if facts.competing_routers else []
+    competing = rivals(facts)
+    if claimed or competing:
+        shown = [f"the cloud shows {' and '.join(competing)}"] if competing else []
         yield Caveat(CaveatKind.TWO_ROUTERS, few(shown + claimed))
+    yield from of_the_routers(facts)
     if facts.lab:
         yield Caveat(CaveatKind.LAB)
     if method.baseline_s < RFC6201_BASELINE_S:

@@ -13,7 +13,7 @@ from vrbench.core.kinds import EVERY, KINDS, ProbeKind
 from vrbench.core.plan.keys import key
 from vrbench.core.plan.limits import LimitsTable
 from vrbench.core.plan.method import OLD_FLOW_GRACE_S
-from vrbench.core.plan.operations import OPERATIONS
+from vrbench.core.plan.operations import DEFAULT, OPERATIONS
 
 ACCESS = ("port-forwarding", "static-nat")
 STRATEGIES = ("serial", "parallel", "redundant", "advanced-parallel", "negotiated", "live-patch")
@@ -94,7 +94,7 @@ class OperationTable:
 
     kind: str = key(
         values.choice(*OPERATIONS),
-        next(iter(OPERATIONS)),
+        DEFAULT,
         ", ".join(f"{name} ({words.does})" for name, words in OPERATIONS.items()),
     )
     job_timeout: float = key(values.duration, 1800.0, "until the operation's job, or one of building, must have ended")

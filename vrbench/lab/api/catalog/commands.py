@@ -93,10 +93,13 @@ def list_vlan_ip_ranges(call: Call) -> Json:
     )  # fmt: skip
 
 
+NO_SUCH_API = "Api Discovery plugin was unable to find an api by that name or process any apis"
+
+
 def list_apis(call: Call) -> Json:
     """Answer listApis: the commands that the caller may use."""
-    wanted = (call.text("name") or "").lower()
-    shapes = [shape for key, shape in call.zone.version.shapes().items() if wanted in ("", key)]
+    wanted = call.text("name") or ""
+    shapes = [shape for shape in call.zone.version.shapes().values() if wanted in ("", shape.name)]
     rows = [
         {
             "name": shape.name,
@@ -109,7 +112,9 @@ def list_apis(call: Call) -> Json:
         for shape in shapes
         if call.caller.role in shape.roles
     ]
-    return {"count": len(rows), "api": rows} if rows else {}  # never in pages
+    if not rows:
+        raise errors.internal(NO_SUCH_API)
+    return {"count": len(rows), "api": rows}  # never in pages
 
 
 def _param(name: str, kind: str) -> Json:

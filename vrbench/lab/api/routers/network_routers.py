@@ -166,6 +166,8 @@ class NetworkRouters:
     def restart_services(self, router: str, seconds: float) -> None:
         self._zone.pause(seconds)
         self._zone.ground.restart_services(router)
+        with self._zone.lock:
+            self._record(router).scripts_version = new_id()
 
     def stop(self, router: str, seconds: float, forced: bool) -> None:
         record = self._record(router)
