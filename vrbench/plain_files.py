@@ -5,6 +5,7 @@ Whoever reads a pipe waits for a writer, and /dev/zero has no end. All that is r
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import stat
@@ -17,6 +18,38 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+
+# As the marks say that Windows puts first; the longer one first, since a shorter one begins it.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+def read_text(path: Path, most_bytes: int) -> str:
+    """Return the text of a file, its lines ended by ``\\n``. Raises OSError, also for what is no text."""
+    return as_text(read_plain(path, most_bytes))
+
+
+def as_text(content: bytes) -> str:
+    """Return bytes as text: UTF-8, or what the mark at their beginning says. Raises OSError, which says where not."""
+    mark, encoding = next(((m, e) for m, e in _MARKS if content.startswith(m)), (b"", "utf-8"))
+    body = content[len(mark) :]
+    try:
+        text = body.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise OSError(errno.EILSEQ, _no_text(body, error)) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _no_text(body: bytes, error: UnicodeDecodeError) -> str:
+    """Say where bytes are no text, by line and column."""
+    read = body[: error.start].decode(error.encoding, "replace").replace("\r\n", "\n").replace("\r", "\n")
+    at = f"line {read.count(chr(10)) + 1}, column {len(read) - read.rfind(chr(10))}"
+    return f"it is not {error.encoding.upper()} text: {at} holds the byte 0x{body[error.start]:02X}; save it as UTF-8"
 
 
 def read_plain(path: Path, most_bytes: int) -> bytes:

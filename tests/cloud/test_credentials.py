@@ -52,6 +52,10 @@ def test_the_region_names_the_section(tmp_path: Path) -> None:
     assert load_credentials(None, {"CLOUDSTACK_REGION": "lab"}, [file]).key == "k"
     with pytest.raises(ConfigurationError, match="no CloudStack endpoint, key, secret found"):
         load_credentials(None, {}, [file])
+    with pytest.raises(
+        ConfigurationError, match=r"asks for the section 'Lab'; the sections are: 'lab' in .*did you mean"
+    ):
+        load_credentials(None, {"CLOUDSTACK_REGION": "Lab"}, [file])
 
 
 def test_the_profiles_endpoint_wins(tmp_path: Path) -> None:
@@ -73,21 +77,24 @@ def test_a_percent_sign_in_a_secret_is_just_that(tmp_path: Path) -> None:
     [
         ("dangerous_no_tls_verify", "false", True),
         ("dangerous_no_tls_verify", "True", False),
+        ("verify", "false", False),
         ("verify", certifi.where(), certifi.where()),
         ("verify", "true", True),
     ],
 )
 def test_tls_is_verified_unless_truly_switched_off(setting: str, value: str, verify: bool | str) -> None:
-    """The string "false" does not switch verification off, as it does in cs."""
+    """By either setting, in so many words; the string "false" of the other one does not."""
     environ = ENVIRON | {f"CLOUDSTACK_{setting.upper()}": value}
     assert load_credentials(None, environ, []).verify == verify
 
 
-@pytest.mark.parametrize(("setting", "value"), [("verify", "false"), ("dangerous_no_tls_verify", "perhaps")])
-def test_unclear_tls_settings_are_refused(setting: str, value: str) -> None:
+@pytest.mark.parametrize(
+    "settings", [{"DANGEROUS_NO_TLS_VERIFY": "perhaps"}, {"DANGEROUS_NO_TLS_VERIFY": "false", "VERIFY": "false"}]
+)
+def test_unclear_tls_settings_are_refused(settings: dict[str, str]) -> None:
     """Neither switches anything off by accident."""
     with pytest.raises(ConfigurationError, match="dangerous_no_tls_verify"):
-        load_credentials(None, ENVIRON | {f"CLOUDSTACK_{setting.upper()}": value}, [])
+        load_credentials(None, ENVIRON | {f"CLOUDSTACK_{name}": value for name, value in settings.items()}, [])
 
 
 def test_missing_parts_are_named_with_the_places_looked_at(tmp_path: Path) -> None:
@@ -150,9 +157,9 @@ def refusal(environ: dict[str, str], *files: Path) -> str:
         ("http:///client/api", "no valid host and port"),
         ("http://.example/", "no valid host and port"),
         (f"http://{'a' * 70}.example/", "no valid host and port"),
-        ("http://cloud.example.org/client api", "holds a space"),
-        ("http://cloud.example.org\r\nHost: x", "holds a space"),
-        ("http://cloud.example.org/\udcff", "holds a space, a line break or a character that can't be seen"),
+        ("http://cloud.example.org/client api", "holds U+0020 space at character 32"),
+        ("http://cloud.example.org\r\nHost: x", "holds U+000D carriage return at character 25"),
+        ("http://cloud.example.org/\udcff", "holds U+DCFF a character without a name at character 26"),
         (f"http://user:{SECRET}@cloud.example.org/", "'http://cloud.example.org/'"),
         (f"https://cloud.example.org/?apikey={SECRET}", "holds more than an address"),
         ("ftp://cloud.example.org/", "is no http(s) address"),
@@ -174,11 +181,13 @@ def test_an_endpoint_may_be_any_host(endpoint: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["key", "secret"])
-@pytest.mark.parametrize("odd", [" ", "\n", "\x1b[31m", "\u200b", "\udcff"])
+@pytest.mark.parametrize("odd", [" x", "\nx", "\x1b[31m", "\u200bx", "\udcff", "'", "\u201d", "\u0430", "\u2013"])
 def test_a_damaged_key_is_refused_unseen(name: str, odd: str) -> None:
     """It was damaged when it was copied: the server would only say that it doesn't know it."""
     told = refusal(GOOD | {f"CLOUDSTACK_{name.upper()}": SECRET + odd})
-    assert f"the {name} from $CLOUDSTACK_{name.upper()} holds a space" in told
+    held = f"holds U+{ord(odd[0]):04X} "
+    assert f"the {name} from $CLOUDSTACK_{name.upper()} {held}" in told
+    assert f" at character {len(SECRET) + 1}: write it anew" in told
 
 
 @pytest.mark.parametrize(
@@ -186,6 +195,10 @@ def test_a_damaged_key_is_refused_unseen(name: str, odd: str) -> None:
     [
         ("CLOUDSTACK_VERIFY", "/nowhere/ca.pem", "verify = '/nowhere/ca.pem' from $CLOUDSTACK_VERIFY: No such file"),
         ("CLOUDSTACK_VERIFY", __file__, "no certificates are in it"),
+        ("CLOUDSTACK_VERIFY", "/etc", "run openssl rehash /etc"),
+        ("CLOUDSTACK_CERT", "/nowhere/client.pem", "cert = '/nowhere/client.pem' from $CLOUDSTACK_CERT: No such file"),
+        ("CLOUDSTACK_CERT", certifi.where(), "no certificate and key that belong together"),
+        ("CLOUDSTACK_CERT_KEY", "/nowhere/client.key", "has no cert beside it"),
         ("CLOUDSTACK_VERIFY", "/dev/zero", "it is a device, not a file"),
         ("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem", "REQUESTS_CA_BUNDLE = '/nowhere/ca.pem' from the environment"),
     ],
@@ -195,9 +208,10 @@ def test_certificates_that_are_not_there(setting: str, value: str, words: str) -
     assert words in refusal(GOOD | {setting: value})
 
 
-def test_what_this_machine_trusts_is_trusted() -> None:
+def test_what_this_machine_trusts_is_trusted(tmp_path: Path) -> None:
     """A private certificate authority, set for whatever speaks HTTPS; a setting of CloudStack's own goes before it."""
-    bundle, other = certifi.where(), str(Path(certifi.where()).parent)
+    bundle, other = certifi.where(), str(tmp_path)
+    (tmp_path / "0a1b2c3d.0").touch()  # as openssl rehash names them
     assert load_credentials(None, ENVIRON | {"CURL_CA_BUNDLE": bundle}, []).verify == bundle
     own = {"REQUESTS_CA_BUNDLE": bundle, "CLOUDSTACK_VERIFY": other}
     assert load_credentials(None, ENVIRON | own, []).verify == other

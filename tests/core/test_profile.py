@@ -124,7 +124,7 @@ def test_thousands_of_unknown_keys_are_counted(place: str) -> None:
 def test_names_can_be_seen() -> None:
     """A name with a control character was never meant."""
     (problem,) = problems(GOOD, 'cloud.zone="a\\u001b[31m"')
-    assert problem == "--set: cloud.zone: 'a\\x1b[31m' holds characters that can't be seen; write it anew, by hand"
+    assert problem == "--set: cloud.zone: 'a\\x1b[31m' holds U+001B escape as its character 2; write it anew, by hand"
     assert "name: " in problems('name = "a\\u202eb"\n' + GOOD)[0]
 
 

@@ -22,6 +22,7 @@ from tests.test_layers import CORE_SHELVES, MAY_IMPORT
 from vrbench.cli.exits import Exit
 from vrbench.cli.main import COMMANDS
 from vrbench.cli.profiles import shipped
+from vrbench.cloud.settings import PLACES, SETTINGS, Setting
 from vrbench.core.caveats import CaveatKind
 from vrbench.core.kinds import KINDS, Direction, ProbeKind
 from vrbench.core.plan.profile import reference
@@ -99,6 +100,20 @@ def shipped_profiles_part() -> str:
     """Return the shipped profiles, each with the first line of its file."""
     rows = ((f"`{name}`", text.splitlines()[0].lstrip("# ")) for name, text in shipped().items())
     return table("profile, what it is for", rows)
+
+
+def settings_part() -> str:
+    """Return every setting of cs: what it is, and why one is not honoured."""
+    return table("setting, what it is, honoured", ((f"`{s.name}`", s.help, _honoured(s)) for s in SETTINGS))
+
+
+def _honoured(setting: Setting) -> str:
+    return f"no: {setting.not_honoured}" if setting.not_honoured else "yes"
+
+
+def places_part() -> str:
+    """Return the variables that say where settings are looked for."""
+    return table("variable, what it says", ((f"`{name}`", words) for name, words in PLACES))
 
 
 def caveats_part() -> str:
@@ -197,6 +212,8 @@ SECTIONS: dict[tuple[str, str], Callable[[], str]] = {
     ("tests/README.md", "benches"): benches_part,
     ("profiles/README.md", "shipped-profiles"): shipped_profiles_part,
     ("profiles/README.md", "profile-keys"): profile_keys_part,
+    ("profiles/README.md", "places"): places_part,
+    ("profiles/README.md", "settings"): settings_part,
     ("reports/README.md", "run-directory"): run_directory_part,
     ("reports/README.md", "caveats"): caveats_part,
     ("reports/README.md", "exit-codes"): exit_codes_part,

@@ -123,7 +123,10 @@ def _remove(store: RunDir, journal: Journal) -> tuple[str, ...]:
     from vrbench.run.cloudstack import CloudStack
     from vrbench.run.removal import remove_pending
 
-    cloud = Cloud(find_credentials(store.endpoint(), os.environ))
+    credentials = find_credentials(store.endpoint(), os.environ)
+    for note in credentials.notes:
+        say(f"note: {note}", err=True)
+    cloud = Cloud(credentials)
     report = remove_pending(CloudStack(cloud), journal, lambda text: say(f"  {text}", err=True))
     for problem in report.problems:
         say(f"{store.path.name}: {problem}", err=True)

@@ -31,7 +31,7 @@ def check_cloud(plan: Plan) -> Iterator[Finding]:
     if isinstance(found, Finding):
         yield found
         return
-    yield Finding("credentials", FindingState.OK, found.source)
+    yield from found.findings()
     yield check_clock(found)
     cloud = Cloud(found, CALL_TIMEOUT_S)
     yield (entry := check_entry(cloud))
@@ -43,8 +43,7 @@ def _credentials(plan: Plan) -> Credentials | Finding:
     try:
         return find_credentials(plan.profile.cloud.endpoint, os.environ)
     except ConfigurationError as error:
-        found, _, cure = str(error).partition(": ")
-        return Finding("credentials", FindingState.BAD, found, cure, Exit.USAGE)
+        return Finding("credentials", FindingState.BAD, error.found, error.cure, Exit.USAGE)
 
 
 def check_clock(credentials: Credentials) -> Finding:

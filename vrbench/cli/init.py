@@ -49,7 +49,11 @@ def command(output: Path, yes: bool, settings: tuple[str, ...]) -> int:
 
     if output.exists():
         raise UsageProblem(f"{output} is there already, and is not overwritten: name another file with --output")
-    cloud = Cloud(find_credentials("", os.environ), CALL_TIMEOUT_S)
+    credentials = find_credentials("", os.environ)
+    say(f"{'endpoint':17} {credentials.endpoint}  ({credentials.source})", err=True)
+    for note in credentials.notes:
+        say(f"note: {note}", err=True)
+    cloud = Cloud(credentials, CALL_TIMEOUT_S)
     asker = Asker(asks=not yes and sys.stdin.isatty() and sys.stderr.isatty(), decided=_decided(settings))
     _ask_all(cloud, asker)
     return _write(cloud, output, asker.filled)

@@ -62,6 +62,8 @@ def measure_on_cloud(plan: Plan, reports: Path, choices: Choices) -> Finished:
     screen = make_screen(choices.plain)
     _tell_plan(plan, choices, screen)
     screen.note(f"{'endpoint':10} {credentials.endpoint} ({credentials.source})")
+    for note in credentials.notes:
+        screen.note(f"{'note':10} {note}")
     with ExitStack() as held:
         for owned in (store, kept):
             if owned:

@@ -15,7 +15,7 @@ from vrbench.core.plan.profile import load_profile, reference
 from vrbench.core.plan.tables import Profile
 from vrbench.core.suggest import did_you_mean
 from vrbench.core.values import quoted
-from vrbench.plain_files import read_plain
+from vrbench.plain_files import read_text
 
 MOST_BYTES = 1_000_000  # of a profile
 
@@ -40,9 +40,7 @@ def open_profile(name: str, settings: tuple[str, ...]) -> Profile:
     path = Path(name)
     if path.suffix == ".toml" or os.path.isfile(path):
         try:
-            text = read_plain(path, MOST_BYTES).decode("utf-8-sig")
-        except UnicodeDecodeError:
-            raise UsageProblem(f"{path} is not UTF-8 text; a profile is TOML") from None
+            text = read_text(path, MOST_BYTES)
         except OSError as error:
             raise UsageProblem(f"can't read the profile {path}: {error.strerror}") from error
         return load_profile(text, path.stem, settings, str(path))

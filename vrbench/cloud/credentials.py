@@ -1,87 +1,97 @@
-"""Where the endpoint, the key and the secret come from: the conventions of the ``cs`` command-line client.
+"""Where the endpoint, the key and the secret come from, and all else that says how they are used: cs's conventions.
 
-Files are read in order and the later one wins, key by key; the section is ``[cloudstack]`` or $CLOUDSTACK_REGION. If
-the environment holds endpoint, key and secret, no file is read at all, unless $CLOUDSTACK_OVERRIDES asks for it; else
-files win over the environment, except for the keys that $CLOUDSTACK_OVERRIDES names. Since an endpoint in the current
-directory is thereby used with the keys of the home directory, the source of every part is always told.
+``sources`` decides which place wins, ``settings`` lists what can be set. Since an endpoint in the current directory may
+be used with the keys of the home directory, the source of every part is always told.
 """
 
 from __future__ import annotations
 
-import configparser
-import os
 import re
-import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from vrbench.cloud.cloudmonkey import FILES as CLOUDMONKEYS
+from vrbench.cloud.endpoints import check_endpoint, harmless, same_endpoint
 from vrbench.cloud.errors import ConfigurationError
-from vrbench.core.text import visible
-from vrbench.core.values import quoted
-from vrbench.plain_files import read_plain
+from vrbench.cloud.settings import HEADER, NEEDED, PREFIX, SETTINGS, nearest_variable
+from vrbench.cloud.sources import Found, Gathered, SettingPlaces, absolute, gather, looked_at, of_other_tools
+from vrbench.cloud.tls_files import ClientCertificate, certificate_of, verify_of
+from vrbench.cloud.written import QUOTES, Written, check_ascii, check_word, holds_odd
+from vrbench.core.findings import Finding, FindingState
+from vrbench.core.text import listed
+from vrbench.core.values import shortened
 
-MOST_BYTES = 10_000_000  # of a file
-_KEYS = ("endpoint", "key", "secret", "verify", "dangerous_no_tls_verify")
-_NEEDED = ("endpoint", "key", "secret")
-_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # what this machine trusts, for whatever speaks HTTPS from Python
-_TRUE = ("y", "yes", "t", "true", "on", "1")
-_FALSE = ("n", "no", "f", "false", "off", "0")
+LONGEST_S = 86_400
+EXPIRES_S = 600  # servers may refuse signatures that last longer than 15 minutes
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
+_OURS = ("host", "content-length", "content-type", "transfer-encoding", "connection")
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How calls are sent, where the operator said so; ``expires_s`` None: a signature holds for ever."""
+
+    method: str = "post"
+    timeout_s: float | None = None  # of a call that only looks
+    retry: int = 0
+    retry_backoff_s: float = 0.5
+    expires_s: int | None = EXPIRES_S
+    cert: ClientCertificate = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # one may be a gateway's own key
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who asks whom. ``verify`` is what TLS certificates are checked against: True, a bundle's path, or False."""
+    """Who asks whom, and how. ``verify`` is what TLS certificates are checked against: True, a path, or False."""
 
     endpoint: str
     key: str = field(repr=False)
     secret: str = field(repr=False)
     verify: bool | str = True
     source: str = ""  # where each part was found, for people
+    manner: Manner = Manner()
+    notes: tuple[str, ...] = ()  # what the operator wrote and should know how it was taken
 
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    value: str = field(repr=False)
-    source: str
+    def findings(self) -> Iterator[Finding]:
+        """Yield what a check and a run tell of them."""
+        yield Finding("credentials", FindingState.OK, self.source)
+        for note in self.notes:
+            yield Finding("credentials", FindingState.WARN, note)
 
 
 def find_credentials(endpoint: str, environ: Mapping[str, str]) -> Credentials:
     """Find the credentials where this process may have them. Raises ConfigurationError."""
-    return load_credentials(endpoint or None, environ, default_files(environ))
+    monkeys = tuple(map(absolute, CLOUDMONKEYS))
+    return _credentials(endpoint, SettingPlaces(environ, default_files(environ), monkeys))
 
 
 def default_files(environ: Mapping[str, str]) -> tuple[Path, ...]:
     """Return the files that may hold credentials, in reading order."""
-    named = environ.get("CLOUDSTACK_CONFIG", "")
-    return tuple(map(_absolute, ("~/.cloudstack.ini", "cloudstack.ini", *((named,) if named else ()))))
-
-
-def _absolute(name: str) -> Path:
-    path = Path(os.path.expanduser(name))
-    try:
-        return path.absolute()
-    except OSError:  # the current directory has been removed
-        return path
+    named = SettingPlaces(environ, ()).word("CLOUDSTACK_CONFIG")
+    return tuple(map(absolute, ("~/.cloudstack.ini", "cloudstack.ini", *((named,) if named else ()))))
 
 
 def load_credentials(endpoint: str | None, environ: Mapping[str, str], files: Sequence[Path]) -> Credentials:
     """Find the credentials; ``endpoint``, where the profile gives one, wins over all. Raises ConfigurationError."""
-    found = _from_environment(environ)
-    overrides = {word.lower() for word in re.split(r"\W+", environ.get("CLOUDSTACK_OVERRIDES", "")) if word}
-    if overrides or not all(name in found for name in _NEEDED):
-        kept = {name: found[name] for name in found if name in overrides}
-        found = found | _from_files(files, environ.get("CLOUDSTACK_REGION") or "cloudstack") | kept
+    return _credentials(endpoint or "", SettingPlaces(environ, files))
+
+
+def _credentials(endpoint: str, places: SettingPlaces) -> Credentials:
+    gathered = gather(places)
+    found = dict(gathered.found)
+    asked = found.get("endpoint")
     if endpoint:
-        found["endpoint"] = _Found(endpoint, "the profile")
-    _require(found, files)
+        found["endpoint"] = Written(endpoint, "the profile")
+    _require(found, places)
     return Credentials(
         endpoint=found["endpoint"].value,
         key=found["key"].value,
         secret=found["secret"].value,
-        verify=_verify(found, environ),
-        source=_sources({name: found[name].source for name in _NEEDED}),
+        verify=verify_of(found, places.environ),
+        source=_sources({name: found[name].source for name in NEEDED}),
+        manner=_manner(found),
+        notes=tuple(_notes(found, gathered, places, asked)),
     )
 
 
@@ -92,133 +102,98 @@ def _sources(sources: Mapping[str, str]) -> str:
     return ", ".join(f"{name} from {source}" for name, source in sources.items())
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, _Found]:
-    names = {name: f"CLOUDSTACK_{name.upper()}" for name in _KEYS}
-    return {name: _Found(environ[var], f"${var}") for name, var in names.items() if environ.get(var)}
-
-
-def _from_files(files: Sequence[Path], section: str) -> dict[str, _Found]:
-    found: dict[str, _Found] = {}
-    for path in files:
-        values = _read(path, section)
-        found |= {name: _Found(values[name], f"{path} [{section}]") for name in _KEYS if values.get(name)}
-    return found
-
-
-def _read(path: Path, section: str) -> Mapping[str, str]:
-    """Return what a file's section holds; nothing of a file that is not there."""
-    # A secret may hold a percent sign, which configparser would otherwise try to interpolate.
-    parser = configparser.ConfigParser(interpolation=None)
-    problem = ""
-    try:
-        parser.read_string(read_plain(path, MOST_BYTES).decode("utf-8-sig"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except configparser.Error as error:
-        # The parser's own text quotes the line, which may be the one with the secret.
-        problem = f"{path}: not a readable ini file ({type(error).__name__}); see the format of cloudstack.ini"
-    except UnicodeDecodeError:
-        problem = f"{path}: can't be read: it is not UTF-8 text; check its encoding"
-    except OSError as error:
-        problem = f"{path}: can't be read: {error.strerror}; check its permissions, or name another file"
-    if problem:
-        raise ConfigurationError(problem)
-    return dict(parser.items(section)) if parser.has_section(section) else {}
-
-
-def _require(found: Mapping[str, _Found], files: Sequence[Path]) -> None:
-    missing = [name for name in _NEEDED if name not in found]
+def _require(found: Found, places: SettingPlaces) -> None:
+    missing = [name for name in NEEDED if name not in found]
     if missing:
-        looked = ", ".join(str(path) for path in files) or "no file"
         raise ConfigurationError(
-            f"no CloudStack {', '.join(missing)} found: set "
-            f"{', '.join(f'CLOUDSTACK_{name.upper()}' for name in missing)}, or put them into the [cloudstack] section "
-            f"of a cloudstack.ini (looked at: the environment, {looked})"
+            f"no CloudStack {', '.join(missing)} found",
+            f"set {', '.join(f'{PREFIX}{name.upper()}' for name in missing)}, or put them into the [cloudstack] "
+            f"section of a cloudstack.ini (looked at: {looked_at(places)}{of_other_tools(places.environ, missing)})",
         )
-    for name in _NEEDED:
-        _check_characters(name, found[name])
-    _check_endpoint(found["endpoint"])
+    check_endpoint(found["endpoint"])
+    for name in ("key", "secret"):
+        check_word(name, found[name])
+        check_ascii(name, found[name])
 
 
-def _check_characters(name: str, found: _Found) -> None:
-    """Refuse what was damaged when it was copied; the value is not shown, for it may be the secret."""
-    if visible(found.value) != found.value or any(c.isspace() for c in found.value):
-        raise ConfigurationError(
-            f"the {name} from {found.source} holds a space, a line break or a character that can't be seen: "
-            "copy it again, as one word"
-        )
-
-
-def _check_endpoint(found: _Found) -> None:
-    """Refuse what is no plain http(s) address; what of it may be a password or a key is not shown."""
-    reason = _not_an_address(found.value)
-    if reason:
-        scheme, slashes, rest = found.value.partition("://")
-        harmless = scheme + slashes + re.split(r"[?#]", rest.rpartition("@")[2])[0]
-        shown = f" {quoted(harmless)}" if slashes else ""
-        raise ConfigurationError(
-            f"the endpoint{shown} from {found.source} {reason}: it looks like https://cloud.example.org/client/api"
-        )
-
-
-def _not_an_address(endpoint: str) -> str:
-    """Return what is wrong with an endpoint; '' when nothing is."""
-    try:
-        parts = urlsplit(endpoint)
-        host, port = parts.hostname, parts.port
-    except ValueError:  # of an address in brackets, or of a port that is none
-        return "has no valid host and port"
-    if parts.scheme not in ("http", "https"):
-        return "is no http(s) address"
-    if not host or port == 0 or not _may_be_host(host):
-        return "has no valid host and port"
-    if "@" in parts.netloc:
-        return "holds a user's name, which CloudStack has no use for"
-    if parts.query or parts.fragment:
-        return "holds more than an address"
-    return "" if len(endpoint) <= 2000 else "is longer than any address"
-
-
-def _may_be_host(host: str) -> bool:
-    """Return whether it can be looked up at all."""
-    try:
-        return bool(host.encode("idna")) and not set(host) & set("%\\<>^`{|}")
-    except UnicodeError:
-        return False
-
-
-def _verify(found: Mapping[str, _Found], environ: Mapping[str, str]) -> bool | str:
-    """Switch TLS verification off only when asked for in so many words; cs itself takes the string "false" for true."""
-    off = found.get("dangerous_no_tls_verify")
-    if off is not None and off.value.lower() not in _TRUE + _FALSE:
-        raise ConfigurationError(f"dangerous_no_tls_verify from {off.source} must be true or false")
-    bundle = found.get("verify")
-    if bundle is not None and bundle.value.lower() in _FALSE:
-        raise ConfigurationError(
-            f"verify = {bundle.value} from {bundle.source}: to switch TLS verification off, "
-            "say dangerous_no_tls_verify = true"
-        )
-    if bundle is not None and bundle.value.lower() not in _TRUE:
-        return _bundle("verify", bundle)
-    if off is not None and off.value.lower() in _TRUE:
-        return False
-    named = next((name for name in _BUNDLES if environ.get(name)), "")
-    return _bundle(named, _Found(environ[named], "the environment")) if named else True
-
-
-def _bundle(name: str, found: _Found) -> str:
-    """Return the path of certificates to trust, which must be there. Raises ConfigurationError."""
-    path = os.path.expanduser(found.value)
-    try:
-        if os.path.isdir(path):
-            return path
-        read_plain(Path(path), MOST_BYTES)
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
-    except OSError as error:  # an SSLError is one
-        reason = "no certificates are in it" if isinstance(error, ssl.SSLError) else error.strerror
-    else:
-        return path
-    raise ConfigurationError(
-        f"{name} = {quoted(found.value)} from {found.source}: {reason}; name a file of certificates (PEM), or leave it "
-        "out"
+def _manner(found: Found) -> Manner:
+    usual = Manner()
+    method = found["method"].value.lower() if "method" in found else usual.method
+    if method not in ("get", "post"):
+        raise ConfigurationError(f"method from {found['method'].source} is neither get nor post", "write one of them")
+    timeout = _number(found, "timeout", (1, LONGEST_S))
+    retry = _number(found, "retry", (0, 1000))
+    backoff = _number(found, "retry_backoff", (0, LONGEST_S), whole=False)
+    expires = _number(found, "expiration", (-LONGEST_S * 365, LONGEST_S * 365))
+    return Manner(
+        method=method,
+        timeout_s=timeout,
+        retry=int(retry or 0),
+        retry_backoff_s=usual.retry_backoff_s if backoff is None else backoff,
+        expires_s=usual.expires_s if expires is None else int(expires) if expires >= 0 else None,
+        cert=certificate_of(found),
+        headers=dict(_headers(found)),
     )
+
+
+def _number(found: Found, name: str, limits: tuple[int, int], whole: bool = True) -> float | None:
+    """Read a number of plain digits within limits. Raises ConfigurationError."""
+    if name not in found:
+        return None
+    text, (low, high) = found[name].value, limits
+    digits = r"[+-]?\d{1,12}" if whole else r"\+?\d{0,12}\.?\d{0,12}"
+    if re.fullmatch(digits, text, re.ASCII) and re.search(r"\d", text) and low <= float(text) <= high:
+        return float(text)
+    kind = "a whole number" if whole else "a number"
+    raise ConfigurationError(f"{name} from {found[name].source} is not {kind} from {low} to {high}", "write one")
+
+
+def _headers(found: Found) -> Iterator[tuple[str, str]]:
+    """Yield the headers that go with every call. Raises ConfigurationError for what no server would read."""
+    for name, written in found.items():
+        if not name.startswith(HEADER):
+            continue
+        header = name.removeprefix(HEADER)
+        if not _TOKEN.fullmatch(header) or header in _OURS:
+            raise ConfigurationError(f"{shortened(name)} from {written.source} can't be sent", "leave it out")
+        for index, odd in enumerate(written.value):
+            if not (" " <= odd <= "~" or odd == "\t"):
+                raise holds_odd(shortened(name), written, index)
+        yield header, written.value
+
+
+def _notes(found: Found, gathered: Gathered, places: SettingPlaces, asked: Written | None) -> Iterator[str]:
+    """Yield, each as one sentence, what was taken otherwise than it was written."""
+    if asked and not same_endpoint(asked.value, found["endpoint"].value):
+        yield (
+            f"the profile's endpoint is asked, not {harmless(asked.value)} from {asked.source}; the key is from "
+            f"{found['key'].source}"
+        )
+    for name, written in found.items():
+        if written.left_out:
+            yield f"the {name} from {written.source} {listed(written.left_out)}: that is left out"
+        elif name.startswith(HEADER) and set(written.value) & set(QUOTES):
+            yield f"{name} from {written.source} is sent with its quotes"
+    if gathered.lost:
+        yield f"not used, as the files win: {listed([w.source for w in gathered.lost])}; see CLOUDSTACK_OVERRIDES"
+    if gathered.unread:
+        yield f"not read, as the environment gives all: {listed(gathered.unread)}"
+    ignored = [*_not_honoured(found), *_misspelled(places.environ)]
+    if ignored:
+        yield f"not honoured: {'; '.join(ignored)}"
+
+
+def _not_honoured(found: Found) -> Iterator[str]:
+    for setting in SETTINGS:
+        if setting.not_honoured and setting.name in found:
+            yield f"{setting.name} from {found[setting.name].source} ({setting.not_honoured})"
+    if found.get("verify") and "dangerous_no_tls_verify" in found:
+        yield "dangerous_no_tls_verify (verify goes before it)"
+
+
+def _misspelled(environ: Mapping[str, str]) -> Iterator[str]:
+    for variable in sorted(environ):
+        if variable.startswith(PREFIX + "HEADER_"):
+            yield f"${shortened(variable)} (headers are read from files only, as header_…)"
+        elif variable.startswith(PREFIX) and environ[variable] and (near := nearest_variable(variable)):
+            yield f"${shortened(variable)} (did you mean {near}?)"

@@ -28,7 +28,14 @@ class CloudError(Exception):
 
 
 class ConfigurationError(Exception):
-    """No cloud was asked: no usable endpoint, key and secret were found, or one of their settings makes no sense."""
+    """No cloud was asked: no usable endpoint, key and secret were found, or one of their settings makes no sense.
+
+    ``found`` says what is wrong and where, ``cure`` what to do; never a key or a secret, not even in part.
+    """
+
+    def __init__(self, found: str, cure: str) -> None:
+        super().__init__(f"{found}: {cure}")
+        self.found, self.cure = found, cure
 
 
 class UnknownOperation(Exception):

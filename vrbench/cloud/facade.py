@@ -51,9 +51,11 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 Param = str | int | bool | list[str] | tuple[str, ...] | None
 
-EXPIRES_AFTER: Final = timedelta(minutes=10)  # servers may refuse signatures that last longer than 15
+EXPIRY_UNIT: Final = timedelta(seconds=1)
+LONGEST_BACKOFF_S: Final = 30.0
 FIRST_PAUSE_S: Final = 0.1  # before the second look at a job; then half as long as it has been looked at
 POLL_TIMEOUT_S: Final = 10.0  # one look at a job; a look that hangs must not blind us for a minute
+LEAST_HIDDEN: Final = 6  # characters of a header's value that may be a gateway's key
 _LIST_LOOKS: Final = 10  # times as long as one look that a list of many pages may take
 _MOST_WORDS: Final = 1000  # characters of a server's own words that are shown
 
@@ -76,8 +78,9 @@ class Cloud:
 
     def __init__(self, credentials: Credentials, timeout_s: float = 60.0, mutation_timeout_s: float = 600.0) -> None:
         self._credentials = credentials
-        self._timeout_s = timeout_s
-        self._mutation_timeout_s = mutation_timeout_s
+        manner = credentials.manner
+        self._timeout_s = manner.timeout_s or timeout_s
+        self._mutation_timeout_s = max(mutation_timeout_s, manner.timeout_s or 0.0)
         self._sessions = threading.local()
         self._booted = datetime.now(UTC) - _up()
 
@@ -178,7 +181,7 @@ class Cloud:
     def _request(self, command: str, params: Mapping[str, Param], timeout_s: float) -> Answer:
         """Send the call, and return its answer without the wrapper."""
         # Raised only outside the handlers: the exceptions of the transport must not hang on to ours as its context.
-        got = self._sent(command, params, timeout_s)
+        got = self._sent_patiently(command, params, timeout_s)
         if isinstance(got, CloudError):
             raise got
         failure: CloudError
@@ -191,6 +194,17 @@ class Cloud:
             failure = self._not_cloudstack(command, f"{error} ({self._start(got)})")
         raise failure
 
+    def _sent_patiently(self, command: str, params: Mapping[str, Param], timeout_s: float) -> Received | CloudError:
+        """Send; where the operator asked for it, again while the connection breaks. A job is looked at again anyhow."""
+        manner = self._credentials.manner
+        again = 0 if _mutates(command) or command.startswith("queryAsync") else manner.retry
+        for broken in range(again):
+            got = self._sent(command, params, timeout_s)
+            if type(got) is not CloudUnreachable:
+                return got
+            time.sleep(min(manner.retry_backoff_s * 2**broken, LONGEST_BACKOFF_S))
+        return self._sent(command, params, timeout_s)
+
     def _sent(self, command: str, params: Mapping[str, Param], timeout_s: float) -> Received | CloudError:
         """Sign and send by ``cs``, which is asked to leave the answer alone; return what came back, or why not."""
         import cs
@@ -199,7 +213,7 @@ class Cloud:
         from vrbench.cloud.transport import AnswerTooLarge
 
         sent = {name: _text(value) for name, value in params.items() if value is not None}
-        sent |= {"signatureVersion": "3", "expires": self._expires(), "response": "json"}
+        sent |= {"response": "json", **self._expires()}
         client, wire = self._client()
         client.timeout = timeout_s  # type: ignore[assignment]  # cs makes whole seconds of it; requests takes any
         try:
@@ -221,14 +235,19 @@ class Cloud:
         if ready is None:
             asks, wire = self._credentials, Wire()
             way = session(wire, asks)
-            client = cs.CloudStack(endpoint=asks.endpoint, key=asks.key, secret=asks.secret, method="post", session=way)
-            client.verify = asks.verify
+            client = cs.CloudStack(endpoint=asks.endpoint, key=asks.key, secret=asks.secret, session=way)
+            client.method, client.cert, client.headers = asks.manner.method, asks.manner.cert, dict(asks.manner.headers)
+            client.verify, client.expiration = asks.verify, -EXPIRY_UNIT  # we say ourselves when it expires
             self._sessions.ready = ready = client, wire
         return ready
 
-    def _expires(self) -> str:
-        """Return the time in ten minutes by the wall clock as it was at the start: a step expires no signature."""
-        return (self._booted + _up() + EXPIRES_AFTER).strftime("%Y-%m-%dT%H:%M:%S+0000")
+    def _expires(self) -> dict[str, str]:
+        """Say until when the signature holds, by the wall clock as it was at the start: a step expires none."""
+        expires_s = self._credentials.manner.expires_s
+        if expires_s is None:
+            return {}
+        until = self._booted + _up() + expires_s * EXPIRY_UNIT
+        return {"signatureVersion": "3", "expires": until.strftime("%Y-%m-%dT%H:%M:%S+0000")}
 
     def _words(self, text: str) -> str:
         """Return the server's own words as one line that is fit to be shown: they may be anything, of any length."""
@@ -254,7 +273,9 @@ class Cloud:
         return CloudUnreachable(command, self.endpoint, reason, may_have_run=may_have_run, advice=advice)
 
     def _redact(self, text: str) -> str:
-        for hidden in (self._credentials.key, self._credentials.secret):
+        asks = self._credentials
+        gateways = (value for value in asks.manner.headers.values() if len(value) >= LEAST_HIDDEN)
+        for hidden in (asks.key, asks.secret, *gateways):
             for form in (hidden, quote(hidden, safe=""), quote(hidden)):
                 text = text.replace(form, "(hidden)") if form else text
         return re.sub(r"(?i)(signature|apikey|secretkey)=[^&\s'\"]+", r"\1=(hidden)", text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -13,6 +14,15 @@ _UNSEEN = re.compile(
     "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000110bd\U000110cd"
     "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+
+_CALLED = {
+    "\0": "null",
+    "\t": "tab",
+    "\n": "line feed",
+    "\r": "carriage return",
+    "\x1b": "escape",
+    "\ufeff": "byte order mark",
+}
 
 
 def visible(text: str, but: str = "") -> str:
@@ -28,6 +38,18 @@ def visible(text: str, but: str = "") -> str:
 
 def _written_out(character: str) -> str:
     return character.encode("unicode_escape").decode()
+
+
+def character(odd: str) -> str:
+    """Return what a character is called that can't be shown, or looks like another: "U+00A0 no-break space"."""
+    name = _CALLED.get(odd) or unicodedata.name(odd, "").lower() or "a character without a name"
+    return f"U+{ord(odd):04X} {name}"
+
+
+def position(text: str, index: int) -> str:
+    """Return where an index into a text stands, for people: "line 3, column 5"."""
+    before = text[:index]
+    return f"line {before.count(chr(10)) + 1}, column {index - before.rfind(chr(10))}"
 
 
 def some(count: int, one: str, many: str = "") -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 
 from vrbench.core.suggest import did_you_mean
-from vrbench.core.text import visible
+from vrbench.core.text import character, visible
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Zµ]*)\s*", re.ASCII)
@@ -37,8 +37,10 @@ def text(value: object) -> str:
         raise ValueError(f"{quoted(value)} is not text; put it in quotes")
     if len(value) > LONGEST_TEXT:
         raise ValueError(f"{quoted(value)} is too long; write at most {LONGEST_TEXT} characters")
-    if visible(value) != value:
-        raise ValueError(f"{quoted(value)} holds characters that can't be seen; write it anew, by hand")
+    odd = next((c for c in value if visible(c) != c or (c.isspace() and c != " ")), "")
+    if odd:
+        at = value.index(odd) + 1
+        raise ValueError(f"{quoted(value)} holds {character(odd)} as its character {at}; write it anew, by hand")
     return value
 
 
@@ -124,14 +126,14 @@ def show_duration(seconds: float) -> str:
 def address(value: object) -> str:
     """Return an IPv4 address."""
     try:
-        return str(ipaddress.IPv4Address(value if isinstance(value, str) else ""))
+        return str(ipaddress.IPv4Address(value.strip() if isinstance(value, str) else ""))
     except ValueError:
         raise ValueError(f'{quoted(value)} is not an IPv4 address; write one such as "203.0.113.1"') from None
 
 
 def address_or_empty(value: object) -> str:
     """Return an IPv4 address, or "" for none."""
-    return "" if value == "" else address(value)
+    return "" if isinstance(value, str) and not value.strip() else address(value)
 
 
 def cidr_or_auto(value: object) -> str:
@@ -141,6 +143,6 @@ def cidr_or_auto(value: object) -> str:
     try:
         if not isinstance(value, str) or "/" not in value:
             raise ValueError
-        return str(ipaddress.IPv4Network(value, strict=True))
+        return str(ipaddress.IPv4Network(value.strip(), strict=True))
     except ValueError:
         raise ValueError(f'{quoted(value)} is not a network; write "auto" or one such as "192.0.2.7/32"') from None

@@ -13,6 +13,7 @@ from typing import Any
 
 from vrbench.core import values
 from vrbench.core.kinds import HEADLINE, KINDS, Direction
+from vrbench.core.plan.not_toml import explained
 from vrbench.core.plan.tables import TABLES, EnvironmentTable, ProbesTable, Profile, TrialsTable
 from vrbench.core.suggest import did_you_mean
 from vrbench.core.text import some
@@ -95,8 +96,8 @@ def _parse(text: str) -> dict[str, Any]:
         raise ValueError("a key in it has more than twenty parts")
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
-        raise
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(explained(text, str(error))) from None
     except ValueError:
         raise ValueError("a number in it has thousands of digits") from None
     except RecursionError:
