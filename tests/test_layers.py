@@ -40,11 +40,11 @@ CORE_SHELVES = (
 LAB_IN_CLI = ["cleanup.py", "doctor_machine.py", "lab.py", "lab_ready.py"]
 ONE_IMPORTER = {
     "cs": "cloud/facade.py",
-    "paramiko": "remote/connection.py",
     "icmplib": "probes/ping_check.py",
     "pandas": "report/export_files.py",
     "matplotlib": "report/plot.py",
 }
+PARAMIKO = ["remote/connection.py", "remote/login.py"]
 NUMPY = ["core/log/answers.py", "core/log/columns.py", "core/log/samples.py"]
 HEAVY = ("pandas", "matplotlib", "numpy", "paramiko", "cs", "requests", "icmplib", "rich", "yaml", "asyncio")
 
@@ -138,7 +138,7 @@ def test_core_imports_nothing_from_a_shelf_above(place: str) -> None:
 
 @pytest.mark.parametrize(("library", "place"), ONE_IMPORTER.items())
 def test_each_adapter_library_has_one_importer(library: str, place: str) -> None:
-    """cs, paramiko, icmplib and pandas are each imported in one file."""
+    """cs, icmplib, matplotlib and pandas are each imported in one file."""
     importers = [str(p.relative_to(PACKAGE)) for p in FILES if any(m.partition(".")[0] == library for m in imports(p))]
     assert importers == [place]
 
@@ -152,6 +152,12 @@ def test_core_uses_the_standard_library_numpy_and_msgspec_only() -> None:
         if m.partition(".")[0] not in {*sys.stdlib_module_names, "vrbench"}
     }
     assert outside == {"numpy", "msgspec"}
+
+
+def test_paramiko_stays_in_its_room() -> None:
+    """To log in, and to use a connection; nobody else sees its types."""
+    importers = [str(p.relative_to(PACKAGE)) for p in FILES if any("paramiko" in m for m in imports(p))]
+    assert importers == PARAMIKO
 
 
 def test_numpy_stays_where_columns_are() -> None:

@@ -16,7 +16,7 @@ from tests.probes.servers import start_speaker, start_sshd, stop_server
 from vrbench.core.log.rawlog import RecordKind, Refusal
 from vrbench.probes.config import Login
 from vrbench.probes.prober_process import ProberConfig, start_prober
-from vrbench.remote.identity import generate_key
+from vrbench.remote.keys import generate_key
 
 pytestmark = pytest.mark.lab
 GUEST, BARE = f"{ROUTER}:2201", f"{ROUTER}:2200"

@@ -17,7 +17,7 @@ from tests.probes.servers import start_sshd, stop_server
 from vrbench.core.log.rawlog import RecordKind, Refusal
 from vrbench.probes.config import Login, ProbeError
 from vrbench.probes.prober_process import ProberConfig, ProberProcess, how_probed, start_prober
-from vrbench.remote.identity import generate_key
+from vrbench.remote.keys import generate_key
 
 pytestmark = pytest.mark.lab
 GUEST, OTHER, BARE = f"{ROUTER}:2201", f"{ROUTER}:2202", f"{ROUTER}:2200"  # nothing listens behind BARE

@@ -83,7 +83,7 @@ def check_plan(cloud: Cloud, plan: Plan) -> Iterator[Finding]:
     """Make every check that a run makes before it builds."""
     accept = plan.profile.environment.accept_slow_removal
     try:
-        resolved, notes = preflight(cloud, environment_plan(plan, ""), accept_unexpunged=accept)
+        resolved, notes = preflight(cloud, environment_plan(plan), accept_unexpunged=accept)
     except PreflightError as error:
         for problem in error.problems:
             yield Finding("cloud", FindingState.BAD, problem, "", Exit.FAILED)

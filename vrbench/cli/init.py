@@ -201,7 +201,7 @@ def _problems(cloud: Cloud, profile: Profile) -> Iterator[str]:
 
     plan = make_plan(profile, new_run_id(datetime.now(UTC), profile.name))
     try:
-        preflight(cloud, environment_plan(plan, ""), accept_unexpunged=profile.environment.accept_slow_removal)
+        preflight(cloud, environment_plan(plan), accept_unexpunged=profile.environment.accept_slow_removal)
     except PreflightError as error:
         yield from error.problems
     except CloudError as error:

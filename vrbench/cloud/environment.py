@@ -24,6 +24,7 @@ from vrbench.cloud.environment_plan import TAG, EnvironmentPlan
 from vrbench.cloud.errors import CloudError, UnsafeNetwork
 from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.journal import Journal
+from vrbench.cloud.key_pair import register_key
 from vrbench.cloud.making import Making, Wave, make, make_all
 from vrbench.cloud.own_address import allowed_source
 from vrbench.cloud.patience import look_again
@@ -40,12 +41,12 @@ def build(cloud: Cloud, plan: EnvironmentPlan, resolved: Resolved, journal: Jour
     """Make the plan's network, VMs, addresses and rules. Raises CloudError or JournalError; tear down in any case."""
     context = BuildContext(cloud, plan, resolved, journal, progress)
     progress("registering the run's key pair")
-    make(context, _key(context))
+    key = register_key(context)
     progress("creating the network")
     network = make(context, _network(context))
     _tag(context, "Network", [network["id"]])
     progress(f"deploying {some(plan.vms, 'VM')} in parallel; the first one starts the network's router")
-    vms = make_all(context, [_vm(context, network["id"], number) for number in range(plan.vms)], VMS)
+    vms = make_all(context, [_vm(context, key, network["id"], number) for number in range(plan.vms)], VMS)
     _tag(context, "UserVm", [vm.id for vm in vms])
     source_nat = await_source_nat(cloud, network["id"], plan.job_timeout_s, plan.poll_s)
     source = allowed_source(plan.source_cidr, source_nat)  # before more addresses are taken: it may be hopeless
@@ -88,12 +89,6 @@ def await_source_nat(cloud: Cloud, network_id: str, deadline_s: float, poll_s: f
         time.sleep(poll_s)
 
 
-def _key(context: BuildContext) -> Making[None]:
-    name = context.named("key")
-    sent: dict[str, Param] = {"name": name, "publickey": context.plan.public_key}
-    return Making("keypair", name, {"name": name}, "registerSSHKeyPair", sent, lambda _: None)
-
-
 def _network(context: BuildContext) -> Making[Answer]:
     name = context.named("net")
     sent: dict[str, Param] = {
@@ -106,7 +101,7 @@ def _network(context: BuildContext) -> Making[Answer]:
     return Making("network", name, noted, "createNetwork", sent, itemgetter("network"))
 
 
-def _vm(context: BuildContext, network_id: str, number: int) -> Making[Vm]:
+def _vm(context: BuildContext, key: str, network_id: str, number: int) -> Making[Vm]:
     name = context.named(f"vm{number + 1}")
     user_data = base64.b64encode(context.plan.user_data.encode()).decode()
     sent: dict[str, Param] = {
@@ -116,7 +111,7 @@ def _vm(context: BuildContext, network_id: str, number: int) -> Making[Vm]:
         "templateid": context.resolved.template_id,
         "zoneid": context.resolved.zone_id,
         "networkids": network_id,
-        "keypair": context.named("key"),
+        "keypair": key,
         "userdata": user_data or None,
     }
 

@@ -24,7 +24,7 @@ class EnvironmentPlan:
     public_ips: int
     access: str  # port-forwarding | static-nat
     source_cidr: str  # the only source the firewall lets in, "a.b.c.d/n"
-    public_key: str  # one line, of the run's own key pair
+    public_keys: tuple[str, ...]  # of the run's key pairs; the cloud is given the first one that it takes
     user_data: str  # cloud-config that readies the guest's sshd for probing; empty: none
     job_timeout_s: float  # one API job, the operation's included
     poll_s: float = 0.5  # between looks at a job

@@ -1,4 +1,4 @@
-"""SSH to guests, as small as the harness needs it: run, stream, exchange. The only importer of paramiko."""
+"""SSH to guests, as small as the harness needs it: run, stream, exchange."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 from types import TracebackType
 
 import paramiko
 
-from vrbench.remote.errors import CommandFailed, LoginRefused, NoAnswer, RemoteError
+from vrbench.remote.errors import CommandFailed, RemoteError
 from vrbench.remote.identity import Address, Identity
+from vrbench.remote.login import blamed, logged_in
 
 # Every failure reaches the caller as a RemoteError; paramiko would print each one with a traceback as well.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
@@ -46,7 +46,7 @@ class Remote:
     @classmethod
     def connect(cls, address: Address, identity: Identity, timeout_s: float = 10.0) -> Remote:
         """Connect and log in with the key alone (no agent, no other keys); each step may take ``timeout_s``."""
-        with _blamed(identity.at(address)):
+        with blamed(identity.at(address)):
             sock = socket.create_connection(address, timeout_s)
         return cls.over(sock, address, identity, timeout_s)
 
@@ -57,8 +57,8 @@ class Remote:
         Raises NoAnswer, LoginRefused and HostKeyChanged apart from other RemoteErrors.
         """
         try:
-            with _blamed(identity.at(address)):
-                return cls(_logged_in(sock, address, identity, timeout_s), identity.at(address))
+            with blamed(identity.at(address)):
+                return cls(logged_in(sock, address, identity, timeout_s), identity.at(address))
         except BaseException:
             sock.close()
             raise
@@ -79,7 +79,7 @@ class Remote:
 
     def run(self, command: str | Sequence[str], timeout_s: float = 30.0, stdin: bytes = b"") -> Completed:
         """Run ``command`` (a list is quoted for the shell) to its end; output is meant to be small (< 2 MB each)."""
-        with _blamed(self.name), self._execute(command, timeout_s) as channel:
+        with blamed(self.name), self._execute(command, timeout_s) as channel:
             end = time.monotonic() + timeout_s
             channel.sendall(stdin)
             channel.shutdown_write()
@@ -94,7 +94,7 @@ class Remote:
         Before the first of it, ``first_s`` are waited, where that is more: a command takes its time to start.
         Raises CommandFailed when it ends with an exit code other than 0.
         """
-        with _blamed(self.name), self._execute(command, max(first_s, idle_s)) as channel:
+        with blamed(self.name), self._execute(command, max(first_s, idle_s)) as channel:
             while chunk := channel.recv(1 << 16):
                 channel.settimeout(idle_s)
                 yield chunk
@@ -117,12 +117,12 @@ class Remote:
 
         Return (sent_ns, received_ns, answer) of each, times on this machine's monotonic clock.
         """
-        with _blamed(self.name), self._execute(command, timeout_s) as channel:
+        with blamed(self.name), self._execute(command, timeout_s) as channel:
             return Talk(self, channel).exchange(lines, timeout_s)
 
     def attach(self, command: str, timeout_s: float) -> Attached:
         """Start ``command`` and leave it running, to talk with it; it ends with this connection at the latest."""
-        with _blamed(self.name):
+        with blamed(self.name):
             channel = self._transport.open_session(timeout=timeout_s)
             channel.settimeout(timeout_s)
             channel.exec_command(command)
@@ -130,7 +130,7 @@ class Remote:
 
     def talk(self, command: str, timeout_s: float = 10.0) -> Talk:
         """Start ``command``, which answers each line with a line; it ends with this connection at the latest."""
-        with _blamed(self.name):
+        with blamed(self.name):
             channel = self._transport.open_session(timeout=timeout_s)
             channel.exec_command(command)
             return Talk(self, channel)
@@ -161,7 +161,7 @@ class Talk:
 
         After any failure it answers no more: an answer that came late would be taken for that of the next line.
         """
-        with self._turn, _blamed(self.remote.name):
+        with self._turn, blamed(self.remote.name):
             if not self._in_step:
                 raise RemoteError(f"{self.remote.name}: an answer is missing: ask anew, over another connection")
             end, self._in_step = time.monotonic() + timeout_s, False
@@ -173,7 +173,7 @@ class Talk:
 
     def skip_to(self, words: bytes, timeout_s: float) -> None:
         """Pass over all lines until one says ``words``. Raises CommandFailed when the command ends before."""
-        with self._turn, _blamed(self.remote.name):
+        with self._turn, blamed(self.remote.name):
             end = time.monotonic() + timeout_s
             while self._line(end) != words:
                 pass
@@ -252,50 +252,6 @@ class Attached:
         )
 
 
-def _logged_in(sock: socket.socket, address: Address, identity: Identity, timeout_s: float) -> paramiko.Transport:
-    """Make ``sock`` a transport that is logged in; each step may take ``timeout_s``."""
-    key = _load_key(identity.key)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    transport = paramiko.Transport(sock)
-    try:
-        transport.banner_timeout = transport.auth_timeout = transport.handshake_timeout = timeout_s
-        transport.channel_timeout = timeout_s
-        transport.start_client(timeout=timeout_s)
-        if not transport.initial_kex_done:
-            raise TimeoutError
-        shown = transport.get_remote_server_key()
-        identity.pins.check(*address, shown.get_name(), shown.asbytes())
-        _authenticate(transport, identity.user, key, timeout_s)
-        # Not before: early in a first boot sshd may show the template's key, and makes its own later.
-        identity.pins.keep(*address, shown.get_name(), shown.asbytes())
-    except BaseException:
-        transport.close()
-        raise
-    return transport
-
-
-def _authenticate(transport: paramiko.Transport, user: str, key: paramiko.PKey, timeout_s: float) -> None:
-    """Log in. Raises AuthenticationException only for a refusal; paramiko does for silence and lost connections too."""
-    begun = time.monotonic()
-    try:
-        missing = transport.auth_publickey(user, key)
-    except paramiko.AuthenticationException as error:
-        if time.monotonic() - begun >= timeout_s:
-            raise TimeoutError from error
-        if not transport.is_active():
-            raise ConnectionResetError("connection lost during the login") from error
-        raise
-    if missing:
-        raise paramiko.AuthenticationException(f"the key is not enough, also wanted: {', '.join(missing)}")
-
-
-def _load_key(path: Path) -> paramiko.PKey:
-    try:
-        return paramiko.PKey.from_path(path)
-    except (OSError, ValueError, paramiko.SSHException, paramiko.pkey.UnknownKeyType) as error:
-        raise RemoteError(f"can't use the private key {path}: {error}; it must exist and have no passphrase") from error
-
-
 def _read_all(channel: paramiko.Channel, end: float) -> bytes:
     """Read standard output to its end. Raises TimeoutError when that is not before ``end`` (monotonic seconds)."""
     chunks: list[bytes] = []
@@ -305,21 +261,3 @@ def _read_all(channel: paramiko.Channel, end: float) -> bytes:
         if not chunk:
             return b"".join(chunks)
         chunks.append(chunk)
-
-
-@contextmanager
-def _blamed(name: str) -> Iterator[None]:
-    """Turn whatever a connection raises into a RemoteError that names it and says what to do."""
-    try:
-        yield
-    except RemoteError:
-        raise
-    except paramiko.AuthenticationException as error:
-        raise LoginRefused(f"{name}: login refused: does this user have the run's key in authorized_keys?") from error
-    except TimeoutError as error:
-        raise NoAnswer(f"{name}: no answer in time: is the path up and the guest alive?") from error
-    except (OSError, EOFError, paramiko.SSHException) as error:
-        reason = str(error) or type(error).__name__
-        raise RemoteError(
-            f"{name}: {reason}: are address, firewall rule and the guest's sshd as they should be?"
-        ) from error

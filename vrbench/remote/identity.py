@@ -6,13 +6,11 @@ import base64
 import hashlib
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from vrbench.remote.errors import HostKeyChanged, RemoteError
+from vrbench.remote.keys import KeyRing
 
 Address = tuple[str, int]  # a host and a port
 
@@ -73,27 +71,18 @@ def _fingerprint(key: str) -> str:
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Identity:
-    """Who logs in, with the private key in which file, and the host keys seen so far."""
+    """Who logs in, with the private keys at and beside which file, and the host keys seen so far."""
 
     user: str
     key: Path
     pins: HostKeyPins
+    ring: KeyRing = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ring = KeyRing(self.key)
 
     def at(self, address: Address) -> str:
         """Name the connection for people."""
         return f"{self.user}@{address[0]} port {address[1]}"
-
-
-def generate_key(path: Path) -> str:
-    """Make an ed25519 key pair: write the private key to ``path`` (0600, new), return the public key's line."""
-    key = Ed25519PrivateKey.generate()
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
-    )
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(private)
-    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    return public.decode() + " vrbench"

@@ -10,12 +10,13 @@ from vrbench.cloud.environment_plan import EnvironmentPlan, name_prefix
 from vrbench.cloud.guest_setup import user_data
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.journal_replay import Head
+from vrbench.cloud.key_pair import takes_every_key
 from vrbench.cloud.preflight import Resolved
 from vrbench.core.facts import Context
 from vrbench.core.model import Environment
 from vrbench.core.plan.plan import Plan
 from vrbench.core.text import size
-from vrbench.remote.identity import generate_key
+from vrbench.remote.keys import generate_keys, kinds_for
 from vrbench.run.adapters import Adapters
 from vrbench.run.errors import CannotReuse
 from vrbench.run.order import RunOrder
@@ -35,8 +36,9 @@ def new_environment(order: RunOrder, adapters: Adapters, context: Context) -> En
     """Check that the plan can be built, and start the journal of it. Raises CloudError or JournalError."""
     screen, accept = adapters.screen, order.plan.profile.environment.accept_slow_removal
     screen.phase("checking the cloud", "building")
-    plan = environment_plan(order.plan, generate_key(order.store.key))
+    plan = environment_plan(order.plan)
     resolved, notes = adapters.cloud.preflight(plan, accept)
+    plan = _with_keys(plan, order, resolved)
     for note in notes:
         screen.note(note)
     head = Head(order.plan.run_id, adapters.cloud.endpoint, resolved.account, resolved.domain_id)
@@ -72,8 +74,15 @@ def kept_environment(order: RunOrder, context: Context) -> EnvironmentSource:
     return EnvironmentSource(known, None, lambda: environment)
 
 
-def environment_plan(plan: Plan, public_key: str) -> EnvironmentPlan:
-    """Return what the plan builds in the cloud, for guests that ``public_key`` opens."""
+def _with_keys(plan: EnvironmentPlan, order: RunOrder, resolved: Resolved) -> EnvironmentPlan:
+    """Make the run's keys, of the kinds that this server and all guests may want, and have each of them open a VM."""
+    kinds = kinds_for(order.plan.profile.cloud.ssh_key, takes_every_key(resolved.version))
+    public = generate_keys(order.store.key, kinds)
+    return replace(plan, public_keys=public, user_data=user_data(public))
+
+
+def environment_plan(plan: Plan) -> EnvironmentPlan:
+    """Return what the plan builds in the cloud; the keys are made once it is known whom they are for."""
     p = plan.profile
     return EnvironmentPlan(
         run_id=plan.run_id,
@@ -86,7 +95,7 @@ def environment_plan(plan: Plan, public_key: str) -> EnvironmentPlan:
         public_ips=p.environment.public_ips,
         access=p.environment.access,
         source_cidr=p.environment.source_cidr,
-        public_key=public_key,
+        public_keys=(),
         user_data=user_data(),
         job_timeout_s=p.operation.job_timeout,
         operation=p.operation.kind,

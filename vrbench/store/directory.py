@@ -4,7 +4,8 @@
         run.json            profile, context, method, state (``RunState``), versions
         run.lock            held by the process that works on the run
         journal.jsonl       what was created in the cloud and what of it is gone (room ``cloud``)
-        key, known_hosts    the run's SSH key (0600, deleted once all is removed) and the host keys pinned
+        key, key-*          the run's SSH keys (0600, deleted once all is removed), one of each kind
+        known_hosts         the host keys pinned
         environment.json    the network, guests and addresses
         trial-01/facts.json when the operation was requested, clocks, job; first as of an interrupted trial, then whole
         trial-01/*.raw      raw sample logs, one per prober
@@ -175,7 +176,8 @@ class RunDir:
 
     def forget_secrets(self) -> None:
         """Delete the run's private key and pinned host keys: what they opened is gone."""
-        self.key.unlink(missing_ok=True)
+        for key in (self.key, *self.path.glob(f"{self.key.name}-*")):
+            key.unlink(missing_ok=True)
         self.known_hosts.unlink(missing_ok=True)
 
 

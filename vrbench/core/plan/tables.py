@@ -15,6 +15,7 @@ from vrbench.core.plan.limits import LimitsTable
 from vrbench.core.plan.method import OLD_FLOW_GRACE_S
 from vrbench.core.plan.operations import DEFAULT, OPERATIONS
 
+SSH_KEYS = ("auto", "ed25519", "rsa", "ecdsa")
 ACCESS = ("port-forwarding", "static-nat")
 STRATEGIES = ("serial", "parallel", "redundant", "advanced-parallel", "negotiated", "live-patch")
 SERVER_VERSIONS = ("4.9.3", "4.11.2", "4.15.1", "4.18.0", "4.20.2")
@@ -70,6 +71,11 @@ class CloudTable:
     service_offering: str = key(values.text, "", "size of the VMs; empty: the smallest there is")
     template: str = key(values.text, "", "a Linux with sshd and cloud-init; empty: the only featured one")
     ssh_user: str = key(values.text, "root", "who logs in with the run's key")
+    ssh_key: str = key(
+        values.choice(*SSH_KEYS),
+        "auto",
+        f"the run's key: {', '.join(SSH_KEYS[1:])}; auto: one of each kind",
+    )
 
 
 @dataclass(frozen=True, slots=True)

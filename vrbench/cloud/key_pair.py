@@ -1,0 +1,44 @@
+"""The key pair that the cloud hands to guests: which kinds a server takes, and the next one where it refuses."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from vrbench.cloud.build_steps import BuildContext
+from vrbench.cloud.errors import CloudRefused
+from vrbench.cloud.facade import Param
+from vrbench.cloud.making import Making, make
+from vrbench.parallel import CancelToken
+from vrbench.remote.keys import kind_of
+
+EVERY_KEY_SINCE = (4, 14)  # before, RSA and DSS only
+# "Public key is invalid"; not "A key pair with key … already exists".
+_NO_SUCH_KEY = re.compile(r"\bkey\b.*\b(invalid|unsupported|not (valid|supported|allowed))", re.IGNORECASE)
+
+
+def takes_every_key(version: str) -> bool:
+    """Return whether a server takes Ed25519 keys; one that can't be read is taken for a new one."""
+    numbers = re.match(r"([0-9]{1,4})\.([0-9]{1,4})(\.|$)", version)
+    return not numbers or (int(numbers[1]), int(numbers[2])) >= EVERY_KEY_SINCE
+
+
+def register_key(context: BuildContext) -> str:
+    """Give the cloud the first of the run's keys that it takes; return its name. Raises CloudError or JournalError."""
+    *others, last = context.plan.public_keys
+    for public in others:
+        try:
+            alone = replace(context, stop=CancelToken())  # a refusal ends whatever goes on beside it, and no more
+            return make(alone, _making(context, public))
+        except CloudRefused as refused:
+            if not _NO_SUCH_KEY.search(refused.text):
+                raise
+            context.progress(f"this cloud takes no {kind_of(public)} key ({refused.text}): another kind is tried")
+    return make(context, _making(context, last))
+
+
+def _making(context: BuildContext, public: str) -> Making[str]:
+    first = public == context.plan.public_keys[0]
+    name = context.named("key" if first else f"key-{kind_of(public)}")
+    sent: dict[str, Param] = {"name": name, "publickey": public}
+    return Making("keypair", name, {"name": name}, "registerSSHKeyPair", sent, lambda _: name)
