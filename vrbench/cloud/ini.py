@@ -120,16 +120,17 @@ class _Reader:
         return "\n" * (number - written.line - written.value.count("\n"))
 
     def _option(self, number: int, line: str, indent: int) -> None:
-        found = _OPTION.match(line.strip())
+        shell = _SHELL.match(line, indent)
+        begins = shell.end() if shell else indent
+        found = _OPTION.match(line.rstrip(), begins)
         if not found or not found[1]:
             raise self._no_option(number, line, indent)
-        shell = _SHELL.match(found[1])
-        name = (found[1][shell.end() :] if shell else found[1]).strip(QUOTES + "\ufeff\u200b \t\xa0")
+        name = found[1].strip(QUOTES + "\ufeff\u200b \t\xa0")
         by_shell = bool(shell) or name.startswith(PREFIX)
         name = name.removeprefix(PREFIX).lower()
         section = self.sections[-1] if self.sections else ""
         source = f"{self.path} [{section}]" if section else str(self.path)
-        written = Written(found[3], source, number, indent + found.start(3) + 1)
+        written = Written(found[3], source, number, found.start(3) + 1)
         self.lines.append(IniLine(section, name, written, by_shell))
         self.open = True
 

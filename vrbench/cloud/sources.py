@@ -121,7 +121,7 @@ def from_files(places: SettingPlaces) -> Found:
     section = places.region or USUAL
     held = [file for file in files if section in file.sections]
     lacking = [file for file in files if file.path == named and file not in held]
-    if (places.region and not held and not monkeys) or lacking:
+    if (places.region and files and not held and not monkeys) or lacking:
         raise _no_section(section, bool(places.region), files)
     found = merged(held and files, section)
     for file in monkeys:

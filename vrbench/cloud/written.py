@@ -15,6 +15,7 @@ from vrbench.core.text import character, position, visible
 
 QUOTES = "\"'`\u00ab\u00b4\u00bb\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2032\u2033\u2039\u203a\uff02\uff07"
 _COMMENT = re.compile(r"\s+[;#].*\Z", re.DOTALL)
+_WITHIN_QUOTES = re.compile(f"[{re.escape(QUOTES)}].*?[{re.escape(QUOTES)}](?=\\s+[;#]|\\Z)", re.DOTALL)
 _COPIED = "write it anew, as one word"
 
 
@@ -90,10 +91,8 @@ def _is_edge(odd: str) -> bool:
 
 def _without_comment(written: Written) -> Written:
     """Leave out a comment behind the value; not within quotes."""
-    value = written.value
-    opened = value[:1] in QUOTES and value[:1]
-    behind = max((value.rfind(quote) for quote in QUOTES), default=-1) if opened else 0
-    found = _COMMENT.search(value, max(0, behind))
+    within = _WITHIN_QUOTES.match(written.value)
+    found = _COMMENT.search(written.value, within.end() if within else 0)
     if not found:
         return written
     return _part(written, 0, found.start(), (f"has a comment behind it ({character(found[0].lstrip()[0])})",))
