@@ -5,11 +5,12 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from tests.lab.box import PATIENCE_S
 from tests.lab.held_clock import HeldClock
 from tests.lab.replay.serving import QUICK, Client, Lab, RememberingGround
 from vrbench.lab.api.server.server import ApiServer
@@ -18,7 +19,8 @@ from vrbench.lab.packets.namespace_ground import EGRESS_TARGET, NamespaceGround
 from vrbench.lab.system.namespaces import inside
 
 ECHO_PORT = 9000
-PATIENCE_S = 0.2
+VRRP_GROUP, AUTHENTICATED = "224.0.0.18", 51
+CONNECT_S = 0.2
 Body = dict[str, Any]
 
 
@@ -88,10 +90,10 @@ class Prober:
         self._end.set()
         self._thread.join()
 
-    def waits_for_up(self, within_s: float = 15.0) -> bool:
+    def waits_for_up(self, within_s: float = PATIENCE_S) -> bool:
         """Return whether a connection is accepted that is opened from now on."""
         now = time.monotonic()
-        while not (self._up and self._up[-1] > now + PATIENCE_S):
+        while not (self._up and self._up[-1] > now + CONNECT_S):
             if time.monotonic() > now + within_s:
                 return False
             time.sleep(0.01)
@@ -105,7 +107,7 @@ class Prober:
         failed = False
         while not self._end.wait(0.01):
             try:
-                socket.create_connection(self.target, timeout=PATIENCE_S).close()
+                socket.create_connection(self.target, timeout=CONNECT_S).close()
             except OSError:
                 failed = True
                 continue
@@ -138,18 +140,38 @@ def _accept(server: socket.socket, end: threading.Event) -> None:
             continue
 
 
+@contextmanager
+def advertisements(node: str) -> Iterator[Callable[[], list[tuple[str, int]]]]:
+    """Listen to the routers' VRRP from a guest; gives who has advertised which priority until now."""
+    heard: list[tuple[str, int]] = []
+    wire = inside(node, lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, AUTHENTICATED))
+
+    def take() -> list[tuple[str, int]]:
+        with suppress(BlockingIOError):
+            while packet := wire.recv(2048):
+                after = 20 + 4 * (packet[21] + 2)  # the IP header and the authentication's
+                heard.append((socket.inet_ntoa(packet[12:16]), packet[after + 2]))
+        return heard
+
+    with wire:
+        group = socket.inet_aton(VRRP_GROUP) + socket.inet_aton("0.0.0.0")
+        wire.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
+        wire.setblocking(False)
+        yield take
+
+
 class Session:
     """A TCP connection from a guest to the outside world that has said something already."""
 
     def __init__(self, node: str, port: int = 9001) -> None:
         with inside("upstream", lambda: socket.create_server((EGRESS_TARGET, port))) as server:
-            self.near = inside(node, lambda: socket.create_connection((EGRESS_TARGET, port), timeout=2))
+            self.near = inside(node, lambda: socket.create_connection((EGRESS_TARGET, port), timeout=PATIENCE_S))
             self.far, _ = server.accept()
-        assert self.alive(2.0)
+        assert self.alive()
 
-    def alive(self, within_s: float) -> bool:
-        """Return whether something said by the guest now arrives in time."""
-        self.far.settimeout(within_s)
+    def alive(self) -> bool:
+        """Return whether something said by the guest now arrives."""
+        self.far.settimeout(PATIENCE_S)
         self.near.sendall(b"x")
         try:
             return bool(self.far.recv(100))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import time
 import traceback
@@ -26,7 +27,9 @@ T = TypeVar("T")
 SOURCE_NAT = "198.51.100.10"
 FORWARDED = "198.51.100.20"
 STATIC = "198.51.100.30"
-_SCENE_TIMEOUT_S = 60
+PATIENCE_S = 30.0  # for what must come: on a busy machine it comes late, and nobody waits for longer than it takes
+BRIEFLY_S = 0.5  # for what must not come, or is asked for again and again
+_SCENE_TIMEOUT_S = 200
 
 
 def in_box(scene: Callable[[NamespaceGround], T]) -> T:
@@ -121,14 +124,27 @@ def build(zone: NamespaceGround, *vms: VmSpec, rules: RuleSet | None = None) -> 
         zone.add_vm(each)
 
 
-def answers(node: str, target: str, within_s: int = 1) -> bool:
+def answers(node: str, target: str, within_s: float = PATIENCE_S) -> bool:
     """Return whether one ping from ``node`` is answered in time."""
     return call(node, "ping", "-n", "-c1", f"-W{within_s}", target).returncode == 0
 
 
 def call(node: str, *argv: str) -> subprocess.CompletedProcess[str]:
-    """Run a command inside a node's network, up to 20 s."""
-    return inside(node, lambda: subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False))
+    """Run a command inside a node's network."""
+    return inside(node, lambda: subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False))
+
+
+def connects(node: str, address: str, port: int, within_s: float = PATIENCE_S) -> bool:
+    """Return whether a TCP connection is accepted in time; a refusal is an error, silence is not."""
+
+    def connect() -> bool:
+        try:
+            socket.create_connection((address, port), timeout=within_s).close()
+        except TimeoutError:
+            return False
+        return True
+
+    return inside(node, connect)
 
 
 def make_key(directory: Path) -> str:
@@ -143,7 +159,7 @@ def ssh(directory: Path, target: str, command: str, node: str = "upstream") -> s
         "StrictHostKeyChecking=no",
         f"UserKnownHostsFile={directory}/known",
         "LogLevel=ERROR",
-        "ConnectTimeout=2",
+        "ConnectTimeout=30",
     ]
     arguments = [part for option in (*options, "BatchMode=yes") for part in ("-o", option)]
     user = "root" if os.geteuid() == 0 and not _in_user_namespace() else "guest"
@@ -154,7 +170,7 @@ def _in_user_namespace() -> bool:
     return Path("/proc/self/uid_map").read_text().split() != ["0", "0", "4294967295"]
 
 
-def wait_until(condition: Callable[[], bool], within_s: float = 5.0) -> bool:
+def wait_until(condition: Callable[[], bool], within_s: float = PATIENCE_S) -> bool:
     """Wait until a condition comes true; return whether it did in time."""
     deadline = time.monotonic() + within_s
     while not condition():

@@ -24,6 +24,11 @@ class Built:
     address: str
     source_nat: str
 
+    @property
+    def nobodys_ip(self) -> str:
+        """An address of the network that the VM, which got its own by chance, does not have."""
+        return "10.1.1.253" if self.machine_ip == "10.1.1.254" else "10.1.1.254"
+
     def forward(self, **more: object) -> dict[str, object]:
         """Parameters of a forwarding rule of SSH to the VM."""
         ports = {"protocol": "tcp", "publicport": 22, "privateport": 22}
@@ -117,14 +122,14 @@ def test_static_nat_takes_its_firewall_along(built: Built) -> None:
     assert user("listFirewallRules", ipaddressid=built.address) == {}
     assert user.job("disableStaticNat", ipaddressid=built.address)["jobresultcode"] == 431
     assert user.refused("enableStaticNat", **pair | {"ipaddressid": built.source_nat}) == BAD
-    assert user.refused("enableStaticNat", **pair, vmguestip="10.1.1.254") == BAD
+    assert user.refused("enableStaticNat", **pair, vmguestip=built.nobodys_ip) == BAD
     assert user("enableStaticNat", **pair, vmguestip=built.machine_ip) == {"success": True}
 
 
 def test_forwarding_goes_to_the_vm_itself(built: Built) -> None:
     """An address that isn't the VM's is refused, as is a protocol without ports."""
     user = built.lab.user
-    assert user.refused("createPortForwardingRule", **built.forward(vmguestip="10.1.1.254")) == BAD
+    assert user.refused("createPortForwardingRule", **built.forward(vmguestip=built.nobodys_ip)) == BAD
     assert user.refused("createPortForwardingRule", **built.forward(protocol="icmp")) == BAD
     assert user.refused("createPortForwardingRule", **built.forward(publicport=65536)) == BAD
     assert user.refused("createPortForwardingRule", **built.forward(publicport="ssh")) == (431, 9999)

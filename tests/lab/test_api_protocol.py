@@ -75,7 +75,7 @@ def test_no_command_at_all(lab: Lab) -> None:
 
 def test_xml_is_the_default_format(lab: Lab) -> None:
     """Without response=json an error comes as XML, word for word as the server writes it."""
-    connection = http.client.HTTPConnection("127.0.0.1", lab.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", lab.port, timeout=60)
     connection.request("GET", "/client/api?command=listZones")
     response = connection.getresponse()
     assert response.read().decode() == (
@@ -88,7 +88,7 @@ def test_xml_is_the_default_format(lab: Lab) -> None:
 
 def test_connections_are_kept_alive(lab: Lab) -> None:
     """Several requests go over one connection, and JSON says that it is JSON."""
-    connection = http.client.HTTPConnection("127.0.0.1", lab.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", lab.port, timeout=60)
     for _ in range(3):
         connection.request("GET", "/client/api?command=listZones&response=json")
         response = connection.getresponse()
@@ -107,7 +107,7 @@ def test_form_posts_and_any_spelling_of_names(lab: Lab) -> None:
 def test_login_opens_a_session(lab: Lab) -> None:
     """The password of a lab's user is its secret key; two cookies and the session key together make a caller."""
     params = {"command": "login", "response": "json", "username": "tenant", "password": lab.user.caller.secretkey}
-    connection = http.client.HTTPConnection("127.0.0.1", lab.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", lab.port, timeout=60)
     connection.request("POST", "/client/api", "&".join(f"{k}={v}" for k, v in params.items()))
     response = connection.getresponse()
     key = re.search(r'"sessionkey":"([^"]+)"', response.read().decode())

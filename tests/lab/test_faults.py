@@ -121,7 +121,7 @@ def configure(lab: Lab, name: str, value: str) -> int:
 
 
 def get(lab: Lab) -> requests.Response:
-    return requests.get(f"http://127.0.0.1:{lab.port}/client/api", params={"command": "listZones"}, timeout=5)
+    return requests.get(f"http://127.0.0.1:{lab.port}/client/api", params={"command": "listZones"}, timeout=60)
 
 
 def test_the_api_itself_can_fail(lab: Lab) -> None:

@@ -73,7 +73,7 @@ def test_a_guest_has_what_the_probes_need(tmp_path: Path) -> None:
         assert ssh(tmp_path, FORWARDED, "hostname").stdout == "vm-1-net\n"
         version = ssh(tmp_path, FORWARDED, "python3 -c 'import sys; print(sys.version)'")
         assert version.stdout.strip() == sys.version.replace("\n", "").strip() or version.stdout.strip() == sys.version
-        assert ssh(tmp_path, FORWARDED, f"ping -c1 -W1 {EGRESS_TARGET}").returncode == 0
+        assert ssh(tmp_path, FORWARDED, f"ping -c1 -W30 {EGRESS_TARGET}").returncode == 0
         processes = ssh(tmp_path, FORWARDED, "ls /proc").stdout.split()
         assert max(int(name) for name in processes if name.isdigit()) < 200
 
@@ -110,7 +110,7 @@ def test_each_guest_has_a_host_key_of_its_own() -> None:
 
 def host_key(address: str) -> str:
     """Return the ed25519 host key that an address shows, without the address."""
-    return call("upstream", "ssh-keyscan", "-T", "2", "-t", "ed25519", address).stdout.split()[-1]
+    return call("upstream", "ssh-keyscan", "-T", "30", "-t", "ed25519", address).stdout.split()[-1]
 
 
 def test_cloud_config_is_honoured_once(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.box import answers, build, call, in_box, open_rules, vm, wait_until
+from tests.lab.box import BRIEFLY_S, PATIENCE_S, answers, build, call, in_box, open_rules, vm, wait_until
 from vrbench.lab.ground.port import GroundError
 from vrbench.lab.ground.specs import Host, RuleSet, VmSpec
 from vrbench.lab.packets.dhcp import message, parse
@@ -29,7 +29,7 @@ def served(*vms: VmSpec) -> RuleSet:
     return replace(open_rules(), hosts=hosts, domain="cs2.example")
 
 
-def resolve(node: str, name: str, within_s: float = 1.0, server: str = "10.1.1.1") -> str | None:
+def resolve(node: str, name: str, within_s: float = PATIENCE_S, server: str = "10.1.1.1") -> str | None:
     """Return the address that the router gives for a name: empty when it says there is none, None in silence."""
     labels = b"".join(bytes((len(part),)) + part.encode() for part in name.split("."))
     query = struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!2H", 1, 1)
@@ -75,7 +75,7 @@ def test_a_guest_without_an_answer_boots_and_asks_on() -> None:
         zone.add_vm(leased(1))
         assert "10.1.1.11" not in addresses("vm-1-net")
         zone.program_router("r-1-VM", served(leased(1)))
-        assert wait_until(lambda: "10.1.1.11/24" in addresses("vm-1-net"), within_s=10)
+        assert wait_until(lambda: "10.1.1.11/24" in addresses("vm-1-net"))
 
     in_box(scene)
 
@@ -87,7 +87,7 @@ def test_a_lost_lease_is_asked_for_again() -> None:
         build(zone, rules=served(leased(1)))
         zone.add_vm(leased(1))
         zone.drop_lease("vm-1-net")
-        assert not answers("vm-1-net", EGRESS_TARGET)
+        assert not answers("vm-1-net", EGRESS_TARGET, BRIEFLY_S)
         zone.renew_lease("vm-1-net")
         assert answers("vm-1-net", EGRESS_TARGET)
         zone.stop_router("r-1-VM")
@@ -107,7 +107,7 @@ def test_names_are_known_inside_and_asked_for_outside() -> None:
         assert resolve("vm-1-net", "nobody.cs2.example") == ""
         assert resolve("vm-1-net", "www.example.com") == EGRESS_TARGET
         zone.program_router("r-1-VM", served(vm(1), vm(2), vm(3)))
-        assert wait_until(lambda: resolve("vm-1-net", "vm-3-net") == "10.1.1.13")
+        assert wait_until(lambda: resolve("vm-1-net", "vm-3-net", 1.0) == "10.1.1.13")
 
     in_box(scene)
 

@@ -75,7 +75,7 @@ def first_process(status: LabStatus) -> int:
 def http_code(endpoint: str) -> int:
     """Return what the API answers to an unsigned call: 401 when it is there."""
     try:
-        with urllib.request.urlopen(f"{endpoint}?command=listZones&response=json", timeout=5) as answer:
+        with urllib.request.urlopen(f"{endpoint}?command=listZones&response=json", timeout=60) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code

@@ -100,7 +100,7 @@ call("createPortForwardingRule", ipaddressid=address["id"], protocol="tcp", publ
 call("createEgressFirewallRule", networkid=network, protocol="all")
 options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=known", "LogLevel=ERROR", "BatchMode=yes"]
 ssh = ["ssh", "-F", "none", "-i", "key", *(part for option in options for part in ("-o", option))]
-ping = "ping -c1 -W1 203.0.113.1 >/dev/null && echo pinged"
+ping = "ping -c1 -W30 203.0.113.1 >/dev/null && echo pinged"
 probe = f"hostname; {ping}; touch /usr/x 2>/dev/null || echo protected; python3 -V"
 login = [*ssh, f"{status.ssh_user}@{address['ipaddress']}", probe]
 code = lifecycle.exec_(state, "upstream", login)

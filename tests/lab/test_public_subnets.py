@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from tests.lab.alive import Body, served_on
-from tests.lab.box import in_box, wait_until
+from tests.lab.box import BRIEFLY_S, connects, in_box, wait_until
 from tests.lab.replay.serving import QUICK, Lab, served
-from tests.lab.test_ground import connects
 from vrbench.lab.api.state.settings import PUBLIC, SECOND_RANGE, ZoneSettings
 from vrbench.lab.packets.namespace_ground import NamespaceGround
 
@@ -79,12 +78,12 @@ def test_connections_through_the_second_subnet(redundant: bool) -> None:
             routers = 2 if redundant else 1
             assert [nics[1:] for nics in public_nics(lab, network)] == [[FIRST_FAR]] * routers
             for address in (near, far, farther):
-                assert wait_until(lambda ip=address["ipaddress"]: connects("upstream", ip, 22))  # type: ignore[misc]
+                assert wait_until(lambda ip=address["ipaddress"]: connects("upstream", ip, 22, BRIEFLY_S))  # type: ignore[misc]
             lab.root.result("restartNetwork", id=network, cleanup="true")
             for address in (near, far, farther):
-                assert wait_until(lambda ip=address["ipaddress"]: connects("upstream", ip, 22))  # type: ignore[misc]
+                assert wait_until(lambda ip=address["ipaddress"]: connects("upstream", ip, 22, BRIEFLY_S))  # type: ignore[misc]
             lab.root.result("disassociateIpAddress", id=far["id"])
-            assert wait_until(lambda: connects("upstream", farther["ipaddress"], 22))
+            assert wait_until(lambda: connects("upstream", farther["ipaddress"], 22, BRIEFLY_S))
             assert not _answers(far["ipaddress"])
             assert [nics[1:] for nics in public_nics(lab, network)] == [[farther["ipaddress"]]] * routers
             lab.root.result("disassociateIpAddress", id=farther["id"])

@@ -9,7 +9,7 @@ import random
 import uuid
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv4Network
-from itertools import count
+from itertools import count, cycle
 from threading import Event as Flag
 from threading import RLock
 from typing import TypeVar
@@ -97,6 +97,7 @@ class Zone:
         }
         self._known: dict[str, Entity] = {}
         self._taken = count(1)
+        self._mac_bytes = cycle(self.random.sample(range(256), 256))
         self._instances = count(3)  # 1 and 2 are the system VMs
         self._numbers = {Network: count(204), Rule: count(1), Vpc: count(1), UserData: count(1), BuiltIn: count(201)}
         fixed = (*self.domains, *self.accounts, *self.acl_lists, *self.acl_rules, *self._all_built_ins())
@@ -262,8 +263,8 @@ class Zone:
         return _colons(0x0201 << 32 | (network.number & 0xFFFF) << 16 | network.macs & 0xFFFF)
 
     def new_public_mac(self, address: Address) -> str:
-        """Return a public MAC: the address's own number behind a random byte."""
-        return _colons(0x1E00 << 32 | self.random.randrange(256) << 24 | (0xC7 + address.number) & 0xFFFFFF)
+        """Return a public MAC: the address's own number behind a random byte, never that of the one before."""
+        return _colons(0x1E00 << 32 | next(self._mac_bytes) << 24 | (0xC7 + address.number) & 0xFFFFFF)
 
     def new_nic(self, ip: str, mac: str) -> Nic:
         return Nic(uuid=new_id(), ip=ip, mac=mac)
