@@ -25,7 +25,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """Show what follows on a terminal of 24 lines, wide enough for any sentence."""
     out = io.StringIO()
     made = partial(Console, file=out, force_terminal=True, color_system=None, width=200, height=24)
-    monkeypatch.setattr(console, "PatientConsole", made)
+    monkeypatch.setattr(console, "TextConsole", made)
     return out
 
 

@@ -17,7 +17,7 @@ from rich.padding import Padding
 from rich.panel import Panel
 from rich.text import Text
 
-from vrbench.cli.console import PatientConsole
+from vrbench.cli.console import TextConsole
 from vrbench.cli.say import say, say_json
 from vrbench.cli.screen import make_screen
 from vrbench.report.layout import table, with_notes
@@ -47,7 +47,7 @@ def test_json_decodes_to_words_that_do_nothing(capsys: pytest.CaptureFixture[str
 def test_what_is_drawn_is_text_and_nothing_else() -> None:
     """Lines, cells, headings, titles, notes, styled parts, and what a live view draws."""
     out = io.StringIO()
-    console = PatientConsole(file=out, width=200)
+    console = TextConsole(file=out, width=200)
     drawn = table(HOSTILE, HOSTILE, "b")
     drawn.add_row(HOSTILE, Text(HOSTILE, style="red"))
     parts: list[RenderableType] = [HOSTILE, drawn, Padding(HOSTILE), Panel(HOSTILE)]
@@ -63,7 +63,7 @@ def test_what_is_drawn_is_text_and_nothing_else() -> None:
 def test_colours_are_ours_alone() -> None:
     """On a terminal the only sequences are those that vrbench itself asks for."""
     out = io.StringIO()
-    console = PatientConsole(file=out, width=200)
+    console = TextConsole(file=out, width=200)
     console._force_terminal = True
     console.print(Text("plain", style="bold"), Text(f"x{HOSTILE}"))
     assert "\x1b]0;" not in out.getvalue()

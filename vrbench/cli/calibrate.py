@@ -211,9 +211,9 @@ def _show(measured: Calibration, made: Calibrated, as_json: bool) -> None:
         files = {"csv": str(path), "plot": str(plot) if drawn else None}
         say_json({"seed": seed, **files, **as_object(measured)})
     else:
-        from vrbench.cli.console import PatientConsole
+        from vrbench.cli.console import TextConsole
 
-        PatientConsole().print(calibration_report(measured))
+        TextConsole().print(calibration_report(measured))
     write_comparisons(measured, path, plan.run_id, plan.method.id, seed)
     if drawn:
         write_plot(measured, plot)

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
+from vrbench.cli.streams import only_forward
 from vrbench.core.text import visible
 
 
-class PatientConsole(Console):
-    """Falls silent when nobody reads any more; rich's own would end the process, and the removal with it.
-
-    Text is shown as it is: names and a server's words may look like markup or emoji codes, or hold what moves a
-    terminal.
-    """
+class TextConsole(Console):
+    """Shows text as it is: names and a server's words may look like markup or emoji codes, or move a terminal."""
 
     def __init__(self, stderr: bool = False, file: IO[str] | None = None, width: int | None = None) -> None:
-        super().__init__(stderr=stderr, file=file, width=width, markup=False, emoji=False)
+        colours: Literal["auto"] | None = None if only_forward() else "auto"
+        super().__init__(stderr=stderr, file=file, width=width, color_system=colours, markup=False, emoji=False)
 
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
+    @property
+    def can_draw(self) -> bool:
+        """Whether what was shown can be drawn anew: not in a file, and not where lines only go forward."""
+        return self.is_terminal and not only_forward()
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render; every Text of tables, lines and views comes by here, before it is fitted to its place."""

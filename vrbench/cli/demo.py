@@ -80,11 +80,11 @@ def _tell_plans(sides: list[Side]) -> None:
 
 def _screen(plain: bool) -> tuple[SideScreen, bool]:
     """Return the screen, and whether it can draw a view on this terminal."""
-    from vrbench.cli.console import PatientConsole
+    from vrbench.cli.console import TextConsole
     from vrbench.cli.side_screen import SideScreen
 
-    console = PatientConsole(stderr=True)
-    return SideScreen(console, WORDS), not plain and console.is_terminal and not console.is_dumb_terminal
+    console = TextConsole(stderr=True)
+    return SideScreen(console, WORDS), not plain and console.can_draw
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import click
 from vrbench.cli.exits import Exit
 from vrbench.cli.options import reports_option
 from vrbench.cli.say import say
+from vrbench.cli.streams import for_programs
 
 if TYPE_CHECKING:
     from vrbench.core.figures.results import Run
@@ -42,7 +42,7 @@ def command(runs: tuple[str, ...], table: str, format_: str, output: Path | None
     from vrbench.store.loading import load_failures, load_method, load_run
 
     paths, wrong = [find_run(reports, name) for name in runs], list[str]()
-    target = output or sys.stdout
+    target = output or for_programs()
 
     def load(path: Path) -> Run:
         run = load_run(path)

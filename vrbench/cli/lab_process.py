@@ -15,6 +15,7 @@ from vrbench.cli.error_codes import code_and_text
 from vrbench.cli.events import EventScreen
 from vrbench.cli.say import say
 from vrbench.cli.screen import ShownScreen, Unfailing, make_screen
+from vrbench.cli.streams import settle, work_on
 from vrbench.cloud.credentials import load_credentials
 from vrbench.embedded.outages import known_outages
 from vrbench.run.cloudstack import connect
@@ -29,6 +30,8 @@ from vrbench.store.files import StoreError
 
 def main() -> int:
     """Carry the run out, and leave its ending behind; return the exit code."""
+    settle()
+    work_on()
     store = RunDir(Path(sys.argv[1]))
     try:
         ending = carry_out(store, read_plan(store))

@@ -8,11 +8,11 @@ import io
 import os
 import signal
 import sys
-from typing import Any
 
 import click
 
 from vrbench import __version__
+from vrbench.cli import streams
 from vrbench.cli.exits import Exit, UsageProblem
 from vrbench.cli.say import say
 from vrbench.core.suggest import nearest
@@ -33,6 +33,7 @@ COMMANDS = {
 
 
 NEED_LINUX = ("demo", "run", "doctor", "calibrate", "lab")  # they send probes, or start a lab
+WORK_ON = ("demo", "run", "cleanup", "calibrate", "lab")  # they have more to do when nobody reads what they say
 
 MOST_WORDS = 2000  # characters of what is wrong with a command line
 
@@ -57,19 +58,12 @@ class LazyGroup(click.Group):
         if cmd_name in NEED_LINUX and sys.platform != "linux":
             others = ", ".join(name for name in COMMANDS if name not in NEED_LINUX)
             raise UsageProblem(f"vrbench {cmd_name} needs Linux, and this is {sys.platform}; what works here: {others}")
+        if cmd_name in WORK_ON:
+            streams.work_on()
         command = importlib.import_module(COMMANDS[cmd_name][0]).command
         if not isinstance(command, click.Command):
             raise TypeError(f"{COMMANDS[cmd_name][0]} has no command")
         return command
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Carry the command out; whoever read its output and has had enough (``| head``) ends it well."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            # Without this the interpreter complains once more at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return Exit.OK
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands from the table, without importing any."""
@@ -93,14 +87,14 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command and exit by the table of ``Exit``."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="replace")  # a terminal that lacks a sign shows "?", never a traceback
+    streams.settle()
     gc.set_threshold(100_000)  # few values point at each other in circles: to look for those less often saves time
     # numpy starts a thread on every core for linear algebra, which nothing here needs; those take longer than it does.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     code = _run()
+    if problem := streams.finish():
+        say(f"vrbench: {problem}", err=True)
+        code = code or Exit.NOT_VALID
     for late in HANDLED:
         signal.signal(late, signal.SIG_IGN)  # all is done and told: it must not become another exit code
     sys.exit(code)
@@ -117,6 +111,8 @@ def _run() -> int:
         return Exit.USAGE
     except click.Abort:
         return Exit.NOT_VALID
+    except streams.NobodyReads:
+        return Exit.OK
     except Exception as error:  # noqa: BLE001  the last door: known errors get their words and code, others are bugs
         return _explain(error)
 

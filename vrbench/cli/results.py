@@ -46,9 +46,9 @@ def _print_with_answer_at_both_ends(report: RenderableType, told: str) -> None:
     from rich.segment import SegmentLines
     from rich.text import Text
 
-    from vrbench.cli.console import PatientConsole
+    from vrbench.cli.console import TextConsole
 
-    console = PatientConsole()
+    console = TextConsole()
     lines = console.render_lines(report, pad=False)  # once: tables take their time
     console.print(SegmentLines(lines, new_lines=True), end="")
     if console.is_terminal and len(lines) >= console.height:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from vrbench.cli.streams import only_forward
 from vrbench.core.text import visible
 
 
@@ -17,7 +19,8 @@ def say(text: str, err: bool = False, nl: bool = True, **style: Any) -> None:
     ``err``: on stderr; ``nl``: end the line; ``style``: as ``click.style`` takes it, for all of the text.
     """
     shown = visible(text, but="\n")
-    click.echo(click.style(shown, **style) if style else shown, err=err, nl=nl)
+    plain = not style or only_forward() or os.environ.get("NO_COLOR")
+    click.echo(shown if plain else click.style(shown, **style), err=err, nl=nl)
 
 
 def say_json(value: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+SILENCE_S = 20.0  # then a line says that the same goes on
+
+
 class ShownScreen(RunScreen, Protocol):
     """A run's screen that is there for as long as a block lasts."""
 
@@ -29,10 +33,10 @@ class ShownScreen(RunScreen, Protocol):
 
 def make_screen(plain: bool) -> ShownScreen:
     """Return the live view where stderr is a terminal that can show it, plain lines otherwise."""
-    from vrbench.cli.console import PatientConsole
+    from vrbench.cli.console import TextConsole
 
-    console = PatientConsole(stderr=True)
-    if plain or not console.is_terminal or console.is_dumb_terminal:
+    console = TextConsole(stderr=True)
+    if plain or not console.can_draw:
         return Unfailing(PlainScreen(console))
     from vrbench.cli.live import LiveScreen
 
@@ -76,17 +80,28 @@ class Unfailing:
 
 
 class PlainScreen(SilentScreen):
-    """One line per phase, note and change of the network's state."""
+    """One line per phase, note and change of the network's state; in a long silence, one that says what goes on."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, silence_s: float = SILENCE_S) -> None:
         self._console = console
-        self._begun = time.monotonic()
-        self._last = ""
+        self._silence_s = silence_s
+        self._begun = self._spoke = time.monotonic()
+        self._last = self._phase = self._doing = ""
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._break_silence, daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._ended.set()
 
     def phase(self, name: str, following: str) -> None:
+        self._phase, self._doing = name, ""
         self._line(f"{name} (next: {following})" if following else name)
 
     def doing(self, text: str) -> None:
+        self._doing = text
         self._line(f"  {text}")
 
     def note(self, text: str) -> None:
@@ -98,6 +113,13 @@ class PlainScreen(SilentScreen):
             self._last = words
             self._line(f"  {words}; job {job}")
 
+    def _break_silence(self) -> None:
+        """Say now and then that the same is still going on; a log that stands still looks like one that hangs."""
+        while not self._ended.wait(max(0.1, self._spoke + self._silence_s - time.monotonic())):
+            if self._phase and time.monotonic() - self._spoke >= self._silence_s:
+                self._line(f"  still {': '.join(filter(None, (self._phase, self._doing)))}")
+
     def _line(self, text: str) -> None:
-        elapsed = time.monotonic() - self._begun
+        self._spoke = time.monotonic()
+        elapsed = self._spoke - self._begun
         self._console.print(f"{elapsed:7.1f} s  {text}", markup=False, highlight=False, soft_wrap=True)

@@ -16,6 +16,7 @@ from vrbench.cli.error_codes import code_and_text
 from vrbench.cli.measure import measure_lab_run
 from vrbench.cli.profiles import open_profile
 from vrbench.cli.say import say
+from vrbench.cli.streams import settle, work_on
 from vrbench.core.plan.plan import make_plan
 from vrbench.embedded.process import end_with_parent
 from vrbench.run.plan_file import LabRun, View
@@ -23,6 +24,8 @@ from vrbench.run.plan_file import LabRun, View
 
 def main() -> int:
     """Carry the run out; return its exit code, which tells nothing of the figures."""
+    settle()
+    work_on()
     end_with_parent()
     name, trials, run_id, reports = sys.argv[1:]
     try:
