@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -129,7 +130,7 @@ def drips(begin: bytes, each: bytes, end: bytes = b"") -> Behaviour:
 
 
 @contextmanager
-def fake_cloud(*behaviours: Behaviour) -> Iterator[Fake]:
+def fake_cloud(*behaviours: Behaviour, tls: ssl.SSLContext | None = None) -> Iterator[Fake]:
     """Serve the behaviours in turn, the last one for ever."""
     turn = iter(behaviours)
     lock = threading.Lock()
@@ -141,8 +142,8 @@ def fake_cloud(*behaviours: Behaviour) -> Iterator[Fake]:
         behaviour(request)
 
     listener = socket.create_server(("127.0.0.1", 0))
-    fake = Fake(f"http://127.0.0.1:{listener.getsockname()[1]}/client/api")
-    with serving(listener, behave):
+    fake = Fake(f"http{'s' if tls else ''}://127.0.0.1:{listener.getsockname()[1]}/client/api")
+    with serving(tls.wrap_socket(listener, server_side=True) if tls else listener, behave):
         yield fake
 
 
@@ -153,9 +154,11 @@ def serving(listener: socket.socket, behave: Behaviour) -> Iterator[None]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            form = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            form = self.rfile.read(int(self.headers["Content-Length"] or 0)).decode() or self.path.partition("?")[2]
             params = {name: values[0] for name, values in parse_qs(form).items()}
             behave(Request(self, params, form, released))
+
+        do_GET = do_POST
 
         def log_message(self, *_: object) -> None:
             """Nothing."""

@@ -61,7 +61,8 @@ READ = {
     "a shell's file": f"export CLOUDSTACK_ENDPOINT={ENDPOINT}\nexport CLOUDSTACK_KEY='{KEY}'\n"
     f'export CLOUDSTACK_SECRET="{SECRET}"  # ours\n',
     "a file of variables": f"CLOUDSTACK_ENDPOINT={ENDPOINT}\r\nCLOUDSTACK_KEY={KEY}\r\nCLOUDSTACK_SECRET={SECRET}\r\n",
-    "Windows' own shell": f"set CLOUDSTACK_ENDPOINT={ENDPOINT}\nset CLOUDSTACK_KEY={KEY}\nset CLOUDSTACK_SECRET={SECRET}",
+    "Windows' own shell": f"set CLOUDSTACK_ENDPOINT={ENDPOINT}\nset CLOUDSTACK_KEY={KEY}\n"
+    f"set CLOUDSTACK_SECRET={SECRET}",
     "PowerShell": f'$env:CLOUDSTACK_ENDPOINT="{ENDPOINT}"\n$env:CLOUDSTACK_KEY="{KEY}"\n'
     f'$env:CLOUDSTACK_SECRET="{SECRET}"',
     "a value on the next line": PLAIN.replace(f"= {SECRET}", f"=\n    {SECRET}"),
