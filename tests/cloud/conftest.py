@@ -13,7 +13,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 
-from tests.cloud.lab import Lab, running_lab
+from tests.cloud.lab import Lab, a_way, running_lab
+
+
+@pytest.fixture(autouse=True)
+def way_out() -> Iterator[None]:
+    """Have a way to the public addresses, also where the tests run without a network."""
+    with a_way():
+        yield
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest.mock import patch
 
 from tests.lab.no_ground import NoGround
 from vrbench.cloud.credentials import Credentials
@@ -19,6 +20,7 @@ from vrbench.cloud.removal import Deadlines, RemovalReport
 from vrbench.lab.api.server.server import ApiServer
 from vrbench.lab.api.state.settings import ZoneSettings
 from vrbench.lab.timing import Timing
+from vrbench.route import Way
 
 FAST = ZoneSettings(timing=Timing().scaled(0.005), api_step_s=0.005, expunge_delay_s=0.3)
 QUICK = ZoneSettings(timing=Timing().scaled(0.0005), api_step_s=0.001, expunge_delay_s=0.02)
@@ -91,12 +93,20 @@ class Lab:
 
 
 @contextmanager
+def a_way(source: str = "203.0.113.7") -> Iterator[None]:
+    """Have this machine a way to all addresses, whatever network it has: nothing is sent there."""
+    with patch("vrbench.cloud.own_address.way_to", lambda _: Way(source, 1500)):
+        yield
+
+
+@contextmanager
 def running_lab(settings: ZoneSettings = FAST) -> Iterator[Lab]:
     listener = socket.create_server(("127.0.0.1", 0))
     server = ApiServer(NoGround(), settings)
     server.start([listener])
     try:
-        yield Lab(server, f"http://127.0.0.1:{listener.getsockname()[1]}/client/api")
+        with a_way():
+            yield Lab(server, f"http://127.0.0.1:{listener.getsockname()[1]}/client/api")
     finally:
         server.stop()
 

@@ -44,7 +44,7 @@ def test_a_plain_zone_has_no_problem() -> None:
     """What the other tests change one answer of; the hypervisors of a zone are named where the template names none."""
     with fake_cloud(by_command(GOOD)) as fake:
         resolved, notes = preflight(Cloud(fake.credentials()), PLAN)
-    assert notes == ()
+    assert [finding.name for finding in notes] == ["source"]
     assert (resolved.zone_id, resolved.template_id, resolved.hypervisor) == ("z", "t", "KVM/VMware")
 
 
@@ -102,7 +102,7 @@ def test_what_hinders_nothing_is_a_note(command: str, answer: Behaviour, words: 
     """The operator is told, and the run goes on."""
     with fake_cloud(by_command({**GOOD, command: answer})) as fake:
         _, notes = preflight(Cloud(fake.credentials()), PLAN, accept_unexpunged=True)
-    assert any(words in note for note in notes), notes
+    assert any(words in note.found for note in notes), notes
 
 
 def test_an_unknown_hypervisor_is_none() -> None:

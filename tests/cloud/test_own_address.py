@@ -1,32 +1,186 @@
-"""Whom the firewall lets in."""
+"""Whom the firewall lets in, and what this machine's way to the public addresses tells before anything is built."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from unittest.mock import patch
+
 import pytest
 
+from tests.cloud.lab import a_way
 from vrbench.cloud.errors import CloudError
-from vrbench.cloud.own_address import allowed_source, check_source
+from vrbench.cloud.own_address import allowed_source, check_source, is_translated
+from vrbench.core.findings import Findings, FindingState
+from vrbench.route import NoWay, Way
+
+API = "http://127.0.0.1:8080/client/api"
+OUTSIDE, INSIDE, LAB = "8.8.8.8", "10.9.0.1", "198.51.100.10"
 
 
 def test_a_private_source_of_a_public_address_is_refused_with_the_setting() -> None:
     """Behind address translation the cloud sees another address than ours: the rule would let nobody in."""
-    with pytest.raises(CloudError, match=r"environment\.source_cidr"):
-        check_source("192.168.1.7", "8.8.8.8")
+    with a_way("192.168.1.7"), pytest.raises(CloudError, match=r"set environment\.source_cidr"):
+        allowed_source("auto", OUTSIDE)
 
 
-@pytest.mark.parametrize(("source", "towards"), [("192.168.1.7", "10.0.0.9"), ("1.1.1.1", "8.8.8.8")])
-def test_a_source_that_the_cloud_can_see_is_fine(source: str, towards: str) -> None:
-    """A private cloud from a private network, a public one from a public address."""
-    check_source(source, towards)
+@pytest.mark.parametrize(
+    ("source", "towards", "translated"),
+    [
+        ("192.168.1.7", INSIDE, False),
+        ("1.1.1.1", OUTSIDE, False),
+        ("192.168.1.7", OUTSIDE, True),
+        ("100.64.3.4", OUTSIDE, True),  # of a provider that translates for all its customers
+        ("172.17.0.2", OUTSIDE, True),  # of a container
+    ],
+)
+def test_a_translation_is_known_by_both_ends(source: str, towards: str, translated: bool) -> None:
+    """A private cloud may be reached from a private network, a public one from a public address only."""
+    assert is_translated(source, towards) is translated
 
 
 def test_the_source_is_this_machine_or_what_was_configured() -> None:
-    """The routing table tells which of this machine's addresses the cloud will see."""
-    assert allowed_source("auto", "127.0.0.1") == "127.0.0.1/32"
-    assert allowed_source("192.0.2.0/24", "127.0.0.1") == "192.0.2.0/24"
+    """The routing table tells which of this machine's addresses the cloud will see; several go with commas."""
+    with a_way("198.51.100.2"):
+        assert allowed_source("auto", LAB) == "198.51.100.2/32"
+        assert allowed_source("192.0.2.0/24", LAB) == "192.0.2.0/24"
+        assert allowed_source("192.0.2.0/24,auto", LAB) == "192.0.2.0/24,198.51.100.2/32"
 
 
-def test_without_a_route_the_setting_is_named() -> None:
-    """A broadcast is no address that a plain socket may be led to."""
-    with pytest.raises(CloudError, match=r"no route to 255\.255\.255\.255 .*set environment\.source_cidr"):
-        allowed_source("auto", "255.255.255.255")
+def test_without_a_way_the_setting_is_named() -> None:
+    """Where it can't be told, it can be said."""
+    with (
+        patch("vrbench.cloud.own_address.way_to", _refuses("no route")),
+        pytest.raises(CloudError, match=r"no way to 198\.51\.100\.10 \(no route\).*set environment\.source_cidr"),
+    ):
+        allowed_source("auto", LAB)
+
+
+def _refuses(reason: str) -> object:
+    def way_to(_address: str) -> Way:
+        raise NoWay(reason)
+
+    return way_to
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network this machine stands in: which addresses it reaches, and from where."""
+
+    name: str
+    ways: Mapping[str, Way | str]  # a way, or why there is none; what is not named has no route
+    ipv4: bool = True
+    ipv6: bool = False
+    source_cidr: str = "auto"
+    public: tuple[str, ...] = (LAB,)
+    endpoint: str = API
+    found: Mapping[str, FindingState] = field(default_factory=dict)  # all of them, by name
+    words: str = ""
+
+    def __str__(self) -> str:
+        return self.name
+
+    def way_to(self, address: str) -> Way:
+        way = self.ways.get(address, "no route")
+        if isinstance(way, str):
+            raise NoWay(way)
+        return way
+
+
+OK, WARN, BAD = FindingState
+NETWORKS = (
+    Network("plain", {LAB: Way("198.51.100.2", 1500)}, found={"source": OK}, words="198.51.100.2"),
+    Network("private cloud", {INSIDE: Way("10.1.0.7", 1500)}, public=(INSIDE,), found={"source": OK}),
+    Network(
+        "behind NAT",
+        {OUTSIDE: Way("192.168.1.7", 1500)},
+        public=(OUTSIDE,),
+        found={"source": BAD},
+        words="from the private address 192.168.1.7, so the cloud sees another one: set environment.source_cidr",
+    ),
+    Network(
+        "behind NAT, and the outer address is named",
+        {OUTSIDE: Way("192.168.1.7", 1500)},
+        public=(OUTSIDE,),
+        source_cidr="1.1.1.1/32",
+        found={"source": OK},
+        words="1.1.1.1/32 only",
+    ),
+    Network(
+        "behind NAT, and the outer address is named beside our own",
+        {OUTSIDE: Way("192.168.1.7", 1500)},
+        public=(OUTSIDE,),
+        source_cidr="auto,1.1.1.1/32",
+        found={"source": BAD},
+    ),
+    Network(
+        "behind NAT, and no public address is shown",
+        {"1.0.0.1": Way("10.0.0.2", 1500)},
+        public=(),
+        endpoint="https://1.0.0.1/client/api",
+        found={"source": BAD},
+        words="this machine reaches 1.0.0.1 from the private address 10.0.0.2",
+    ),
+    Network("no public address is shown", {"127.0.0.1": Way("127.0.0.1", 65536)}, public=()),
+    Network(
+        "another address is named than this machine's",
+        {LAB: Way("198.51.100.2", 1500)},
+        source_cidr="203.0.113.0/24",
+        found={"source": WARN},
+        words="leaves out 198.51.100.2",
+    ),
+    Network(
+        "one of several named networks holds this machine",
+        {LAB: Way("198.51.100.2", 1500)},
+        source_cidr="203.0.113.0/24,198.51.100.0/24",
+        found={"source": OK},
+    ),
+    Network("no route", {}, found={"route": BAD}, words="no way to 1 of 1 public address that the network may get"),
+    Network(
+        "a firewall's route", {LAB: "a prohibiting route, or a firewall"}, found={"route": BAD}, words="prohibiting"
+    ),
+    Network(
+        "no route to the second range",
+        {LAB: Way("198.51.100.2", 1500)},
+        public=(LAB, INSIDE),
+        found={"route": WARN, "source": OK},
+        words="1 of 2 public addresses that the network may get, such as 10.9.0.1: no route",
+    ),
+    Network(
+        "IPv6 alone", {}, ipv4=False, ipv6=True, found={"route": BAD}, words="only IPv6, and needs IPv4 to the public"
+    ),
+    Network("IPv6 alone, no address shown", {}, ipv4=False, ipv6=True, public=(), found={"route": BAD}, words="IPv4"),
+    Network("no network", {}, ipv4=False, found={"route": BAD}, words="has no network"),
+    Network(
+        "a narrow tunnel",
+        {LAB: Way("10.8.0.2", 576)},
+        found={"route": WARN, "source": OK},
+        words="576 bytes only",
+    ),
+    Network(
+        "two interfaces",
+        {LAB: Way("198.51.100.2", 1500), INSIDE: Way("10.1.0.7", 1500)},
+        public=(LAB, INSIDE),
+        found={"source": OK},
+        words="opened for 10.1.0.7, 198.51.100.2 only",
+    ),
+    Network(
+        "the whole world",
+        {LAB: Way("198.51.100.2", 1500)},
+        source_cidr="0.0.0.0/0",
+        found={"source": OK},
+        words="lets 4294967296 addresses in",
+    ),
+)
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_a_network_is_known_before_anything_is_built(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is certain stops a run, what is not warns, and all else says whom the firewall will let in."""
+    found = Findings()
+    monkeypatch.setattr("vrbench.cloud.own_address.way_to", network.way_to)
+    monkeypatch.setattr("vrbench.cloud.own_address.has_ipv4", lambda: network.ipv4)
+    monkeypatch.setattr("vrbench.cloud.own_address.has_ipv6", lambda: network.ipv6)
+    check_source(network.source_cidr, network.public, network.endpoint, found)
+    assert {finding.name: finding.state for finding in found.all} == network.found
+    assert network.words in " ".join(finding.sentence for finding in found.all)

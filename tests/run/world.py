@@ -16,6 +16,7 @@ from vrbench.cloud.preflight import Resolved
 from vrbench.cloud.removal import RemovalReport
 from vrbench.core.caveats import Caveat
 from vrbench.core.facts import NodeClock, Router
+from vrbench.core.findings import Finding, FindingState
 from vrbench.core.log.growing_log import StreamState
 from vrbench.core.model import Direction, Endpoint, Environment, Guest, Stream
 from vrbench.core.plan.plan import make_plan
@@ -188,9 +189,9 @@ class FakeCloud:
     endpoint: str = "https://cloud.example/client/api"
     shown: tuple[Router, ...] = ()
 
-    def preflight(self, plan: EnvironmentPlan, accept_slow_removal: bool) -> tuple[Resolved, tuple[str, ...]]:
+    def preflight(self, plan: EnvironmentPlan, accept_slow_removal: bool) -> tuple[Resolved, tuple[Finding, ...]]:
         self.script.at("preflight")
-        return RESOLVED, ("worth knowing",)
+        return RESOLVED, (Finding("cloud", FindingState.WARN, "worth knowing"),)
 
     def build(self, plan: EnvironmentPlan, resolved: Resolved, journal: Journal, say: Progress) -> Environment:
         journal.intend("network", "net", {})

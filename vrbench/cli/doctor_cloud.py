@@ -83,17 +83,15 @@ def check_plan(cloud: Cloud, plan: Plan) -> Iterator[Finding]:
     """Make every check that a run makes before it builds."""
     accept = plan.profile.environment.accept_slow_removal
     try:
-        resolved, notes = preflight(cloud, environment_plan(plan), accept_unexpunged=accept)
+        resolved, found = preflight(cloud, environment_plan(plan), accept_unexpunged=accept)
     except PreflightError as error:
-        for problem in error.problems:
-            yield Finding("cloud", FindingState.BAD, problem, "", Exit.FAILED)
+        yield from error.findings
         return
     except CloudError as error:
         yield Finding("cloud", FindingState.BAD, str(error), "", Exit.FAILED)
         return
     yield from _resolved(resolved, plan)
-    for note in notes:
-        yield Finding("cloud", FindingState.WARN, note)
+    yield from found
 
 
 def _resolved(resolved: Resolved, plan: Plan) -> Iterator[Finding]:

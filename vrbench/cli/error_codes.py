@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 
 from vrbench.cli.exits import Exit
+from vrbench.core.findings import Foreseen, exit_code
 
 # By name, since importing the classes would load every heavy library on the way to a message; a test holds the names.
 FAMILIES = {
@@ -34,6 +35,8 @@ FAMILIES = {
 
 def code_and_text(error: Exception) -> tuple[int, str]:
     """Return the exit code and the text for an error; one of no family of ours is a bug, with its place in the code."""
+    if isinstance(error, Foreseen):
+        return exit_code(error.findings), str(error)
     for kind in type(error).__mro__:
         code = FAMILIES.get(f"{kind.__module__}.{kind.__qualname__}")
         if code is not None:

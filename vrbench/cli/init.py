@@ -203,6 +203,6 @@ def _problems(cloud: Cloud, profile: Profile) -> Iterator[str]:
     try:
         preflight(cloud, environment_plan(plan), accept_unexpunged=profile.environment.accept_slow_removal)
     except PreflightError as error:
-        yield from error.problems
+        yield from (finding.sentence for finding in error.findings)
     except CloudError as error:
         yield str(error)

@@ -213,7 +213,7 @@ _KINDS: Mapping[str, Callable[[object], bool]] = MappingProxyType(
         **dict(_named(_is_amount, "memoryavailable primarystorageavailable")),
         **dict(_named(_is_text, "name state status account roletype apikey networktype zoneid hypervisor cidr value")),
         **dict(_named(_is_text, "guestiptype redundantstate cloudstackversion displaytext key description ostypename")),
-        **dict(_named(_is_text, "softwareversion scriptsversion")),
+        **dict(_named(_is_text, "softwareversion scriptsversion allocationstate")),
         **dict(_named(_are_rows, "user nic service provider capability tags params")),
         **dict(_named(_is_success, "success")),
     }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from vrbench.cloud.calls import SETTLE_S
 from vrbench.core.plan.operations import DEFAULT
 
 TAG = "vrbench-run"  # its value is the run's id
+NAMES = "vrb-"  # how every name begins that any run gives
+_NAME = re.compile(rf"{NAMES}[0-9a-f]{{8}}-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class EnvironmentPlan:
     vms: int
     public_ips: int
     access: str  # port-forwarding | static-nat
-    source_cidr: str  # the only source the firewall lets in, "a.b.c.d/n"
+    source_cidr: str  # the only sources the firewall lets in: "a.b.c.d/n", several with commas; "auto" is this machine
     public_keys: tuple[str, ...]  # of the run's key pairs; the cloud is given the first one that it takes
     user_data: str  # cloud-config that readies the guest's sshd for probing; empty: none
     job_timeout_s: float  # one API job, the operation's included
@@ -34,4 +37,9 @@ class EnvironmentPlan:
 
 def name_prefix(run_id: str) -> str:
     """Return what every name begins with that a run gives: vrb-1a2b3c4d for 20261124T131500Z-1a2b3c4d-lab-parallel."""
-    return f"vrb-{run_id.partition('-')[2].partition('-')[0]}"
+    return f"{NAMES}{run_id.partition('-')[2].partition('-')[0]}"
+
+
+def is_our_name(name: str) -> bool:
+    """Return whether a run of vrbench gave this name, this run or another."""
+    return bool(_NAME.match(name))

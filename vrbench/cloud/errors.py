@@ -7,9 +7,9 @@ outside the handler of the transport's own exception, whose text may hold all th
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from typing import Self
 
-from vrbench.core.text import some
+from vrbench.core.findings import Blame, Finding, FindingState, Foreseen
 
 # The server's own words for "there is no such thing (any more)"; it has no code for it: 431 covers every bad value.
 _GONE = re.compile(r"entity does not exist|does(n't| not) exist|unable to find|could not find", re.IGNORECASE)
@@ -146,13 +146,13 @@ class UnsafeNetwork(CloudError):
     """The network is not in a state in which going on would be safe; nothing more was asked of it."""
 
 
-class PreflightError(CloudError):
-    """The plan can't be carried out here; ``problems`` lists every reason found."""
+class PreflightError(Foreseen, CloudError):
+    """The plan can't be carried out here; ``findings`` has every reason found."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
-        count = f"{some(len(self.problems), 'problem')}"
-        super().__init__(f"{count}, nothing was built:\n" + "\n".join(f"  - {problem}" for problem in self.problems))
+    @classmethod
+    def because(cls, problem: str) -> Self:
+        """Return what to raise for one reason that ends the looking."""
+        return cls([Finding("cloud", FindingState.BAD, problem, "", Blame.CLOUD)])
 
 
 def _ended(text: str) -> str:

@@ -119,6 +119,10 @@ class Cloud:
         """Return how many rows a list command has; one is asked for, since the answer counts them all."""
         return self._page(command, name, {**params, "page": 1, "pagesize": 1}).count
 
+    def page(self, command: str, name: str, /, **params: Param) -> Page:
+        """Return one page of a list command and the count of all; without ``page`` the first, as long as it may be."""
+        return self._page(command, name, params)
+
     def first(self, command: str, name: str, /, **params: Param) -> Answer | None:
         """Return the first row of a list command; None where there is none. No other is asked for."""
         rows = self._page(command, name, {**params, "page": 1, "pagesize": 1}).rows

@@ -6,12 +6,17 @@ import math
 
 from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.facade import Answer
+from vrbench.core.findings import Findings
 
 _GIB = 1 << 30
 
 
-def shortages(plan: EnvironmentPlan, account: Answer, service: Answer, template: Answer) -> list[str]:
-    """Say what the account has too little of, one line each; unknown sizes and limits count as enough."""
+def check_limits(plan: EnvironmentPlan, account: Answer, of_vms: tuple[Answer, Answer], found: Findings) -> None:
+    """Say what the account has too little of; unknown sizes and limits count as enough.
+
+    ``of_vms``: their service offering and their template.
+    """
+    service, template = of_vms
     disk_gib = max(math.ceil(int(template.get("size") or 0) / _GIB), int(service.get("rootdisksize") or 0))
     needs = {
         "vm": ("VMs", plan.vms),
@@ -23,12 +28,10 @@ def shortages(plan: EnvironmentPlan, account: Answer, service: Answer, template:
         "primarystorage": ("GiB of primary storage", plan.vms * disk_gib),
     }
     left = {prefix: _limit(account.get(f"{prefix}available")) for prefix in needs}
-    return [
-        f"the account's limit leaves {left[prefix]:g} {what}, the plan needs {needed}: "
-        "free some, ask for a higher limit, or plan less"
-        for prefix, (what, needed) in needs.items()
-        if needed > left[prefix]
-    ]
+    for prefix, (what, needed) in needs.items():
+        if needed > left[prefix]:
+            seen = f"the account's limit leaves {left[prefix]:g} {what}, the plan needs {needed}"
+            found.bad("limits", seen, "free some, ask for a higher limit, or plan less")
 
 
 def _limit(value: object) -> float:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from ipaddress import ip_network
+from dataclasses import dataclass
 
 from vrbench.cloud import offerings
-from vrbench.cloud.environment_plan import EnvironmentPlan
+from vrbench.cloud.environment_plan import NAMES, EnvironmentPlan, is_our_name
 from vrbench.cloud.errors import CloudError, CloudRefused, CloudUnreachable, NotPermitted, PreflightError
-from vrbench.cloud.facade import Answer, Cloud, Param
-from vrbench.cloud.limits import shortages
+from vrbench.cloud.facade import Answer, Cloud
+from vrbench.cloud.limits import check_limits
 from vrbench.cloud.operation_needs import unmet_needs
+from vrbench.cloud.own_address import check_source
+from vrbench.cloud.public_pool import free_addresses
+from vrbench.core.findings import Blame, Finding, Findings
 from vrbench.core.suggest import nearest
+from vrbench.core.text import some
 
 _OLDEST, _NEWEST = (4, 9), (4, 22)
-_MANY = 256  # addresses that may be let in without a word
+ROOT = "Admin"  # the type of role of a root administrator
 EXPUNGE_WAIT = "24 h, and up to 24 h more (its settings expunge.delay and expunge.interval)"
 
 
@@ -39,25 +42,18 @@ class Resolved:
     domain_id: str
     role: str
     may_expunge: bool
-
-
-@dataclass
-class _Findings:
-    """What the checks turn up as they go."""
-
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    free_address: str = ""  # a public one that nobody has; "" where none is shown
 
 
 def preflight(
     cloud: Cloud, plan: EnvironmentPlan, *, accept_unexpunged: bool = False
-) -> tuple[Resolved, tuple[str, ...]]:
-    """Resolve the plan's names here and check that it can be carried out; also returns notes for the operator.
+) -> tuple[Resolved, tuple[Finding, ...]]:
+    """Resolve the plan's names here and check that it can be carried out; also returns what else was found.
 
     ``accept_unexpunged``: the operator agrees that destroyed VMs and the network stay until the server expunges them.
     Raises PreflightError with every problem found; builds nothing.
     """
-    found = _Findings()
+    found = Findings()
     capability = _capabilities(cloud)
     version = str(capability.get("cloudstackversion", "unknown"))
     _check_version(version, found)
@@ -66,18 +62,18 @@ def preflight(
     account = _account(cloud, found)
     zone = _zone(cloud, plan, found)
     zone_id = str(zone.get("id", ""))
+    _check_enabled(zone, account, found)
     network = _network_offering(cloud, plan, zone_id, found)
     service = _service_offering(cloud, plan, zone_id, found)
     template = _template(cloud, plan, zone_id, found) if zone_id else {}
     _check_shape(plan, found)
-    _check_source(plan, found)
-    found.problems += shortages(plan, account, service, template)
-    _check_pool(cloud, plan, zone_id, found)
-    hypervisor = _hypervisor(cloud, zone_id, template)
+    check_limits(plan, account, (service, template), found)
+    free = free_addresses(cloud, plan, zone_id, found) if zone_id else ()
+    check_source(plan.source_cidr, free, cloud.endpoint, found)
+    _check_others(cloud, plan, found)
+    hypervisor = _hypervisor(cloud, zone_id, template, found)
     _check_routers(cloud, found)
-    problems, notes = unmet_needs(cloud, plan.operation)
-    found.problems += problems
-    found.notes += notes
+    _check_operation(cloud, plan.operation, found)
     if found.problems:
         raise PreflightError(found.problems)
     resolved = Resolved(
@@ -96,8 +92,9 @@ def preflight(
         domain_id=str(account.get("domainid", "")),
         role=str(account.get("roletype", "")),
         may_expunge=may_expunge,
+        free_address=next(iter(free), ""),
     )
-    return resolved, tuple(found.notes)
+    return resolved, tuple(found.all)
 
 
 def choose(rows: Sequence[Answer], wanted: str, what: str) -> tuple[Answer, str]:
@@ -131,17 +128,17 @@ def _capabilities(cloud: Cloud) -> Answer:
     try:
         capability: Answer = cloud.call("listCapabilities")["capability"]
     except (CloudUnreachable, CloudRefused) as error:
-        raise PreflightError([str(error)]) from None
+        raise PreflightError.because(str(error)) from None
     return capability
 
 
-def _check_version(version: str, found: _Findings) -> None:
+def _check_version(version: str, found: Findings) -> None:
     found_numbers = re.match(r"([0-9]{1,4})\.([0-9]{1,4})(\.|$)", version)
     if not found_numbers or not _OLDEST <= (int(found_numbers[1]), int(found_numbers[2])) <= _NEWEST:
-        found.notes.append(f"CloudStack {version} is outside the versions this was made for (4.9 to 4.22)")
+        found.warn("endpoint", f"CloudStack {version} is outside the versions this was made for (4.9 to 4.22)")
 
 
-def _check_expunge(may_expunge: bool, accepted: bool, found: _Findings) -> None:
+def _check_expunge(may_expunge: bool, accepted: bool, found: Findings) -> None:
     if may_expunge:
         return
     stays = (
@@ -149,12 +146,13 @@ def _check_expunge(may_expunge: bool, accepted: bool, found: _Findings) -> None:
         f"until the server expunges them (by default {EXPUNGE_WAIT}), and count against the account's limits"
     )
     if accepted:
-        found.notes.append(f"{stays}; run vrbench cleanup RUN then")
+        found.warn("removal", f"{stays}; run vrbench cleanup RUN then")
     else:
-        found.problems.append(
-            f"{stays}. Use an account that may (administrators may; for users, the setting "
-            "allow.user.expunge.recover.vm), or accept it with environment.accept_slow_removal = true in the profile"
+        cure = (
+            "use an account that may (administrators may; for users, the setting allow.user.expunge.recover.vm), or "
+            "accept it with environment.accept_slow_removal = true in the profile"
         )
+        found.bad("removal", stays, cure)
 
 
 def own_account(cloud: Cloud) -> Answer | None:
@@ -165,34 +163,42 @@ def own_account(cloud: Cloud) -> Answer | None:
     return rows[0] if len(rows) == 1 else None
 
 
-def _account(cloud: Cloud, found: _Findings) -> Answer:
+def _account(cloud: Cloud, found: Findings) -> Answer:
     try:
         account = own_account(cloud)
     except CloudError as error:
-        found.problems.append(str(error))
+        found.bad("account", str(error))
         return {}
     if account is None:
-        found.problems.append(
-            "can't tell which account these keys belong to: listAccounts names no single one. Use the keys of one user"
-        )
+        seen = "can't tell which account these keys belong to, listAccounts names no single one"
+        found.bad("account", seen, "use the keys of one user")
     return account or {}
 
 
-def _zone(cloud: Cloud, plan: EnvironmentPlan, found: _Findings) -> Answer:
+def _zone(cloud: Cloud, plan: EnvironmentPlan, found: Findings) -> Answer:
     zones = _list(cloud, found, "listZones", "zone", available=True)
     zone, problem = choose(zones, plan.zone, "zone")
     if problem:
-        found.problems.append(problem)
+        found.bad("zone", problem)
     elif zone.get("networktype") == "Basic" or zone.get("securitygroupsenabled"):
-        found.problems.append(
-            f"zone {zone.get('name')!r} is a basic zone or uses security groups: it has no isolated networks with "
-            "a router of their own. Choose an advanced zone"
-        )
+        seen = f"zone {zone.get('name')!r} is a basic zone or uses security groups"
+        found.bad("zone", f"{seen}; it has no isolated networks with a router of their own", "choose an advanced zone")
         return {}
     return zone
 
 
-def _network_offering(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: _Findings) -> Answer:
+def _check_enabled(zone: Answer, account: Answer, found: Findings) -> None:
+    """Look whether the zone takes new networks and VMs: while it is disabled, those of the root administrator only."""
+    if zone.get("allocationstate", "Enabled") == "Enabled":
+        return
+    disabled = f"zone {zone.get('name')!r} is disabled: only the root administrator may build there"
+    if account.get("roletype") == ROOT:
+        found.warn("zone", disabled)
+    else:
+        found.bad("zone", disabled, "choose another zone, or ask the administrator to enable it")
+
+
+def _network_offering(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: Findings) -> Answer:
     rows = _list(
         cloud,
         found,
@@ -205,21 +211,21 @@ def _network_offering(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: 
     if plan.network_offering == "auto":
         chosen = offerings.best(rows, plan.access)
         if chosen is None:
-            found.problems.append(
-                "no network offering gives isolated networks with SourceNat, Firewall and "
-                f"{plan.access} by a VirtualRouter: name one in the profile, or ask the administrator for one"
+            lacking = f"no network offering gives isolated networks with SourceNat, Firewall and {plan.access} by a"
+            found.bad(
+                "network", f"{lacking} VirtualRouter", "name one in the profile, or ask the administrator for one"
             )
         return chosen or {}
     offering, problem = choose(rows, plan.network_offering, "network offering")
     if not problem and (reason := offerings.unfitness(offering, plan.access)):
         problem = f"network offering {plan.network_offering!r} {reason}; 'auto' chooses one that fits"
     if problem:
-        found.problems.append(problem)
+        found.bad("network", problem)
         return {}
     return offering
 
 
-def _service_offering(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: _Findings) -> Answer:
+def _service_offering(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: Findings) -> Answer:
     rows = _list(cloud, found, "listServiceOfferings", "serviceoffering")
     here = offerings.in_zone(rows, zone_id)
     smallest = min(filter(offerings.is_fixed, here), key=offerings.size_of, default={})
@@ -228,12 +234,12 @@ def _service_offering(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: 
     if not problem and not offerings.is_fixed(offering):
         problem = f"service offering {plan.service_offering!r} leaves CPU and memory open; choose one of a fixed size"
     if problem:
-        found.problems.append(problem)
+        found.bad("VMs", problem)
         return {}
     return offering
 
 
-def _template(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: _Findings) -> Answer:
+def _template(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: Findings) -> Answer:
     rows = _list(cloud, found, "listTemplates", "template", templatefilter="executable", zoneid=zone_id)
     here = [row for row in rows if row.get("zoneid", zone_id) == zone_id]
     if not plan.template:
@@ -243,70 +249,69 @@ def _template(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: _Finding
         status = template.get("status") or "not downloaded"
         problem = f"template {plan.template!r} is not ready in this zone ({status}); wait for it or choose another"
     if problem:
-        found.problems.append(problem)
+        found.bad("template", problem)
         return {}
     return template
 
 
-def _check_shape(plan: EnvironmentPlan, found: _Findings) -> None:
+def _check_shape(plan: EnvironmentPlan, found: Findings) -> None:
     if plan.access == offerings.STATIC_NAT and plan.vms != plan.public_ips:
-        found.problems.append(
-            f"static NAT gives each VM one address of its own: {plan.vms} VMs don't go with {plan.public_ips} public "
-            "IPs; make them equal, or use port forwarding"
-        )
+        seen = "static NAT gives each VM one address of its own"
+        seen += f", and {plan.vms} VMs don't go with {plan.public_ips} public IPs"
+        found.bad("addresses", seen, "make them equal, or use port forwarding", Blame.OURS)
 
 
-def _check_source(plan: EnvironmentPlan, found: _Findings) -> None:
-    """Tell whoever opens the network to the world, or to a good part of it, that this is so."""
-    if plan.source_cidr != "auto" and (size := ip_network(plan.source_cidr, strict=False).num_addresses) > _MANY:
-        found.notes.append(
-            f"environment.source_cidr {plan.source_cidr} lets {size} addresses in, to SSH and ICMP of every VM, while "
-            "the run lasts: 'auto' lets in this machine only"
-        )
-
-
-def _check_pool(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: _Findings) -> None:
-    """Count the zone's free public addresses; who is shown none may just not be shown them."""
-    if not zone_id:
-        return
-    which: dict[str, Param] = {"zoneid": zone_id, "state": "Free", "allocatedonly": False, "forvirtualnetwork": True}
-    try:
-        free = cloud.count("listPublicIpAddresses", "publicipaddress", **which)
-    except CloudError as error:
-        found.notes.append(f"free public addresses can't be counted here ({error.command} refused or unanswered)")
-        return
-    if not free:
-        found.notes.append("this account is shown no free public addresses; whether there are enough is not known")
-    elif free < plan.public_ips + 1:
-        found.problems.append(
-            f"the zone has {free} free public addresses, the plan needs {plan.public_ips + 1} "
-            f"({plan.public_ips} and one for source NAT): plan fewer, or ask the administrator for a larger range"
-        )
-
-
-def _hypervisor(cloud: Cloud, zone_id: str, template: Answer) -> str:
-    """Return the template's hypervisor: in a zone of several, that is where the VMs will run."""
-    if template.get("hypervisor"):
-        return str(template["hypervisor"])
+def _hypervisor(cloud: Cloud, zone_id: str, template: Answer, found: Findings) -> str:
+    """Return what the VMs will run on: the template's hypervisor, which the zone must have."""
+    wanted = str(template.get("hypervisor") or "")
     try:
         rows = cloud.list("listHypervisors", "hypervisor", zoneid=zone_id or None)
     except CloudError:
-        return "unknown"
-    return "/".join(str(row.get("name")) for row in rows) or "unknown"
+        return wanted or "unknown"
+    there = [str(row.get("name")) for row in rows]
+    if wanted and there and wanted.lower() not in (name.lower() for name in there):
+        seen = f"template {template.get('name')!r} is for {wanted}, and the zone's hosts run {' and '.join(there)}"
+        found.bad("template", seen, "choose a template for these")
+    return wanted or "/".join(there) or "unknown"
 
 
-def _check_routers(cloud: Cloud, found: _Findings) -> None:
+def _check_routers(cloud: Cloud, found: Findings) -> None:
     try:
         cloud.count("listRouters", "router")
     except NotPermitted:
-        found.notes.append("this account may not list routers: reports won't name them, their versions and states")
+        seen = "this account may not list routers: reports won't name them, their versions and states"
+        found.warn("routers", seen)
     except CloudError as error:
-        found.notes.append(f"routers can't be listed: {error}")
+        found.warn("routers", f"routers can't be listed: {error}")
 
 
-def _list(cloud: Cloud, found: _Findings, command: str, name: str, **params: str | bool | None) -> list[Answer]:
+def _check_operation(cloud: Cloud, operation: str, found: Findings) -> None:
+    problems, notes = unmet_needs(cloud, operation)
+    for problem in problems:
+        found.bad("operation", problem)
+    for note in notes:
+        found.warn("operation", note)
+
+
+def _check_others(cloud: Cloud, plan: EnvironmentPlan, found: Findings) -> None:
+    """Look for networks of other runs: what a run left counts against limits, and two at once disturb each other."""
+    try:
+        names = [str(row.get("name")) for row in cloud.list("listNetworks", "network", keyword=NAMES)]
+    except CloudError:
+        return
+    ours = sorted(name for name in names if is_our_name(name))
+    if any(name.startswith(f"{plan.prefix}-") for name in ours):
+        found.bad(
+            "other runs", f"there are objects named {plan.prefix}-… already", "run again: each run has a new name"
+        )
+    elif ours:
+        seen = f"this account has {some(len(ours), 'network')} of other runs: {', '.join(ours[:3])}"
+        found.warn("other runs", seen, "wait until they are over, or remove what they left: vrbench cleanup --all")
+
+
+def _list(cloud: Cloud, found: Findings, command: str, name: str, **params: str | bool | None) -> list[Answer]:
     try:
         return cloud.list(command, name, **params)
     except CloudError as error:
-        found.problems.append(str(error))
+        found.bad("cloud", str(error))
         return []

@@ -90,14 +90,14 @@ class Survey:
         """Return the zone of this name or id. Raises PreflightError where there is none."""
         row, problem = choose(self.cloud.list("listZones", "zone", available=True), name, "zone")
         if problem:
-            raise PreflightError([problem])
+            raise PreflightError.because(problem)
         return row
 
 
 def _asked(key: str, what: str, rows: Sequence[Answer], tell: Callable[[Answer], str]) -> Question:
     """Return the question, its offers by their names; by their ids where no profile can tell them by name."""
     if not rows:
-        raise PreflightError([f"there is no {what} here that this account may use for vrbench's network"])
+        raise PreflightError.because(f"there is no {what} here that this account may use for vrbench's network")
     names = [str(row.get("name")) for row in rows]
     unclear = [names.count(name) > 1 or visible(name) != name for name in names]
     offers = (

@@ -14,7 +14,10 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Zµ]*)\s*", re.ASCII)
 LONGEST_TEXT = 1000
 LONGEST_S = 30 * 24 * 3600.0
+MOST_SOURCES = 50
+AUTO = "auto"
 _SHOWN = 60  # characters of a value
+_SUCH_NETWORKS = 'write "auto" or one such as "192.0.2.7/32", or a list of them'
 
 
 def quoted(value: object) -> str:
@@ -136,13 +139,27 @@ def address_or_empty(value: object) -> str:
     return "" if isinstance(value, str) and not value.strip() else address(value)
 
 
-def cidr_or_auto(value: object) -> str:
-    """Read "auto", or an IPv4 network with its prefix (a real server refuses one without: 431)."""
-    if value == "auto":
-        return "auto"
+def sources(value: object) -> str:
+    """Read whom a firewall lets in: "auto" or an IPv4 network with its prefix, or several, in a list or with commas.
+
+    Returns them with commas, each once, as the API takes them.
+    """
+    several = value.split(",") if isinstance(value, str) else value
+    if not isinstance(several, list) or not several:
+        raise ValueError(f"{quoted(value)} is not a network; {_SUCH_NETWORKS}")
+    if len(several) > MOST_SOURCES:
+        raise ValueError(f"{quoted(value)} has {len(several)} networks; write at most {MOST_SOURCES}")
+    return ",".join(dict.fromkeys(_source(one) for one in several))
+
+
+def _source(value: object) -> str:
+    """Read one source (a real server refuses an address without a prefix: 431)."""
+    text = value.strip() if isinstance(value, str) else ""
+    if text == AUTO:
+        return AUTO
     try:
-        if not isinstance(value, str) or "/" not in value:
+        if "/" not in text:
             raise ValueError
-        return str(ipaddress.IPv4Network(value.strip(), strict=True))
+        return str(ipaddress.IPv4Network(text, strict=True))
     except ValueError:
-        raise ValueError(f'{quoted(value)} is not a network; write "auto" or one such as "192.0.2.7/32"') from None
+        raise ValueError(f"{quoted(value)} is not a network; {_SUCH_NETWORKS}") from None

@@ -45,6 +45,7 @@ from vrbench.probes.engine import (
     monotonic_ns,
     receive,
 )
+from vrbench.route import NoWay, way_to
 
 SYN, RST, ACK, SYN_ACK, RST_ACK = 0x02, 0x04, 0x10, 0x12, 0x14
 STRIDE = (1 << 17) + 1  # more than a window of 65535 (no scaling is offered), for 16383 slots each way; odd: invertible
@@ -192,12 +193,10 @@ def split_target(target: str) -> tuple[str, int]:
 
 def source_towards(host: str) -> str:
     """Find the address this machine would send to ``host`` from. Raises CannotProbe when it has no route."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        try:
-            sock.connect((host, 9))
-        except OSError as error:
-            raise CannotProbe(f"no route from here to {host} ({error.strerror}): check the routing table") from error
-        return str(sock.getsockname()[0])
+    try:
+        return way_to(host).source
+    except NoWay as reason:
+        raise CannotProbe(f"no way from here to {host} ({reason}): check the routing table") from None
 
 
 def reserve_ports(count: int) -> list[socket.socket]:

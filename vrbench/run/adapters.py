@@ -14,6 +14,7 @@ from vrbench.cloud.preflight import Resolved
 from vrbench.cloud.removal import RemovalReport
 from vrbench.core.caveats import Caveat
 from vrbench.core.facts import Router
+from vrbench.core.findings import Finding
 from vrbench.core.model import Environment
 from vrbench.core.ports import Clock, Observation, Operation, RunScreen
 from vrbench.run.interrupts import Interrupts
@@ -29,8 +30,8 @@ class CloudPort(Protocol):
     def endpoint(self) -> str:
         """The API address, for the journal."""
 
-    def preflight(self, plan: EnvironmentPlan, accept_slow_removal: bool) -> tuple[Resolved, tuple[str, ...]]:
-        """Check that the plan can be carried out; return its names resolved, and notes for the operator."""
+    def preflight(self, plan: EnvironmentPlan, accept_slow_removal: bool) -> tuple[Resolved, tuple[Finding, ...]]:
+        """Check that the plan can be carried out; return its names resolved, and what else was found."""
 
     def build(self, plan: EnvironmentPlan, resolved: Resolved, journal: Journal, say: Progress) -> Environment:
         """Build the plan's environment, each creating call journaled before it is made."""

@@ -18,6 +18,7 @@ from vrbench.cloud.preflight import Resolved, preflight
 from vrbench.cloud.removal import RemovalReport
 from vrbench.cloud.removal_steps import remove_journaled
 from vrbench.core.facts import Router
+from vrbench.core.findings import Finding
 from vrbench.core.model import Environment
 from vrbench.core.plan.plan import Plan
 from vrbench.core.ports import Operation, RunScreen
@@ -52,7 +53,7 @@ class CloudStack:
     def endpoint(self) -> str:
         return self.cloud.endpoint
 
-    def preflight(self, plan: EnvironmentPlan, accept_slow_removal: bool) -> tuple[Resolved, tuple[str, ...]]:
+    def preflight(self, plan: EnvironmentPlan, accept_slow_removal: bool) -> tuple[Resolved, tuple[Finding, ...]]:
         return preflight(self.cloud, plan, accept_unexpunged=accept_slow_removal)
 
     def build(self, plan: EnvironmentPlan, resolved: Resolved, journal: Journal, say: Progress) -> Environment:

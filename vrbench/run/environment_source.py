@@ -13,6 +13,7 @@ from vrbench.cloud.journal_replay import Head
 from vrbench.cloud.key_pair import takes_every_key
 from vrbench.cloud.preflight import Resolved
 from vrbench.core.facts import Context
+from vrbench.core.findings import FindingState, in_state
 from vrbench.core.model import Environment
 from vrbench.core.plan.plan import Plan
 from vrbench.core.text import size
@@ -37,10 +38,10 @@ def new_environment(order: RunOrder, adapters: Adapters, context: Context) -> En
     screen, accept = adapters.screen, order.plan.profile.environment.accept_slow_removal
     screen.phase("checking the cloud", "building")
     plan = environment_plan(order.plan)
-    resolved, notes = adapters.cloud.preflight(plan, accept)
+    resolved, found = adapters.cloud.preflight(plan, accept)
     plan = _with_keys(plan, order, resolved)
-    for note in notes:
-        screen.note(note)
+    for note in in_state(found, FindingState.WARN):
+        screen.note(note.sentence)
     head = Head(order.plan.run_id, adapters.cloud.endpoint, resolved.account, resolved.domain_id)
     journal = Journal.create(order.store.journal, head)
     known = replace(context, cloud_version=resolved.version, hypervisor=resolved.hypervisor)

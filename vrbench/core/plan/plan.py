@@ -8,8 +8,8 @@ from vrbench.core.kinds import DNS, KINDS, SSH_AUTH, SSH_BANNER, ProbeKind
 from vrbench.core.plan.costs import Cost, costs, interval_s
 from vrbench.core.plan.method import Method, kinds_word
 from vrbench.core.plan.tables import LabTable, Profile
-from vrbench.core.text import about, size, some
-from vrbench.core.values import show_duration
+from vrbench.core.text import about, listed, size, some
+from vrbench.core.values import AUTO, show_duration
 
 STARTING_S = 5.0  # to start the probers of a trial and to collect their samples
 
@@ -83,7 +83,7 @@ def _cloud(profile: Profile) -> str:
 
 
 def _source(profile: Profile) -> str:
-    return "this machine" if profile.environment.source_cidr == "auto" else profile.environment.source_cidr
+    return listed(["this machine" if one == AUTO else one for one in profile.environment.source_cidr.split(",")])
 
 
 def make_plan(profile: Profile, run_id: str) -> Plan:

@@ -85,7 +85,11 @@ class EnvironmentTable:
     vms: int = key(values.count(1, 200), 10, "VMs in the isolated network")
     public_ips: int = key(values.count(1, 200), 10, "public addresses beside the source-NAT one")
     access: str = key(values.choice(*ACCESS), "port-forwarding", "how SSH gets in: port-forwarding, static-nat")
-    source_cidr: str = key(values.cidr_or_auto, "auto", "whom the firewall lets in; auto: this machine's address only")
+    source_cidr: str = key(
+        values.sources,
+        values.AUTO,
+        "whom the firewall lets in, one network or a list; auto: this machine's address only",
+    )
     accept_slow_removal: bool = key(
         values.flag,
         False,
