@@ -243,3 +243,75 @@ def test_an_unknown_home_is_no_traceback(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.chdir(here)
     here.rmdir()
     assert default_files({"CLOUDSTACK_CONFIG": "~nobody-of-that-name/x.ini"})[-1].name == "x.ini"
+
+
+def two(tmp_path: Path, first: dict[str, str], second: dict[str, str]) -> tuple[Path, Path]:
+    return ini(tmp_path / "home.ini", **first), ini(tmp_path / "named.ini", **second)
+
+
+FULL = {"endpoint": "https://file.example.org/client/api", "key": "file-key", "secret": "file-secret"}
+
+
+def test_an_endpoint_of_the_environment_borrows_no_key_of_another_cloud(tmp_path: Path) -> None:
+    """Both endpoints and both places are named, and no key."""
+    file = ini(tmp_path / "a.ini", **FULL)
+    with pytest.raises(ConfigurationError) as caught:
+        load_credentials(None, {"CLOUDSTACK_ENDPOINT": ENDPOINT, "CLOUDSTACK_SECRET": "s"}, [file])
+    told = str(caught.value)
+    assert f"two endpoints: {ENDPOINT} from $CLOUDSTACK_ENDPOINT" in told
+    assert f"and https://file.example.org/client/api from {file} [cloudstack], which the key comes from" in told
+    assert "file-key" not in told
+
+
+@pytest.mark.parametrize(
+    "written", ["HTTPS://CLOUD.example.org/client/api", "https://cloud.example.org:443/client/api/"]
+)
+def test_the_same_endpoint_in_other_words_is_the_same(tmp_path: Path, written: str) -> None:
+    """So the file's key is its own."""
+    file = ini(tmp_path / "a.ini", endpoint=ENDPOINT, key="file-key", secret="s")
+    found = load_credentials(None, {"CLOUDSTACK_ENDPOINT": written}, [file])
+    assert (found.endpoint, found.key) == (written, "file-key")
+
+
+def test_overrides_let_a_files_key_go_to_another_endpoint(tmp_path: Path) -> None:
+    """Whoever names the endpoint there has said so."""
+    environ = {"CLOUDSTACK_ENDPOINT": ENDPOINT, "CLOUDSTACK_OVERRIDES": "endpoint"}
+    found = load_credentials(None, environ, [ini(tmp_path / "a.ini", **FULL)])
+    assert (found.endpoint, found.key) == (ENDPOINT, "file-key")
+
+
+def test_what_was_not_used_is_told(tmp_path: Path) -> None:
+    """Of the environment where the files win, of files where the environment has all, and of the profile's losers."""
+    file = ini(tmp_path / "a.ini", **FULL)
+    environ = {"CLOUDSTACK_KEY": "other", "CLOUDSTACK_SECRET": "file-secret"}
+    (lost,) = load_credentials(None, environ, [file]).notes
+    assert lost == "not used, as the files win: $CLOUDSTACK_KEY; see CLOUDSTACK_OVERRIDES"
+    (unread,) = load_credentials(None, ENVIRON | {"CLOUDSTACK_REGION": "prod"}, [file]).notes
+    assert unread == "not read, as the environment gives all: $CLOUDSTACK_REGION"
+    (asked,) = load_credentials(ENDPOINT, {}, [file]).notes
+    assert asked.startswith("the profile's endpoint is asked, not https://file.example.org/client/api from ")
+    assert load_credentials(FULL["endpoint"] + "/", {}, [file]).notes == ()
+
+
+def test_a_named_file_is_there_and_has_the_section(tmp_path: Path) -> None:
+    """Else another cloud would be asked than the one of that file."""
+    home, named = two(tmp_path, FULL, {})
+    ini(named, section="prod", **FULL)
+    environ = {"CLOUDSTACK_CONFIG": str(named)}
+    with pytest.raises(
+        ConfigurationError, match=r"no section 'cloudstack'; the sections are: .*'prod' in .*named\.ini"
+    ):
+        load_credentials(None, environ, [home, named])
+    assert load_credentials(None, environ | {"CLOUDSTACK_REGION": "prod"}, [home, named]).key == "file-key"
+    named.unlink()
+    with pytest.raises(ConfigurationError, match=r"CLOUDSTACK_CONFIG names .*named\.ini, and there is no such file"):
+        load_credentials(None, environ, [home, named])
+
+
+def test_variables_of_other_tools_are_named() -> None:
+    """Where ours are missing; and a misspelled one where they are not."""
+    told = refusal({"CLOUDSTACK_API_URL": ENDPOINT, "CLOUDSTACK_API_KEY": SECRET})
+    assert "CLOUDSTACK_API_URL is CLOUDSTACK_ENDPOINT here and CLOUDSTACK_API_KEY is CLOUDSTACK_KEY here" in told
+    (note,) = load_credentials(None, ENVIRON | {"CLOUDSTACK_TIMEOUTS": "5", "CLOUDSTACK_HEADER_X": "1"}, []).notes
+    assert "$CLOUDSTACK_TIMEOUTS (did you mean CLOUDSTACK_TIMEOUT?)" in note
+    assert "$CLOUDSTACK_HEADER_X (headers are read from files only" in note

@@ -105,7 +105,7 @@ def page(status: int, title: str) -> Said:
 
 def wants_header(name: str) -> Rule:
     """Let nobody in without a header, as gateways do."""
-    return lambda asked: None if asked.headers.get(name) else page(403, "Forbidden")
+    return lambda asked: None if name.lower() in map(str.lower, asked.headers) else page(403, "Forbidden")
 
 
 def get_only(asked: Asked) -> Said | None:

@@ -36,9 +36,9 @@ def _date(credentials: Credentials) -> str:
     wire = Wire()
     with session(wire, credentials) as asking:
         try:
-            asking.send(
-                requests.Request("GET", credentials.endpoint).prepare(), timeout=TIMEOUT_S, verify=credentials.verify
-            )
+            manner = credentials.manner
+            request = requests.Request("GET", credentials.endpoint, headers=dict(manner.headers)).prepare()
+            asking.send(request, timeout=TIMEOUT_S, verify=credentials.verify, cert=manner.cert)
         except requests.TooManyRedirects:
             pass  # an answer all the same
         except AnswerTooLarge as error:
