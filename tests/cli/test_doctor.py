@@ -15,7 +15,7 @@ import pytest
 from tests.calibrated import CALIBRATED
 from tests.cli.zone import ROOT, Done, Zone, running_zone, vrbench_command
 from vrbench.cli import doctor, doctor_cloud, doctor_machine
-from vrbench.cloud.credentials import Credentials
+from vrbench.cloud.clock import ClockReading
 from vrbench.core.findings import Finding, FindingState, exit_code
 from vrbench.run import machine_calibrations as calibrations
 
@@ -88,7 +88,7 @@ def test_an_endpoint_that_nobody_answers_at(tmp_path: Path) -> None:
     target = ("--set", "probes.egress_target=127.0.0.1")
     done = run(tmp_path, "isolated", *target, "--no-calibrate", **keys)
     assert done.code == 3
-    assert "no answer from http://127.0.0.1:9/client/api" in done.out
+    assert "no answer from http://127.0.0.1:9/client/api" in " ".join(done.out.split())
     assert "127.0.0.1 can't be reached by anybody else" in done.out
     assert "5ecret" not in done.out + done.err
 
@@ -156,22 +156,27 @@ def test_it_calibrates_when_nobody_did(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("offset_s", "state", "words"),
+    ("clock", "state", "words"),
     [
-        (0.4, "ok", "as the server's"),
-        (-45.0, "warn", "45 s behind"),
-        (700.0, "bad", "700 s ahead"),
+        (ClockReading(0.4, 0.5), "ok", "as the server's"),
+        (ClockReading(4.0, 5.0), "ok", "as the server's"),
+        (ClockReading(-12.0, 0.6), "ok", "12 s behind"),
+        (ClockReading(-45.0, 0.6), "warn", "45 s behind"),
+        (ClockReading(700.0, 0.6), "bad", "700 s ahead"),
         (None, "warn", "no date"),
     ],
+    ids=str,
 )
-def test_the_clock_is_held_against_the_servers(
-    monkeypatch: pytest.MonkeyPatch, offset_s: float | None, state: str, words: str
-) -> None:
+def test_the_clock_is_held_against_the_servers(clock: ClockReading | None, state: str, words: str) -> None:
     """Half of what a request may be old is bad, half a minute is worth knowing."""
-    monkeypatch.setattr(doctor_cloud, "clock_offset_s", lambda _credentials: offset_s)
-    found = doctor_cloud.check_clock(Credentials("http://127.0.0.1/client/api", "k", "s"))
+    (found,) = doctor_cloud.check_clock(clock, answered=True)
     assert found.state == state
     assert words in found.found
+
+
+def test_without_an_answer_nothing_is_said_of_the_clock() -> None:
+    """That nobody answers is said already."""
+    assert list(doctor_cloud.check_clock(None, answered=False)) == []
 
 
 def test_a_busy_machine_is_worth_knowing() -> None:

@@ -62,12 +62,13 @@ class Way:
     spoil: Callable[[int, str], Fault | None] = lambda _number, _command: None
     calls: list[str] = field(default_factory=list)
     endpoint: str = ""
+    patience_s: float | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def cloud(self, through: Cloud) -> Cloud:
         """Return the same caller, coming this way."""
         asks = through._credentials
-        return Cloud(Credentials(self.endpoint, asks.key, asks.secret))
+        return Cloud(Credentials(self.endpoint, asks.key, asks.secret), patience_s=self.patience_s)
 
     def behave(self, request: Request) -> None:
         with self._lock:

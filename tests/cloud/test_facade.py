@@ -188,7 +188,7 @@ def test_a_wrong_secret_says_what_to_check() -> None:
 def test_no_key_secret_or_signature_gets_out(behaviour: server.Behaviour) -> None:
     """Not in text, repr, attributes or any chained exception, even if the other side echoes the request."""
     with fake_cloud(behaviour) as fake:
-        cloud = Cloud(fake.credentials())
+        cloud = Cloud(fake.credentials(), patience_s=0)
         error = failure_of(cloud, "createNetwork")
         sent = fake.requests[0].params
         assert sent["apiKey"] == KEY
@@ -364,8 +364,8 @@ def test_a_certificate_that_nobody_vouches_for_says_what_to_set(certificate: Pat
     """Nothing was sent; the setting is named."""
     with answering(200, None, certificate) as endpoint, pytest.raises(errors.CloudUnreachable) as caught:
         Cloud(Credentials(endpoint, "key", "secret")).call("createNetwork", name="n")
-    assert "TLS failed" in str(caught.value)
-    assert "Give the CA's bundle as verify" in str(caught.value)
+    assert "its certificate is self-signed" in str(caught.value)
+    assert "Name the file that holds it by CLOUDSTACK_VERIFY" in str(caught.value)
     assert not caught.value.may_have_run
 
 

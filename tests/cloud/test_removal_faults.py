@@ -113,7 +113,7 @@ def test_each_fault_at_every_call_leaves_nothing(tmp_path: Path) -> None:
 def test_a_fault_that_stays_ends_with_what_stands(tmp_path: Path, command: str, fault: Fault) -> None:
     """Whatever stands is named with a reason; what can go goes; and without the fault a clean-up finishes it."""
     with ground() as place:
-        place.way.spoil = always(command, fault)
+        place.way.spoil, place.way.patience_s = always(command, fault), 0.05
         waits = replace(WAITS, job_s=0.2, network_s=0.2, read_s=0.05, lost_s=0.05)
         report = place.removed(tmp_path / "j", waits=waits)
         told = " ".join(report.left)

@@ -7,11 +7,14 @@ import os
 from collections.abc import Iterator
 
 from vrbench.cli.exits import Exit
-from vrbench.cloud.clock import clock_offset_s
+from vrbench.cli.say import say
+from vrbench.cloud.clock import ClockReading
 from vrbench.cloud.credentials import Credentials, find_credentials
 from vrbench.cloud.errors import CloudError, CloudRefused, CloudUnreachable, ConfigurationError, PreflightError
 from vrbench.cloud.facade import Cloud
 from vrbench.cloud.preflight import Resolved, preflight
+from vrbench.cloud.proxies import Proxy
+from vrbench.cloud.turned_away import Waiting
 from vrbench.core.findings import Finding, FindingState
 from vrbench.core.plan.plan import Plan
 from vrbench.core.plan.tables import ProbesTable
@@ -19,8 +22,9 @@ from vrbench.probes.config import ProbeError
 from vrbench.probes.ping_check import reach
 from vrbench.run.environment_source import environment_plan
 
-EXPIRY_S, NOTICED_S = 300.0, 30.0  # half of what a signed request may be old; what a person should know of
+NOTICED_S = 30.0  # what a person should know of
 CALL_TIMEOUT_S = 15.0
+PATIENCE_S = 60.0  # for a call that is turned away
 REACH_S = 2.0
 PLACEHOLDERS = ipaddress.ip_network("192.0.2.0/24")  # what the shipped profile leaves to be filled in
 
@@ -32,9 +36,10 @@ def check_cloud(plan: Plan) -> Iterator[Finding]:
         yield found
         return
     yield from found.findings()
-    yield check_clock(found)
-    cloud = Cloud(found, CALL_TIMEOUT_S)
-    yield (entry := check_entry(cloud))
+    cloud = Cloud(found, CALL_TIMEOUT_S, patience_s=PATIENCE_S)
+    cloud.waiting = Waiting(tell)
+    yield (entry := check_entry(cloud, found.proxy))
+    yield from check_clock(cloud.clock, entry.state is FindingState.OK)
     if entry.state is not FindingState.BAD:
         yield from check_plan(cloud, plan)
 
@@ -46,37 +51,35 @@ def _credentials(plan: Plan) -> Credentials | Finding:
         return Finding("credentials", FindingState.BAD, error.found, error.cure, Exit.USAGE)
 
 
-def check_clock(credentials: Credentials) -> Finding:
-    """Compare the clocks: a request that seems too old is refused."""
-    try:
-        offset_s = clock_offset_s(credentials)
-    except OSError as error:
-        cure = "check the address, and that nothing blocks the way to it"
-        return Finding(
-            "endpoint", FindingState.BAD, f"no answer from {credentials.endpoint}: {error}", cure, Exit.FAILED
-        )
-    if offset_s is None:
-        return Finding(
-            "clock", FindingState.WARN, f"{credentials.endpoint} tells no date", "compare the clocks by hand"
-        )
-    found = f"{abs(offset_s):.0f} s {'ahead of' if offset_s > 0 else 'behind'} the server's"
-    if abs(offset_s) > EXPIRY_S:
+def tell(text: str) -> None:
+    """Say that the cloud asks for patience, beside what is shown on stdout."""
+    say(text, err=True)
+
+
+def check_clock(clock: ClockReading | None, answered: bool) -> Iterator[Finding]:
+    """Compare the clocks, by the cloud's own answers: a request that seems too old is refused."""
+    if clock is None:
+        if answered:
+            yield Finding("clock", FindingState.WARN, "the server tells no date", "compare the clocks by hand")
+    elif clock.expires_calls:
         cure = "set this machine's clock: a signed request expires after ten minutes"
-        return Finding("clock", FindingState.BAD, found, cure, Exit.FAILED)
-    if abs(offset_s) > NOTICED_S:
-        return Finding("clock", FindingState.WARN, found, "set this machine's clock; no duration depends on it")
-    return Finding("clock", FindingState.OK, "as the server's, to a second or two" if abs(offset_s) < 2 else found)
+        yield Finding("clock", FindingState.BAD, str(clock), cure, Exit.FAILED)
+    elif abs(clock.offset_s) > NOTICED_S:
+        yield Finding("clock", FindingState.WARN, str(clock), "set this machine's clock; no duration depends on it")
+    else:
+        close = abs(clock.offset_s) < 1 + clock.error_s
+        yield Finding("clock", FindingState.OK, "as the server's, to a second or two" if close else str(clock))
 
 
-def check_entry(cloud: Cloud) -> Finding:
+def check_entry(cloud: Cloud, proxy: Proxy | None) -> Finding:
     """Say whether the endpoint is CloudStack's and knows these keys."""
     try:
         capability = cloud.call("listCapabilities")["capability"]
     except (CloudUnreachable, CloudRefused) as error:
         return Finding("endpoint", FindingState.BAD, str(error), "", Exit.FAILED)
-    return Finding(
-        "endpoint", FindingState.OK, f"{cloud.endpoint}, CloudStack {capability.get('cloudstackversion', 'unknown')}"
-    )
+    version = capability.get("cloudstackversion", "unknown")
+    way = f", by way of {proxy}" if proxy else ""
+    return Finding("endpoint", FindingState.OK, f"{cloud.endpoint}, CloudStack {version}{way}")
 
 
 def check_plan(cloud: Cloud, plan: Plan) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ import io
 import os
 import signal
 import sys
+import warnings
 
 import click
 
@@ -88,6 +89,9 @@ def cli() -> None:
 def main() -> None:
     """Run the command and exit by the table of ``Exit``."""
     streams.settle()
+    if not sys.warnoptions:  # what libraries warn their developers of says nothing to an operator
+        warnings.simplefilter("ignore")
+    warnings.filterwarnings("ignore", message="Unverified HTTPS request")  # said in a line of ours
     gc.set_threshold(100_000)  # few values point at each other in circles: to look for those less often saves time
     # numpy starts a thread on every core for linear algebra, which nothing here needs; those take longer than it does.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -1,48 +1,37 @@
-"""How far this machine's clock is from the API server's: signed requests carry a date, and expire."""
+"""How far this machine's clock is from the API server's: signed requests carry a date, and expire.
+
+Read off the Date that comes with any answer, also with a refusal: no call is made for it.
+"""
 
 from __future__ import annotations
 
-import time
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
-from vrbench.cloud.credentials import Credentials
-
-TIMEOUT_S = 10.0
 GRAIN_S = 1.0  # the header tells whole seconds
+EXPIRY_S = 300.0  # half of what a signed request may be old
 
 
-def clock_offset_s(credentials: Credentials) -> float | None:
-    """Return this machine's wall clock minus the server's, to about a second; None where the server tells no date.
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """This machine's wall clock minus the server's, and how wrong that may be, in seconds."""
 
-    Sends one request without a key and reads its Date header, whatever the answer is. Raises OSError without an
-    answer.
-    """
-    before = time.time()
-    date = _date(credentials)
-    after = time.time()
+    offset_s: float
+    error_s: float
+
+    @property
+    def expires_calls(self) -> bool:
+        """Whether signed requests are near their end when they come to the server, or past it."""
+        return abs(self.offset_s) > EXPIRY_S
+
+    def __str__(self) -> str:
+        return f"{abs(self.offset_s):.0f} s {'ahead of' if self.offset_s > 0 else 'behind'} the server's"
+
+
+def read_clock(date: str, asked: float, came: float) -> ClockReading | None:
+    """Read the Date of an answer that was asked for and came at these times of day; None where it tells none."""
     try:
         served = parsedate_to_datetime(date).timestamp()
     except (ValueError, OverflowError):  # none, or one that no clock shows
         return None
-    return (before + after) / 2 - served - GRAIN_S / 2
-
-
-def _date(credentials: Credentials) -> str:
-    """Ask for any answer, as the API calls ask: by the same certificates and proxies."""
-    import requests
-
-    from vrbench.cloud.transport import AnswerTooLarge, Wire, plain_reason, session
-
-    wire = Wire()
-    with session(wire, credentials) as asking:
-        try:
-            manner = credentials.manner
-            request = requests.Request("GET", credentials.endpoint, headers=dict(manner.headers)).prepare()
-            asking.send(request, timeout=TIMEOUT_S, verify=credentials.verify, cert=manner.cert)
-        except requests.TooManyRedirects:
-            pass  # an answer all the same
-        except AnswerTooLarge as error:
-            raise OSError(str(error)) from None
-        except requests.RequestException as error:
-            raise OSError(plain_reason(error, str(error), TIMEOUT_S, wire.sent)[0]) from None
-    return wire.received.headers.get("Date", "")
+    return ClockReading((asked + came) / 2 - served - GRAIN_S / 2, abs(came - asked) / 2 + GRAIN_S / 2)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vrbench.cloud.cloudmonkey import FILES as CLOUDMONKEYS
 from vrbench.cloud.endpoints import check_endpoint, harmless, same_endpoint
 from vrbench.cloud.errors import ConfigurationError
+from vrbench.cloud.proxies import Proxy, acting_proxy
 from vrbench.cloud.settings import HEADER, NEEDED, PREFIX, SETTINGS, nearest_variable
 from vrbench.cloud.sources import Found, Gathered, SettingPlaces, absolute, gather, looked_at, of_other_tools
 from vrbench.cloud.tls_files import ClientCertificate, certificate_of, verify_of
@@ -52,6 +53,7 @@ class Credentials:
     source: str = ""  # where each part was found, for people
     manner: Manner = Manner()
     notes: tuple[str, ...] = ()  # what the operator wrote and should know how it was taken
+    proxy: Proxy | None = None  # by which it is asked; None where the way is direct
 
     def findings(self) -> Iterator[Finding]:
         """Yield what a check and a run tell of them."""
@@ -63,7 +65,8 @@ class Credentials:
 def find_credentials(endpoint: str, environ: Mapping[str, str]) -> Credentials:
     """Find the credentials where this process may have them. Raises ConfigurationError."""
     monkeys = tuple(map(absolute, CLOUDMONKEYS))
-    return _credentials(endpoint, SettingPlaces(environ, default_files(environ), monkeys))
+    found = _credentials(endpoint, SettingPlaces(environ, default_files(environ), monkeys))
+    return replace(found, proxy=acting_proxy(found.endpoint))
 
 
 def default_files(environ: Mapping[str, str]) -> tuple[Path, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Self
 
+from vrbench.cloud.turned_away import Pause
 from vrbench.core.findings import Blame, Finding, FindingState, Foreseen
 
 # The server's own words for "there is no such thing (any more)"; it has no code for it: 431 covers every bad value.
@@ -66,8 +67,9 @@ class CloudRefused(CloudError):
 
     advice = ""
 
-    def __init__(self, command: str, endpoint: str, code: int, text: str) -> None:
-        words = f"{_ended(text)} {self.advice}" if self.advice else text
+    def __init__(self, command: str, endpoint: str, code: int, text: str, advice: str = "") -> None:
+        advice = advice or self.advice
+        words = f"{_ended(text)} {advice}" if advice else text
         super().__init__(f"{command}: {endpoint} refused ({code}): {words}", command=command)
         self.endpoint = endpoint
         self.code = code
@@ -82,6 +84,17 @@ class CloudRefused(CloudError):
     def nothing_came_of_it(self) -> bool:
         """Whether the call was turned down before anything was made; an internal error leaves that open."""
         return self.code != INTERNAL and self.code < 600
+
+
+class TurnedAway(CloudRefused):
+    """The server took no calls, or no more of them, for as long as this one was repeated. It was not carried out."""
+
+    pause = Pause()
+
+    def after(self, pause: Pause) -> Self:
+        """Note how long to wait before another try."""
+        self.pause = pause
+        return self
 
 
 class WrongCredentials(CloudRefused):
@@ -160,8 +173,11 @@ def _ended(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def refusal(command: str, endpoint: str, code: int, text: str) -> CloudRefused:
-    """Return the refusal of the kind that the server's code and words stand for."""
+def refusal(command: str, endpoint: str, code: int, text: str, clock: str = "") -> CloudRefused:
+    """Return the refusal of the kind that the server's code and words stand for.
+
+    ``clock``: what is wrong with this machine's, which is why a server knows no signature.
+    """
     kind = CloudRefused
     if code == 432 or (code == 401 and _NOT_PERMITTED.search(text)):
         kind = NotPermitted
@@ -171,4 +187,4 @@ def refusal(command: str, endpoint: str, code: int, text: str) -> CloudRefused:
         kind = QuotaExceeded
     elif code == 533:
         kind = NoCapacity
-    return kind(command, endpoint, code, text)
+    return kind(command, endpoint, code, text, clock if kind is WrongCredentials else "")

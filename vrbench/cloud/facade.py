@@ -7,15 +7,15 @@ have run.
 
 from __future__ import annotations
 
-import re
+import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
-from urllib.parse import quote
 
 from vrbench.cloud.answers import Answer as Answer  # what callers of the facade call it
 from vrbench.cloud.answers import (
@@ -29,6 +29,7 @@ from vrbench.cloud.answers import (
     page_of,
     unwrapped,
 )
+from vrbench.cloud.clock import ClockReading
 from vrbench.cloud.credentials import Credentials
 from vrbench.cloud.errors import (
     CloudError,
@@ -36,11 +37,16 @@ from vrbench.cloud.errors import (
     JobFailed,
     JobTimeout,
     NotCloudStack,
+    TurnedAway,
     WrongCredentials,
     refusal,
 )
+from vrbench.cloud.params import Param as Param  # what callers of the facade call it
+from vrbench.cloud.params import as_text, mutates
 from vrbench.cloud.patience import may_pass
-from vrbench.core.text import visible
+from vrbench.cloud.shown import Shown
+from vrbench.cloud.turned_away import Pause, Repeats, Waiting, is_turned_away, told
+from vrbench.cloud.way import Way, of_page, why_not
 
 if TYPE_CHECKING:
     from cs import CloudStack
@@ -49,15 +55,14 @@ if TYPE_CHECKING:
     from vrbench.cloud.transport import Wire
 
 R = TypeVar("R")
-Param = str | int | bool | list[str] | tuple[str, ...] | None
 
 EXPIRY_UNIT: Final = timedelta(seconds=1)
 LONGEST_BACKOFF_S: Final = 30.0
 FIRST_PAUSE_S: Final = 0.1  # before the second look at a job; then half as long as it has been looked at
 POLL_TIMEOUT_S: Final = 10.0  # one look at a job; a look that hangs must not blind us for a minute
-LEAST_HIDDEN: Final = 6  # characters of a header's value that may be a gateway's key
+PATIENCE_S: Final = 180.0  # for how long a look that is turned away is repeated
+TOLD_EVERY_S: Final = 10.0  # ten calls that are turned away together are told as one
 _LIST_LOOKS: Final = 10  # times as long as one look that a list of many pages may take
-_MOST_WORDS: Final = 1000  # characters of a server's own words that are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +78,38 @@ class Cloud:
     """One CloudStack endpoint and caller; may be used from several threads (one HTTP session each).
 
     ``timeout_s`` is how long a call that only looks may take; one that changes something has ``mutation_timeout_s``, as
-    long as a job may take: a server may answer only after it has carried out what was sent to it before.
+    long as a job may take: a server may answer only after it has carried out what was sent to it before. A call that
+    is turned away is repeated for ``patience_s``; where that is None, one that only looks for three minutes, and one
+    that changes something for ``mutation_timeout_s``.
     """
 
-    def __init__(self, credentials: Credentials, timeout_s: float = 60.0, mutation_timeout_s: float = 600.0) -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        timeout_s: float = 60.0,
+        mutation_timeout_s: float = 600.0,
+        patience_s: float | None = None,
+    ) -> None:
+        self.waiting = Waiting()
+        self.clock: ClockReading | None = None  # the most exact that any answer told
         self._credentials = credentials
         manner = credentials.manner
         self._timeout_s = manner.timeout_s or timeout_s
         self._mutation_timeout_s = max(mutation_timeout_s, manner.timeout_s or 0.0)
+        self._patience_s = patience_s
+        self._shown = Shown((credentials.key, credentials.secret), manner.headers.values())
         self._sessions = threading.local()
         self._booted = datetime.now(UTC) - _up()
+        self._told: dict[str, float] = {}
+
+    @contextmanager
+    def waits_by(self, waiting: Waiting) -> Iterator[None]:
+        """Go about calls that are turned away in this way, during the block."""
+        before, self.waiting = self.waiting, waiting
+        try:
+            yield
+        finally:
+            self.waiting = before
 
     def __repr__(self) -> str:
         return f"Cloud({self.endpoint!r})"
@@ -97,8 +124,10 @@ class Cloud:
 
     def call(self, command: str, /, **params: Param) -> Answer:
         """Make one API call and return its answer without the wrapper. Raises CloudUnreachable or CloudRefused."""
-        timeout_s = self._mutation_timeout_s if _mutates(command) else self._timeout_s
-        return self._shaped(command, partial(made, command), self._request(command, params, timeout_s))
+        timeout_s = self._mutation_timeout_s if mutates(command) else self._timeout_s
+        patience_s = self._mutation_timeout_s if mutates(command) else PATIENCE_S
+        patience_s = patience_s if self._patience_s is None else self._patience_s
+        return self._shaped(command, partial(made, command), self._request(command, params, timeout_s, patience_s))
 
     def list(self, command: str, name: str, /, **params: Param) -> list[Answer]:
         """Return all rows of a list command, over as many pages as the server makes; ``name`` is the object's name.
@@ -143,33 +172,37 @@ class Cloud:
         begun = time.monotonic()
         until, last = begun + deadline_s, "nothing"
         while (left := until - time.monotonic()) > 0:
-            last, result = self._look(job, min(POLL_TIMEOUT_S, self._timeout_s, left))
+            last, result, asked_s = self._look(job, min(POLL_TIMEOUT_S, self._timeout_s, left))
             after_poll()
             if isinstance(result, JobFailed):
                 raise result
             if result is not None:
                 return result
             now = time.monotonic()
-            time.sleep(max(0.0, min(poll_s, FIRST_PAUSE_S + (now - begun) / 2, until - now)))
+            usual_s = min(poll_s, FIRST_PAUSE_S + (now - begun) / 2)
+            self.waiting.pause(max(0.0, min(max(usual_s, asked_s), until - now)))
         raise JobTimeout(job.command, job.jobid, deadline_s, last)
 
     def run(self, command: str, /, deadline_s: float = 600.0, **params: Param) -> Answer:
         """Submit and wait: for commands whose job creates nothing that would have to be remembered."""
         return self.wait(self.submit(command, **params), deadline_s)
 
-    def _look(self, job: Job, timeout_s: float) -> tuple[str, Answer | JobFailed | None]:
-        """Look at the job once; return what was seen, in words, and its result once it has ended."""
+    def _look(self, job: Job, timeout_s: float) -> tuple[str, Answer | JobFailed | None, float]:
+        """Look at the job once; return what was seen, in words, its result if it has ended, and the pause asked for."""
         command = "queryAsyncJobResult"
         try:
-            answer = self._request(command, {"jobid": job.jobid}, timeout_s)
+            answer = self._request(command, {"jobid": job.jobid}, timeout_s, patience_s=0.0)
             found = self._shaped(command, partial(job_result, job.command), answer)
+        except TurnedAway as error:
+            self._tell(command, error.code, error.pause)
+            return f"unknown: {error}", None, error.pause.wait_s
         except CloudError as error:
             if may_pass(error) or isinstance(error, WrongCredentials):  # a server that restarts knows no key yet
-                return f"unknown: {error}", None
+                return f"unknown: {error}", None, 0.0
             raise
         if isinstance(found, Refused):
-            return "failed", JobFailed(job.command, job.jobid, found.code, self._words(found.text))
-        return ("pending", None) if found is None else ("succeeded", found)
+            return "failed", JobFailed(job.command, job.jobid, found.code, self._shown.words(found.text)), 0.0
+        return ("pending", None, 0.0) if found is None else ("succeeded", found, 0.0)
 
     def _page(self, command: str, name: str, params: Mapping[str, Param]) -> Page:
         return self._shaped(command, partial(page_of, name, params), self.call(command, **params))
@@ -182,31 +215,60 @@ class Cloud:
             failure = self._not_cloudstack(command, str(error))
         raise failure
 
-    def _request(self, command: str, params: Mapping[str, Param], timeout_s: float) -> Answer:
-        """Send the call, and return its answer without the wrapper."""
+    def _request(self, command: str, params: Mapping[str, Param], timeout_s: float, patience_s: float) -> Answer:
+        """Send the call, again if it is turned away, and return its answer without the wrapper."""
         # Raised only outside the handlers: the exceptions of the transport must not hang on to ours as its context.
-        got = self._sent_patiently(command, params, timeout_s)
-        if isinstance(got, CloudError):
-            raise got
+        repeats = Repeats(patience_s)
+        while is_turned_away(got := self._received(command, params, timeout_s), mutates(command)):
+            pause = repeats.next(got)
+            if repeats.too_long(pause):
+                said = self._shown.refusal(command, got)
+                raise TurnedAway(command, self.endpoint, got.status, said, repeats.gave_up(pause)).after(pause)
+            self._tell(command, got.status, pause)
+            self.waiting.pause(pause.wait_s)
+            self.waiting.again()
+        return self._read(command, got)
+
+    def _tell(self, command: str, code: int, pause: Pause) -> None:
+        """Say that a call is repeated; not of each of many that are turned away together."""
+        now = time.monotonic()
+        if now - self._told.get(command, -TOLD_EVERY_S) >= TOLD_EVERY_S:
+            self._told[command] = now
+            self.waiting.tell(told(command, code, pause))
+
+    def _read(self, command: str, got: Received) -> Answer:
+        """Return an answer without its wrapper. Raises CloudRefused or NotCloudStack."""
         failure: CloudError
         try:
             answer = unwrapped(command, got)
             if not isinstance(answer, Refused):
                 return answer
-            failure = refusal(command, self.endpoint, answer.code, self._words(answer.text))
+            failure = refusal(command, self.endpoint, answer.code, self._shown.words(answer.text), self._clock_words())
         except NotAnAnswer as error:
-            failure = self._not_cloudstack(command, f"{error} ({self._start(got)})")
+            failure = self._no_answer(command, f"{error} ({self._shown.start(got)})", got)
         raise failure
+
+    def _clock_words(self) -> str:
+        """Say how wrong this machine's clock is, where that is why calls are refused."""
+        clock = self.clock
+        return f"This machine's clock is {clock}: set it." if clock and clock.expires_calls else ""
+
+    def _received(self, command: str, params: Mapping[str, Param], timeout_s: float) -> Received:
+        """Send, and return what came. Raises CloudUnreachable."""
+        got = self._sent_patiently(command, params, timeout_s)
+        if isinstance(got, CloudError):
+            raise got
+        return got
 
     def _sent_patiently(self, command: str, params: Mapping[str, Param], timeout_s: float) -> Received | CloudError:
         """Send; where the operator asked for it, again while the connection breaks. A job is looked at again anyhow."""
         manner = self._credentials.manner
-        again = 0 if _mutates(command) or command.startswith("queryAsync") else manner.retry
+        again = 0 if mutates(command) or command.startswith("queryAsync") else manner.retry
         for broken in range(again):
             got = self._sent(command, params, timeout_s)
             if type(got) is not CloudUnreachable:
                 return got
-            time.sleep(min(manner.retry_backoff_s * 2**broken, LONGEST_BACKOFF_S))
+            self.waiting.pause(min(manner.retry_backoff_s * 2**broken, LONGEST_BACKOFF_S))
         return self._sent(command, params, timeout_s)
 
     def _sent(self, command: str, params: Mapping[str, Param], timeout_s: float) -> Received | CloudError:
@@ -216,9 +278,10 @@ class Cloud:
 
         from vrbench.cloud.transport import AnswerTooLarge
 
-        sent = {name: _text(value) for name, value in params.items() if value is not None}
+        sent = {name: as_text(value) for name, value in params.items() if value is not None}
         sent |= {"response": "json", **self._expires()}
         client, wire = self._client()
+        wire.harmless = not mutates(command)
         client.timeout = timeout_s  # type: ignore[assignment]  # cs makes whole seconds of it; requests takes any
         try:
             getattr(client, command)(json=False, **sent)
@@ -228,7 +291,12 @@ class Cloud:
             return self._not_cloudstack(command, str(error))
         except requests.RequestException as error:
             return self._unreachable(command, error, timeout_s, wire.sent)
+        self._set_clock(wire.clock)
         return wire.received
+
+    def _set_clock(self, read: ClockReading | None) -> None:
+        if read and (self.clock is None or read.error_s <= self.clock.error_s):
+            self.clock = read
 
     def _client(self) -> tuple[CloudStack, Wire]:
         import cs
@@ -253,50 +321,26 @@ class Cloud:
         until = self._booted + _up() + expires_s * EXPIRY_UNIT
         return {"signatureVersion": "3", "expires": until.strftime("%Y-%m-%dT%H:%M:%S+0000")}
 
-    def _words(self, text: str) -> str:
-        """Return the server's own words as one line that is fit to be shown: they may be anything, of any length."""
-        said = visible(" ".join(self._redact(text[:100_000]).split()))
-        return said if len(said) <= _MOST_WORDS else f"{said[:_MOST_WORDS]} …"
+    def _not_cloudstack(self, command: str, reason: str, advice: str = "") -> NotCloudStack:
+        return NotCloudStack(command, self.endpoint, reason, may_have_run=mutates(command), advice=advice)
 
-    def _start(self, got: Received) -> str:
-        """Return the beginning of what came, so that one can tell a proxy's page from a server's."""
-        kind = got.headers.get("Content-Type", "no content type").split(";")[0][:40]
-        # Redacted before it is shortened: half a secret is a secret too.
-        start = " ".join(self._redact(got.body[:100_000].decode(errors="replace")).split())[:80]
-        return f"HTTP {got.status}, {self._redact(kind)!r}, {start!r}"
-
-    def _not_cloudstack(self, command: str, reason: str) -> NotCloudStack:
-        advice = "The address usually ends in /client/api; a proxy or a server that is starting also answers so."
-        return NotCloudStack(command, self.endpoint, reason, may_have_run=_mutates(command), advice=advice)
+    def _no_answer(self, command: str, reason: str, got: Received) -> NotCloudStack:
+        """Return the error for a page that is not CloudStack's."""
+        why, advice = of_page(got, self._way(0.0, sent=True))
+        return self._not_cloudstack(command, f"{reason}; {why}" if why else reason, advice)
 
     def _unreachable(self, command: str, error: RequestException, timeout_s: float, sent: bool) -> CloudError:
-        from vrbench.cloud.transport import plain_reason
+        from vrbench.cloud.transport import redirected
 
-        reason, advice = plain_reason(error, self._redact(str(error)), timeout_s, sent)
-        may_have_run = sent and _mutates(command)
+        kind, text = type(error).__name__, self._shown.redacted(str(error))
+        reason, advice = redirected(error) or why_not(kind, text, self._way(timeout_s, sent))
+        may_have_run = sent and mutates(command)
         return CloudUnreachable(command, self.endpoint, reason, may_have_run=may_have_run, advice=advice)
 
-    def _redact(self, text: str) -> str:
-        asks = self._credentials
-        gateways = (value for value in asks.manner.headers.values() if len(value) >= LEAST_HIDDEN)
-        for hidden in (asks.key, asks.secret, *gateways):
-            for form in (hidden, quote(hidden, safe=""), quote(hidden)):
-                text = text.replace(form, "(hidden)") if form else text
-        return re.sub(r"(?i)(signature|apikey|secretkey)=[^&\s'\"]+", r"\1=(hidden)", text)
+    def _way(self, timeout_s: float, sent: bool) -> Way:
+        return Way.of(self._credentials, timeout_s, sent, os.environ)
 
 
 def _up() -> timedelta:
     """Return how long this machine has been up, its suspended time included: no step of a clock changes that."""
     return timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME))
-
-
-def _text(value: Param) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return ",".join(value)
-    return str(value)
-
-
-def _mutates(command: str) -> bool:
-    return not command.startswith(("list", "query", "get"))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from vrbench.cloud.errors import RATE_LIMIT, CloudError, CloudRefused, CloudUnreachable
+from vrbench.cloud.errors import RATE_LIMIT, CloudError, CloudRefused, CloudUnreachable, TurnedAway
 
 T = TypeVar("T")
 
@@ -33,6 +33,8 @@ def look_again(
         try:
             return read()
         except CloudError as error:
+            if isinstance(error, TurnedAway):  # it has been repeated for its time
+                raise
             if not may_pass(error) or (tries > 1 and time.monotonic() >= until):
                 raise
             before_again(error)

@@ -13,17 +13,19 @@ import socket
 import time
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
 from vrbench.cloud.answers import Received
+from vrbench.cloud.clock import ClockReading, read_clock
 from vrbench.cloud.credentials import Credentials
 
 CONNECT_S: Final = 30.0
+WORN_S: Final = 2.0  # a connection that was idle for longer is not used again: servers close theirs after five or more
 MOST_BYTES: Final = 32 << 20  # of one answer, unpacked: a page of 500 rows has 5 MB at most
 MOST_PACKED: Final = 300  # times its size that an answer may unpack to; 500 like rows pack to a 150th
 _PART: Final = 1 << 14  # read, and unpacked, at once
@@ -35,13 +37,22 @@ class AnswerTooLarge(Exception):
 
 
 class Wire(HTTPAdapter):
-    """The way to one server, for one thread: keeps what came back last, and hands on an empty answer in its place."""
+    """The way to one server, for one thread: keeps what came back last, and hands on an empty answer in its place.
+
+    ``harmless``: whether the next request may be sent twice.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.received = Received(0, {}, b"")
-        self.sent = False  # whether the last request went out, as far as this side can tell
+        self.clock: ClockReading | None = None  # by the last answer
+        self.sent = False  # whether the last request was handed over whole, so that it may have arrived
+        self.harmless = False
         self._until = 0.0
+        self._used = 0.0  # when this way was last used
+        self._on: object = None  # the socket that the last request went by
+        self._worn = False  # whether that socket had served a request before
+        self._asked = 0.0
 
     # As the base class has it, which names seven.
     def send(self, request: requests.PreparedRequest, *_: Any, timeout: Any = None, **how: Any) -> requests.Response:
@@ -51,33 +62,64 @@ class Wire(HTTPAdapter):
         to a host that nobody named.
         """
         self._until = time.monotonic() + timeout
-        self.sent = False
+        if time.monotonic() - self._used > WORN_S:
+            self.close()
         try:
-            response = super().send(request, **{**how, "stream": True, "timeout": (min(timeout, CONNECT_S), timeout)})
-            self.received = Received(response.status_code, response.headers, _whole(response.raw))
-        except (requests.RequestException, urllib3.exceptions.HTTPError, zlib.error, ValueError) as error:
-            self.close()  # what is left of this answer must not be taken for the next one
-            raise _as_requests(error, request) from None
+            response = self._exchange(request, timeout, how)
+        except requests.RequestException as error:
+            if not self._closed_meanwhile(error):
+                raise
+            response = self._exchange(request, timeout, how)
         if response.is_redirect:
             raise requests.TooManyRedirects("not followed", request=request, response=response)
         response.raw = io.BytesIO()
         return response
 
+    def _exchange(self, request: requests.PreparedRequest, timeout: float, how: dict[str, Any]) -> requests.Response:
+        self.sent, self._worn = False, False
+        limits = (min(timeout, CONNECT_S), timeout)
+        try:
+            response = super().send(request, **{**how, "stream": True, "timeout": limits})
+            self.clock = read_clock(response.headers.get("Date", ""), self._asked, time.time())
+            self.received = Received(response.status_code, response.headers, _whole(response.raw))
+        except (requests.RequestException, urllib3.exceptions.HTTPError, zlib.error, ValueError) as error:
+            self.close()  # what is left of this answer must not be taken for the next one
+            raise _as_requests(error, request) from None
+        self._used = time.monotonic()
+        return response
+
+    def _closed_meanwhile(self, error: requests.RequestException) -> bool:
+        """Return whether the server had closed a connection kept from before, and sending again does no harm.
+
+        A request of which not all was handed over has not been carried out. One that was may have been.
+        """
+        broken = isinstance(error, requests.ConnectionError) and not isinstance(error, requests.Timeout)
+        return self._worn and broken and (self.harmless or not self.sent)
+
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the pool as it is, but that its connections read answers by our clock."""
-        pool = super().get_connection_with_tls_context(*args, **kwargs)
-        connect = type(pool).ConnectionCls
+        """Return the pool as it is, but that its connections read answers by our clock, and tell what was sent."""
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        connect = pool.ConnectionCls
+        if getattr(connect, "watched_by", None) is self:
+            return pool
 
         def connected(*args: Any, **kwargs: Any) -> Any:
             connection: Any = connect(*args, **kwargs)
             connection.response_class = self._answer
+            connection.request = partial(self._hand_over, connection, connection.request)
             return connection
 
-        pool.ConnectionCls = connected  # type: ignore[assignment]
+        connected.watched_by = self  # type: ignore[attr-defined]
+        pool.ConnectionCls = connected
         return pool
 
+    def _hand_over(self, connection: Any, request: Any, *args: Any, **kwargs: Any) -> None:
+        """Send a request whole; the moment is noted, and whether the connection had served one before."""
+        self._worn = connection.sock is not None and connection.sock is self._on
+        request(*args, **kwargs)
+        self.sent, self._on, self._asked = True, connection.sock, time.time()
+
     def _answer(self, sock: socket.socket, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:
-        self.sent = True
         return _Answer(self._until, sock, *args, **kwargs)
 
 
@@ -95,41 +137,20 @@ def _as_requests(error: Exception, request: requests.PreparedRequest) -> request
 def session(wire: Wire, credentials: Credentials) -> requests.Session:
     """Return a session that goes by this way only; what it sends says itself how certificates are checked."""
     made = requests.Session()
+    made.trust_env = False  # what the environment says of proxies and certificates stands in the credentials
     for scheme in ("http://", "https://"):
         made.mount(scheme, wire)
-    if credentials.verify is False:
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the operator said so
-    # A proxy set for the rest of the world can't reach our own loopback.
-    made.trust_env = not _is_loopback(credentials.endpoint)
+        if credentials.proxy:
+            made.proxies[scheme.removesuffix("://")] = credentials.proxy.url
     return made
 
 
-def plain_reason(error: requests.RequestException, text: str, timeout_s: float, sent: bool) -> tuple[str, str]:
-    """Say in a few words what failed, and what to do about it ("" for the usual advice); ``text`` is redacted."""
-    if isinstance(error, requests.TooManyRedirects):
-        where = error.response.headers.get("Location", "") if error.response is not None else ""
-        return f"it redirects to {where.partition('?')[0][:200]!r}", "Use that address as the endpoint."
-    if isinstance(error, requests.exceptions.SSLError):
-        return f"TLS failed: {text[-200:]}", "Give the CA's bundle as verify, or correct the server's certificate."
-    if isinstance(error, requests.Timeout):
-        return f"it took too long: no whole answer within {timeout_s:g} s", ""
-    if isinstance(error, requests.exceptions.ContentDecodingError):
-        return "its answer can't be unpacked", ""
-    known = {
-        "NameResolutionError": "its name can't be resolved",
-        "Connection refused": "the connection was refused",
-        "reset by peer": "the connection was reset",
-        "closed connection": "the connection was closed without an answer",
-        "IncompleteRead": "the answer broke off half-way",
-        "unreachable": "no route to it",
-    }
-    unsound = "what came is no sound HTTP" if sent else type(error).__name__
-    return next((words for sign, words in known.items() if sign in text), unsound), ""
-
-
-def _is_loopback(endpoint: str) -> bool:
-    host = urlsplit(endpoint).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
+def redirected(error: requests.RequestException) -> tuple[str, str] | None:
+    """Return where a redirect leads, and what to do; None where it is none."""
+    if not isinstance(error, requests.TooManyRedirects):
+        return None
+    where = error.response.headers.get("Location", "") if error.response is not None else ""
+    return f"it redirects to {where.partition('?')[0][:200]!r}", "Use that address as the endpoint."
 
 
 class _Answer(http.client.HTTPResponse):
