@@ -41,12 +41,12 @@ from vrbench.cloud.errors import (
     WrongCredentials,
     refusal,
 )
+from vrbench.cloud.no_answer import Asking, of_page, why_not
 from vrbench.cloud.params import Param as Param  # what callers of the facade call it
 from vrbench.cloud.params import as_text, mutates
 from vrbench.cloud.patience import may_pass
 from vrbench.cloud.shown import Shown
 from vrbench.cloud.turned_away import Pause, Repeats, Waiting, is_turned_away, told
-from vrbench.cloud.way import Way, of_page, why_not
 
 if TYPE_CHECKING:
     from cs import CloudStack
@@ -326,19 +326,19 @@ class Cloud:
 
     def _no_answer(self, command: str, reason: str, got: Received) -> NotCloudStack:
         """Return the error for a page that is not CloudStack's."""
-        why, advice = of_page(got, self._way(0.0, sent=True))
+        why, advice = of_page(got, self._asking(0.0, sent=True))
         return self._not_cloudstack(command, f"{reason}; {why}" if why else reason, advice)
 
     def _unreachable(self, command: str, error: RequestException, timeout_s: float, sent: bool) -> CloudError:
         from vrbench.cloud.transport import redirected
 
         kind, text = type(error).__name__, self._shown.redacted(str(error))
-        reason, advice = redirected(error) or why_not(kind, text, self._way(timeout_s, sent))
+        reason, advice = redirected(error) or why_not(kind, text, self._asking(timeout_s, sent))
         may_have_run = sent and mutates(command)
         return CloudUnreachable(command, self.endpoint, reason, may_have_run=may_have_run, advice=advice)
 
-    def _way(self, timeout_s: float, sent: bool) -> Way:
-        return Way.of(self._credentials, timeout_s, sent, os.environ)
+    def _asking(self, timeout_s: float, sent: bool) -> Asking:
+        return Asking.of(self._credentials, timeout_s, sent, os.environ)
 
 
 def _up() -> timedelta:

@@ -32,7 +32,7 @@ _NETWORK: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Asking:
     """How an endpoint was asked, as far as it matters for what went wrong."""
 
     endpoint: str
@@ -43,7 +43,7 @@ class Way:
     environ: frozenset[str] = field(default_factory=frozenset)  # names of variables that are set
 
     @classmethod
-    def of(cls, asks: Credentials, timeout_s: float, sent: bool, environ: Iterable[str]) -> Way:
+    def of(cls, asks: Credentials, timeout_s: float, sent: bool, environ: Iterable[str]) -> Asking:
         """Return the way of these credentials."""
         return cls(asks.endpoint, asks.verify, asks.proxy, timeout_s, sent, frozenset(environ))
 
@@ -52,43 +52,43 @@ class Way:
         return urlsplit(self.endpoint).hostname or ""
 
 
-def why_not(kind: str, text: str, way: Way) -> Why:
+def why_not(kind: str, text: str, asking: Asking) -> Why:
     """Say why no answer came: ``kind`` is the name of the library's exception, ``text`` what it says, redacted."""
     if kind == "ContentDecodingError":
         return "its answer can't be unpacked", ""
     if "x15\\x03" in text or "\x15\x03" in text:
         return "it answers as a server of TLS does", "Write https:// instead of http:// in the endpoint."
-    proxy = way.proxy
+    proxy = asking.proxy
     if kind == "SSLError" and not (proxy and "proxy" in text.lower()):
-        return _tls(text, way)
-    if proxy and (kind == "ProxyError" or not way.sent):
-        return _of_proxy(proxy, text, way)
-    reason = _network(kind, text, way)
-    return (f"{reason} (by way of {proxy})", _look_at(proxy, way)) if proxy else (reason, "")
+        return _tls(text, asking)
+    if proxy and (kind == "ProxyError" or not asking.sent):
+        return _of_proxy(proxy, text, asking)
+    reason = _network(kind, text, asking)
+    return (f"{reason} (by way of {proxy})", _look_at(proxy, asking)) if proxy else (reason, "")
 
 
-def _network(kind: str, text: str, way: Way) -> str:
+def _network(kind: str, text: str, asking: Asking) -> str:
     if "Timeout" in kind or "timed out" in text or "too long" in text:
-        return f"it took too long: no whole answer within {way.timeout_s:g} s"
-    unsound = "what came is no sound HTTP" if way.sent else kind
+        return f"it took too long: no whole answer within {asking.timeout_s:g} s"
+    unsound = "what came is no sound HTTP" if asking.sent else kind
     return next((words for sign, words in _NETWORK.items() if sign in text), unsound)
 
 
 # -- proxies
 
 
-def _of_proxy(proxy: Proxy, text: str, way: Way) -> Why:
+def _of_proxy(proxy: Proxy, text: str, asking: Asking) -> Why:
     """Say what is wrong with a proxy by which nothing was handed over."""
     refused = re.search(r"Tunnel connection failed: (\d{3}) ?([^'\")]{0,60})", text)
     if refused is None:
-        reason = _network("the way by it failed", text, way)
+        reason = _network("the way by it failed", text, asking)
         if "SSL" in text:
             reason = "it speaks no TLS; write http:// for it"
-        return f"{proxy} is at fault: {reason}", _look_at(proxy, way)
+        return f"{proxy} is at fault: {reason}", _look_at(proxy, asking)
     if refused[1] == "407":
         return proxy_wants_password(proxy)
     said = f"{refused[1]} {refused[2]}".strip()
-    return f"{proxy} does not connect to {way.host}: it answers {said}", _look_at(proxy, way)
+    return f"{proxy} does not connect to {asking.host}: it answers {said}", _look_at(proxy, asking)
 
 
 def proxy_wants_password(proxy: Proxy) -> Why:
@@ -101,48 +101,46 @@ def proxy_wants_password(proxy: Proxy) -> Why:
     )
 
 
-def _look_at(proxy: Proxy, way: Way) -> str:
-    return (
-        f"Look at that proxy, correct ${proxy.variable}, or name {way.host} in $no_proxy if it can be reached without."
-    )
+def _look_at(proxy: Proxy, asking: Asking) -> str:
+    return f"Look at that proxy, correct ${proxy.variable}, or name {asking.host} in $no_proxy if it can be reached without."
 
 
 # -- answers that are nobody's
 
 
-def of_page(received: Received, way: Way) -> Why:
+def of_page(received: Received, asking: Asking) -> Why:
     """Say what may be behind an answer that is not CloudStack's: more words ("" for none), and what to do."""
     start = received.body[:4096].decode(errors="replace")
     if any(words in start for words in _NO_TLS):
         return "TLS is spoken there", "Write https:// instead of http:// in the endpoint."
-    if way.proxy and received.status == 407:
-        return proxy_wants_password(way.proxy)
-    if way.proxy and way.endpoint.startswith("http:"):
-        return f"this came by way of {way.proxy}, which may have said it itself", _look_at(way.proxy, way)
+    if asking.proxy and received.status == 407:
+        return proxy_wants_password(asking.proxy)
+    if asking.proxy and asking.endpoint.startswith("http:"):
+        return f"this came by way of {asking.proxy}, which may have said it itself", _look_at(asking.proxy, asking)
     return "", _PAGE
 
 
 # -- TLS
 
 
-def _tls(text: str, way: Way) -> Why:
+def _tls(text: str, asking: Asking) -> Why:
     """Say what kept TLS from being set up; ``text`` is OpenSSL's, behind much of the library's."""
     for signs, reason, advice in _TLS:
         if any(sign in text for sign in signs):
-            return reason.format(way.host), advice.format(bundle=_bundle_advice(way), host=way.host)
+            return reason.format(asking.host), advice.format(bundle=_bundle_advice(asking), host=asking.host)
     return f"TLS failed: {text[-200:]}", "Give the CA's bundle as verify, or correct the server's certificate."
 
 
-def _bundle_advice(way: Way) -> str:
+def _bundle_advice(asking: Asking) -> str:
     """Say where the right certificates are to be named."""
-    if isinstance(way.verify, str):
-        return f"Add it to {way.verify}, which is what was named to be trusted."
+    if isinstance(asking.verify, str):
+        return f"Add it to {asking.verify}, which is what was named to be trusted."
     known = next((path for path in _SYSTEM_BUNDLES if Path(path).is_file()), "")
     told = "Name the file that holds it by CLOUDSTACK_VERIFY, or as verify in cloudstack.ini"
     told += f" (what this system trusts is in {known})." if known else "."
-    if way.environ & {"SSL_CERT_FILE", "SSL_CERT_DIR"}:
+    if asking.environ & {"SSL_CERT_FILE", "SSL_CERT_DIR"}:
         told += " SSL_CERT_FILE and SSL_CERT_DIR are not read for this."
-    return f"{told} What is on the way, {way.proxy}, may put its own certificate in place." if way.proxy else told
+    return f"{told} What is on the way, {asking.proxy}, may put its own certificate in place." if asking.proxy else told
 
 
 _CHECKED: Final = "certificate verify failed"
