@@ -17,7 +17,7 @@ from vrbench.cli.main import main
 from vrbench.cloud import environment_plan, patience, removal
 from vrbench.cloud.credentials import Credentials
 from vrbench.cloud.facade import Cloud
-from vrbench.probes import agent_home, guest, observation
+from vrbench.probes import agent_home, guest, observation, waiting
 from vrbench.remote import connection
 from vrbench.run import trial, trials
 
@@ -46,7 +46,7 @@ def hasten() -> None:
     patience.look_again.__defaults__ = (4.0, 2 * POLL_S, *(patience.look_again.__defaults__ or ())[2:])
     _hurry(trial.TrialLimits, {"first_answers_s": 5.0})
     trials.JOB_LOOK_S = POLL_S
-    observation.COLLECT_S = observation.ASK_S = observation.LOOK_STEP_S = GUEST_S
+    observation.COLLECT_S = observation.ASK_S = waiting.LOOK_STEP_S = GUEST_S
     guest.STOP_S, observation.REACH_S = GUEST_S, GUEST_S / 2
     for asked in (agent_home.AgentHome.ask, agent_home.AgentHome.facts, connection.Remote.run):
         asked.__defaults__ = tuple(GUEST_S if isinstance(d, float) else d for d in asked.__defaults__ or ())

@@ -38,7 +38,7 @@ from vrbench.core.plan.profile import load_profile
 from vrbench.lab import lifecycle
 from vrbench.lab.status import LabOptions, Outage
 from vrbench.probes.observation import SshGuests
-from vrbench.remote.identity import HostKeyPins
+from vrbench.remote.host_keys import HostKeyPins
 from vrbench.store.directory import RunDir
 
 TARGET = "203.0.113.1"

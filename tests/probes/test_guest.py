@@ -17,7 +17,8 @@ from vrbench.probes.agent_home import AgentHome
 from vrbench.probes.config import ProbeError
 from vrbench.probes.guest import GuestAgent
 from vrbench.remote.connection import Remote
-from vrbench.remote.identity import HostKeyPins, Identity
+from vrbench.remote.host_keys import HostKeyPins
+from vrbench.remote.identity import Identity
 from vrbench.remote.keys import generate_key
 
 pytestmark = pytest.mark.lab

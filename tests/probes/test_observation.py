@@ -18,7 +18,7 @@ from vrbench.core.plan.plan import Plan, make_plan
 from vrbench.core.plan.profile import load_profile
 from vrbench.probes import observation as observation_module
 from vrbench.probes.observation import SshGuests, TrialProbers
-from vrbench.remote.identity import HostKeyPins
+from vrbench.remote.host_keys import HostKeyPins
 from vrbench.remote.keys import generate_key
 
 pytestmark = pytest.mark.lab

@@ -13,7 +13,8 @@ from tests.probes.slow import INTERVAL, MS, START, Slow
 from vrbench.core.log.rawlog import RecordKind
 from vrbench.probes import engine, pacing
 from vrbench.probes.auth import Logins
-from vrbench.remote.identity import HostKeyPins, Identity
+from vrbench.remote.host_keys import HostKeyPins
+from vrbench.remote.identity import Identity
 
 Runs = Callable[[Slow, int], Slow]
 

@@ -20,7 +20,7 @@ from vrbench.core.plan.profile import load_profile
 from vrbench.probes.config import ProbeError
 from vrbench.probes.observation import SshGuests
 from vrbench.probes.readiness import Readiness, judge, noted
-from vrbench.remote.identity import HostKeyPins
+from vrbench.remote.host_keys import HostKeyPins
 from vrbench.remote.keys import generate_key
 
 GOOD = {"python": "/usr/bin/python3", "icmp": "3", "cloud-init": "0", "maxstartups": "1000:30:2000"}

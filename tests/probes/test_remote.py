@@ -16,7 +16,8 @@ from tests.probes.rig import ROUTER
 from tests.probes.servers import start_sshd, stop_server
 from vrbench.remote.connection import Remote
 from vrbench.remote.errors import RemoteError
-from vrbench.remote.identity import HostKeyPins, Identity
+from vrbench.remote.host_keys import HostKeyPins
+from vrbench.remote.identity import Identity
 from vrbench.remote.keys import generate_key
 
 pytestmark = pytest.mark.lab

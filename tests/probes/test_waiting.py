@@ -17,7 +17,7 @@ from vrbench.core.model import Environment, Guest
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import load_profile
 from vrbench.probes.observation import SshGuests
-from vrbench.remote.identity import HostKeyPins
+from vrbench.remote.host_keys import HostKeyPins
 from vrbench.remote.keys import generate_key
 import sys
 

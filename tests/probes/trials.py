@@ -24,7 +24,7 @@ from vrbench.core.model import Endpoint, Environment, Guest, Outcome
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import load_profile
 from vrbench.probes.observation import SshGuests, TrialProbers
-from vrbench.remote.identity import HostKeyPins
+from vrbench.remote.host_keys import HostKeyPins
 from vrbench.remote.keys import generate_key
 
 GUESTS = 2

@@ -257,9 +257,12 @@ class FakeGuests:
     caveats: tuple[Caveat, ...] = ()
     silent: tuple[str, ...] = ()
 
-    def await_guests(self, deadline_s: float) -> tuple[Caveat, ...]:
+    def await_guests(self, deadline_s: float, say: Progress) -> tuple[Caveat, ...]:
         self.script.at("await guests")
         return self.caveats
+
+    def notes(self) -> tuple[str, ...]:
+        return ()
 
     def silent_addresses(self) -> tuple[str, ...]:
         return self.silent

@@ -28,13 +28,23 @@ from vrbench.remote.kept import KeptConnection
 ASK_S = 30.0  # what a question may take, and an interpreter to start in a slow guest
 KEPT_S = 5.0  # the same over a connection that may have broken since it was last used
 CLOCK_S = 10.0
+ROOM_KB = 1024  # of a trial's samples in the guest
 
-# Makes the agent's directory and looks for what can run an agent; prints the directory, what was found, how to get the
-# right to raw sockets (empty where there is no need or no way), and the program.
+# Makes the agent's directory where there is room, and looks for what can run an agent; prints the directory, what was
+# found, how to get the right to raw sockets (empty where there is no need or no way), and the program.
 _DEPLOY = (
     """
 umask 077
-d=/tmp/vrbench-{id}; mkdir "$d" 2>/dev/null || {{ d=$HOME/.vrbench-{id}; mkdir "$d" || exit 1; }}
+w=
+for d in /tmp/vrbench-{id} "$HOME/.vrbench-{id}" /var/tmp/vrbench-{id} /dev/shm/vrbench-{id} ""; do
+  [ -n "$d" ] || {{
+    echo "$w, and no room of {room} kB elsewhere: make room there, or choose another template" >&2
+    exit 1
+  }}
+  e=$(mkdir "$d" 2>&1 && dd if=/dev/zero of="$d/room" bs=1024 count={room} 2>&1) && rm "$d/room" && break
+  w=${{w:-$e}}
+  rm -rf "$d"
+done
 """
     + FIND_PYTHON
     + """
@@ -95,7 +105,7 @@ class AgentHome:
         """Put the agent into a directory of its own, readable by this user only: Python's, or else ping's."""
         self._hang_up()
         with self._kept.use() as remote:
-            done = remote.run(_DEPLOY.format(id=secrets.token_hex(8)), ASK_S)
+            done = remote.run(_DEPLOY.format(id=secrets.token_hex(8), room=ROOM_KB), ASK_S)
             if done.code != 0:
                 raise self.failed("has no place for the agent", done)
             # A login script may have said things first.

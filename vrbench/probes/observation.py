@@ -28,17 +28,16 @@ from vrbench.probes.followed_log import FollowedLog
 from vrbench.probes.guest import GuestAgent
 from vrbench.probes.ping_check import reach
 from vrbench.probes.prober_process import ProberConfig, ProberProcess, how_probed, start_prober
-from vrbench.probes.readiness import Readiness, look, noted
+from vrbench.probes.readiness import Readiness, noted
 from vrbench.probes.spare_probers import SpareProbers
+from vrbench.probes.waiting import RETRY_S, GuestLogins, Waiting
 from vrbench.remote.connection import Remote
 from vrbench.remote.errors import RemoteError
-from vrbench.remote.identity import HostKeyPins, Identity
+from vrbench.remote.host_keys import HostKeyPins
 
-RETRY_S = 0.5
 COLLECT_S = 30.0
 REACH_S = 5.0
 ASK_S = 20.0
-LOOK_STEP_S = 20.0
 FIRST_WITHIN_S = 0.5
 
 
@@ -53,11 +52,14 @@ class SshGuests:
     spares: SpareProbers = field(default_factory=SpareProbers)
     _homes: dict[str, AgentHome] = field(default_factory=dict)
     _begun: int = 0
+    logins: GuestLogins = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.logins = GuestLogins(self.environment, self.plan.profile.cloud.ssh_user, self.key, self.pins)
 
     def connect(self, guest: Guest) -> Remote:
         """Open a new SSH connection through the router to a guest. Raises RemoteError."""
-        identity = Identity(self.plan.profile.cloud.ssh_user, self.key, self.pins)
-        return Remote.connect((guest.public_ip, guest.public_port), identity)
+        return self.logins.connect(guest)
 
     def home(self, guest: Guest) -> AgentHome:
         """Return where the agent of a guest lives."""
@@ -72,16 +74,20 @@ class SshGuests:
     @property
     def login(self) -> Login:
         """What probers need that log in by themselves."""
-        return Login(self.plan.profile.cloud.ssh_user, self.key, self.pins.path)
+        return Login(self.logins.probers_user, self.key, self.pins.path)
 
-    def await_guests(self, deadline_s: float) -> tuple[Caveat, ...]:
+    def notes(self) -> tuple[str, ...]:
+        """Return what people should know of how guests are logged in to."""
+        return tuple(self.logins.notes)
+
+    def await_guests(self, deadline_s: float, say: Callable[[str], None] = lambda _words: None) -> tuple[Caveat, ...]:
         """Return when every guest has let us in and booted to its end, with what may spoil figures.
 
         Raises ProbeError: a guest did not let us in before the deadline (with the last reason), or can't probe.
         """
-        until = time.monotonic() + deadline_s
+        waiting = Waiting(self.logins, self.home, time.monotonic() + deadline_s, say)
         self.spares.keep(harness_streams(self.plan, self.environment))
-        seen = parallel(self.environment.guests, lambda guest, stop: self._await(guest, until, stop))
+        seen = parallel(self.environment.guests, waiting.one)
         names = [g.name for g in self.environment.guests]
         missing = {name: reason for name, reason in zip(names, seen, strict=True) if isinstance(reason, str)}
         if missing:
@@ -94,24 +100,6 @@ class SshGuests:
             )
         labels = [short_name(self.environment, name) for name in names]
         return noted({label: r for label, r in zip(labels, seen, strict=True) if isinstance(r, Readiness)})
-
-    def _await(self, guest: Guest, until: float, stop: CancelToken) -> Readiness | str:
-        """Try until the deadline; returns what the guest was found to be, or the last reason why it was not reached."""
-        while True:
-            try:
-                with self.home(guest).connection() as remote:
-                    stop.check()
-                    # In steps: a guest that reboots while it is being waited for leaves the connection hanging.
-                    rest_s = until - time.monotonic()
-                    over = rest_s <= LOOK_STEP_S
-                    ready = look(remote, min(rest_s, LOOK_STEP_S))
-            except RemoteError as error:
-                if time.monotonic() >= until:
-                    return str(error)
-            else:
-                if over or not ready.booting:
-                    return _fit(guest, ready)
-            stop.sleep(RETRY_S)
 
     def silent_addresses(self) -> tuple[str, ...]:
         """Return the public addresses that don't answer a ping from here, although a rule lets us in."""
@@ -132,12 +120,6 @@ def _clear_out(home: AgentHome) -> None:
         if not home.owes:
             home.remove()
     home.leave()
-
-
-def _fit(guest: Guest, ready: Readiness) -> Readiness:
-    if ready.unfit:
-        raise ProbeError(f"VM {guest.name} {ready.unfit}")
-    return ready
 
 
 @dataclass

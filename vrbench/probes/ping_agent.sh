@@ -9,6 +9,8 @@
 # The log: UPTIME begin · UPTIME INDEX new · UPTIME INDEX (a line of ping) · UPTIME INDEX one STARTED CODE (what a
 # ping of one probe said, on one line) · UPTIME mark (every second) · UPTIME end.
 
+LC_ALL=C
+export LC_ALL
 home=${0%/*}
 log=$home/probe.log
 

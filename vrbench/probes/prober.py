@@ -57,7 +57,8 @@ def _auth(config: Config, streams: Streams, log: Log) -> Prober:
 
 
 def _identity(config: Config) -> Identity:
-    from vrbench.remote.identity import HostKeyPins, Identity
+    from vrbench.remote.host_keys import HostKeyPins
+    from vrbench.remote.identity import Identity
 
     return Identity(config["user"], Path(config["key"]), HostKeyPins(Path(config["pins"])))
 

@@ -1,1 +1,1 @@
-"""SSH to guests: ``connection`` (run, stream, exchange), ``identity`` (who logs in, host keys seen), ``errors``."""
+"""SSH to guests: ``connection`` (run, stream, exchange), ``login`` with ``keys`` and ``host_keys``, ``errors``."""

@@ -16,9 +16,10 @@ from types import TracebackType
 
 import paramiko
 
-from vrbench.remote.errors import CommandFailed, RemoteError
+from vrbench.remote.errors import CommandFailed, NotCarriedOut, RemoteError
 from vrbench.remote.identity import Address, Identity
 from vrbench.remote.login import blamed, logged_in
+from vrbench.remote.shell import after_mark, for_any_shell
 
 # Every failure reaches the caller as a RemoteError; paramiko would print each one with a traceback as well.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
@@ -86,7 +87,10 @@ class Remote:
             out = _read_all(channel, end)
             channel.settimeout(max(0.01, end - time.monotonic()))
             err = channel.makefile_stderr("rb").read()
-            return Completed(self._exit_code(channel, max(0.01, end - time.monotonic())), out, err)
+            code, said = self._exit_code(channel, max(0.01, end - time.monotonic())), after_mark(out)
+            if said is None:
+                raise NotCarriedOut(self.name, code, out + err)
+            return Completed(code, said, err)
 
     def stream(self, command: str | Sequence[str], idle_s: float, first_s: float = 0.0) -> Iterator[bytes]:
         """Yield the command's output as it comes. Raises RemoteError when nothing comes for ``idle_s``.
@@ -95,9 +99,14 @@ class Remote:
         Raises CommandFailed when it ends with an exit code other than 0.
         """
         with blamed(self.name), self._execute(command, max(first_s, idle_s)) as channel:
+            heard: bytes | None = b""
             while chunk := channel.recv(1 << 16):
                 channel.settimeout(idle_s)
-                yield chunk
+                if heard is not None:  # what the login said, so far
+                    said = after_mark(heard + chunk)
+                    heard, chunk = (heard + chunk, b"") if said is None else (None, said)
+                if chunk:
+                    yield chunk
             code = self._exit_code(channel, idle_s)
             if code > 0:
                 raise CommandFailed(f"{self.name}: the command ended with exit code {code}")
@@ -132,7 +141,7 @@ class Remote:
         """Start ``command``, which answers each line with a line; it ends with this connection at the latest."""
         with blamed(self.name):
             channel = self._transport.open_session(timeout=timeout_s)
-            channel.exec_command(command)
+            channel.exec_command(for_any_shell(command))
             return Talk(self, channel)
 
     @contextmanager
@@ -140,7 +149,7 @@ class Remote:
         channel = self._transport.open_session(timeout=timeout_s)
         try:
             channel.settimeout(timeout_s)
-            channel.exec_command(command if isinstance(command, str) else shlex.join(command))
+            channel.exec_command(for_any_shell(command if isinstance(command, str) else shlex.join(command)))
             yield channel
         finally:
             channel.close()
@@ -153,6 +162,7 @@ class Talk:
         self.remote = remote
         self._channel = channel
         self._heard = b""
+        self._begun = False
         self._turn = threading.Lock()
         self._in_step = True
 
@@ -180,14 +190,23 @@ class Talk:
 
     def _line(self, end: float) -> bytes:
         """Return the next line that the command says, before ``end``."""
+        while not self._begun:  # so far the login speaks
+            said = after_mark(self._heard)
+            if said is None:
+                self._hear(end)
+            else:
+                self._begun, self._heard = True, said
         while b"\n" not in self._heard:
-            self._channel.settimeout(max(0.01, end - time.monotonic()))
-            part = self._channel.recv(1 << 16)
-            if not part:
-                raise self._ended()
-            self._heard += part
+            self._hear(end)
         line, _, self._heard = self._heard.partition(b"\n")
         return line
+
+    def _hear(self, end: float) -> None:
+        self._channel.settimeout(max(0.01, end - time.monotonic()))
+        part = self._channel.recv(1 << 16)
+        if not part:
+            raise self._ended()
+        self._heard += part
 
     def exchange(self, lines: int, timeout_s: float) -> list[tuple[int, int, bytes]]:
         """Ask empty lines; return (sent_ns, received_ns, answer) of each, times on this machine's monotonic clock."""

@@ -52,8 +52,11 @@ class TrialObservation(Observation, Protocol):
 class Guests(Protocol):
     """The VMs of the environment, as probes reach them."""
 
-    def await_guests(self, deadline_s: float) -> tuple[Caveat, ...]:
+    def await_guests(self, deadline_s: float, say: Progress) -> tuple[Caveat, ...]:
         """Wait until every VM lets us in; return what may spoil figures. Raise ProbeError past the deadline."""
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what people should know of how the VMs are logged in to."""
 
     def silent_addresses(self) -> tuple[str, ...]:
         """Name the public addresses that don't answer a ping."""

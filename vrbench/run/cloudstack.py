@@ -24,7 +24,7 @@ from vrbench.core.plan.plan import Plan
 from vrbench.core.ports import Operation, RunScreen
 from vrbench.core.text import utc_text
 from vrbench.probes.observation import SshGuests
-from vrbench.remote.identity import HostKeyPins
+from vrbench.remote.host_keys import HostKeyPins
 from vrbench.run.adapters import Adapters, OperationSource, Progress
 from vrbench.run.interrupts import Interrupts
 from vrbench.store.directory import RunDir

@@ -76,7 +76,9 @@ def _await_guests(order: RunOrder, adapters: Adapters, environment: Environment,
     screen = adapters.screen
     screen.label(row_labels(environment))
     screen.phase(f"waiting for SSH on {some(len(environment.guests), 'VM')}", "trial 1")
-    caveats = guests.await_guests(order.plan.profile.environment.boot_timeout)
+    caveats = guests.await_guests(order.plan.profile.environment.boot_timeout, screen.doing)
+    for words in guests.notes():
+        screen.note(words)
     for caveat in caveats:
         screen.note(str(caveat))
     silent = guests.silent_addresses()
