@@ -41,7 +41,7 @@ from vrbench.cloud.errors import (
     WrongCredentials,
     refusal,
 )
-from vrbench.cloud.no_answer import Asking, of_page, why_not
+from vrbench.cloud.no_answer import HowAsked, of_page, why_not
 from vrbench.cloud.params import Param as Param  # what callers of the facade call it
 from vrbench.cloud.params import as_text, mutates
 from vrbench.cloud.patience import may_pass
@@ -337,8 +337,8 @@ class Cloud:
         may_have_run = sent and mutates(command)
         return CloudUnreachable(command, self.endpoint, reason, may_have_run=may_have_run, advice=advice)
 
-    def _asking(self, timeout_s: float, sent: bool) -> Asking:
-        return Asking.of(self._credentials, timeout_s, sent, os.environ)
+    def _asking(self, timeout_s: float, sent: bool) -> HowAsked:
+        return HowAsked.of(self._credentials, timeout_s, sent, os.environ)
 
 
 def _up() -> timedelta:

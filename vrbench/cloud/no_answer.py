@@ -32,7 +32,7 @@ _NETWORK: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class HowAsked:
     """How an endpoint was asked, as far as it matters for what went wrong."""
 
     endpoint: str
@@ -43,7 +43,7 @@ class Asking:
     environ: frozenset[str] = field(default_factory=frozenset)  # names of variables that are set
 
     @classmethod
-    def of(cls, asks: Credentials, timeout_s: float, sent: bool, environ: Iterable[str]) -> Asking:
+    def of(cls, asks: Credentials, timeout_s: float, sent: bool, environ: Iterable[str]) -> HowAsked:
         """Return the way of these credentials."""
         return cls(asks.endpoint, asks.verify, asks.proxy, timeout_s, sent, frozenset(environ))
 
@@ -52,7 +52,7 @@ class Asking:
         return urlsplit(self.endpoint).hostname or ""
 
 
-def why_not(kind: str, text: str, asking: Asking) -> Why:
+def why_not(kind: str, text: str, asking: HowAsked) -> Why:
     """Say why no answer came: ``kind`` is the name of the library's exception, ``text`` what it says, redacted."""
     if kind == "ContentDecodingError":
         return "its answer can't be unpacked", ""
@@ -67,7 +67,7 @@ def why_not(kind: str, text: str, asking: Asking) -> Why:
     return (f"{reason} (by way of {proxy})", _look_at(proxy, asking)) if proxy else (reason, "")
 
 
-def _network(kind: str, text: str, asking: Asking) -> str:
+def _network(kind: str, text: str, asking: HowAsked) -> str:
     if "Timeout" in kind or "timed out" in text or "too long" in text:
         return f"it took too long: no whole answer within {asking.timeout_s:g} s"
     unsound = "what came is no sound HTTP" if asking.sent else kind
@@ -77,7 +77,7 @@ def _network(kind: str, text: str, asking: Asking) -> str:
 # -- proxies
 
 
-def _of_proxy(proxy: Proxy, text: str, asking: Asking) -> Why:
+def _of_proxy(proxy: Proxy, text: str, asking: HowAsked) -> Why:
     """Say what is wrong with a proxy by which nothing was handed over."""
     refused = re.search(r"Tunnel connection failed: (\d{3}) ?([^'\")]{0,60})", text)
     if refused is None:
@@ -101,14 +101,14 @@ def proxy_wants_password(proxy: Proxy) -> Why:
     )
 
 
-def _look_at(proxy: Proxy, asking: Asking) -> str:
-    return f"Look at that proxy, correct ${proxy.variable}, or name {asking.host} in $no_proxy if it can be reached without."
+def _look_at(proxy: Proxy, asking: HowAsked) -> str:
+    return f"Look at that proxy, correct ${proxy.variable}, or name {asking.host} in $no_proxy to go without."
 
 
 # -- answers that are nobody's
 
 
-def of_page(received: Received, asking: Asking) -> Why:
+def of_page(received: Received, asking: HowAsked) -> Why:
     """Say what may be behind an answer that is not CloudStack's: more words ("" for none), and what to do."""
     start = received.body[:4096].decode(errors="replace")
     if any(words in start for words in _NO_TLS):
@@ -123,7 +123,7 @@ def of_page(received: Received, asking: Asking) -> Why:
 # -- TLS
 
 
-def _tls(text: str, asking: Asking) -> Why:
+def _tls(text: str, asking: HowAsked) -> Why:
     """Say what kept TLS from being set up; ``text`` is OpenSSL's, behind much of the library's."""
     for signs, reason, advice in _TLS:
         if any(sign in text for sign in signs):
@@ -131,7 +131,7 @@ def _tls(text: str, asking: Asking) -> Why:
     return f"TLS failed: {text[-200:]}", "Give the CA's bundle as verify, or correct the server's certificate."
 
 
-def _bundle_advice(asking: Asking) -> str:
+def _bundle_advice(asking: HowAsked) -> str:
     """Say where the right certificates are to be named."""
     if isinstance(asking.verify, str):
         return f"Add it to {asking.verify}, which is what was named to be trusted."
