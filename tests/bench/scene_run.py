@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import select
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,7 +32,7 @@ ROOM = 100_000_000  # bytes
 class Scenes:
     """The operation: it has been asked for when we have said so, and is over when a line comes."""
 
-    def request(self) -> None:
+    def request(self, again: Callable[[], None] = lambda: None) -> None:
         print("requested", flush=True)
 
     def poll(self) -> JobState:

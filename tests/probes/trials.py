@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -52,7 +52,7 @@ class Trial:
     requested_ns: int = 0
     cuts: list[Cut] = field(default_factory=list)
 
-    def request(self) -> None:
+    def request(self, again: Callable[[], None] = lambda: None) -> None:
         """Make everything that was probed until now the baseline."""
         self.requested_ns = time.monotonic_ns()
 

@@ -36,6 +36,17 @@ def test_phases_come_in_order() -> None:
     assert world.stopped == 1
 
 
+def test_what_the_cloud_turned_away_had_not_begun() -> None:
+    """Windows count from the last time that the operation was sent, after 24 s of being told to wait."""
+    world = World(turned_away=2)
+    noted: list[TrialFacts] = []
+    facts = run(world, noted.append)
+    assert facts.requested_ns == 29 * SECOND == world.requested_ns
+    assert (facts.job_s, facts.recovered) == (8.0, True)
+    assert world.marked_ns == [5 * SECOND, 17 * SECOND, 29 * SECOND]
+    assert [n.requested_ns for n in noted] == [29 * SECOND]
+
+
 def test_observation_goes_on_until_recovery_not_until_the_job_ends() -> None:
     """An outage that outlasts the job by far is seen to its end, plus the validation time."""
     world = World(down_to=25.0)

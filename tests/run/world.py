@@ -29,6 +29,7 @@ from vrbench.run.order import RunOrder, RunOutcome
 from vrbench.store.directory import RunDir
 
 SECOND = 1000 * MS
+TURNED_AWAY_S = 12.0
 RUN_ID = "20261124T120000Z-1a2b3c4d-small"
 PROFILE = """
 name = "small"
@@ -92,6 +93,8 @@ class World:
     answers: bool = True
     now_ns: int = 0
     requested_ns: int | None = None
+    turned_away: int = 0  # how often the cloud refuses to take the request
+    marked_ns: list[int] = field(default_factory=list)
     started: bool = False
     stopped: int = 0
     phases: list[str] = field(default_factory=list)
@@ -114,8 +117,12 @@ class World:
 
     def mark(self) -> None:
         assert self.requested_ns is None
+        self.marked_ns.append(self.now_ns)
 
-    def request(self) -> None:
+    def request(self, again: Callable[[], None] = lambda: None) -> None:
+        for _ in range(self.turned_away):
+            self.sleep(TURNED_AWAY_S)
+            again()
         self.requested_ns = self.now_ns
         self.on_request()
 

@@ -13,7 +13,7 @@ import click
 from vrbench.cli.error_codes import code_and_text
 from vrbench.cli.exits import Exit, UsageProblem
 from vrbench.cli.options import reports_option
-from vrbench.cli.say import say
+from vrbench.cli.say import say, say_aside
 from vrbench.cloud.environment_plan import TAG, name_prefix
 from vrbench.core.text import some
 from vrbench.store.directory import RunDir, find_run, run_paths
@@ -120,6 +120,7 @@ def _remove(store: RunDir, journal: Journal) -> tuple[str, ...]:
         return ()
     from vrbench.cloud.credentials import find_credentials
     from vrbench.cloud.facade import Cloud
+    from vrbench.cloud.turned_away import WhenTurnedAway
     from vrbench.run.cloudstack import CloudStack
     from vrbench.run.removal import remove_pending
 
@@ -127,6 +128,7 @@ def _remove(store: RunDir, journal: Journal) -> tuple[str, ...]:
     for note in credentials.notes:
         say(f"note: {note}", err=True)
     cloud = Cloud(credentials)
+    cloud.waiting = WhenTurnedAway(say_aside)
     report = remove_pending(CloudStack(cloud), journal, lambda text: say(f"  {text}", err=True))
     for problem in report.problems:
         say(f"{store.path.name}: {problem}", err=True)

@@ -7,14 +7,14 @@ import os
 from collections.abc import Iterator
 
 from vrbench.cli.exits import Exit
-from vrbench.cli.say import say
+from vrbench.cli.say import say_aside
 from vrbench.cloud.clock import ClockReading
 from vrbench.cloud.credentials import Credentials, find_credentials
 from vrbench.cloud.errors import CloudError, CloudRefused, CloudUnreachable, ConfigurationError, PreflightError
 from vrbench.cloud.facade import Cloud
 from vrbench.cloud.preflight import Resolved, preflight
 from vrbench.cloud.proxies import Proxy
-from vrbench.cloud.turned_away import Waiting
+from vrbench.cloud.turned_away import WhenTurnedAway
 from vrbench.core.findings import Finding, FindingState
 from vrbench.core.plan.plan import Plan
 from vrbench.core.plan.tables import ProbesTable
@@ -37,7 +37,7 @@ def check_cloud(plan: Plan) -> Iterator[Finding]:
         return
     yield from found.findings()
     cloud = Cloud(found, CALL_TIMEOUT_S, patience_s=PATIENCE_S)
-    cloud.waiting = Waiting(tell)
+    cloud.waiting = WhenTurnedAway(say_aside)
     yield (entry := check_entry(cloud, found.proxy))
     yield from check_clock(cloud.clock, entry.state is FindingState.OK)
     if entry.state is not FindingState.BAD:
@@ -49,11 +49,6 @@ def _credentials(plan: Plan) -> Credentials | Finding:
         return find_credentials(plan.profile.cloud.endpoint, os.environ)
     except ConfigurationError as error:
         return Finding("credentials", FindingState.BAD, error.found, error.cure, Exit.USAGE)
-
-
-def tell(text: str) -> None:
-    """Say that the cloud asks for patience, beside what is shown on stdout."""
-    say(text, err=True)
 
 
 def check_clock(clock: ClockReading | None, answered: bool) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vrbench.cli.exits import Exit, UsageProblem
-from vrbench.cli.say import say
+from vrbench.cli.say import say, say_aside
 from vrbench.core.plan.fill import Filled, fill
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def command(output: Path, yes: bool, settings: tuple[str, ...]) -> int:
     """
     from vrbench.cloud.credentials import find_credentials
     from vrbench.cloud.facade import Cloud
+    from vrbench.cloud.turned_away import WhenTurnedAway
 
     if output.exists():
         raise UsageProblem(f"{output} is there already, and is not overwritten: name another file with --output")
@@ -54,6 +55,7 @@ def command(output: Path, yes: bool, settings: tuple[str, ...]) -> int:
     for note in credentials.notes:
         say(f"note: {note}", err=True)
     cloud = Cloud(credentials, CALL_TIMEOUT_S)
+    cloud.waiting = WhenTurnedAway(say_aside)
     asker = Asker(asks=not yes and sys.stdin.isatty() and sys.stderr.isatty(), decided=_decided(settings))
     _ask_all(cloud, asker)
     return _write(cloud, output, asker.filled)

@@ -23,6 +23,11 @@ def say(text: str, err: bool = False, nl: bool = True, **style: Any) -> None:
     click.echo(shown if plain else click.style(shown, **style), err=err, nl=nl)
 
 
+def say_aside(text: str) -> None:
+    """Print text beside a command's results, on stderr."""
+    say(text, err=True)
+
+
 def say_json(value: object) -> None:
     """Print a value as JSON; whoever decodes it gets text that is as harmless as that on a terminal."""
     say(json.dumps(_visible(value), indent=1, allow_nan=False))

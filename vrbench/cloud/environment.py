@@ -29,6 +29,7 @@ from vrbench.cloud.making import Making, Wave, make, make_all
 from vrbench.cloud.own_address import allowed_source
 from vrbench.cloud.patience import look_again
 from vrbench.cloud.preflight import Resolved
+from vrbench.cloud.turned_away import WhenTurnedAway
 from vrbench.core.model import Endpoint, Environment, Guest
 from vrbench.core.text import some
 
@@ -40,6 +41,12 @@ RULES = Wave("rule", "is in place", width=ON_ROUTER, grace_s=0.0, one_by_one=Tru
 def build(cloud: Cloud, plan: EnvironmentPlan, resolved: Resolved, journal: Journal, progress: Progress) -> Environment:
     """Make the plan's network, VMs, addresses and rules. Raises CloudError or JournalError; tear down in any case."""
     context = BuildContext(cloud, plan, resolved, journal, progress)
+    with cloud.waits_by(WhenTurnedAway(progress, context.stop.sleep)):
+        return _build(context)
+
+
+def _build(context: BuildContext) -> Environment:
+    cloud, plan, progress = context.cloud, context.plan, context.progress
     progress("registering the run's key pair")
     key = register_key(context)
     progress("creating the network")

@@ -46,7 +46,7 @@ from vrbench.cloud.params import Param as Param  # what callers of the facade ca
 from vrbench.cloud.params import as_text, mutates
 from vrbench.cloud.patience import may_pass
 from vrbench.cloud.shown import Shown
-from vrbench.cloud.turned_away import Pause, Repeats, Waiting, is_turned_away, told
+from vrbench.cloud.turned_away import Pause, Repeats, WhenTurnedAway, is_turned_away, told
 
 if TYPE_CHECKING:
     from cs import CloudStack
@@ -90,7 +90,7 @@ class Cloud:
         mutation_timeout_s: float = 600.0,
         patience_s: float | None = None,
     ) -> None:
-        self.waiting = Waiting()
+        self.waiting = WhenTurnedAway()
         self.clock: ClockReading | None = None  # the most exact that any answer told
         self._credentials = credentials
         manner = credentials.manner
@@ -103,7 +103,7 @@ class Cloud:
         self._told: dict[str, float] = {}
 
     @contextmanager
-    def waits_by(self, waiting: Waiting) -> Iterator[None]:
+    def waits_by(self, waiting: WhenTurnedAway) -> Iterator[None]:
         """Go about calls that are turned away in this way, during the block."""
         before, self.waiting = self.waiting, waiting
         try:

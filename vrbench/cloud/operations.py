@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 
@@ -98,10 +99,14 @@ class RunningOperation:
         self._state = JobState(done=False)
         self._job: Job | None = None
 
-    def request(self) -> None:
-        """Ask the cloud, and return when the job is accepted. Raises CloudError when it is not."""
+    def request(self, again: Callable[[], None] = lambda: None) -> None:
+        """Ask the cloud, and return when the job is accepted. Raises CloudError when it is not.
+
+        ``again`` is called just before the cloud is asked once more, as it had turned the call away.
+        """
         self._state = JobState(done=False)
-        self._job = job = self._first()
+        with self._cloud.waits_by(replace(self._cloud.waiting, again=again)):
+            self._job = job = self._first()
         threading.Thread(target=self._watch, args=(job,), daemon=True).start()
 
     def poll(self) -> JobState:

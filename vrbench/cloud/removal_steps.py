@@ -23,6 +23,8 @@ from vrbench.cloud.removal_addresses import RULES, forget_address, release_addre
 from vrbench.cloud.removal_looks import find, look
 from vrbench.cloud.removal_salvage import note_strays, suspect_lost
 from vrbench.cloud.removal_vms import destroy_vms, find_late_vms
+from vrbench.cloud.turned_away import WhenTurnedAway
+from vrbench.parallel import CancelToken
 
 _EXTRA_SOURCE_NAT = "Multiple generic source NAT"
 _ROUNDS = 2
@@ -38,10 +40,17 @@ def remove_journaled(
     """
     if not journal.pending() and not journal.damage:
         return RemovalReport((), (), ())
-    waits = deadlines or Deadlines()
+    stop = CancelToken()
+    with cloud.waits_by(WhenTurnedAway(progress, stop.sleep)):
+        return _remove(cloud, journal, progress, deadlines or Deadlines(), stop)
+
+
+def _remove(
+    cloud: Cloud, journal: Journal, progress: Callable[[str], None], waits: Deadlines, stop: CancelToken
+) -> RemovalReport:
     _check_account(cloud, journal, waits)
     capability = look_again(partial(_capability, cloud), waits.read_s, waits.poll_s)
-    removal = Removal(cloud, journal, progress, waits, bool(capability.get("allowuserexpungerecovervm")))
+    removal = Removal(cloud, journal, progress, waits, bool(capability.get("allowuserexpungerecovervm")), stop)
     if journal.damage:
         suspect_lost(removal)
     for number in range(1, _ROUNDS + 1):

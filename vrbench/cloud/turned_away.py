@@ -41,7 +41,7 @@ def _nothing() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WhenTurnedAway:
     """What goes with a call that is turned away: who is told, how the pause is spent, and what comes before it is sent
     again. What any of these raises ends the call."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -65,7 +65,8 @@ class Observation(Protocol):
 class Operation(Protocol):
     """What is asked of the cloud."""
 
-    def request(self) -> None: ...
+    def request(self, again: Callable[[], None] = ...) -> None:
+        """Ask for it. ``again`` is called just before it is asked for once more, as the cloud had turned it away."""
 
     def poll(self) -> JobState: ...
 

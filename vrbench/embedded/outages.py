@@ -63,7 +63,7 @@ class InjectedOutages:
         with contextlib.suppress(*([StoreError] if error else [])):  # the first error is the one to tell
             write_truth(self.truth, self.done)
 
-    def request(self) -> None:
+    def request(self, again: Callable[[], None] = lambda: None) -> None:
         self._thread = Thread(target=self._work, name="outages", daemon=True)
         self._thread.start()
 

@@ -17,6 +17,7 @@ from vrbench.cloud.operations import RunningOperation, list_routers
 from vrbench.cloud.preflight import Resolved, preflight
 from vrbench.cloud.removal import RemovalReport
 from vrbench.cloud.removal_steps import remove_journaled
+from vrbench.cloud.turned_away import WhenTurnedAway
 from vrbench.core.facts import Router
 from vrbench.core.findings import Finding
 from vrbench.core.model import Environment
@@ -86,6 +87,7 @@ def connect(
 ) -> Adapters:
     """Return the real adapters; ``operation`` takes the place of what the profile names."""
     cloud = Cloud(credentials, mutation_timeout_s=max(60.0, plan.profile.operation.job_timeout))
+    cloud.waiting = WhenTurnedAway(screen.note)
 
     def guests(environment: Environment, keys: RunDir) -> SshGuests:
         return SshGuests(plan, environment, keys.key, HostKeyPins(keys.known_hosts))

@@ -180,14 +180,19 @@ def _check_answers(number: int, states: Sequence[StreamState]) -> None:
 def _request(trial: Trial, note: Callable[[_Requested], None]) -> _Requested:
     """Ask for the operation; it is noted even when the answer never comes, since it may have begun."""
     trial.phase("operating", "recovery of every stream")
+    sent = [_now(trial)]  # what the cloud turns away has not begun: the last time that it is sent counts
+    try:
+        trial.operation.request(lambda: sent.append(_now(trial)))
+    finally:
+        note(sent[-1])
+    return sent[-1]
+
+
+def _now(trial: Trial) -> _Requested:
+    """Return the moment that the operation is sent, from which windows count."""
     trial.observation.mark()
     answering = frozenset(s.stream.name for s in trial.observation.states() if s.up)
-    requested = _Requested(trial.clock.monotonic_ns(), trial.clock.utc(), answering)
-    try:
-        trial.operation.request()
-    finally:
-        note(requested)
-    return requested
+    return _Requested(trial.clock.monotonic_ns(), trial.clock.utc(), answering)
 
 
 def _observe(trial: Trial, requested: _Requested) -> _Observed:
