@@ -30,7 +30,12 @@ ONCE = {
     "createFirewallRule": 6,
     "createEgressFirewallRule": 1,
 }
-MADE = [(command, STATIC if command == "enableStaticNat" else WANTED) for command in TRACES]
+# A network offering is made by the root administrator alone (test_redundant).
+MADE = [
+    (command, STATIC if command == "enableStaticNat" else WANTED)
+    for command in TRACES
+    if command != "createNetworkOffering"
+]
 
 
 def lose(lab: Lab, command: str, **how: str) -> None:
@@ -48,7 +53,7 @@ def built(lab: Lab, path: Path, plan: EnvironmentPlan, cloud: Cloud | None = Non
     return environment
 
 
-@pytest.mark.parametrize(("command", "plan"), MADE, ids=list(TRACES))
+@pytest.mark.parametrize(("command", "plan"), MADE, ids=[command for command, _ in MADE])
 def test_what_was_carried_out_without_an_answer_is_found(
     lab: Lab, tmp_path: Path, command: str, plan: EnvironmentPlan
 ) -> None:
@@ -63,7 +68,7 @@ def test_what_was_carried_out_without_an_answer_is_found(
     assert all(guest.ip for guest in environment.guests)
 
 
-@pytest.mark.parametrize(("command", "plan"), MADE, ids=list(TRACES))
+@pytest.mark.parametrize(("command", "plan"), MADE, ids=[command for command, _ in MADE])
 def test_what_was_never_carried_out_ends_the_build_in_words(
     lab: Lab, tmp_path: Path, command: str, plan: EnvironmentPlan
 ) -> None:

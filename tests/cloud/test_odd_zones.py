@@ -58,7 +58,7 @@ def test_a_plain_zone_has_no_problem() -> None:
             rows("listZones", "zone", {"id": "z", "name": "flat", "networktype": "Basic"}),
             "zone 'flat' is a basic zone or uses security groups",
         ),
-        ("listNetworkOfferings", says("listNetworkOfferings", {}), "no network offering gives isolated networks"),
+        ("listNetworkOfferings", says("listNetworkOfferings", {}), "gives networks with one router"),
         (
             "listServiceOfferings",
             rows("listServiceOfferings", "serviceoffering", {"id": "s", "name": "S", "iscustomized": True}),

@@ -11,6 +11,7 @@ from tests.cloud.server import by_command, fake_cloud, refuses, says
 from vrbench.cloud.errors import PreflightError
 from vrbench.cloud.facade import Cloud
 from vrbench.cloud.operation_needs import unmet_needs
+from vrbench.core.plan.networks import ISOLATED
 from vrbench.core.plan.operations import OPERATIONS
 
 EVERYBODY = ("restart-network-cleanup", "restart-network")
@@ -24,11 +25,16 @@ ALLOWED = {  # by version and role
 }
 
 
+def kind_for(operation: str) -> str:
+    """Return a kind of network that an operation can be done to."""
+    return OPERATIONS[operation].networks[0]
+
+
 @pytest.mark.parametrize(("version", "role"), ALLOWED)
 def test_who_may_ask_for_what(version: str, role: str) -> None:
     """By the server's own list of what each role may call, and with which parameters."""
     with running_lab(replace(QUICK, server_version=version)) as lab:
-        found = {name: unmet_needs(lab.cloud(role), name) for name in OPERATIONS}
+        found = {name: unmet_needs(lab.cloud(role), name, kind_for(name)) for name in OPERATIONS}
     assert {name for name, (problems, _) in found.items() if not problems} == ALLOWED[version, role]
     assert not any(notes for _, notes in found.values())
 
@@ -39,13 +45,21 @@ def test_what_is_refused_says_why(lab: Lab) -> None:
         lab.resolve(replace(PLAN, operation="reboot-router"), "user")
     old = says("listApis", {"count": 1, "api": [{"name": "restartNetwork", "params": [{"name": "cleanup"}]}]})
     with fake_cloud(by_command({"listApis": old})) as fake:
-        (problem,), _ = unmet_needs(Cloud(fake.credentials()), "live-patch")
+        (problem,), _ = unmet_needs(Cloud(fake.credentials()), "live-patch", ISOLATED)
     assert "this server's restartNetwork has no livepatch; it came with CloudStack 4.17" in problem
+
+
+def test_a_failover_needs_a_pair(lab: Lab) -> None:
+    """Told by the profile alone."""
+    with pytest.raises(
+        PreflightError, match=r"'failover' needs environment\.network = 'redundant'; the profile has 'is"
+    ):
+        lab.resolve(replace(PLAN, operation="failover"), "root")
 
 
 def test_a_server_that_does_not_say_is_believed_to_allow_it() -> None:
     """A role may lack listApis itself; that is a note, and no reason to stop."""
     with fake_cloud(by_command({"listApis": refuses("listApis", 432, "The API [listApis] does not exist")})) as fake:
-        problems, (note,) = unmet_needs(Cloud(fake.credentials()), "reboot-router")
+        problems, (note,) = unmet_needs(Cloud(fake.credentials()), "reboot-router", ISOLATED)
     assert not problems
     assert note.startswith("whether reboot-router is allowed here can't be told: listApis")

@@ -218,7 +218,7 @@ def test_without_a_running_router_there_is_none_to_reboot() -> None:
 
 
 def carried_out(cloud: Cloud, name: str, environment: Environment) -> None:
-    for send in preparation(name)(cloud, environment):
+    for send in preparation(name)(cloud, environment).sends:
         cloud.wait(send(), 20, 0.02)
 
 

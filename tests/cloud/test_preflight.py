@@ -162,8 +162,7 @@ def test_unfit_offerings_are_passed_over(change: dict[str, Any], reason: str) ->
     """Other providers' offerings stand in the same list."""
     unfit = offering("unfit", **change)
     assert reason in offerings.unfitness(unfit, "port-forwarding")
-    assert offerings.best([unfit, offering("fit")], "port-forwarding") == offering("fit")
-    assert offerings.best([unfit], "port-forwarding") is None
+    assert offerings.ranked([unfit, offering("fit")], "port-forwarding") == [offering("fit")]
 
 
 def test_auto_prefers_the_plain_default() -> None:
@@ -171,6 +170,7 @@ def test_auto_prefers_the_plain_default() -> None:
     redundant = offering("a")
     redundant["service"][0]["capability"] = [{"name": "RedundantRouter", "value": "true"}]
     rows = [redundant, offering("b", egressdefaultpolicy=True), offering("d"), offering("c", isdefault=True)]
-    chosen = offerings.best(rows, "static-nat")
-    assert chosen is not None
-    assert chosen["name"] == "c"
+    ranked = offerings.ranked(rows, "static-nat")
+    assert ranked[0]["name"] == "c"
+    assert [row["name"] for row in offerings.of_kind(ranked, "redundant")] == ["a"]
+    assert "a" not in [row["name"] for row in offerings.of_kind(ranked, "isolated")]

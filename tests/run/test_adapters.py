@@ -88,7 +88,7 @@ def test_preparing_an_operation_asks_for_nothing(lab: Lab, tmp_path: Path) -> No
     head = Head(planned().run_id, real.endpoint, resolved.account, resolved.domain_id)
     with Journal.create(tmp_path / "journal.jsonl", head) as journal:
         environment = real.build(planned(), resolved, journal, silent)
-        source = restart(real.cloud, plan)
+        source = restart(real.cloud, plan, SilentScreen())
         before = lab.rows("listRouters", "router")
         with source.prepare(environment, tmp_path) as operation:
             assert not operation.poll().done

@@ -22,7 +22,7 @@ from vrbench.run.order import RunOrder
 from vrbench.store.directory import RunDir
 from vrbench.store.files import StoreError
 
-TRIAL = ["look at routers", "start probers", "request", "stop probers", "leave operation", "look at routers"]
+TRIAL = ["look at routers", "start probers", "request", "stop probers", "look at routers", "leave operation"]
 WHOLE = ["preflight", "build", "await guests", *TRIAL, "leave guests", "remove"]
 MEASURING = ["preflight", "build", "await guests", "look at routers", "start probers", "request", "stop probers"]
 

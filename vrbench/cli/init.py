@@ -120,12 +120,18 @@ class Asker:
 def _ask_all(cloud: Cloud, asker: Asker) -> None:
     """Settle every key that depends on the cloud."""
     from vrbench.cloud.survey import Survey
+    from vrbench.core.plan.networks import DEFAULT_NETWORK
 
     capability = cloud.call("listCapabilities")["capability"]
     say(f"{cloud.endpoint}, CloudStack {capability.get('cloudstackversion', 'unknown')}", err=True)
-    survey = Survey(cloud, str(asker.decided.get("environment.access", Filled("port-forwarding")).value))
+    survey = Survey(
+        cloud,
+        str(asker.decided.get("environment.access", Filled("port-forwarding")).value),
+        str(asker.decided.get("environment.network", Filled(DEFAULT_NETWORK)).value),
+    )
     zone = survey.zone(asker.settle(survey.zones()))
-    asker.settle(survey.network_offerings(zone))
+    if survey.network == DEFAULT_NETWORK:  # for others a run chooses, or makes one
+        asker.settle(survey.network_offerings(zone))
     asker.settle(survey.service_offerings(zone))
     asker.settle(survey.templates(zone))
     if not capability.get("allowuserexpungerecovervm"):

@@ -255,7 +255,12 @@ _UNREAD: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 # What the answer of a call must show. "capability" is one object here, and rows in an offering.
 _SHOWN_AT_ONCE: Mapping[str, str] = MappingProxyType(
-    {"listCapabilities": "capability", "registerSSHKeyPair": "keypair", "createNetwork": "network"}
+    {
+        "listCapabilities": "capability",
+        "registerSSHKeyPair": "keypair",
+        "createNetwork": "network",
+        "createNetworkOffering": "networkoffering",
+    }
 )
 _SHOWN_BY_JOB: Mapping[str, str] = MappingProxyType(
     {"deployVirtualMachine": "virtualmachine", "associateIpAddress": "ipaddress"}

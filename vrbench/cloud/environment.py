@@ -1,6 +1,7 @@
 """Build the network that is measured, in the one order that is safe, each creating call journaled before and after.
 
-    key pair → network → VMs in parallel → the network is Implemented and has exactly one source-NAT address
+    key pair → (a network offering, where none fits) → network → VMs in parallel
+    → the network is Implemented and has exactly one source-NAT address
     → addresses in parallel → rules, a few at once → Environment
 
 The order is a contract. A real server that is asked for addresses while the network is still Allocated gives it
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import time
+from dataclasses import replace
 from functools import partial
 from operator import itemgetter
 
@@ -26,6 +28,7 @@ from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.key_pair import register_key
 from vrbench.cloud.making import Making, Wave, make, make_all
+from vrbench.cloud.offerings import redundant_offering
 from vrbench.cloud.own_address import allowed_source
 from vrbench.cloud.patience import look_again
 from vrbench.cloud.preflight import Resolved
@@ -49,6 +52,7 @@ def _build(context: BuildContext) -> Environment:
     cloud, plan, progress = context.cloud, context.plan, context.progress
     progress("registering the run's key pair")
     key = register_key(context)
+    context = replace(context, resolved=_with_offering(context))
     progress("creating the network")
     network = make(context, _network(context))
     _tag(context, "Network", [network["id"]])
@@ -94,6 +98,22 @@ def await_source_nat(cloud: Cloud, network_id: str, deadline_s: float, poll_s: f
                 f"{deadline_s:.0f} s; no address was acquired. Look at its router's state and events in the cloud"
             )
         time.sleep(poll_s)
+
+
+def _with_offering(context: BuildContext) -> Resolved:
+    """Return what was resolved, with the network offering; one that has to be made is made and enabled."""
+    resolved = context.resolved
+    if resolved.network_offering_id:
+        return resolved
+    context.progress("making a network offering with two routers, for this run")
+    name = context.named("offering")
+    sent = redundant_offering(name, context.plan.run_id)
+    made = make(
+        context,
+        Making("offering", name, {"name": name}, "createNetworkOffering", sent, itemgetter("networkoffering")),
+    )
+    context.cloud.call("updateNetworkOffering", id=made["id"], state="Enabled")
+    return replace(resolved, network_offering_id=str(made["id"]), network_offering=name)
 
 
 def _network(context: BuildContext) -> Making[Answer]:

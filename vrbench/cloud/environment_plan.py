@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from vrbench.cloud.calls import SETTLE_S
+from vrbench.core.plan.networks import DEFAULT_NETWORK
 from vrbench.core.plan.operations import DEFAULT
 
 TAG = "vrbench-run"  # its value is the run's id
@@ -31,6 +32,7 @@ class EnvironmentPlan:
     user_data: str  # cloud-config that readies the guest's sshd for probing; empty: none
     job_timeout_s: float  # one API job, the operation's included
     poll_s: float = 0.5  # between looks at a job
+    network: str = DEFAULT_NETWORK  # its kind
     operation: str = DEFAULT  # what will be measured: the account must be allowed to ask for it
     settle_s: float = SETTLE_S  # how long an object is looked for whose creating call got no answer
 

@@ -11,10 +11,11 @@ from typing import Any
 
 from vrbench.cloud.journal_lines import FORMAT, UNSUMMED, Line, Record, is_unsummed, read_lines
 
-_KINDS_BY_NAME = {"net": "network", "key": "keypair", "vm": "vm", "ip": "address"}  # as the build names things
-_NAME = re.compile(r"vrb-[0-9a-z]+-(net|key|vm(?=\d)|ip(?=\d))\d*")
+# As the build names things.
+_KINDS_BY_NAME = {"net": "network", "key": "keypair", "vm": "vm", "ip": "address", "offering": "offering"}
+_NAME = re.compile(r"vrb-[0-9a-z]+-(net|key|offering|vm(?=\d)|ip(?=\d))\d*")
 _EVENTS = ("intended", "created", "destroyed")
-_OF_A_NAME = ("network", "vm", "keypair")
+_OF_A_NAME = ("network", "vm", "keypair", "offering")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vrbench.cloud.facade import Answer
+from vrbench.cloud.facade import Answer, Param
+from vrbench.core.plan.networks import REDUNDANT
 
 PORT_FORWARDING, STATIC_NAT = "port-forwarding", "static-nat"
 _DEFAULT = "DefaultIsolatedNetworkOfferingWithSourceNatService"
 _ROUTER = "VirtualRouter"
+_SERVICES = ("Dhcp", "Dns", "Firewall", "Lb", "SourceNat", "StaticNat", "PortForwarding", "Vpn", "UserData")
 _ACCESS_SERVICE = {PORT_FORWARDING: "PortForwarding", STATIC_NAT: "StaticNat"}
 
 
@@ -35,14 +37,14 @@ def unfitness(offering: Answer, access: str) -> str:
     return ""
 
 
-def best(offerings: Sequence[Answer], access: str) -> Answer | None:
-    """Choose the offering that "auto" stands for: the built-in one, else a default one, else the first by name."""
-    return next(iter(ranked(offerings, access)), None)
-
-
 def ranked(offerings: Sequence[Answer], access: str) -> list[Answer]:
     """Return the offerings that will do, the best first."""
     return sorted((offering for offering in offerings if not unfitness(offering, access)), key=_rank)
+
+
+def of_kind(offerings: Sequence[Answer], network: str) -> list[Answer]:
+    """Return those by which networks of a kind are made, in their order; one router is as good as the only one."""
+    return [offering for offering in offerings if is_redundant(offering) == (network == REDUNDANT)]
 
 
 def allows_egress(offering: Answer) -> bool:
@@ -57,6 +59,31 @@ def is_redundant(offering: Answer) -> bool:
         for service in offering.get("service", [])
         for capability in service.get("capability", [])
     )
+
+
+def redundant_offering(name: str, run_id: str) -> dict[str, Param]:
+    """Return the parameters of createNetworkOffering for an offering with a pair of routers, as no cloud ships one."""
+    made: dict[str, Param] = {
+        "name": name,
+        "displaytext": f"vrbench {run_id}: isolated, two routers",
+        "guestiptype": "Isolated",
+        "traffictype": "GUEST",
+        "conservemode": True,
+        "egressdefaultpolicy": True,
+        "supportedservices": list(_SERVICES),
+        "servicecapabilitylist[0].service": "SourceNat",
+        "servicecapabilitylist[0].capabilitytype": "SupportedSourceNatTypes",
+        "servicecapabilitylist[0].capabilityvalue": "peraccount",
+        "servicecapabilitylist[1].service": "SourceNat",
+        "servicecapabilitylist[1].capabilitytype": "RedundantRouter",
+        "servicecapabilitylist[1].capabilityvalue": True,
+    }
+    for number, service in enumerate(_SERVICES):
+        made |= {
+            f"serviceproviderlist[{number}].service": service,
+            f"serviceproviderlist[{number}].provider": _ROUTER,
+        }
+    return made
 
 
 def in_zone(services: Sequence[Answer], zone_id: str) -> list[Answer]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from vrbench.cloud.errors import CloudError, CloudRefused
 from vrbench.cloud.facade import Answer, Cloud
 from vrbench.core.plan.operations import OPERATIONS, Need
@@ -9,17 +11,22 @@ from vrbench.core.plan.operations import OPERATIONS, Need
 _NO_SUCH_CALL = "unable to find an api by that name"
 
 
-def unmet_needs(cloud: Cloud, operation: str) -> tuple[list[str], list[str]]:
-    """Return what keeps the account from an operation, and what can't be told; one line each."""
-    problems: list[str] = []
-    for need in OPERATIONS[operation].needs:
-        try:
-            call = _described(cloud, need.command)
-        except CloudError as error:
-            return problems, [f"whether {operation} is allowed here can't be told: {error}"]
-        if problem := _unmet(need, call):
-            problems.append(f"operation {operation!r} can't be asked for here: {problem}")
-    return problems, []
+def unmet_needs(cloud: Cloud, operation: str, network: str) -> tuple[list[str], list[str]]:
+    """Return what keeps the account from an operation on this kind of network, and what can't be told; a line each."""
+    words = OPERATIONS[operation]
+    if network not in words.networks:
+        fit = " or ".join(map(repr, words.networks))
+        return [f"operation {operation!r} needs environment.network = {fit}; the profile has {network!r}"], []
+    try:
+        found = lacking(cloud, words.needs)
+    except CloudError as error:
+        return [], [f"whether {operation} is allowed here can't be told: {error}"]
+    return [f"operation {operation!r} can't be asked for here: {problem}" for problem in found], []
+
+
+def lacking(cloud: Cloud, needs: Iterable[Need]) -> list[str]:
+    """Return what the account lacks of what is needed, one line each. Raises CloudError where that can't be told."""
+    return list(filter(None, (_unmet(need, _described(cloud, need.command)) for need in needs)))
 
 
 def _described(cloud: Cloud, command: str) -> Answer | None:

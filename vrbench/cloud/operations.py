@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 
 from vrbench.cloud.errors import CloudError, JobTimeout, NotPermitted, UnknownOperation, UnsafeNetwork
 from vrbench.cloud.facade import Answer, Cloud, Job
+from vrbench.cloud.patience import look_again
 from vrbench.core.facts import PRIMARY, Router
 from vrbench.core.model import Environment
 from vrbench.core.ports import JobState
@@ -17,14 +19,28 @@ from vrbench.core.suggest import did_you_mean
 
 # Sends one call of an operation.
 Send = Callable[[], Job]
-# Looks up what has to be known and returns the calls that make the operation, each sent when the job of the one before
-# has ended. Only they are timed.
-Preparation = Callable[[Cloud, Environment], tuple[Send, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The calls that make an operation, each sent when the job of the one before has ended: only they are timed.
+
+    ``afterwards``: what puts the network back in order for the next trial.
+    """
+
+    sends: tuple[Send, ...]
+    afterwards: tuple[Send, ...] = ()
+
+
+# Looks up what has to be known, so that nothing but the calls themselves is timed.
+Preparation = Callable[[Cloud, Environment], Steps]
+_PAIR_S = 120.0  # a server asks its pairs every half minute who is in charge
+_PAIR_LOOK_S = 1.0
 
 
 def _restart(**how: bool) -> Preparation:
-    def prepare(cloud: Cloud, environment: Environment) -> tuple[Send, ...]:
-        return (partial(cloud.submit, "restartNetwork", id=environment.network_id, **how),)
+    def prepare(cloud: Cloud, environment: Environment) -> Steps:
+        return Steps((partial(cloud.submit, "restartNetwork", id=environment.network_id, **how),))
 
     return prepare
 
@@ -32,16 +48,16 @@ def _restart(**how: bool) -> Preparation:
 def _on_router(*commands: str) -> Preparation:
     """Send each command to the router that serves, as it is before the first."""
 
-    def prepare(cloud: Cloud, environment: Environment) -> tuple[Send, ...]:
+    def prepare(cloud: Cloud, environment: Environment) -> Steps:
         router = _serving(cloud, environment)
-        return tuple(partial(cloud.submit, command, id=router.id) for command in commands)
+        return Steps(tuple(partial(cloud.submit, command, id=router.id) for command in commands))
 
     return prepare
 
 
 def _one_after_the_other(*parts: Preparation) -> Preparation:
-    def prepare(cloud: Cloud, environment: Environment) -> tuple[Send, ...]:
-        return tuple(send for part in parts for send in part(cloud, environment))
+    def prepare(cloud: Cloud, environment: Environment) -> Steps:
+        return Steps(tuple(send for part in parts for send in part(cloud, environment).sends))
 
     return prepare
 
@@ -59,6 +75,31 @@ def _serving(cloud: Cloud, environment: Environment) -> Router:
     return chosen
 
 
+def _fail_over(cloud: Cloud, environment: Environment) -> Steps:
+    router = _primary(cloud, environment)
+    return Steps(
+        (partial(cloud.submit, "stopRouter", id=router.id),), (partial(cloud.submit, "startRouter", id=router.id),)
+    )
+
+
+def _primary(cloud: Cloud, environment: Environment) -> Router:
+    """Wait until the cloud shows a pair in order, and return its active router. Raises UnsafeNetwork."""
+    until = time.monotonic() + _PAIR_S
+    while True:
+        found = look_again(partial(list_routers, cloud, environment.network_id))
+        primary = [r for r in found if r.state == "Running" and r.redundant_state in PRIMARY]
+        backup = [r for r in found if r.state == "Running" and r.redundant_state == "BACKUP"]
+        if len(primary) == len(backup) == 1:
+            return primary[0]
+        if time.monotonic() >= until:
+            shown = ", ".join(f"{r.name} {r.state} {r.redundant_state}" for r in found) or "no router"
+            raise UnsafeNetwork(
+                f"network {environment.network_name} has no pair of routers in order after {_PAIR_S:.0f} s ({shown}): "
+                "nothing was stopped. Look at its routers in the cloud"
+            )
+        time.sleep(_PAIR_LOOK_S)
+
+
 # Cleanup is sent in any case: 4.9 takes a missing one for true, later servers for false.
 _RESTART = _restart(cleanup=False)
 
@@ -72,6 +113,7 @@ PREPARATIONS: Mapping[str, Preparation] = MappingProxyType(
         "reboot-router": _on_router("rebootRouter"),
         "stop-start-router": _on_router("stopRouter", "startRouter"),
         "destroy-router": _one_after_the_other(_on_router("destroyRouter"), _RESTART),
+        "failover": _fail_over,
     }
 )
 
@@ -93,7 +135,9 @@ class RunningOperation:
         self, cloud: Cloud, operation: str, environment: Environment, deadline_s: float, poll_s: float = 0.5
     ) -> None:
         self._cloud = cloud
-        self._first, *self._following = preparation(operation)(cloud, environment)
+        steps = preparation(operation)(cloud, environment)
+        self._first, *self._following = steps.sends
+        self._afterwards = steps.afterwards
         self._deadline_s = deadline_s
         self._poll_s = poll_s
         self._state = JobState(done=False)
@@ -111,6 +155,16 @@ class RunningOperation:
 
     def poll(self) -> JobState:
         return self._state
+
+    def put_back(self) -> None:
+        """Put the network back in order for the next trial. Raises CloudError."""
+        for send in self._afterwards:
+            self._cloud.wait(send(), self._deadline_s, self._poll_s)
+
+    @property
+    def puts_back(self) -> bool:
+        """Whether there is anything to be put back in order."""
+        return bool(self._afterwards)
 
     def _watch(self, job: Job) -> None:
         try:

@@ -11,13 +11,18 @@ from vrbench.cloud.environment_plan import NAMES, EnvironmentPlan, is_our_name
 from vrbench.cloud.errors import CloudError, CloudRefused, CloudUnreachable, NotPermitted, PreflightError
 from vrbench.cloud.facade import Answer, Cloud
 from vrbench.cloud.limits import check_limits
-from vrbench.cloud.operation_needs import unmet_needs
+from vrbench.cloud.operation_needs import lacking, unmet_needs
 from vrbench.cloud.own_address import check_source
 from vrbench.cloud.public_pool import free_addresses
 from vrbench.core.findings import Blame, Finding, Findings
+from vrbench.core.plan.networks import ISOLATED, REDUNDANT
+from vrbench.core.plan.operations import Need
 from vrbench.core.suggest import nearest
 from vrbench.core.text import some
 
+TO_BE_MADE: Answer = {"egressdefaultpolicy": True}  # an offering that the build makes
+MAKES_OFFERINGS = (Need("createNetworkOffering"), Need("updateNetworkOffering"), Need("deleteNetworkOffering"))
+_ROUTERS = {ISOLATED: "one router", REDUNDANT: "two routers"}
 _OLDEST, _NEWEST = (4, 9), (4, 22)
 ROOT = "Admin"  # the type of role of a root administrator
 EXPUNGE_WAIT = "24 h, and up to 24 h more (its settings expunge.delay and expunge.interval)"
@@ -30,7 +35,7 @@ class Resolved:
     zone_id: str
     zone: str
     network_offering_id: str
-    network_offering: str
+    network_offering: str  # empty, with its id: the build makes one
     egress_allowed: bool  # by default, without a rule
     service_offering_id: str
     service_offering: str
@@ -73,14 +78,14 @@ def preflight(
     _check_others(cloud, plan, found)
     hypervisor = _hypervisor(cloud, zone_id, template, found)
     _check_routers(cloud, found)
-    _check_operation(cloud, plan.operation, found)
+    _check_operation(cloud, plan, found)
     if found.problems:
         raise PreflightError(found.problems)
     resolved = Resolved(
         zone_id=zone_id,
         zone=str(zone["name"]),
-        network_offering_id=str(network["id"]),
-        network_offering=str(network["name"]),
+        network_offering_id=str(network.get("id", "")),
+        network_offering=str(network.get("name", "")),
         egress_allowed=offerings.allows_egress(network),
         service_offering_id=str(service["id"]),
         service_offering=str(service["name"]),
@@ -209,20 +214,36 @@ def _network_offering(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: 
         zoneid=zone_id or None,
     )
     if plan.network_offering == "auto":
-        chosen = offerings.best(rows, plan.access)
-        if chosen is None:
-            lacking = f"no network offering gives isolated networks with SourceNat, Firewall and {plan.access} by a"
-            found.bad(
-                "network", f"{lacking} VirtualRouter", "name one in the profile, or ask the administrator for one"
-            )
-        return chosen or {}
+        fit = offerings.of_kind(offerings.ranked(rows, plan.access), plan.network)
+        if fit or _can_be_made(cloud, plan, found):
+            return fit[0] if fit else TO_BE_MADE
+        needed = f"{_ROUTERS[plan.network]} and SourceNat, Firewall and {plan.access} by a VirtualRouter"
+        found.bad(
+            "network",
+            f"no network offering gives networks with {needed}",
+            "name one in the profile, or ask the administrator for one",
+        )
+        return {}
     offering, problem = choose(rows, plan.network_offering, "network offering")
     if not problem and (reason := offerings.unfitness(offering, plan.access)):
         problem = f"network offering {plan.network_offering!r} {reason}; 'auto' chooses one that fits"
+    if not problem and not offerings.of_kind([offering], plan.network):
+        problem = (
+            f"network offering {plan.network_offering!r} does not give {_ROUTERS[plan.network]}, which the profile's "
+            f"environment.network = {plan.network!r} asks for; change one of the two"
+        )
     if problem:
         found.bad("network", problem)
         return {}
     return offering
+
+
+def _can_be_made(cloud: Cloud, plan: EnvironmentPlan, found: Findings) -> bool:
+    """Return whether the build may make an offering with two routers; it is told that it does."""
+    if plan.network != REDUNDANT or lacking(cloud, MAKES_OFFERINGS):
+        return False
+    found.warn("network", "no network offering here has two routers: one is made for this run, and removed with it")
+    return True
 
 
 def _service_offering(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: Findings) -> Answer:
@@ -285,8 +306,9 @@ def _check_routers(cloud: Cloud, found: Findings) -> None:
         found.warn("routers", f"routers can't be listed: {error}")
 
 
-def _check_operation(cloud: Cloud, operation: str, found: Findings) -> None:
-    problems, notes = unmet_needs(cloud, operation)
+def _check_operation(cloud: Cloud, plan: EnvironmentPlan, found: Findings) -> None:
+    problems, notes = unmet_needs(cloud, plan.operation, plan.network)
+
     for problem in problems:
         found.bad("operation", problem)
     for note in notes:

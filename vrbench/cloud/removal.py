@@ -136,7 +136,7 @@ class Removal:
         """Return whether something is left for a reason that may have passed; then all that is left is tried again."""
         with self._lock:
             final, self._final = self._final, set()
-        return any(entry.key not in final for entry in self.pending("network", "vm", "address", "keypair"))
+        return any(entry.key not in final for entry in self.pending(*NOUNS))
 
     def identified(self, entry: JournalEntry, object_id: str) -> JournalEntry:
         """Return the entry with the id that a search found, and journal it."""
@@ -195,7 +195,7 @@ class Removal:
             self._problems.append(problem)
 
     def report(self) -> RemovalReport:
-        still = self.pending("network", "vm", "address", "keypair")  # rules go with what they hang on
+        still = self.pending(*NOUNS)  # rules go with what they hang on
         left = {e.key: f"{e.kind} {e.key}{f' ({e.id})' if e.id else ''}: {self._reason(e)}" for e in still}
         awaited = [line for key, line in left.items() if key in self._awaiting]
         standing = (*left.values(), *self.strays)

@@ -19,6 +19,7 @@ LISTS = {
     "vm": ("listVirtualMachines", "virtualmachine"),
     "address": ("listPublicIpAddresses", "publicipaddress"),
     "keypair": ("listSSHKeyPairs", "sshkeypair"),
+    "offering": ("listNetworkOfferings", "networkoffering"),
 }
 _LOOKS = 2
 
@@ -65,7 +66,8 @@ def by_name(removal: Removal, entry: JournalEntry) -> Answer | None:
     """Return the row of our account's object of exactly this name; the run's tag decides between several."""
     name = entry.params["name"]
     asked = {"keyword": name} if entry.kind == "network" else {"name": name}
-    rows = [row for row in removal.rows(*LISTS[entry.kind], **asked) if row.get("name") == name and ours(removal, row)]
+    rows = [row for row in removal.rows(*LISTS[entry.kind], **asked) if row.get("name") == name]
+    rows = [row for row in rows if entry.kind == "offering" or ours(removal, row)]  # nobody owns an offering
     if len(rows) > 1:
         rows = [row for row in rows if tagged(removal, row)] or rows
     if len(rows) > 1:

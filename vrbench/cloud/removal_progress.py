@@ -15,6 +15,7 @@ NOUNS = {
     "address": ("address", "addresses"),
     "vm": ("VM", "VMs"),
     "network": ("network", ""),
+    "offering": ("network offering", ""),
     "keypair": ("key pair", ""),
 }
 EVERY_S = 10.0  # an address alone took more than a minute on a real zone

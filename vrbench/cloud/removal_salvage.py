@@ -20,7 +20,7 @@ from vrbench.cloud.removal_vms import DESTROYED
 def suspect_lost(removal: Removal) -> None:
     """Take as pending what the damaged lines may have been about. Raises CloudError when that can't be looked for."""
     prefix = removal.journal.prefix()
-    for kind, name in (("network", f"{prefix}-net"), ("keypair", f"{prefix}-key")):
+    for kind, name in (("network", f"{prefix}-net"), ("keypair", f"{prefix}-key"), ("offering", f"{prefix}-offering")):
         removal.journal.suspect(nameless(kind, name))
     removal.networks |= {str(row["id"]) for row in _rows_named(removal, "network", prefix, "net")}
     for row in _rows_named(removal, "vm", prefix, r"vm\d+"):

@@ -1,9 +1,10 @@
 """Remove what a journal says was made, and nothing else.
 
 Backwards: addresses are released (their rules go with them), VMs destroyed, and expunged where the caller may, the
-network deleted, the key pair removed last. What has no id in the journal, or is not found by it, is looked for by its
-unique name, an address by its association with our own network. Every step may be interrupted and done again; one
-failure never hides or stops the others, and what is left after a first round is tried once more.
+network deleted, then its offering if the run made one, and the key pair last. What has no id in the journal, or is not
+found by it, is looked for by its unique name, an address by its association with our own network. Every step may be
+interrupted and done again; one failure never hides or stops the others, and what is left after a first round is tried
+once more.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ def _remove_all(removal: Removal) -> None:
         removal.attempt(entry, partial(_delete_network, removal))
     if not removal.pending("network"):
         _settle_rest(removal)
+        for entry in removal.pending("offering"):
+            removal.attempt(entry, partial(_remove_offering, removal))
     for entry in removal.pending("keypair"):
         removal.attempt(entry, partial(_remove_key, removal))
 
@@ -171,17 +174,29 @@ def _settle_rest(removal: Removal) -> None:
         removal.attempt(entry, partial(forget_address, removal))
 
 
-# -- the key pair
+# -- the network offering and the key pair
+
+
+def _remove_offering(removal: Removal, entry: JournalEntry) -> None:
+    offering = find(removal, entry)
+    if offering is not None:
+        _remove_at_once(removal, offering, "deleteNetworkOffering", id=str(offering.id))
+    else:
+        removal.never_was(entry)
 
 
 def _remove_key(removal: Removal, entry: JournalEntry) -> None:
     key = find(removal, entry)
-    if key is None:
+    if key is not None:
+        _remove_at_once(removal, key, "deleteSSHKeyPair", name=entry.params["name"])
+    else:
         removal.never_was(entry)
-        return
-    act = partial(removal.cloud.call, "deleteSSHKeyPair", name=entry.params["name"])
-    failure = removal.ask(act, lambda: look(removal, key) is None)
-    if look(removal, key) is None:
+
+
+def _remove_at_once(removal: Removal, entry: JournalEntry, command: str, **which: str) -> None:
+    """Remove what goes without a job."""
+    failure = removal.ask(partial(removal.cloud.call, command, **which), lambda: look(removal, entry) is None)
+    if look(removal, entry) is None:
         removal.gone(entry)
     else:
         raise failure or CloudError(f"it is still listed after its deletion; {removal.again} later")

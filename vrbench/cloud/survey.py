@@ -12,6 +12,7 @@ from vrbench.cloud import offerings
 from vrbench.cloud.errors import CloudError, NotPermitted, PreflightError
 from vrbench.cloud.facade import Answer, Cloud, Param
 from vrbench.cloud.preflight import choose
+from vrbench.core.plan.networks import DEFAULT_NETWORK
 from vrbench.core.text import visible
 
 LINUX = ("debian", "ubuntu", "rocky", "alma", "centos", "linux")  # in a template's name or system: likely to take SSH
@@ -40,6 +41,7 @@ class Survey:
 
     cloud: Cloud
     access: str = offerings.PORT_FORWARDING
+    network: str = DEFAULT_NETWORK
 
     def zones(self) -> Question:
         """Return the advanced zones. Raises PreflightError where there is none."""
@@ -52,7 +54,7 @@ class Survey:
         rows = self.cloud.list(
             "listNetworkOfferings", "networkoffering", guestiptype="Isolated", state="Enabled", zoneid=zone["id"]
         )
-        fit = offerings.ranked(rows, self.access)
+        fit = offerings.of_kind(offerings.ranked(rows, self.access), self.network)
         return _asked("cloud.network_offering", "network offering", fit, _routers)
 
     def service_offerings(self, zone: Answer) -> Question:

@@ -49,6 +49,9 @@ _LOST_VM: Final = ("Error", "Destroyed", "Expunging")  # Stopped it is at first,
 
 TRACES: Final[Mapping[str, Trace]] = {
     "registerSSHKeyPair": Trace("listSSHKeyPairs", "sshkeypair", "keypair", _NAMED, _NAMED, has_job=False),
+    "createNetworkOffering": Trace(
+        "listNetworkOfferings", "networkoffering", "networkoffering", _NAMED, _NAMED, has_job=False
+    ),
     "createNetwork": Trace(
         "listNetworks", "network", "network", {"zoneid": "zoneid", "keyword": "name"}, _NAMED, has_job=False
     ),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,13 +68,18 @@ class CloudStack:
         return list_routers(self.cloud, environment.network_id)
 
 
-def restart(cloud: Cloud, plan: Plan) -> OperationSource:
+def restart(cloud: Cloud, plan: Plan, screen: RunScreen) -> OperationSource:
     """Return the operation that the plan's profile names, asked of the cloud."""
     operation = plan.profile.operation
 
-    def prepare(environment: Environment, _folder: Path) -> AbstractContextManager[Operation]:
+    @contextmanager
+    def prepare(environment: Environment, _folder: Path) -> Iterator[Operation]:
         # Watched for longer than the trial does: what comes next has to wait for it.
-        return nullcontext(RunningOperation(cloud, operation.kind, environment, 2 * operation.job_timeout))
+        running = RunningOperation(cloud, operation.kind, environment, 2 * operation.job_timeout)
+        yield running
+        if running.puts_back:
+            screen.phase("starting the stopped router again", "the next trial, or removal")
+            running.put_back()
 
     return OperationSource(operation.kind, prepare)
 
@@ -92,5 +98,5 @@ def connect(
     def guests(environment: Environment, keys: RunDir) -> SshGuests:
         return SshGuests(plan, environment, keys.key, HostKeyPins(keys.known_hosts))
 
-    source = operation or restart(cloud, plan)
+    source = operation or restart(cloud, plan, screen)
     return Adapters(CloudStack(cloud), guests, source, screen, SystemClock(), interrupts)

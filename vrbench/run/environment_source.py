@@ -100,4 +100,5 @@ def environment_plan(plan: Plan) -> EnvironmentPlan:
         user_data=user_data(),
         job_timeout_s=p.operation.job_timeout,
         operation=p.operation.kind,
+        network=p.environment.network,
     )

@@ -96,7 +96,7 @@ def _run_one(series: _Series, number: int) -> int:
         count = series.order.plan.profile.trials.count
         trial = Trial(number, series.limits, observation, operation, adapters.screen, adapters.clock, count)
         facts = run_trial(trial, series.write)
-    series.write(replace(facts, routers_before=before, routers_after=_routers(series)))
+        series.write(replace(facts, routers_before=before, routers_after=_routers(series)))
     for words in observation.notes():
         adapters.screen.note(words)
     error = facts.job_error if facts.job_finished else _await_job(series, number, operation)

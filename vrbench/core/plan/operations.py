@@ -6,6 +6,8 @@ from enum import Enum, auto
 
 from msgspec import Struct
 
+from vrbench.core.plan.networks import NETWORKS, REDUNDANT
+
 
 class Renews(Enum):
     """What of its routers an operation renews, so that one which did nothing can be told by the routers alone."""
@@ -26,13 +28,15 @@ class Need(Struct, frozen=True):
 class OperationWords(Struct, frozen=True):
     """What an operation ``does``, for whoever writes a profile; what was being done, for whoever reads the figures.
 
-    ``needs``: the calls that the account must be allowed, beside those that every run makes.
+    ``needs``: the calls that the account must be allowed, beside those that every run makes. ``networks``: the kinds
+    that it can be done to.
     """
 
     does: str
     doing: str
     renews: Renews = Renews.NOTHING
     needs: tuple[Need, ...] = ()
+    networks: tuple[str, ...] = tuple(NETWORKS)
 
 
 _LOOK = Need("listRouters")
@@ -69,6 +73,12 @@ OPERATIONS = {  # by name
         "destroy the network's (active) router, then restart the network for a new one; needs an administrator",
         "Destroying the router and restarting the network",
         needs=(_LOOK, Need("destroyRouter"), Need("restartNetwork")),
+    ),
+    "failover": OperationWords(
+        "stop the active router of a pair; it is started again after each trial; needs an administrator",
+        "Stopping the active router of the pair",
+        needs=(_LOOK, Need("stopRouter"), Need("startRouter")),
+        networks=(REDUNDANT,),
     ),
 }
 DEFAULT = next(iter(OPERATIONS))

@@ -13,6 +13,7 @@ from vrbench.core.kinds import EVERY, KINDS, ProbeKind
 from vrbench.core.plan.keys import key
 from vrbench.core.plan.limits import LimitsTable
 from vrbench.core.plan.method import OLD_FLOW_GRACE_S
+from vrbench.core.plan.networks import DEFAULT_NETWORK, NETWORKS
 from vrbench.core.plan.operations import DEFAULT, OPERATIONS
 
 SSH_KEYS = ("auto", "ed25519", "rsa", "ecdsa")
@@ -82,6 +83,11 @@ class CloudTable:
 class EnvironmentTable:
     """[environment]: what is built, and removed again."""
 
+    network: str = key(
+        values.choice(*NETWORKS),
+        DEFAULT_NETWORK,
+        ", ".join(f"{name} ({words})" for name, words in NETWORKS.items()),
+    )
     vms: int = key(values.count(1, 200), 10, "VMs in the isolated network")
     public_ips: int = key(values.count(1, 200), 10, "public addresses beside the source-NAT one")
     access: str = key(values.choice(*ACCESS), "port-forwarding", "how SSH gets in: port-forwarding, static-nat")
