@@ -36,13 +36,25 @@ def read_text(path: Path, most_bytes: int) -> str:
 
 def as_text(content: bytes) -> str:
     """Return bytes as text: UTF-8, or what the mark at their beginning says. Raises OSError, which says where not."""
-    mark, encoding = next(((m, e) for m, e in _MARKS if content.startswith(m)), (b"", "utf-8"))
+    mark, encoding = next(((m, e) for m, e in _MARKS if content.startswith(m)), (b"", _unmarked(content)))
     body = content[len(mark) :]
     try:
         text = body.decode(encoding)
     except UnicodeDecodeError as error:
         raise OSError(errno.EILSEQ, _no_text(body, error)) from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _unmarked(content: bytes) -> str:
+    """Return what bytes without a mark are: UTF-8, but that a plain letter in two bytes has a null beside it."""
+    for encoding, null in (("utf-16-le", 1), ("utf-16-be", 0)):
+        if (
+            len(content) % 2 == 0
+            and content[null : null + 4 : 2] == b"\0\0"
+            and 0 not in content[1 - null : 5 - null : 2]
+        ):
+            return encoding
+    return "utf-8"
 
 
 def _no_text(body: bytes, error: UnicodeDecodeError) -> str:

@@ -37,6 +37,9 @@ def test_later_files_win_key_by_key_and_every_source_is_told(tmp_path: Path) -> 
     assert (found.endpoint, found.key) == (ENDPOINT, "k")
     assert f"endpoint from {here}" in found.source
     assert f"secret from {home}" in found.source
+    assert found.notes == (
+        f"the key from {home} [cloudstack] stands beside https://home.example.org/client/api, which is not asked",
+    )
 
 
 def test_overrides_let_the_environment_win_over_files(tmp_path: Path) -> None:

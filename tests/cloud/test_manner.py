@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from tests.cloud.server import KEY, SECRET, Fake, Request, echo, fake_cloud, hang, reset, says
 from tests.field.fronts import certificates
@@ -82,13 +83,21 @@ def test_a_client_certificate(certs: Path, tmp_path: Path, asks: Callable[..., C
             zones(asks(fake, verify=certs / "ca.pem"))
 
 
-def test_a_certificate_without_its_key_is_refused(certs: Path, asks: Callable[..., Credentials]) -> None:
+def test_a_certificate_without_its_key_is_refused(
+    certs: Path, tmp_path: Path, asks: Callable[..., Credentials]
+) -> None:
     """Before anybody is asked; so is another's key, and one that is encrypted."""
     fake = Fake("http://127.0.0.1:9/client/api")
     with pytest.raises(ConfigurationError, match="no certificate and key that belong together"):
         asks(fake, cert=certs / "client.pem")
     with pytest.raises(ConfigurationError, match="no certificate and key that belong together"):
         asks(fake, cert=certs / "client.pem", cert_key=certs / "server.key")
+    key = serialization.load_pem_private_key((certs / "client.key").read_bytes(), None)
+    locked = serialization.BestAvailableEncryption(b"words")
+    forms = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    (tmp_path / "locked.key").write_bytes(key.private_bytes(*forms, locked))
+    with pytest.raises(ConfigurationError, match="its key is encrypted"):
+        asks(fake, cert=certs / "client.pem", cert_key=tmp_path / "locked.key")
 
 
 def header_of(name: str) -> Callable[[Request], str | None]:

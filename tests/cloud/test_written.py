@@ -34,6 +34,8 @@ READ = {
     "a mark of UTF-8": "\ufeff" + PLAIN,
     "UTF-16": PLAIN.encode("utf-16"),
     "UTF-16, the other way round": "\ufeff".encode("utf-16-be") + PLAIN.encode("utf-16-be"),
+    "UTF-16 without a mark": PLAIN.encode("utf-16-le"),
+    "UTF-16 without a mark, the other way round": PLAIN.encode("utf-16-be"),
     "UTF-32": PLAIN.encode("utf-32"),
     "lines of Windows": PLAIN.replace("\n", "\r\n"),
     "lines of old Macs": PLAIN.replace("\n", "\r"),
@@ -95,7 +97,10 @@ REFUSED = {
         PLAIN.replace("http:", "http\uff1a"),
         "is no http(s) address; it holds U+FF1A fullwidth colon at line 2, column 16",
     ),
-    "an indented line": (PLAIN.replace("secret", "  secret"), "a line that is indented more than the one above"),
+    "an indented line": (
+        PLAIN.replace("secret", "  secret"),
+        "goes on at line 4, column 3, since that line is indented",
+    ),
     "two of one name": (
         PLAIN + "secret = another\n",
         "lines 4 and 5: secret stands twice in [cloudstack], with different",

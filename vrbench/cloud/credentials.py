@@ -16,15 +16,16 @@ from vrbench.cloud.endpoints import check_endpoint, harmless, same_endpoint
 from vrbench.cloud.errors import ConfigurationError
 from vrbench.cloud.proxies import Proxy, acting_proxy
 from vrbench.cloud.settings import HEADER, NEEDED, PREFIX, SETTINGS, nearest_variable
-from vrbench.cloud.sources import Found, Gathered, SettingPlaces, absolute, gather, looked_at, of_other_tools
+from vrbench.cloud.sources import Found, Gathered, SettingPlaces, absolute, gather, in_home, looked_at, of_other_tools
 from vrbench.cloud.tls_files import ClientCertificate, certificate_of, verify_of
 from vrbench.cloud.written import QUOTES, Written, check_ascii, check_word, holds_odd
 from vrbench.core.findings import Finding, FindingState
-from vrbench.core.text import listed
+from vrbench.core.text import character, listed
 from vrbench.core.values import shortened
 
 LONGEST_S = 86_400
 EXPIRES_S = 600  # servers may refuse signatures that last longer than 15 minutes
+_ODD_IN_KEYS = re.compile(r"[^A-Za-z0-9_+/=.~-]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _OURS = ("host", "content-length", "content-type", "transfer-encoding", "connection")
 
@@ -64,7 +65,7 @@ class Credentials:
 
 def find_credentials(endpoint: str, environ: Mapping[str, str]) -> Credentials:
     """Find the credentials where this process may have them. Raises ConfigurationError."""
-    monkeys = tuple(map(absolute, CLOUDMONKEYS))
+    monkeys = tuple(map(absolute, in_home(CLOUDMONKEYS)))
     found = _credentials(endpoint, SettingPlaces(environ, default_files(environ), monkeys))
     return replace(found, proxy=acting_proxy(found.endpoint))
 
@@ -72,7 +73,8 @@ def find_credentials(endpoint: str, environ: Mapping[str, str]) -> Credentials:
 def default_files(environ: Mapping[str, str]) -> tuple[Path, ...]:
     """Return the files that may hold credentials, in reading order."""
     named = SettingPlaces(environ, ()).word("CLOUDSTACK_CONFIG")
-    return tuple(map(absolute, ("~/.cloudstack.ini", "cloudstack.ini", *((named,) if named else ()))))
+    homes = map(absolute, in_home(("~/.cloudstack.ini",)))
+    return (*homes, absolute("cloudstack.ini"), *((absolute(named),) if named else ()))
 
 
 def load_credentials(endpoint: str | None, environ: Mapping[str, str], files: Sequence[Path]) -> Credentials:
@@ -172,7 +174,11 @@ def _notes(found: Found, gathered: Gathered, places: SettingPlaces, asked: Writt
             f"the profile's endpoint is asked, not {harmless(asked.value)} from {asked.source}; the key is from "
             f"{found['key'].source}"
         )
+    if gathered.elsewhere:
+        yield gathered.elsewhere
     for name, written in found.items():
+        if name in ("key", "secret") and (odd := _ODD_IN_KEYS.search(written.value)):
+            yield f"the {name} from {written.source} holds {character(odd[0])}, which CloudStack's own never do"
         if written.left_out:
             yield f"the {name} from {written.source} {listed(written.left_out)}: that is left out"
         elif name.startswith(HEADER) and set(written.value) & set(QUOTES):

@@ -104,7 +104,7 @@ class _Reader:
         indent = len(line) - len(line.lstrip())
         if self.open and indent > self.indent:
             last = self.lines[-1]
-            more = replace(last.written, value=f"{last.written.value}{self._gap(number)}{value}")
+            more = replace(last.written, value=f"{last.written.value}{self._gap(number)}{line.rstrip()}")
             self.lines[-1] = replace(last, written=more)
             return
         self.indent = indent

@@ -12,7 +12,7 @@ from __future__ import annotations
 import configparser
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -63,6 +63,7 @@ class Gathered:
 
     found: Found
     lost: tuple[Written, ...] = ()
+    elsewhere: str = ""  # to which other endpoint the key belongs, where the files' own order decided
     unread: tuple[str, ...] = ()
 
 
@@ -72,17 +73,17 @@ def gather(places: SettingPlaces) -> Gathered:
     if not overrides and all(name in ours for name in NEEDED):
         unread = ("CLOUDSTACK_CONFIG", "CLOUDSTACK_REGION")
         return Gathered(ours, unread=tuple(f"${name}" for name in unread if places.environ.get(name)))
-    theirs = from_files(places)
+    theirs, elsewhere = from_files(places)
     if not theirs and not any(name in ours for name in NEEDED):
         theirs = _from_cloudmonkey(places)
     if "endpoint" in ours and not overrides:
         _check_belongs(ours, theirs)
-        return Gathered(theirs | ours)
+        return Gathered(theirs | ours, elsewhere=elsewhere)
     kept = {name: written for name, written in ours.items() if name in overrides}
     lost = [
         ours[name] for name in ours if name in theirs and name not in kept and ours[name].value != theirs[name].value
     ]
-    return Gathered(ours | theirs | kept, lost=tuple(lost))
+    return Gathered(ours | theirs | kept, lost=tuple(lost), elsewhere="" if "endpoint" in kept else elsewhere)
 
 
 def _from_environment(environ: Mapping[str, str]) -> Found:
@@ -108,8 +109,11 @@ def _check_belongs(ours: Found, theirs: Found) -> None:
     )
 
 
-def from_files(places: SettingPlaces) -> Found:
-    """Return what the files' section holds, the last file's word last. Raises ConfigurationError."""
+def from_files(places: SettingPlaces) -> tuple[Found, str]:
+    """Return what the files' section holds, the last file's word last, and what to know of it.
+
+    Raises ConfigurationError.
+    """
     files = [file for file in map(read_ini, places.files) if file]
     named = places.named
     if named and not any(file.path == named for file in files):
@@ -126,7 +130,18 @@ def from_files(places: SettingPlaces) -> Found:
     found = merged(held and files, section)
     for file in monkeys:
         found |= read_profile(file, places.region)
-    return found
+    return found, _elsewhere(held, section, found)
+
+
+def _elsewhere(files: Sequence[IniFile], section: str, found: Found) -> str:
+    """Say that a key is sent to another endpoint than the one it stands beside: a later file names that one."""
+    for file in files:
+        own = _of_one(file, section)
+        if "endpoint" in own and "key" in own and "key" in found and own["key"].source == found["key"].source:
+            beside, asked = tidied("endpoint", own["endpoint"], Shape.WORD), found["endpoint"]
+            if not same_endpoint(beside.value, asked.value):
+                return f"the key from {own['key'].source} stands beside {harmless(beside.value)}, which is not asked"
+    return ""
 
 
 def _with_header(file: IniFile, region: str) -> IniFile:
@@ -224,6 +239,11 @@ def of_other_tools(environ: Mapping[str, str], missing: Iterable[str]) -> str:
     """Say that another tool's variables are set where ours are missing."""
     theirs = [f"{name} is {ours} here" for name, ours in OF_OTHER_TOOLS.items() if environ.get(name)]
     return f"; {listed(theirs)}" if theirs and list(missing) else ""
+
+
+def in_home(names: Iterable[str]) -> Iterator[str]:
+    """Yield the names of files in the home directory; none where nobody knows of one."""
+    return (name for name in names if not os.path.expanduser(name).startswith("~"))
 
 
 def absolute(name: str) -> Path:

@@ -65,9 +65,11 @@ def check_ascii(name: str, written: Written) -> None:
 def holds_odd(name: str, written: Written, index: int) -> ConfigurationError:
     """Return the refusal of a value for one character of it."""
     odd = written.value[index]
+    if odd == "\n" and written.line:
+        goes_on = written.at(index + len(written.value[index:]) - len(written.value[index:].lstrip()))
+        found = f"the {name} from {written.source} goes on at {goes_on}, since that line is indented more"
+        return ConfigurationError(found, "indent it as the line above")
     found = f"the {name} from {written.source} holds {character(odd)} at {written.at(index)}"
-    if "\n" in written.value[: index + 1] and written.line:
-        return ConfigurationError(found, "a line that is indented more than the one above goes on with it: indent none")
     return ConfigurationError(found, _COPIED)
 
 
