@@ -18,7 +18,7 @@ from vrbench.cloud.written import QUOTES, Written
 from vrbench.core.text import character
 from vrbench.plain_files import read_text
 
-MOST_BYTES = 10_000_000  # of a file
+MOST_BYTES = 1_000_000  # of a file
 DEFAULT = "DEFAULT"  # the section whose values hold in all others
 _CURE = "see the format of cloudstack.ini"
 _HEADER = re.compile(r"\[([^\]]+)\](?:\s*[#;].*)?$|\[(.+)\]")
@@ -68,10 +68,11 @@ def read_ini(path: Path) -> IniFile | None:
 
 def parse_ini(path: Path, text: str) -> IniFile:
     """Return what a text holds. Raises ConfigurationError, with the line and the character that can't be read."""
-    reader = _Reader(path)
+    reader = _Reader(path, source=str(path))
     reader.check_kind(text)
     for number, line in enumerate(text.split("\n"), 1):
         reader.take(number, line)
+    reader.close()
     return IniFile(path, tuple(reader.lines), tuple(dict.fromkeys(reader.sections)))
 
 
@@ -81,7 +82,9 @@ class _Reader:
     lines: list[IniLine] = field(default_factory=list)
     sections: list[str] = field(default_factory=list)
     indent: int = 0
+    source: str = ""  # made once for all lines of a section: a name may be long, and the lines many
     open: bool = False  # whether a line that is indented more goes on with the value above
+    more: list[str] = field(default_factory=list)  # such lines, and what is empty between them
 
     def check_kind(self, text: str) -> None:
         """Refuse what is a file of another kind altogether."""
@@ -100,24 +103,28 @@ class _Reader:
         """Read one line, as configparser does."""
         value = line.strip()
         if not value or value[0] in "#;":
+            self.more.append("")  # so that places stay true
             return
         indent = len(line) - len(line.lstrip())
         if self.open and indent > self.indent:
-            last = self.lines[-1]
-            more = replace(last.written, value=f"{last.written.value}{self._gap(number)}{line.rstrip()}")
-            self.lines[-1] = replace(last, written=more)
+            self.more.append(line.rstrip())
             return
+        self.close()
         self.indent = indent
         if header := _HEADER.match(value):
             self.sections.append((header[1] or header[2]).strip())
-            self.open = False
+            self.source = f"{self.path} [{self.sections[-1]}]"
         else:
             self._option(number, line, indent)
 
-    def _gap(self, number: int) -> str:
-        """Return the lines between a value's last line and the one that goes on with it, so that places stay true."""
-        written = self.lines[-1].written
-        return "\n" * (number - written.line - written.value.count("\n"))
+    def close(self) -> None:
+        """Add to the last value what goes on with it."""
+        if self.open and any(self.more):
+            last = self.lines[-1]
+            whole = "\n".join((last.written.value, *self.more)).rstrip()
+            self.lines[-1] = replace(last, written=replace(last.written, value=whole))
+        self.open = False
+        self.more.clear()
 
     def _option(self, number: int, line: str, indent: int) -> None:
         shell = _SHELL.match(line, indent)
@@ -129,8 +136,7 @@ class _Reader:
         by_shell = bool(shell) or name.startswith(PREFIX)
         name = name.removeprefix(PREFIX).lower()
         section = self.sections[-1] if self.sections else ""
-        source = f"{self.path} [{section}]" if section else str(self.path)
-        written = Written(found[3], source, number, found.start(3) + 1)
+        written = Written(found[3], self.source, number, found.start(3) + 1)
         self.lines.append(IniLine(section, name, written, by_shell))
         self.open = True
 
