@@ -64,11 +64,15 @@ def _no_text(body: bytes, error: UnicodeDecodeError) -> str:
     return f"it is not {error.encoding.upper()} text: {at} holds the byte 0x{body[error.start]:02X}; save it as UTF-8"
 
 
+# Not every system has all of these.
+_TO_READ = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
+
+
 def read_plain(path: Path, most_bytes: int) -> bytes:
     """Return what a file holds. Raises OSError, whose ``strerror`` says why it can't be read, or is no file to read."""
     try:
         _check(os.stat(path))  # before it is opened: that alone makes some devices do something
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        fd = os.open(path, _TO_READ)
     except ValueError:
         raise OSError(errno.EINVAL, "no file can have that name") from None
     with open(fd, "rb") as file:

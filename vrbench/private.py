@@ -12,15 +12,17 @@ this user and root can change what these mean.
 from __future__ import annotations
 
 import errno
-import grp
 import os
-import pwd
 import stat
 import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+
+if sys.platform != "win32":  # where only stored runs are read, whose folders its own access lists keep
+    import grp
+    import pwd
 
 MOST_LINKS = 40  # on one way, as the kernel has it
 PROGRAM = Path(__file__).resolve().parent
@@ -49,7 +51,8 @@ def new_file(path: str, flags: int) -> int:
     """Open a file that only its owner may read (an ``opener``): a new one, in place of whatever has the name."""
     with suppress(FileNotFoundError):
         os.unlink(path)
-    return os.open(path, flags | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    return os.open(path, flags | os.O_CREAT | os.O_EXCL | careful, 0o600)
 
 
 def child_environment(**more: str) -> dict[str, str]:
@@ -59,6 +62,9 @@ def child_environment(**more: str) -> dict[str, str]:
 
 def _walk(path: Path, make: bool) -> None:
     """Look at every folder and link on the way, from the root on, so that none can change once it was looked at."""
+    if sys.platform == "win32":
+        path.mkdir(parents=True, exist_ok=True) if make else os.listdir(path)
+        return
     here, links = "/", 0
     names = deque(path.absolute().parts[1:])
     _check(path, here, os.lstat(here), last=not names)

@@ -29,6 +29,7 @@ FAMILIES = {
     "vrbench.store.files.StoreError": Exit.NOT_VALID,
     "builtins.OSError": Exit.NOT_VALID,
     "builtins.MemoryError": Exit.NOT_VALID,
+    "builtins.ImportError": Exit.USAGE,
     "vrbench.cloud.journal.JournalError": Exit.NOT_VALID,
 }
 
@@ -50,6 +51,8 @@ def _words(error: Exception) -> str:
     """Return an error's text; what the system says of a file is worded like our own errors, and no memory has none."""
     if isinstance(error, MemoryError):
         return "not enough memory here: what was read is too large for this machine"
+    if isinstance(error, ImportError):
+        return f"a library is missing here, or does not work: {error}. Install vrbench anew, with its libraries"
     if isinstance(error, OSError) and error.strerror:
         return ": ".join(str(part) for part in (error.filename, error.strerror) if part)
     return str(error)

@@ -50,6 +50,8 @@ def command(output: Path, yes: bool, settings: tuple[str, ...]) -> int:
 
     if output.exists():
         raise UsageProblem(f"{output} is there already, and is not overwritten: name another file with --output")
+    if not os.access(output.absolute().parent, os.W_OK):
+        raise UsageProblem(f"{output.absolute().parent} can't be written to: name another file with --output")
     credentials = find_credentials("", os.environ)
     say(f"{'endpoint':17} {credentials.endpoint}  ({credentials.source})", err=True)
     for note in credentials.notes:

@@ -34,6 +34,7 @@ COMMANDS = {
 
 
 NEED_LINUX = ("demo", "run", "doctor", "calibrate", "lab")  # they send probes, or start a lab
+NEED_POSIX = ("init", "cleanup")  # Windows has no locks and no owners of files as they know them
 WORK_ON = ("demo", "run", "cleanup", "calibrate", "lab")  # they have more to do when nobody reads what they say
 
 MOST_WORDS = 2000  # characters of what is wrong with a command line
@@ -56,8 +57,9 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        if cmd_name in NEED_LINUX and sys.platform != "linux":
-            others = ", ".join(name for name in COMMANDS if name not in NEED_LINUX)
+        elsewhere = {"linux": (), "win32": (*NEED_LINUX, *NEED_POSIX)}.get(sys.platform, NEED_LINUX)
+        if cmd_name in elsewhere:
+            others = ", ".join(name for name in COMMANDS if name not in elsewhere)
             raise UsageProblem(f"vrbench {cmd_name} needs Linux, and this is {sys.platform}; what works here: {others}")
         if cmd_name in WORK_ON:
             streams.work_on()
@@ -84,6 +86,10 @@ def cli() -> None:
     vrbench builds an isolated network through the CloudStack API, triggers the operation, probes at fine intervals,
     totals the outage windows with their bounds, and removes all that it built.
     """
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UsageProblem("the folder that this was started in is gone: change to one that is there") from None
 
 
 def main() -> None:

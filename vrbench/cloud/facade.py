@@ -343,4 +343,4 @@ class Cloud:
 
 def _up() -> timedelta:
     """Return how long this machine has been up, its suspended time included: no step of a clock changes that."""
-    return timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME))
+    return timedelta(seconds=time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)))

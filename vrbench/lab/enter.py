@@ -39,7 +39,7 @@ _KINDS = {
 def main() -> int:
     """Enter, run, imitate the end."""
     first, began, node, *argv = sys.argv[1:]
-    here = os.getcwd()
+    here = _current_folder()
     try:
         _enter_node(int(first), int(began), node)
     except (OSError, LookupError) as error:
@@ -55,6 +55,14 @@ def main() -> int:
     with suppress(OSError):
         os.setpgid(child, child)
     return _stand_in(child)
+
+
+def _current_folder() -> str:
+    """Return where the command is to start; the root where that folder is gone."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return "/"
 
 
 def _enter_node(first: int, began: int, node: str) -> None:

@@ -236,7 +236,8 @@ def _usable(state: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise LabError(f"the lab's directory {state} can't be used: {error}") from error
+        why = f"{error.filename}: {error.strerror}" if error.filename else error
+        raise LabError(f"the lab's directory {state} can't be used: {why}; name another one with --state") from error
 
 
 def _is_there(state: Path) -> bool:

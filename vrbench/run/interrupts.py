@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from vrbench.run.errors import Interrupted
 
-HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+HANDLED = tuple(s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP"))  # Windows lacks the last
 ONE_PRESS_S = 0.25  # one Ctrl-C may come twice, from the terminal's group and passed on; no hand presses faster
 AGAIN = "Press Ctrl-C again to quit now and clean up later."
 STOPPING = f"interrupted: measuring ends now; then what was built is removed (kept with --keep). {AGAIN}"

@@ -19,9 +19,9 @@ A file is replaced whole or not at all. Nothing computed is kept: figures come f
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -38,6 +38,9 @@ from vrbench.core.values import quoted
 from vrbench.private import check_folder, make_folder
 from vrbench.store.codec import FORMAT, decode, encode, trial_name
 from vrbench.store.files import NoSuchRun, RunInUse, StoreError, failure, read_json, replace_json
+
+if sys.platform != "win32":
+    import fcntl
 
 
 def new_run_id(now: datetime, name: str) -> str:

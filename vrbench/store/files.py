@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
+import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,11 @@ from typing import Any
 
 from vrbench.plain_files import read_plain
 
+if sys.platform != "win32":
+    import pwd
+
 MOST_JSON = 100_000_000  # bytes; a trial's facts take 300 for each stream
-MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+MEMORY = 4 << 30 if sys.platform == "win32" else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 class StoreError(RuntimeError):
@@ -35,7 +38,7 @@ class NotYours(StoreError):
 def failure(doing: str, path: Path, error: OSError, cure: str = "") -> StoreError:
     """Return what to raise where a file can't be read or written; of another user's, whose it is."""
     uid = _owner(path)
-    if not isinstance(error, PermissionError) or uid == os.geteuid():
+    if sys.platform == "win32" or not isinstance(error, PermissionError) or uid == os.geteuid():
         return StoreError(f"can't {doing} {path}: {error.strerror}{cure}")
     try:
         name = pwd.getpwuid(uid).pw_name
