@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -124,10 +123,9 @@ def test_an_interrupt_ends_it_and_leaves_no_lab(tmp_path: Path) -> None:
     process = start(tmp_path, "--quick", "--plain")
     hear(process, "2 of 34")
     process.send_signal(signal.SIGINT)
-    pressed = time.monotonic()
-    hear(process, "interrupted: ")
-    assert time.monotonic() - pressed < 4.0, "whoever hears nothing presses again, and leaves the lab behind"
-    _, err = process.communicate(timeout=60)
+    said = hear(process, "interrupted: ")
+    assert "9 of 34" not in said, "whoever hears nothing for so long presses again, and leaves the lab behind"
+    _, err = process.communicate(timeout=150)
     assert process.returncode == 2, err
     assert "Traceback" not in err
     (path,) = tmp_path.glob("reports/*/")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.zone import MEASURED, PROFILE, STOOD_STILL, Zone, check_worth, only_run, running, table, wait_for
+from vrbench.core.caveats import CaveatKind
 from vrbench.core.log.rawlog import decode_header
 
 pytestmark = pytest.mark.lab
@@ -30,7 +31,8 @@ def test_a_run_measures_reports_and_leaves_nothing(zone: Zone) -> None:
         for d in ("egress", "ingress"):
             low, middle, high = (float(trial[f"{d}_{k}_s"]) for k in ("at_least", "downtime", "at_most"))
             assert 0 <= low <= middle <= high < 10
-            assert middle > 0, "a restart with cleanup can't go unnoticed"
+            assert high > 0, "a restart with cleanup can't go unnoticed"
+            assert middle > 0 or trial["verdict"] == "unknown", "nor pass for none where nobody stood still"
     check_tables_agree(zone, run, trials)
     check_json(done.json, trials)
 
@@ -57,8 +59,9 @@ def check_tables_agree(zone: Zone, run: Path, trials: list[dict[str, str]]) -> N
         slots = [int(s["slot"]) for s in samples if s["stream"] == stream and s["trial"] == "1"]
         assert slots == list(range(len(slots)))
     (summary,) = (r for r in table(zone, run, "summary") if r["direction"] == "egress")
-    mean = statistics.fmean(float(t["egress_downtime_s"]) for t in trials)
-    assert float(summary["average_s"]) == pytest.approx(mean, abs=2e-6)
+    counted = [float(t["egress_downtime_s"]) for t in trials if CaveatKind.UNSEEN not in t["caveats"].split(";")]
+    average = float(summary["average_s"]) if counted else summary["average_s"]
+    assert average == (pytest.approx(statistics.fmean(counted), abs=2e-6) if counted else "")
 
 
 def check_json(shown: dict[str, list[dict[str, object]]], trials: list[dict[str, str]]) -> None:
@@ -80,7 +83,7 @@ def test_the_firewall_lets_in_only_the_harness(zone: Zone) -> None:
         assert {(r["protocol"], r.get("startport")) for r in rules} == {("tcp", 22), ("icmp", None)}
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=150)
     assert zone.left() == []
 
 
@@ -124,7 +127,7 @@ def test_samples_are_on_disk_while_the_run_goes_on(zone: Zone) -> None:
         assert header.node == "harness"
         process.kill()
     finally:
-        process.communicate(timeout=60)
+        process.communicate(timeout=150)
     wait_for("the run's processes to end", lambda: not running(zone))
     done = zone.vrbench("cleanup", "--all")
     assert done.code == 0, done.err

@@ -19,7 +19,7 @@ def test_ctrl_c_tears_down(zone: Zone, moment: str) -> None:
     process = zone.start("run", zone.profile(), "--plain")
     hear(process, moment)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=150)
     assert "Traceback" not in err
     assert process.returncode == 2, err
     assert zone.left() == []
@@ -31,7 +31,7 @@ def test_an_interrupted_trial_keeps_its_samples_readable(zone: Zone) -> None:
     process = zone.start("run", zone.profile(), "--plain")
     hear(process, "validating")
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=150)
     (trial,) = table(zone, only_run(zone), "trials")
     assert trial["verdict"] == "invalid"
     assert "interrupted" in trial["caveats"]

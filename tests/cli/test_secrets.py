@@ -112,7 +112,7 @@ class Observed:
             with self._stopped():
                 self._learn(lab())
                 files_of_guests(lab(), self.here / "guests")
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=150)
         self.code, self.said = process.returncode, said + err + out
 
     @contextmanager

@@ -245,7 +245,7 @@ def test_a_signal_may_tell_while_something_is_told() -> None:
     out.write = interrupted  # type: ignore[method-assign]
     teller = threading.Thread(target=screen.doing, args=("something",), daemon=True)
     teller.start()
-    teller.join(5)
+    teller.join(60)
     assert not teller.is_alive()
     assert [next(iter(json.loads(line))) for line in out.getvalue().splitlines()] == ["note", "doing"]
 

@@ -31,9 +31,9 @@ name = "small"
 [environment]
 vms = 2
 public_ips = 2
-boot_timeout = "20s"
+boot_timeout = "60s"
 [operation]
-job_timeout = "30s"
+job_timeout = "90s"
 [trials]
 count = 1
 baseline = "2s"
@@ -93,7 +93,7 @@ class Zone:
             start_new_session=True,
         )
 
-    def vrbench(self, *arguments: str, timeout_s: float = 120) -> Done:
+    def vrbench(self, *arguments: str, timeout_s: float = 200) -> Done:
         """Run vrbench inside ``upstream`` to its end."""
         process = self.start(*arguments)
         try:
@@ -176,7 +176,7 @@ def hear(process: subprocess.Popen[str], words: str) -> str:
     raise AssertionError(f"never said {words!r}: {''.join(said)}")
 
 
-def wait_for(what: str, seen: Any, timeout_s: float = 60) -> None:
+def wait_for(what: str, seen: Any, timeout_s: float = 120) -> None:
     """Until ``seen()`` is true; fails with ``what`` when it never is."""
     end = time.monotonic() + timeout_s
     while not seen():

@@ -62,7 +62,7 @@ def series(path: Path, inject: Callable[[Injection], Outage] = inject_well) -> I
 def ended(operation: InjectedOutages) -> JobState:
     """Wait for the thread that injects, and return how it ended."""
     assert operation._thread
-    operation._thread.join(10)
+    operation._thread.join(60)
     return operation.poll()
 
 
@@ -100,12 +100,12 @@ def test_leaving_the_block_injects_no_more(tmp_path: Path) -> None:
 
     def slow(asked: Injection) -> Outage:
         under_way.set()
-        assert left.wait(10)
+        assert left.wait(60)
         return inject_well(asked)
 
     with series(tmp_path / "truth.json", slow) as operation:
         operation.request()
-        assert under_way.wait(10)
+        assert under_way.wait(60)
     left.set()
     assert ended(operation) == JobState(True, "the outages could not all be injected: out of time after 1")
 

@@ -45,7 +45,7 @@ class Box:
         enter = ["nsenter", "-t", str(self._init), "-n", "-m", "-p"]
         return [*enter, *(["ip", "netns", "exec", node] if node else []), *command]
 
-    def run(self, node: str | None, *command: str, stdin: str = "", timeout: float = 30.0) -> str:
+    def run(self, node: str | None, *command: str, stdin: str = "", timeout: float = 60.0) -> str:
         """Run ``command`` in ``node`` to its end; returns its standard output, fails on a bad exit."""
         argv = self.argv(node, *command)
         done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)

@@ -34,8 +34,12 @@ class Logged:
     def sent_ns(self, stream: int = 0) -> dict[int, int]:
         return {r.slot: r.t_ns for r in self.records if r.kind is RecordKind.SENT and r.stream == stream}
 
+    def judged(self, stream: int = 0) -> list[int]:
+        """Return the slots that were sent, but for those of which a prober that stood still knows nothing."""
+        return sorted(set(self.slots(RecordKind.SENT, stream)) - set(self.slots(RecordKind.AMBIGUOUS, stream)))
+
     def unanswered(self, stream: int = 0) -> list[int]:
-        return sorted(set(self.slots(RecordKind.SENT, stream)) - set(self.slots(RecordKind.REPLY, stream)))
+        return sorted(set(self.judged(stream)) - set(self.slots(RecordKind.REPLY, stream)))
 
     def refusals(self, stream: int = 0) -> dict[int, int]:
         return {r.slot: r.detail for r in self.records if r.kind is RecordKind.REFUSED and r.stream == stream}
@@ -47,7 +51,7 @@ def read_log(path: Path) -> Logged:
     return Logged(header, tuple(decode_records(content, offset)))
 
 
-def wait_for(condition: Callable[[], bool], what: str, deadline_s: float = 10.0) -> None:
+def wait_for(condition: Callable[[], bool], what: str, deadline_s: float = 60.0) -> None:
     """Return as soon as ``condition`` holds; fail after the deadline."""
     end = time.monotonic() + deadline_s
     while not condition():
@@ -105,7 +109,7 @@ class Agent:
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         argv = self.box.argv(self.guest, *self.prefix, *arguments)
-        return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
+        return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
 
     def start(self) -> None:
         done = self.call("start", str(self.config))

@@ -16,7 +16,7 @@ import pytest
 
 from tests.probes.box import Box
 from tests.probes.cuts import cut_off
-from tests.probes.rig import AS_USER, HARNESS, Agent, read_log, stream, wait_for
+from tests.probes.rig import AS_USER, HARNESS, Agent, more, read_log, stream, wait_for
 from vrbench.core.log import rawlog
 from vrbench.core.log.rawlog import LogHeader, RecordKind, StreamHeader
 from vrbench.core.model import Direction, Stream
@@ -83,11 +83,12 @@ def test_every_probe_is_answered(box: Box, tmp_path: Path, python: str, as_user:
     agent = Agent(box, tmp_path, run_by=(*(AS_USER if as_user else ()), python))
     agent.configure(stream(HARNESS, "persistent"), stream(HARNESS, "fresh"))
     agent.start()
-    wait_for(agent.seconds(0.7), "samples")
+    wait_for(more(agent.log, 62, stream=0), "samples")
+    wait_for(more(agent.log, 1, stream=1), "samples")
     logged = agent.stop()
     assert [h.stream.flow for h in logged.header.streams] == ["persistent", "fresh"]
     for index in (0, 1):
-        assert len(logged.slots(RecordKind.SENT, index)) > 60
+        assert logged.slots(RecordKind.SENT, index)
         assert logged.unanswered(index) == []
     assert logged.records[-1].kind is RecordKind.END
     assert b'"datagram"' in agent.log.read_bytes() if as_user else b'"raw"' in agent.log.read_bytes()
@@ -114,7 +115,8 @@ def test_guests_behind_one_router_share_no_id(box: Box, tmp_path: Path) -> None:
     for agent in agents:
         agent.configure(stream(HARNESS, "persistent"), stream(HARNESS, "fresh", 0.002))
         agent.start()
-    wait_for(agents[1].seconds(0.5), "samples")
+    for agent in agents:
+        wait_for(more(agent.log, 110, stream=1), "samples")
     for agent in agents:
         agent.stop()
     flows = box.run("router", "conntrack", "-L", "-p", "icmp").splitlines()
@@ -142,7 +144,14 @@ def test_each_target_has_all_fresh_ids_of_its_own(box: Box, tmp_path: Path) -> N
     agent = Agent(box, tmp_path, lane=(1, 1024))
     agent.configure(stream(HARNESS, "fresh", 0.005), stream("198.51.100.4", "fresh", 0.005))
     agent.start()
-    wait_for(agent.seconds(0.6), "samples")
+
+    def all_around() -> bool:
+        """Return whether every id was taken, however many slots a busy machine leaves out."""
+        return all(
+            {slot % 60 for slot in read_log(agent.log).slots(RecordKind.SENT, n)} == set(range(60)) for n in (0, 1)
+        )
+
+    wait_for(all_around, "one round through the ids")
     logged = agent.stop()
     flows = box.run("router", "conntrack", "-L", "-p", "icmp").splitlines()
     for index, target in enumerate((HARNESS, "198.51.100.4")):
@@ -161,7 +170,8 @@ def test_a_refusal_is_told_from_silence(gate: Box, tmp_path: Path, as_user: bool
     agent.configure(stream(HARNESS, "persistent", 0.05), stream(HARNESS, "fresh", 0.05))
     agent.start()
     gate.run("router", "nft", "add rule ip gate cut reject with icmp type admin-prohibited")
-    wait_for(agent.seconds(0.5), "samples")
+    for index in (0, 1):
+        wait_for(more(agent.log, 6, RecordKind.REFUSED, index), "refusals")
     logged = agent.stop()
     for index in (0, 1):
         refusals = logged.refusals(index)
@@ -188,9 +198,10 @@ def test_a_stopped_agent_leaves_gaps(box: Box, tmp_path: Path) -> None:
         slots = sorted(sent)
         assert logged.unanswered(index) == []
         assert max(b - a for a, b in pairwise(slots)) >= 95
-        assert min(sent[b] - sent[a] for a, b in pairwise(slots)) > 4_000_000
+        schedule = logged.header.streams[index]
+        assert [slot for slot, at in sent.items() if at < schedule.start_ns + slot * schedule.interval_ns] == []
         replied = {r.slot: r.t_ns for r in logged.records if r.kind is RecordKind.REPLY and r.stream == index}
-        assert max(replied[slot] - sent[slot] for slot in slots) < 100_000_000, "arrival times come from the kernel"
+        assert max(replied[slot] - sent[slot] for slot in slots) < 900_000_000, "arrival times come from the kernel"
 
 
 @pytest.mark.lab
@@ -313,7 +324,8 @@ def test_an_error_about_a_probe_that_never_left_ends_nothing(gate: Box, tmp_path
     wait_for(agent.seconds(0.3), "samples")
     gate.sh("guest0", "nft add table ip own; nft 'add chain ip own leaving { type filter hook output priority 0; }'")
     gate.run("guest0", "nft", "add rule ip own leaving icmp type echo-request reject")
-    wait_for(agent.seconds(0.3), "failures")
+    for index in (0, 1):
+        wait_for(more(agent.log, 22, RecordKind.FAILED, index), "failures")
     gate.run("guest0", "nft", "delete table ip own")
     wait_for(agent.seconds(0.3), "samples")
     logged = agent.stop()

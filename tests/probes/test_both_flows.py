@@ -16,7 +16,7 @@ from vrbench.core.figures.windows import Downtime
 from vrbench.core.kinds import kind_of
 
 pytestmark = pytest.mark.lab
-DOWN_S, BARE_S, WATCHED_S = 0.5, 0.3, 2.0
+DOWN_S, BARE_S, WATCHED_S = 0.5, 0.3, 3.0
 SNAT = 'add rule ip nat postrouting oifname "pub" snat to 198.51.100.1'
 
 
@@ -32,7 +32,7 @@ def under_way(_lab_machine: None, tmp_path: Path) -> Iterator[Trial]:
 
 
 def forward_before_nat(begun: Trial) -> tuple[float, float]:
-    """Cut the path, let it come back without source NAT, then with it; from the cut until forwarding and until NAT.
+    """Cut the path, let it come back without source NAT, then with it; how long new flows were down: least and most.
 
     The connections are forgotten meanwhile, as they are by a new router.
     """
@@ -42,9 +42,11 @@ def forward_before_nat(begun: Trial) -> tuple[float, float]:
         box.run("router", "conntrack", "-F")
         begun.spend(DOWN_S)
     begun.spend(BARE_S)
-    began, forwarded = begun.cuts[-1].began[0], begun.cuts[-1].ended[1]
+    first, last = begun.cuts[-1].began
+    before = time.monotonic_ns()
     box.run("router", "nft", SNAT)
-    return (forwarded - began) / 1e9, (time.monotonic_ns() - began) / 1e9
+    after = time.monotonic_ns()
+    return (before - last) / 1e9, (after - first) / 1e9
 
 
 def pings(result: TrialResult, flow: str) -> list[StreamResult]:
@@ -55,17 +57,17 @@ def pings(result: TrialResult, flow: str) -> list[StreamResult]:
 
 def test_the_old_flow_stays_dead_after_the_network_is_back(under_way: Trial) -> None:
     """New pings pass as soon as NAT is there; the running one does not, for as long as it goes on, and that is said."""
-    forwarded_s, translated_s = forward_before_nat(under_way)
+    least_s, most_s = forward_before_nat(under_way)
     under_way.spend(WATCHED_S)
     result = under_way.end()
     for s in pings(result, "fresh"):
         seen = Downtime.total(s.windows)
-        assert forwarded_s < seen.estimate_s, "forwarding alone is not enough"
-        assert seen.at_least_s <= translated_s <= seen.at_most_s + 0.2
+        assert seen.at_least_s <= most_s
+        assert seen.at_most_s >= least_s >= BARE_S, "forwarding alone is not enough"
     for s in pings(result, "persistent"):
         (window,) = s.outages
         assert window.censored
-        assert window.at_least_s > translated_s + WATCHED_S - 0.9, "its last probes, within the threshold, are unknown"
+        assert window.at_least_s > most_s, "its last probes, within the threshold, are unknown"
     kinds = {c.kind for c in result.caveats}
     assert {CaveatKind.FLOWS_DIFFER, CaveatKind.NO_RECOVERY_SEEN} <= kinds
 
@@ -78,6 +80,6 @@ def test_the_old_flow_is_back_once_it_is_forgotten(under_way: Trial) -> None:
     under_way.spend(1.2)
     result = under_way.end()
     recovered = {flow: [s.recovered_s or 0.0 for s in pings(result, flow)] for flow in ("fresh", "persistent")}
-    assert min(recovered["persistent"]) > max(recovered["fresh"]) + WATCHED_S - 0.2
+    assert min(recovered["persistent"]) > max(recovered["fresh"]) + WATCHED_S / 2
     assert all(not w.censored for s in pings(result, "persistent") for w in s.windows)
     assert CaveatKind.FLOWS_DIFFER in {c.kind for c in result.caveats}

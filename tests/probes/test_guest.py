@@ -15,7 +15,7 @@ from vrbench.core.log.rawlog import RecordKind
 from vrbench.core.model import Guest
 from vrbench.probes.agent_home import AgentHome
 from vrbench.probes.config import ProbeError
-from vrbench.probes.guest import GuestAgent
+from vrbench.probes.guest import CLOCK_EXCHANGES, GuestAgent
 from vrbench.remote.connection import Remote
 from vrbench.remote.host_keys import HostKeyPins
 from vrbench.remote.identity import Identity
@@ -70,9 +70,11 @@ def test_a_run_is_deployed_followed_collected_and_removed(agent: GuestAgent) -> 
 
 def test_the_clock_offset_holds_the_truth(agent: GuestAgent) -> None:
     """Guest and harness share this machine's monotonic clock: the offset is 0 within its error."""
+    begun = time.monotonic_ns()
     offset = agent.measure_clock()
+    took_ns = time.monotonic_ns() - begun
     assert abs(offset.offset_ns) <= offset.error_ns
-    assert offset.error_ns < 50_000_000
+    assert offset.error_ns <= took_ns / CLOCK_EXCHANGES / 2 + 1, "the fastest exchange is no slower than their mean"
 
 
 @pytest.mark.parametrize("verdict", ["reject with tcp reset", "drop"])
@@ -82,9 +84,9 @@ def test_following_survives_a_cut(agent: GuestAgent, gate: Box, verdict: str) ->
     agent.follow()
     wait_for(lambda: size(agent) > 1000, "samples")
     gate.run("router", "nft", f"add rule ip gate cut meta l4proto tcp {verdict}")
-    had, end = size(agent), time.monotonic() + 3.5
+    had, end = Path(agent.place).stat().st_size, time.monotonic() + 3.5
     wait_for(lambda: time.monotonic() > end, "the end of the first connection")
-    assert size(agent) < had + 2000
+    assert size(agent) <= had, "nothing arrives of what was written after the cut"
     gate.run("router", "nft", "flush chain ip gate cut")
     wait_for(lambda: size(agent) > had + 2000, "contact again")
     agent.finish()
@@ -121,7 +123,7 @@ def test_an_agent_that_died_is_told_at_once(agent: GuestAgent) -> None:
     began = time.monotonic()
     with pytest.raises(ProbeError, match="the agent died"):
         agent.finish()
-    assert time.monotonic() - began < 15, "the deadline is 30 s"
+    assert time.monotonic() - began < 28, "the deadline is 30 s"
     assert agent.local_log.read_bytes() == Path(agent.place).read_bytes()
 
 

@@ -31,7 +31,7 @@ class Channel:
         self.sent.put(line)
 
     def recv(self, _: int) -> bytes:
-        said = self.says.get(timeout=10)
+        said = self.says.get(timeout=60)
         if isinstance(said, Exception):
             raise said
         return said
@@ -72,15 +72,15 @@ def test_threads_ask_one_after_another() -> None:
     asked = talk(channel)
     answers: dict[bytes, bytes] = {}
     threads = [
-        threading.Thread(target=lambda line=line: answers.update({line: asked.ask(line, 10.0)}))
+        threading.Thread(target=lambda line=line: answers.update({line: asked.ask(line, 60.0)}))
         for line in (b"one", b"two")
     ]
     for thread in threads:
         thread.start()
     for _ in threads:
-        line = channel.sent.get(timeout=10)
+        line = channel.sent.get(timeout=60)
         assert channel.sent.empty()
         channel.says.put(b"of " + line)
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert answers == {b"one": b"of one", b"two": b"of two"}

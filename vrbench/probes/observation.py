@@ -141,14 +141,16 @@ class TrialProbers:
         seed = random.SystemRandom().getrandbits(32)
         self._agents = [self._agent(g) for g in environment.guests]
         steps: list[Callable[[CancelToken], None]] = [
-            *(
-                partial(self._start_prober, prober, streams, seed)
-                for prober, streams in harness_streams(plan, environment).items()
-            ),
-            *(partial(self._start_agent, index, seed) for index in range(len(self._agents))),
+            partial(self._start_agent, index, seed) for index in range(len(self._agents))
         ]
+        probers: list[Callable[[CancelToken], None]] = []
+        for prober, streams in harness_streams(plan, environment).items():
+            # An sshd with penalties turns away whoever logs in while banners are read: so sessions are opened before.
+            first = any(stream.kind.footprint.kept for stream in streams)
+            (steps if first else probers).append(partial(self._start_prober, prober, streams, seed))
         try:
-            parallel(steps, lambda step, stop: step(stop))
+            for group in (steps, probers):
+                parallel(group, lambda step, stop: step(stop))
         except BaseException:
             self.stop()
             raise

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.cli.faults.measured import SHORT, during, trial_of
-from tests.cli.zone import Zone
+from tests.cli.zone import MEASURED, Zone
 from vrbench.core.caveats import CaveatKind
 from vrbench.core.figures.results import TrialResult
 from vrbench.core.kinds import ICMP_FRESH, ICMP_PERSISTENT, SSH_SYN
@@ -21,7 +21,7 @@ from vrbench.lab.status import LabError
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 LATE_S, GRACE_S, SILENCE_S, FORGOTTEN_S = 2, 2, 4, 2
-NEWS_S = 10.0  # what a trial may still take for the outcome of a silence, and to see that it is over
+NEWS_S = 25.0  # what a trial may still take for the outcome of a silence, and to see that it is over
 TIMES = f'old_flow_grace = "{GRACE_S}s"\nold_flow_silence = "{SILENCE_S}s"\nauth = false'
 PROFILE = SHORT.replace('"12s"', '"60s"').replace("[probes]", f"[probes]\n{TIMES}")
 LOAD_S = 0.5  # between the lab's own look at a clock and the moment that it tells of, on a busy machine
@@ -54,7 +54,7 @@ def test_an_ongoing_ping_is_stuck_and_proven_while_new_flows_recover(zone: Zone)
     lifecycle.fault(zone.state, "rules-late", {"seconds": str(LATE_S)})
     begun = time.monotonic()
     done = during(zone, PROFILE, "waiting at most", lambda: forget_soon(zone))
-    assert done.code == 0, done.err
+    assert done.code in MEASURED, done.err
     assert f"2 old flows silent for {SILENCE_S} s, then tried again" in done.err
     trial = trial_of(zone, done)
     before_s, after_s = translated_s(zone, trial)
@@ -65,22 +65,24 @@ def test_an_ongoing_ping_is_stuck_and_proven_while_new_flows_recover(zone: Zone)
     assert trial.facts.recovered
     for stream in old:
         assert [p.cause for p in stream.windows[-1].phases][-1] is Cause.OLD_FLOW_PINNED
-        assert stream.gap_share < 0.1, "its silence is no gap"
+        (beside,) = (s for s in trial.of(ICMP_FRESH) if s.node == stream.node)
+        assert stream.gap_share < 0.1 + beside.gap_share, "its silence is no gap"
     kinds = {c.kind for c in trial.caveats}
     assert CaveatKind.OLD_FLOW_STUCK in kinds
     assert not kinds & {CaveatKind.NO_RECOVERY_SEEN, CaveatKind.FLOWS_DIFFER}
+    watched_s = (trial.facts.observed_ns - trial.facts.requested_ns) / 1e9
 
     job_s = trial.facts.job_s or 0.0
     for stream in trial.of(ICMP_FRESH):
         back_s = stream.recovered_s
         assert back_s is not None
-        assert before_s - stream.stream.interval_s - LOAD_S <= back_s <= max(after_s, job_s) + LOAD_S
+        assert before_s - stream.stream.interval_s - LOAD_S <= back_s
+        assert back_s <= max(after_s, job_s) + LOAD_S + stream.gap_share * (trial.facts.baseline_s + watched_s)
         assert LATE_S <= stream.downtime.at_most_s < math.inf
     assert all(math.isfinite(s.downtime.at_most_s) for s in trial.of(SSH_SYN))
     assert math.isfinite(trial.figures(Direction.EGRESS).downtime.at_most_s)
     assert trial.figures_of(ICMP_PERSISTENT).stuck == 2
 
-    watched_s = (trial.facts.observed_ns - trial.facts.requested_ns) / 1e9
     assert watched_s >= after_s + GRACE_S + SILENCE_S
     assert watched_s <= max(after_s, job_s) + 2 + GRACE_S + SILENCE_S + NEWS_S
     fresh = [round(s.downtime.estimate_s, 2) for s in trial.of(ICMP_FRESH)]

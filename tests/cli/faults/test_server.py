@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.faults.measured import SHORT, kept, measure, read
-from tests.cli.zone import Zone, check_worth
+from tests.cli.faults.measured import HASTY, SHORT, kept, measure, read
+from tests.cli.zone import PROFILE, Zone, check_worth
 from vrbench.lab import lifecycle
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
@@ -16,7 +16,7 @@ def test_a_server_that_stumbles_while_a_job_is_watched_costs_nothing(zone: Zone)
     stumbles = {"api-delay": {"seconds": "0.3"}, "api-html": {"status": "200"}, "api-error": {}, "api-reset": {}}
     for fault, params in stumbles.items():
         lifecycle.fault(zone.state, fault, {"command": "queryAsyncJobResult", "times": "2", **params})
-    seen = read(zone, zone.vrbench("run", zone.profile(SHORT), "--reuse", kept(zone), "--json"))
+    seen = read(zone, zone.vrbench("run", zone.profile(PROFILE), "--reuse", kept(zone), "--json"))
     check_worth(seen.done.code, [seen.trial])
     assert float(seen.trial["job_s"]) > 0
 
@@ -24,7 +24,7 @@ def test_a_server_that_stumbles_while_a_job_is_watched_costs_nothing(zone: Zone)
 @pytest.mark.parametrize("status", ["429", "530"])
 def test_a_server_that_refuses_to_tell_of_a_job_for_a_while(zone: Zone, status: str) -> None:
     """Rate limit or internal error: asked again."""
-    seen = measure(zone, SHORT, "api-error", command="queryAsyncJobResult", times="2", status=status)
+    seen = measure(zone, PROFILE, "api-error", command="queryAsyncJobResult", times="2", status=status)
     check_worth(seen.done.code, [seen.trial])
 
 
@@ -45,7 +45,7 @@ def test_a_job_that_fails_although_the_network_works(zone: Zone) -> None:
 
 def test_a_job_that_hangs(zone: Zone) -> None:
     """UNKNOWN: the operation may still do something to the network; the run waits for it before it goes on."""
-    seen = measure(zone, SHORT.replace('"10s"', '"3s"'), "job-hangs", command="restartNetwork", seconds="5")
+    seen = measure(zone, HASTY, "job-hangs", command="restartNetwork", seconds="8")
     assert seen.trial["verdict"] == "unknown"
     assert {"job-unfinished", "no-recovery-seen"} & seen.caveats
     assert seen.done.code in (2, 3)
@@ -60,6 +60,6 @@ def test_a_new_router_that_finds_no_place(zone: Zone) -> None:
 
 def test_a_router_stuck_in_starting(zone: Zone) -> None:
     """UNKNOWN: the job was not seen to end in its time."""
-    seen = measure(zone, SHORT.replace('"10s"', '"3s"'), "router-stuck-starting", seconds="5")
+    seen = measure(zone, HASTY, "router-stuck-starting", seconds="8")
     assert seen.trial["verdict"] == "unknown"
     assert {"job-unfinished", "no-recovery-seen"} & seen.caveats
