@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cloud.lab import DEADLINES, FAST, Lab, is_clean, planned, running_lab, silent
-from tests.cloud.server import Behaviour, by_command, echo, fake_cloud, says
+from tests.cloud.server import Behaviour, by_command, fake_cloud, says
 from tests.cloud.test_lost_answers import lose
 from tests.lab.no_ground import NoGround
 from tests.probes.rig import wait_for
@@ -88,22 +88,21 @@ def pair(*states: str) -> Behaviour:
     return says("listRouters", {"count": len(rows), "router": rows})
 
 
-def test_a_failover_waits_for_a_pair_in_order() -> None:
+@pytest.mark.parametrize("operation", ["failover", "reboot-router", "stop-start-router"])
+def test_a_pair_is_waited_for_until_it_is_in_order(operation: str) -> None:
     """The server is late: it shows two backups, two primaries, and then who is in charge."""
     shown = iter((pair("BACKUP", "BACKUP"), pair("PRIMARY", "PRIMARY"), pair("BACKUP", "MASTER")))
-    answers = {"listRouters": lambda request: next(shown)(request), "stopRouter": echo(), "startRouter": echo()}
+    answers = {"listRouters": lambda request: next(shown)(request)}
     with fake_cloud(by_command(answers)) as fake:
-        steps = preparation("failover")(Cloud(fake.credentials()), SOMEWHERE)
-    assert [(send.args, send.keywords) for send in (*steps.sends, *steps.afterwards)] == [  # type: ignore[attr-defined]
-        (("stopRouter",), {"id": "r-2-VM"}),
-        (("startRouter",), {"id": "r-2-VM"}),
-    ]
+        steps = preparation(operation)(Cloud(fake.credentials()), SOMEWHERE)
+    asked = [send.keywords["id"] for send in (*steps.sends, *steps.afterwards)]  # type: ignore[attr-defined]
+    assert {*asked} == {"r-2-VM"}
 
 
 def test_a_pair_that_never_is_in_order_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody can tell which of the two is active, so none is stopped."""
     monkeypatch.setattr(operations, "_PAIR_S", 0.0)
-    shown = r"r-1-VM Running FAULT, r-2-VM Running BACKUP\): nothing was stopped"
+    shown = r"r-1-VM Running FAULT, r-2-VM Running BACKUP\)\. Nothing was asked"
     answers = by_command({"listRouters": pair("FAULT", "BACKUP")})
     with fake_cloud(answers) as fake, pytest.raises(UnsafeNetwork, match=shown):
         preparation("failover")(Cloud(fake.credentials()), SOMEWHERE)

@@ -8,12 +8,15 @@ import io
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import click
 from rich.console import Console
 
 from tests.cli.commands import every_command, options
+from tests.cloud.lab import QUICK, Lab, running_lab
 from tests.docs.markdown import ROOT
 from tests.docs.stored import stored_run
 from tests.field import table as field_table
@@ -22,17 +25,20 @@ from tests.test_layers import CORE_SHELVES, MAY_IMPORT
 from vrbench.cli.exits import Exit
 from vrbench.cli.main import COMMANDS
 from vrbench.cli.profiles import shipped
+from vrbench.cloud.operation_needs import unmet_needs
 from vrbench.cloud.settings import PLACES, SETTINGS, Setting
 from vrbench.core.caveats import CaveatKind
 from vrbench.core.kinds import KINDS, Direction, ProbeKind
+from vrbench.core.plan.operations import OPERATIONS
 from vrbench.core.plan.profile import reference
-from vrbench.core.plan.tables import TABLES
+from vrbench.core.plan.tables import SERVER_VERSIONS, TABLES
 from vrbench.report.answer import answer
 from vrbench.report.export_rows import COLUMNS
 from vrbench.report.headline_table import headline_table
 from vrbench.run.execute import execute_run
 from vrbench.store import directory
 
+ROLES = {"root": "root", "domadmin": "domain admins", "user": "users"}
 BENCHES = ROOT / "tests/bench"
 
 
@@ -94,6 +100,24 @@ def _profile_table(name: str, words: str) -> str:
     about = words.removeprefix(f"[{name}]: ")
     keys = [(f"`{t}.{key}`", f"`{d}`" if d else "", help_) for t, key, d, help_ in reference() if t == name]
     return f"### `[{name}]`\n\n{about[:1].upper()}{about[1:]}\n\n{table('key, default, what it is', keys)}"
+
+
+def operations_part() -> str:
+    """Return every operation on every kind of network: who may ask for it, by what the lab of each release lets on."""
+    with ExitStack() as stack:
+        labs = {v: stack.enter_context(running_lab(replace(QUICK, server_version=v))) for v in SERVER_VERSIONS}
+        rows = [
+            (f"`{name}`", network, *(_who(lab, name, network) for lab in labs.values()))
+            for name, words in OPERATIONS.items()
+            for network in words.networks
+        ]
+    return table(", ".join(("operation", "network", *labs)), rows)
+
+
+def _who(lab: Lab, operation: str, network: str) -> str:
+    """Return the roles that may ask for an operation, by the same look that a run takes before it builds."""
+    may = [words for role, words in ROLES.items() if not any(unmet_needs(lab.cloud(role), operation, network))]
+    return {len(ROLES): "everybody", 0: "nobody"}.get(len(may)) or " and ".join(may)
 
 
 def shipped_profiles_part() -> str:
@@ -212,6 +236,7 @@ SECTIONS: dict[tuple[str, str], Callable[[], str]] = {
     ("tests/README.md", "benches"): benches_part,
     ("profiles/README.md", "shipped-profiles"): shipped_profiles_part,
     ("profiles/README.md", "profile-keys"): profile_keys_part,
+    ("profiles/README.md", "operations"): operations_part,
     ("profiles/README.md", "places"): places_part,
     ("profiles/README.md", "settings"): settings_part,
     ("reports/README.md", "run-directory"): run_directory_part,

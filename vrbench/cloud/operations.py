@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
@@ -62,42 +62,42 @@ def _one_after_the_other(*parts: Preparation) -> Preparation:
     return prepare
 
 
-def _serving(cloud: Cloud, environment: Environment) -> Router:
-    rows = cloud.list("listRouters", "router", networkid=environment.network_id, listall=True)
-    running = [router for router in map(_router, rows) if router.state == "Running"]
-    active = [router for router in running if router.redundant_state in PRIMARY]
-    chosen = next(iter(active or running), None)
-    if chosen is None:
-        raise UnsafeNetwork(
-            f"network {environment.network_name}: no router is Running that the operation could act on; look at it in "
-            "the cloud"
-        )
-    return chosen
-
-
 def _fail_over(cloud: Cloud, environment: Environment) -> Steps:
-    router = _primary(cloud, environment)
+    router = _serving(cloud, environment)
     return Steps(
         (partial(cloud.submit, "stopRouter", id=router.id),), (partial(cloud.submit, "startRouter", id=router.id),)
     )
 
 
-def _primary(cloud: Cloud, environment: Environment) -> Router:
-    """Wait until the cloud shows a pair in order, and return its active router. Raises UnsafeNetwork."""
+def _serving(cloud: Cloud, environment: Environment) -> Router:
+    """Return the router that serves; of a pair, once the cloud shows which one that is. Raises UnsafeNetwork."""
     until = time.monotonic() + _PAIR_S
     while True:
-        found = look_again(partial(list_routers, cloud, environment.network_id))
-        primary = [r for r in found if r.state == "Running" and r.redundant_state in PRIMARY]
-        backup = [r for r in found if r.state == "Running" and r.redundant_state == "BACKUP"]
-        if len(primary) == len(backup) == 1:
-            return primary[0]
-        if time.monotonic() >= until:
-            shown = ", ".join(f"{r.name} {r.state} {r.redundant_state}" for r in found) or "no router"
+        found = [_router(row) for row in look_again(partial(_rows, cloud, environment.network_id))]
+        chosen = _in_charge(found)
+        if chosen is not None:
+            return chosen
+        if not _is_pair(found) or time.monotonic() >= until:
+            shown = ", ".join(f"{r.name} {r.state} {r.redundant_state}".strip() for r in found) or "none"
             raise UnsafeNetwork(
-                f"network {environment.network_name} has no pair of routers in order after {_PAIR_S:.0f} s ({shown}): "
-                "nothing was stopped. Look at its routers in the cloud"
+                f"network {environment.network_name}: no router is Running that is known to be the one that serves "
+                f"({shown}). Nothing was asked of it; look at the routers in the cloud"
             )
         time.sleep(_PAIR_LOOK_S)
+
+
+def _in_charge(found: Sequence[Router]) -> Router | None:
+    """Return the router that runs; of a pair, the primary, if the pair is in order."""
+    running = [router for router in found if router.state == "Running"]
+    if not _is_pair(found):
+        return next(iter(running), None)
+    primary = [router for router in running if router.redundant_state in PRIMARY]
+    backup = [router for router in running if router.redundant_state == "BACKUP"]
+    return primary[0] if len(primary) == len(backup) == 1 else None
+
+
+def _is_pair(found: Sequence[Router]) -> bool:
+    return any(router.redundant for router in found)
 
 
 # Cleanup is sent in any case: 4.9 takes a missing one for true, later servers for false.
@@ -185,10 +185,13 @@ class RunningOperation:
 def list_routers(cloud: Cloud, network_id: str) -> tuple[Router, ...]:
     """Return the network's routers as they are now; none where the caller may not list routers."""
     try:
-        rows = cloud.list("listRouters", "router", networkid=network_id, listall=True)
+        return tuple(map(_router, _rows(cloud, network_id)))
     except NotPermitted:
         return ()
-    return tuple(map(_router, rows))
+
+
+def _rows(cloud: Cloud, network_id: str) -> list[Answer]:
+    return cloud.list("listRouters", "router", networkid=network_id, listall=True)
 
 
 def _router(row: Answer) -> Router:
