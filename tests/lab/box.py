@@ -91,11 +91,12 @@ def router(name: str = "r-1-VM", network: str = "net", mac: str = "02:00:00:00:0
     return RouterSpec(name, network, "10.1.1.1", 24, mac, SOURCE_NAT, 24, "198.51.100.1", "06:00:00:00:00:01")
 
 
-def vm(number: int, key: str = "", network: str = "net", user_data: bytes = b"") -> VmSpec:
+def vm(number: int, key: str = "", network: str = "net", user_data: bytes = b"", like: str = "") -> VmSpec:
     """Return the VM ``vm-N-NET`` at 10.1.1.(10+N)."""
     keys = (key,) if key else ()
     mac = f"02:00:00:00:02:{number:02x}"
-    return VmSpec(f"vm-{number}-{network}", network, f"10.1.1.{10 + number}", 24, "10.1.1.1", mac, keys, user_data)
+    ip = f"10.1.1.{10 + number}"
+    return VmSpec(f"vm-{number}-{network}", network, ip, 24, "10.1.1.1", mac, keys, user_data, like=like)
 
 
 def open_rules() -> RuleSet:

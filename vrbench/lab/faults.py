@@ -73,6 +73,7 @@ KINDS: Mapping[str, FaultKind] = {
     "icmp-limit": FaultKind("routers forward at most so many ICMP packets a second", {"rate": "5"}),
     "lease-lost": FaultKind("a VM loses its DHCP lease, and so its address", {"vm": ""}),
     "guest-reboot": FaultKind("a VM reboots, once", {"vm": ""}),
+    "guests-are": FaultKind("VMs deployed from now on are like a template that is not as usual", {"like": "rsa-only"}),
     "sshd-gone": FaultKind("a VM refuses SSH connections", {"vm": ""}),
     "sshd-slow": FaultKind("a VM accepts SSH connections, but sends no banner", {"vm": ""}),
 }

@@ -30,7 +30,7 @@ from vrbench.probes.ping_check import reach
 from vrbench.probes.prober_process import ProberConfig, ProberProcess, how_probed, start_prober
 from vrbench.probes.readiness import Readiness, noted
 from vrbench.probes.spare_probers import SpareProbers
-from vrbench.probes.waiting import RETRY_S, GuestLogins, Waiting
+from vrbench.probes.waiting import RETRY_S, GuestLogins, GuestWait
 from vrbench.remote.connection import Remote
 from vrbench.remote.errors import RemoteError
 from vrbench.remote.host_keys import HostKeyPins
@@ -85,7 +85,7 @@ class SshGuests:
 
         Raises ProbeError: a guest did not let us in before the deadline (with the last reason), or can't probe.
         """
-        waiting = Waiting(self.logins, self.home, time.monotonic() + deadline_s, say)
+        waiting = GuestWait(self.logins, self.home, time.monotonic() + deadline_s, say)
         self.spares.keep(harness_streams(self.plan, self.environment))
         seen = parallel(self.environment.guests, waiting.one)
         names = [g.name for g in self.environment.guests]

@@ -88,7 +88,7 @@ class GuestLogins:
 
 
 @dataclass
-class Waiting:
+class GuestWait:
     """One wait for all guests, until a moment on the monotonic clock."""
 
     logins: GuestLogins

@@ -25,8 +25,9 @@ class RefusedLogin:
     @property
     def words(self) -> str:
         """Say it in a sentence or two."""
-        said = f". It says: {visible(self.banner)[:200]!r}" if self.banner.strip() else ""
-        return self._reason() + said
+        said = f" It says: '{visible(self.banner.strip())[:200]}'" if self.banner.strip() else ""
+        reason = self._reason()
+        return f"{reason}{'' if reason[-1] in '.?' else '.'}{said}" if said else reason
 
     def _reason(self) -> str:
         if self.missing:
@@ -41,7 +42,10 @@ class RefusedLogin:
                 "in the template's sshd_config, or choose another template"
             )
         if not self.offered:
-            return f"login refused: this sshd takes none of the run's keys; it takes {', '.join(self.algorithms)}"
+            return (
+                f"login refused: this sshd takes none of the run's keys; it takes {', '.join(self.algorithms)}. Choose "
+                "a template with OpenSSH 7.2 or later, or another cloud.ssh_key"
+            )
         if self.hung_up:
             return (
                 f"login refused: this sshd hung up after {_kinds(self.offered)} (MaxAuthTries). If that goes on, set "
@@ -68,5 +72,6 @@ def not_in_common(version: str, reason: str) -> str:
     """Say that the two ends know no common way to talk at all."""
     return (
         f"its sshd ({visible(version) or 'of unknown version'}) and vrbench have no way to encrypt in common: "
-        f"{visible(reason)}. Choose a template with OpenSSH 6.7 or later, or let its sshd use today's algorithms"
+        f"{visible(reason)}. Let the template's sshd take curve25519-sha256, aes256-ctr and hmac-sha2-256 as well "
+        "(OpenSSH has them since 6.7), or choose another"
     )

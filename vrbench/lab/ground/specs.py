@@ -70,7 +70,8 @@ class RouterSpec:
 class VmSpec:
     """One guest. ``user_data`` is what the caller sent, decoded from base64 (cloud-config or a script), or empty.
 
-    With ``leased`` it asks for its address by DHCP when it boots, and has none until it is answered.
+    With ``leased`` it asks for its address by DHCP when it boots, and has none until it is answered. ``like``: which of
+    the ground's presets it is made like.
     """
 
     name: str  # also its hostname and the name of its node
@@ -82,6 +83,7 @@ class VmSpec:
     authorized_keys: tuple[str, ...] = ()
     user_data: bytes = b""
     leased: bool = False
+    like: str = ""
 
 
 @dataclass(frozen=True, slots=True)

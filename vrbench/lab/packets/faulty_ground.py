@@ -13,6 +13,7 @@ from vrbench.lab.faults import FaultError, Faults, LabFault
 from vrbench.lab.ground.forwarding import ForwardingGround
 from vrbench.lab.ground.port import Ground, RedundancyMode
 from vrbench.lab.ground.specs import RouterSpec, RuleSet, VmSpec
+from vrbench.lab.packets.guest_presets import PRESETS
 from vrbench.lab.packets.nftables import GUEST_IF
 from vrbench.lab.packets.recording_ground import RecordingGround
 from vrbench.lab.router_history import RouterAction, RouterHistory
@@ -113,10 +114,16 @@ class FaultyGround(ForwardingGround):
             with self._lock:
                 self._ghosts.append(name)
 
+    def add_vm(self, vm: VmSpec) -> None:
+        odd = self._faults.get("guests-are")
+        super().add_vm(replace(vm, like=odd.params["like"]) if odd else vm)
+
     # -- faults that go on and off
 
     def act(self, fault: LabFault, on: bool) -> None:
         """Do at once what can be done at once. Raises FaultError or GroundError."""
+        if fault.name == "guests-are" and fault.params["like"] not in PRESETS:
+            raise FaultError(f"{fault.name}: like must be one of: {', '.join(filter(None, PRESETS))}")
         if "vm" in fault.params:
             if on or self._stands(fault.params["vm"]):
                 self._switch_guest(fault.name, self._vm(fault), on)

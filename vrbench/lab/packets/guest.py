@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 from vrbench.lab.ground.port import GroundError
 from vrbench.lab.ground.specs import VmSpec
 from vrbench.lab.packets.dhcp import resolv_conf
+from vrbench.lab.packets.guest_presets import PRESETS, GuestPreset
 from vrbench.lab.packets.userdata import ParsedUserData, parse_user_data
 from vrbench.lab.system.namespaces import add_netns, delete_links, inside, ip_batch, remove_netns, run
 from vrbench.lab.system.processes import children, python_command
@@ -26,6 +28,10 @@ _BOOT_DEADLINE_S = 30.0
 _TCP_LISTEN = "0A"
 _RENEWAL_S = 3.0
 
+# What cloud-init puts before root's keys where a template has a user of its own; the time it takes is shorter here.
+_OTHER_USER = (
+    'command="echo \'Please login as the user \\"{user}\\" rather than the user \\"root\\".\';echo;sleep 1;exit 142"'
+)
 _SSHD_CONFIG = """\
 Include /etc/ssh/sshd_config.d/*.conf
 Port 22
@@ -57,6 +63,11 @@ class Guest:
     process: subprocess.Popen[bytes] | None = None
 
     @property
+    def preset(self) -> GuestPreset:
+        """What it is made like."""
+        return PRESETS[self.spec.like]
+
+    @property
     def directory(self) -> Path:
         return VM_DIR / self.spec.name
 
@@ -78,8 +89,15 @@ class Guest:
 
     def set_keys(self, keys: tuple[str, ...]) -> None:
         """Replace the login user's authorized keys."""
-        file = self.directory / "home" / ".ssh" / "authorized_keys"
-        file.write_text("".join(key.strip() + "\n" for key in keys), encoding="utf-8")
+        lines, user = [key.strip() for key in keys], self.preset.user
+        if user:
+            self._write_keys("users", lines)
+            lines = [f"{_OTHER_USER.format(user=user)} {line}" for line in lines]
+        self._write_keys("authorized_keys", lines)
+
+    def _write_keys(self, name: str, lines: Sequence[str]) -> None:
+        file = self.directory / "home" / ".ssh" / name
+        file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
     def boot(self) -> None:
         """Power on; returns when its SSH server listens, raises GroundError with its console if it never does."""
@@ -132,7 +150,7 @@ class Guest:
     def _plug_in(self) -> None:
         spec = self.spec
         ports = (("ipv4/ip_unprivileged_port_start", "0"),) if self.rootless else ()
-        groups = "0 0" if self.rootless else "0 2147483647"
+        groups = self.preset.pings or ("0 0" if self.rootless else "0 2147483647")
         add_netns(spec.name, (*ports, ("ipv4/ping_group_range", groups)))
         ip_batch(
             [
@@ -170,21 +188,27 @@ class Guest:
     def _write_accounts(self) -> None:
         etc = self.directory / "etc"
         guest = "guest:*:1000:1000:guest:/run/home:/bin/sh\n" if self.rootless else ""
+        shell, user = self.preset.shell, self.preset.user
+        guest += f"{user}:*:1001:1001:{user}:/run/home:{shell}\n" if user else ""
         (etc / "passwd").write_text(
-            "root:*:0:0:root:/run/home:/bin/sh\n"
+            f"root:*:0:0:root:/run/home:{shell}\n"
             "sshd:*:100:65534::/run/sshd:/usr/sbin/nologin\n"
             f"nobody:*:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n{guest}",
             encoding="ascii",
         )
         (etc / "group").write_text("root:x:0:\ntty:x:5:\nguest:x:1000:\nnogroup:x:65534:\n", encoding="ascii")
-        (etc / "shadow").write_text("root:*:19000::::::\nguest:*:19000::::::\n", encoding="ascii")
+        accounts = ("root", "guest", *filter(None, [user]))
+        (etc / "shadow").write_text("".join(f"{name}:*:19000::::::\n" for name in accounts), encoding="ascii")
         (etc / "nsswitch.conf").write_text("passwd: files\ngroup: files\nshadow: files\nhosts: files\n")
         (etc / "hostname").write_text(self.spec.name + "\n", encoding="ascii")
         (etc / "hosts").write_text(f"127.0.0.1 localhost\n{self.spec.ip} {self.spec.name}\n", encoding="ascii")
         (etc / "resolv.conf").write_text(resolv_conf(self.spec.gateway), encoding="ascii")
         interpreter = os.path.dirname(os.path.realpath(sys.executable))
         path = f"{interpreter}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        (self.directory / "ssh" / "sshd_config").write_text(_SSHD_CONFIG.format(path=path), encoding="utf-8")
+        users = f"Match User {user}\nAuthorizedKeysFile .ssh/users\n" if user else ""
+        usual = _SSHD_CONFIG.format(path=path)
+        file = self.directory / "ssh" / "sshd_config"
+        file.write_text(f"{self.preset.sshd}\n{usual}{users}", encoding="utf-8")
 
     def _write_boot(self, user_data: ParsedUserData) -> None:
         """Write down as JSON what the guest's init does (see guest_init.py)."""
@@ -193,6 +217,7 @@ class Guest:
             "rootless": self.rootless,
             "mac": self.spec.mac if self.spec.leased else "",
             "sshd": shutil.which("sshd"),
+            "setup": self.preset.setup.replace("{interpreter}", os.path.realpath(sys.executable)),
             "interpreters": [sys.base_prefix, sys.prefix],  # a virtual environment may stand anywhere
             "files": [
                 {

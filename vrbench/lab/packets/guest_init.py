@@ -12,6 +12,7 @@ import json
 import os
 import shlex
 import socket
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,6 +44,7 @@ def main() -> None:
     first_boot = not (directory / "booted").exists()
     (directory / "booted").touch()
     _mount_all(directory, [*map(Path, boot["interpreters"]), SOURCE_ROOT])
+    subprocess.run(["/bin/sh", "-c", boot["setup"]], check=False)
     if first_boot:
         _write_files(boot["files"])
     script = base64.b64decode(boot["script"]) if first_boot else b""
