@@ -30,7 +30,7 @@ def refused(tmp_path: Path, content: bytes | str, **environ: str) -> str:
     return told
 
 
-READ = {
+READ: dict[str, bytes | str] = {
     "a mark of UTF-8": "\ufeff" + PLAIN,
     "UTF-16": PLAIN.encode("utf-16"),
     "UTF-16, the other way round": "\ufeff".encode("utf-16-be") + PLAIN.encode("utf-16-be"),
@@ -159,6 +159,13 @@ def test_what_the_environment_has_too_much_is_told(name: str, behind: str, words
     found = load_credentials(None, environ, [])
     assert (found.endpoint, found.key, found.secret) == (ENDPOINT, KEY, SECRET)
     assert found.notes == (f"the {name} from $CLOUDSTACK_{name.upper()} {words}: that is left out",)
+
+
+def test_what_is_alike_is_told_once(tmp_path: Path) -> None:
+    """Of a file whose values all stand in quotes."""
+    (note,) = read(tmp_path, READ["quotes"]).notes
+    told = "stands in quotes (U+0022 quotation mark): that is left out"
+    assert note == f"each of endpoint, key and secret from {tmp_path / 'a.ini'} [cloudstack] {told}"
 
 
 def test_quotes_in_the_environment_are_told() -> None:

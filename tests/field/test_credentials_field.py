@@ -98,7 +98,7 @@ CASES = (
         "values in quotes",
         "all three in `cloudstack.ini` stand in quotes, with a comment behind",
         code=0,
-        said=("the secret from", "stands in quotes (U+0022 quotation mark)", "nothing bad"),
+        said=("each of endpoint and key from ", "stands in quotes (U+0022 quotation mark)", "nothing bad"),
         files={"cloudstack.ini": '[cloudstack]\nendpoint = "{FRONT}"\nkey = "{KEY}"\nsecret = "{SECRET}" ; ours\n'},
     ),
     Case(

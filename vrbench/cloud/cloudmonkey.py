@@ -48,7 +48,9 @@ def read_profile(file: IniFile, asked: str) -> dict[str, Written]:
     for section in ("core", "", name):
         for line in file.named(section):
             if line.name in _NAMES:
-                tidy = tidied(line.name, replace(line.written, source=f"{file.path} [{name}]"), Shape.WORD)
+                its = " (its timeout)" if line.name == "timeout" else ""
+                source = f"{file.path} [{name}]{its}"
+                tidy = tidied(line.name, replace(line.written, source=source), Shape.WORD)
                 found[_NAMES[line.name]] = tidy
     return _checked(file, name, {key: written for key, written in found.items() if written.value})
 

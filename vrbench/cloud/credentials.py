@@ -179,10 +179,9 @@ def _notes(found: Found, gathered: Gathered, places: SettingPlaces, asked: Writt
     for name, written in found.items():
         if name in ("key", "secret") and (odd := _ODD_IN_KEYS.search(written.value)):
             yield f"the {name} from {written.source} holds {character(odd[0])}, which CloudStack's own never do"
-        if written.left_out:
-            yield f"the {name} from {written.source} {listed(written.left_out)}: that is left out"
-        elif name.startswith(HEADER) and set(written.value) & set(QUOTES):
+        if name.startswith(HEADER) and set(written.value) & set(QUOTES):
             yield f"{name} from {written.source} is sent with its quotes"
+    yield from _left_out(found)
     if gathered.lost:
         yield f"not used, as the files win: {listed([w.source for w in gathered.lost])}; see CLOUDSTACK_OVERRIDES"
     if gathered.unread:
@@ -190,6 +189,17 @@ def _notes(found: Found, gathered: Gathered, places: SettingPlaces, asked: Writt
     ignored = [*_not_honoured(found), *_misspelled(places.environ)]
     if ignored:
         yield f"not honoured: {'; '.join(ignored)}"
+
+
+def _left_out(found: Found) -> Iterator[str]:
+    """Yield what was written beside values, once for all of one place that have the same."""
+    alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for name, written in found.items():
+        if written.left_out:
+            alike.setdefault((written.source, written.left_out), []).append(name)
+    for (source, left_out), names in alike.items():
+        who = "each of" if len(names) > 1 else "the"
+        yield f"{who} {listed(names)} from {source} {listed(left_out)}: that is left out"
 
 
 def _not_honoured(found: Found) -> Iterator[str]:
