@@ -30,8 +30,7 @@ from tests.probes.rig import Agent, wait_for
 from vrbench.core.log.rawlog import RecordKind, decode_header, decode_records
 from vrbench.core.model import Direction, Stream
 from vrbench.core.plan.schedule import phases
-from vrbench.probes.config import PhasedStream
-from vrbench.probes.observation import at_once
+from vrbench.probes.config import PhasedStream, at_once
 from vrbench.probes.prober_process import ProberConfig, start_prober
 
 NEAR, FAR = "10.49.0.1", "10.49.0.2"

@@ -132,6 +132,7 @@ def test_a_pair_has_one_primary() -> None:
         (
             {"fresh": UP[:15] + "f" * 25},
             {
+                CaveatKind.NOT_SENT,
                 CaveatKind.NO_RECOVERY_SEEN,
                 CaveatKind.FLOWS_DIFFER,
                 CaveatKind.PATH_ASYMMETRIC,

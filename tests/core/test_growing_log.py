@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tests.core.logs import MS, START, end, header, line, record
 from vrbench.core.figures.windows import Allowance, find_windows
 from vrbench.core.log.growing_log import GrowingLog
+from vrbench.core.log.history import Fate, Marked
 from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.rawlog import RecordKind
 from vrbench.core.log.samples import read_samples
@@ -49,7 +50,7 @@ def test_forgetting_counts_from_the_operation_on() -> None:
     live = GrowingLog(800 * MS)
     live.feed(header() + line("RRLLRRRRRRRRRR"))
     live.states()
-    live.forget_windows()
+    live.mark()
     assert (live.states()[0].windows, live.states()[0].down_ns) == (0, 0)
 
 
@@ -99,3 +100,39 @@ def test_what_is_not_known_yet_is_told() -> None:
     assert log.states()[0].asked_ns == START + 100 * MS
     log.feed(end(20))
     assert log.states()[0].asked_ns == 0
+
+
+@pytest.mark.parametrize(("lost", "up", "windows"), [(2, True, 0), (3, False, 1)])
+def test_losses_as_in_the_baseline_are_no_outage_and_longer_ones_are(lost: int, up: bool, windows: int) -> None:
+    """Two in a row were lost before: so many change nothing, and one more is an outage from the first of them on."""
+    live = GrowingLog(800 * MS)
+    live.feed(header() + line("RRLLRR"))
+    live.states()
+    live.mark(Marked({"s": 2}))
+    later = line("RRLLRR" + "RR" + "L" * lost + "R" * 9)[len(line("RRLLRR")) :]
+    live.feed(later[: -len(line("R" * 9))] + end(8 + lost))
+    (state,) = live.states()
+    assert (state.up, state.windows) == (up, windows)
+    assert state.since_ns == START + (0 if up else 800) * MS
+
+
+def test_what_the_baseline_found_unfit_is_marked_so() -> None:
+    """The live view leaves it out."""
+    live = GrowingLog(800 * MS)
+    live.feed(header() + line("LLL"))
+    live.mark(Marked({}, frozenset({"s"})))
+    assert live.states()[0].unfit
+
+
+def test_every_probe_of_the_baseline_is_told_with_its_reason() -> None:
+    """Answered, silent, refused, not sent, turned away; and late answers. None once the operation is requested."""
+    live = GrowingLog(800 * MS)
+    live.feed(header() + line("RLFfR") + record(RecordKind.REPLY, 1, START + 950 * MS))
+    live.feed(record(RecordKind.TURNED_AWAY, 4, START + 402 * MS, 0, 11) + end(30))
+    (history,) = live.histories()
+    told = [(p.fate, p.reason) for p in sorted(history.probes, key=lambda p: p.at_ns)]
+    fates = (Fate.ANSWERED, Fate.SILENT, Fate.REFUSED, Fate.NOT_SENT)
+    assert told[:4] == list(zip(fates, (0, 0, 0x0301, 101), strict=True))
+    assert history.late_ns == (START + 950 * MS,)
+    live.mark()
+    assert live.histories()[0].probes == ()

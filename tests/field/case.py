@@ -52,6 +52,7 @@ class Case:
     said: tuple[str, ...] = ()  # all of these, on stdout or stderr; line breaks count as blanks
     unsaid: tuple[str, ...] = ()  # none of these
     changes: bool = False  # whether any call may have been made that changes something
+    never: tuple[str, ...] = ()  # calls that may not be among them
     argv: tuple[str, ...] = DOCTOR
     environ: Mapping[str, str] = field(default_factory=dict)  # beside PATH, HOME, COLUMNS; "" takes one of these away
     files: Mapping[str, str | bytes | None] = field(default_factory=dict)  # beside FILES; None takes one away

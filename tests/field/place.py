@@ -80,6 +80,7 @@ class Place:
         secret = self.zone.status.callers[case.role].secretkey
         assert [words for words in (*case.unsaid, *NEVER_SAID, secret) if words in told.words] == [], said
         assert case.changes or not told.calls, said
+        assert [call for call in told.calls if call in case.never] == [], said
         if told.calls:
             assert self.zone.left() == [], said
         return told

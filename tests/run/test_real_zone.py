@@ -12,6 +12,7 @@ from tests.replacing import replace
 from tests.run.world import SECOND
 from tests.test_stored import STORED
 from vrbench.core.log.growing_log import GrowingLog, StreamState
+from vrbench.core.log.history import Marked, ProbeHistory
 from vrbench.core.log.rawlog import RECORD, RecordKind, decode_header
 from vrbench.core.model import Direction
 from vrbench.core.ports import Collected
@@ -73,12 +74,18 @@ class Played:
         found = [state for log in self.logs for state in log.states(self.now_ns)]
         return [s for s in found if s.stream.direction is not Direction.ROUTER]
 
+    def histories(self) -> Sequence[ProbeHistory]:
+        return ()
+
+    def always_up(self) -> frozenset[str]:
+        return frozenset()
+
     def silence(self, streams: Sequence[StreamState], seconds: float) -> frozenset[str]:
         self.silenced = tuple(s.stream.name for s in streams)
         return frozenset(self.silenced)
 
     def start(self) -> None: ...
-    def mark(self) -> None: ...
+    def mark(self, marked: Marked) -> None: ...
     def failed(self) -> Sequence[str]:
         return ()
 

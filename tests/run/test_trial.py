@@ -1,5 +1,6 @@
 """The main path on ports that do nothing but play a script: phases, recovery, and what is noted."""
 
+import errno
 from collections.abc import Callable
 
 import pytest
@@ -8,9 +9,10 @@ from tests.core.logs import stream
 from tests.run.world import SECOND, World
 from vrbench.core.facts import TrialFacts
 from vrbench.core.log.growing_log import StreamState
+from vrbench.core.log.history import Fate, Probed
 from vrbench.core.model import Direction, Stream
 from vrbench.run.recovery import recovered
-from vrbench.run.trial import NothingAnswers, Trial, TrialLimits, run_trial
+from vrbench.run.trial import CannotSendHere, Trial, TrialLimits, UnfitBaseline, run_trial
 
 LIMITS = TrialLimits(baseline_s=5, validation_s=3, observe_at_most_s=60, job_timeout_s=30, grace_s=10, silence_s=15)
 
@@ -91,9 +93,10 @@ def test_a_dead_prober_ends_the_trial() -> None:
 
 def test_a_stream_that_was_never_up_is_not_waited_for() -> None:
     """A stream that was dead before the operation can't be seen to recover."""
-    world = World(dead_stream=True)
+    world = World(dead_stream=True, crowd=10)
     facts = run(world)
     assert facts.recovered
+    assert (facts.unfit, set(world.marked.unfit)) == (("dead",), {"dead"})
 
 
 def test_what_was_asked_for_is_noted_at_once() -> None:
@@ -109,7 +112,7 @@ def test_what_was_asked_for_is_noted_at_once() -> None:
 def test_nothing_is_restarted_when_a_direction_does_not_answer() -> None:
     """A target that never answers is found before the router is touched."""
     world = World(dead_direction=True)
-    with pytest.raises(NothingAnswers, match="no ingress probe is answered; nothing was restarted"):
+    with pytest.raises(UnfitBaseline, match=r"trial 1: no ingress probe is answered\. Nothing was restarted\."):
         run(world)
     assert world.requested_ns is None
     assert world.stopped == 1
@@ -192,3 +195,69 @@ def test_recovered(up: bool | None, probes: int, judged_s: int, since_s: int, go
 def test_nothing_seen_is_not_recovered() -> None:
     """Without any stream there is no recovery."""
     assert not recovered([], 0, 1.0)
+
+
+def losing_every(nth: int) -> Callable[[tuple[Probed, ...]], tuple[Probed, ...]]:
+    """Lose every ``nth`` probe of a history."""
+
+    def lose(probes: tuple[Probed, ...]) -> tuple[Probed, ...]:
+        return tuple(Probed(p.at_ns, Fate.SILENT) if i % nth == 0 else p for i, p in enumerate(probes))
+
+    return lose
+
+
+def test_a_baseline_that_loses_much_stops_before_the_restart_and_at_once() -> None:
+    """Half of all pings are lost all the time: nothing is requested, and nobody waits for it to get better."""
+    world = World(crowd=4, losing={name: losing_every(2) for name in ("a", "a1", "a2", "a3")})
+    with pytest.raises(UnfitBaseline, match=r"49% come back.*Nothing was restarted"):
+        run(world)
+    assert (world.requested_ns, world.stopped) == (None, 1)
+    assert world.now_ns <= 6 * SECOND
+
+
+def test_what_is_lossy_in_the_baseline_holds_no_trial_open() -> None:
+    """One stream of eleven is lossy, and down for ever after the request: it is left out, and nobody waits for it."""
+    world = World(dead_stream=True, crowd=10)
+    facts = run(world)
+    assert facts.recovered
+    assert world.requested_ns is not None
+    assert (world.now_ns - world.requested_ns) / SECOND < 12
+    assert any("left out" in words for words in world.phases)
+
+
+def test_what_is_lost_in_the_baseline_is_noted_as_tolerated() -> None:
+    """One probe at a time, of every twentieth: the live view is told, and so is analysis."""
+    world = World(losing={"a": losing_every(20)})
+    facts = run(world)
+    assert facts.tolerated == world.marked.tolerated == {"a": 1}
+    assert facts.unfit == ()
+
+
+def test_a_silent_control_target_holds_nothing_up() -> None:
+    """It is waited for as long as a baseline takes; then the run goes on without a control, and says so."""
+    control = Stream("control/harness", Direction.CONTROL, "control", "fresh", "198.51.100.2", 0.1)
+    world = World(unseen=(StreamState("harness", control, False, 0, 0, 99, 0, 0),))
+    facts = run(world)
+    assert facts.unfit == ("control/harness",)
+    assert facts.requested_ns <= 10 * SECOND
+    assert any(words.startswith("no control: 198.51.100.2") for words in world.phases)
+
+
+def test_a_machine_that_cant_send_is_at_fault_itself() -> None:
+    """EPERM at every probe of ingress: the words and the exit code are of this machine, not of the cloud."""
+
+    def refused(probes: tuple[Probed, ...]) -> tuple[Probed, ...]:
+        return tuple(Probed(p.at_ns, Fate.NOT_SENT, errno.EPERM) for p in probes)
+
+    world = World(losing={"i": refused}, faults_at="harness")
+    with pytest.raises(CannotSendHere, match=r"EPERM on this machine"):
+        run(world)
+    assert world.requested_ns is None
+
+
+def test_connections_that_anybody_accepts_stop_the_trial() -> None:
+    """A SYN proxy: the port that is probed is always up."""
+    world = World(faked=frozenset({"203.0.113.1"}))
+    with pytest.raises(UnfitBaseline, match="a port where nobody listens is answered as well"):
+        run(world)
+    assert world.requested_ns is None

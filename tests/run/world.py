@@ -18,6 +18,7 @@ from vrbench.core.caveats import Caveat
 from vrbench.core.facts import NodeClock, Router
 from vrbench.core.findings import Finding, FindingState
 from vrbench.core.log.growing_log import StreamState
+from vrbench.core.log.history import NOTHING_MARKED, Fate, Marked, Probed, ProbeHistory
 from vrbench.core.model import Direction, Endpoint, Environment, Guest, Stream
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import load_profile
@@ -102,6 +103,12 @@ class World:
     can_be_silent: bool = True
     on_request: Callable[[], None] = lambda: None
     rows: Mapping[str, str] = field(default_factory=dict)
+    marked: Marked = NOTHING_MARKED
+    losing: dict[str, Callable[[tuple[Probed, ...]], tuple[Probed, ...]]] = field(default_factory=dict)
+    unseen: tuple[StreamState, ...] = ()  # in histories alone
+    faked: frozenset[str] = frozenset()
+    faults_at: str = ""  # the node of the stream of ingress, where it matters
+    crowd: int = 1  # streams like the first
 
     def monotonic_ns(self) -> int:
         return self.now_ns
@@ -115,9 +122,25 @@ class World:
     def start(self) -> None:
         self.started = True
 
-    def mark(self) -> None:
+    def mark(self, marked: Marked) -> None:
         assert self.requested_ns is None
         self.marked_ns.append(self.now_ns)
+        self.marked = marked
+
+    def histories(self) -> Sequence[ProbeHistory]:
+        """Ten probes a second since the beginning, each with what its stream is like now."""
+        return [self._history(state) for state in (*self.states(), *self.unseen)]
+
+    def _history(self, state: StreamState) -> ProbeHistory:
+        fate = Fate.ANSWERED if state.up else Fate.SILENT
+        every_ns = SECOND // 10
+        moments = range(0, self.now_ns + 1, every_ns) if state.up is not None else ()
+        probes = tuple(Probed(t, fate) for t in moments)
+        losing = self.losing.get(state.stream.name)
+        return ProbeHistory(state.node, state.stream, losing(probes) if losing else probes)
+
+    def always_up(self) -> frozenset[str]:
+        return self.faked
 
     def request(self, again: Callable[[], None] = lambda: None) -> None:
         for _ in range(self.turned_away):
@@ -141,7 +164,9 @@ class World:
         alive = StreamState("vm1", stream("a"), up, since, self.now_ns, 99, 0, 0)
         dead = StreamState("vm1", stream("dead"), False, 0, self.now_ns, 99, 1, 0)
         inward = replace(alive, stream=stream("i", Direction.INGRESS, "syn"), up=up and not self.dead_direction)
-        listed = (alive, inward, dead) if self.dead_stream else (alive, inward)
+        inward = replace(inward, node=self.faults_at or inward.node)
+        crowd = [replace(alive, stream=stream(f"a{n}")) for n in range(1, self.crowd)]
+        listed = (alive, *crowd, inward, *([dead] * self.dead_stream))
         if self.beside is None:
             return listed
         still_up = self.answers and t < self.down_from
@@ -234,8 +259,14 @@ class FakeProbers:
         self.script.at("start probers")
         self.world.start()
 
-    def mark(self) -> None:
-        self.world.mark()
+    def mark(self, marked: Marked) -> None:
+        self.world.mark(marked)
+
+    def histories(self) -> Sequence[ProbeHistory]:
+        return self.world.histories()
+
+    def always_up(self) -> frozenset[str]:
+        return self.world.always_up()
 
     def states(self) -> Sequence[StreamState]:
         return self.world.states()

@@ -95,10 +95,11 @@ def _plan(profile: str, settings: tuple[str, ...]) -> Plan | Finding:
 
 
 def _cloud(plan: Plan) -> Iterator[Finding]:
-    from vrbench.cli.doctor_cloud import check_cloud, check_targets
+    from vrbench.cli.doctor_cloud import check_cloud
+    from vrbench.cli.doctor_targets import check_targets
 
     yield from check_cloud(plan)
-    yield from check_targets(plan.profile.probes)
+    yield from check_targets(plan)
 
 
 def check_calibration(may_calibrate: bool) -> Finding:

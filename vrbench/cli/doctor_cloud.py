@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Iterator
 
@@ -17,16 +16,11 @@ from vrbench.cloud.proxies import Proxy
 from vrbench.cloud.turned_away import WhenTurnedAway
 from vrbench.core.findings import Finding, FindingState
 from vrbench.core.plan.plan import Plan
-from vrbench.core.plan.tables import ProbesTable
-from vrbench.probes.config import ProbeError
-from vrbench.probes.ping_check import reach
 from vrbench.run.environment_source import environment_plan
 
 NOTICED_S = 30.0  # what a person should know of
 CALL_TIMEOUT_S = 15.0
 PATIENCE_S = 60.0  # for a call that is turned away
-REACH_S = 2.0
-PLACEHOLDERS = ipaddress.ip_network("192.0.2.0/24")  # what the shipped profile leaves to be filled in
 
 
 def check_cloud(plan: Plan) -> Iterator[Finding]:
@@ -103,37 +97,3 @@ def _resolved(resolved: Resolved, plan: Plan) -> Iterator[Finding]:
         ("removal", "the account may expunge" if resolved.may_expunge else "waits for the server to expunge"),
     ):
         yield Finding(name, FindingState.OK, found)
-
-
-def check_targets(probes: ProbesTable) -> Iterator[Finding]:
-    """Say whether what is to be pinged can be: it must answer, and each target serve its own purpose."""
-    yield _target("egress target", probes.egress_target)
-    if not probes.control_target:
-        cure = "name an address near the cloud's public side as probes.control_target"
-        yield Finding(
-            "control target", FindingState.WARN, "none: faults of this machine's own path can't be told apart", cure
-        )
-    elif probes.control_target == probes.egress_target:
-        cure = "name another address near the cloud's public side"
-        yield Finding("control target", FindingState.WARN, "the same as the egress target", cure)
-    else:
-        yield _target("control target", probes.control_target)
-
-
-def _target(name: str, address: str) -> Finding:
-    asked = ipaddress.ip_address(address)
-    if asked.is_loopback or asked.is_multicast or asked.is_unspecified or asked.is_link_local:
-        return Finding(
-            name, FindingState.BAD, f"{address} can't be reached by anybody else", "name a real one", Exit.USAGE
-        )
-    if asked in PLACEHOLDERS:
-        cure = f"name a real address in the profile: probes.{name.replace(' ', '_')}"
-        return Finding(name, FindingState.BAD, f"{address} is an address for documentation", cure, Exit.USAGE)
-    try:
-        silent = reach([address], REACH_S).down
-    except (ProbeError, OSError) as error:
-        return Finding(name, FindingState.WARN, f"{address} could not be pinged from here: {error}")
-    if silent:
-        cure = "it must answer ping, and from a VM's side too; a firewall or a rate limit may drop it"
-        return Finding(name, FindingState.WARN, f"{address} does not answer ping from here", cure)
-    return Finding(name, FindingState.OK, f"{address} answers ping from here")

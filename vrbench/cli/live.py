@@ -43,10 +43,10 @@ class Watched:
     strip: Strip
 
     def is_down(self, now_ns: int) -> bool:
-        return self.state.up is False and not is_old(self.state, now_ns)
+        return self.state.up is False and not self.state.unfit and not is_old(self.state, now_ns)
 
     def is_up(self, now_ns: int) -> bool:
-        return bool(self.state.up) and not is_old(self.state, now_ns)
+        return self.state.unfit or (bool(self.state.up) and not is_old(self.state, now_ns))
 
 
 Rows = Mapping[str, Mapping[str, Watched]]  # name of the VM or public end -> key of the kind -> stream
@@ -152,6 +152,8 @@ def draw_strip(line: Text, cells: Sequence[Seen], glyphs: Mapping[Seen, str]) ->
 def _word(state: StreamState, now_ns: int) -> tuple[str, str]:
     """Say up or down now and for how many seconds in all; a guest that can't be reached can't be asked."""
     total_s = state.down_ns / 1e9
+    if state.unfit:
+        return "left out", "dim"
     if state.up is None:
         return "waiting", "dim"
     if is_old(state, now_ns):

@@ -74,6 +74,7 @@ def _stream_result(node: NodeLog, judged: StreamSamples, facts: TrialFacts, meth
     before, since = samples[: samples.baseline], samples[samples.baseline :]
     rtt_s = before.answer_s(0.99)
     # One that was silenced is whole: it was probed until then, and what came after is no part of its figures.
+    unfit = judged.stream.name in facts.unfit
     whole = judged.afterwards is not None or (node.ended and _reaches_the_end(judged, facts))
     kind = judged.stream.kind
     # The router is next to the guests: what they ping is beyond it, and where the harness asks, only the time that a
@@ -97,9 +98,10 @@ def _stream_result(node: NodeLog, judged: StreamSamples, facts: TrialFacts, meth
         downtime=Downtime.of(after, samples.unseen_s + 2 * judged.grain_s),
         unavailable_s=unavailable_s(since, judged.stream.interval_s),
         rtt_s=rtt_s,
-        seen_up=before.tally(Outcome.REPLIED) > 0,
+        seen_up=before.tally(Outcome.REPLIED) > 0 and not unfit,
         gap_share=since.gap_share,
         pinned=judged.afterwards is not None and judged.afterwards.tally(Outcome.REPLIED) > 0,
+        unfit=unfit,
     )
 
 

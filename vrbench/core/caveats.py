@@ -166,6 +166,20 @@ class CaveatKind(StrEnum):
         "some of the outage may not be the operation's",
         "look for the loss on the way to the target, then measure again",
     )
+    LEFT_OUT = (
+        "left-out",
+        Effect.NONE,
+        "a few streams lost more than a tenth of their probes before the operation",
+        "they can't tell an outage, and are in no figure",
+        "see whether their targets answer, then measure again",
+    )
+    NOT_SENT = (
+        "not-sent",
+        Effect.NONE,
+        "probes could not be sent, since the system of their machine refused to",
+        "they count as neither up nor down",
+        "see what a packet filter, the routing table or the network interface of that machine says",
+    )
     SLOTS_SKIPPED = (
         "slots-skipped",
         Effect.NONE,

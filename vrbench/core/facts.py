@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from vrbench.core.caveats import Caveat
-from vrbench.core.model import HARNESS, Stream
+from vrbench.core.model import HARNESS, OutageWindow, Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,9 @@ class TrialFacts:
     ``gateways``: the MAC addresses that answered for a guest's gateway when probing was over. ``competing_routers``:
     routers that the cloud then showed side by side although only one of them may serve. ``operation``: its name.
     ``routers_before`` and ``routers_after``: the network's routers just before it was asked for, and when probing was
-    over; none where the account may not list them.
+    over; none where the account may not list them. ``unfit``: the streams that the baseline found unable to tell an
+    outage, by their names; ``tolerated``: how many probes next to each other the others lost in it at most. Runs of
+    versions that did not judge the baseline have neither.
     """
 
     number: int
@@ -80,6 +82,12 @@ class TrialFacts:
     operation: str = ""
     routers_before: tuple[Router, ...] = ()
     routers_after: tuple[Router, ...] = ()
+    unfit: tuple[str, ...] = ()
+    tolerated: dict[str, int] = field(default_factory=dict)
+
+    def like_before(self, stream: str, window: OutageWindow) -> bool:
+        """Return whether a stream had windows as short as this one in the baseline already."""
+        return 0 < window.lost + window.refused <= self.tolerated.get(stream, 0) and not window.gaps
 
     def places(self, node: str) -> bool:
         """Return whether it is known when what a node saw was, counted from the request.

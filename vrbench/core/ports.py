@@ -8,6 +8,7 @@ from typing import Protocol
 
 from vrbench.core.facts import NodeClock
 from vrbench.core.log.growing_log import StreamState
+from vrbench.core.log.history import Marked, ProbeHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,14 @@ class Observation(Protocol):
     def start(self) -> None:
         """Return all probers running and writing; raises when one can't start."""
 
-    def mark(self) -> None:
-        """Note that the operation is about to be requested: count windows from here."""
+    def histories(self) -> Sequence[ProbeHistory]:
+        """Return what became of every probe so far, per stream; none once the operation was requested."""
+
+    def always_up(self) -> frozenset[str]:
+        """Return the public ends where connections say nothing: something accepts them at any port."""
+
+    def mark(self, marked: Marked) -> None:
+        """Note that the operation is about to be requested: count windows from here, by what the baseline said."""
 
     def states(self) -> Sequence[StreamState]:
         """Return every stream now, times on the harness's clock."""

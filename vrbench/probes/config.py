@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vrbench.core.model import Stream
+from vrbench.core.plan.schedule import phases
 
 
 class ProbeError(RuntimeError):
@@ -44,3 +47,17 @@ class Login:
     user: str
     key: Path
     known_hosts: Path
+
+
+def phased(streams: Sequence[Stream], seed: int, within_s: float = math.inf) -> tuple[PhasedStream, ...]:
+    """Return the streams with their start phases, all ``within_s``."""
+    if not streams:
+        return ()
+    spread = phases(len(streams), min(within_s, streams[0].interval_s), seed)
+    return tuple(PhasedStream(s, p) for s, p in zip(streams, spread, strict=True))
+
+
+def at_once(streams: Sequence[Stream], seed: int) -> tuple[PhasedStream, ...]:
+    """Return the streams with one start phase for all: those of one guest belong to different figures."""
+    (phase_s,) = (first.phase_s for first in phased(streams[:1], seed))
+    return tuple(PhasedStream(stream, phase_s) for stream in streams)

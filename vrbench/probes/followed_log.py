@@ -10,6 +10,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from vrbench.core.log.growing_log import GrowingLog, StreamState
+from vrbench.core.log.history import ProbeHistory
 from vrbench.core.log.rawlog import RawLogError
 
 
@@ -32,6 +33,13 @@ class FollowedLog:
             asked_ns = s.asked_ns - self.offset_ns if s.asked_ns else 0
             moved = replace(s, since_ns=since_ns, judged_ns=judged_ns, asked_ns=asked_ns)
             yield moved
+
+    def histories(self) -> Iterator[ProbeHistory]:
+        """Return what became of each probe of its streams, times moved to the harness's clock."""
+        if not self.unreadable:
+            self._read_on()
+        for history in self.live.histories():
+            yield history.moved(self.offset_ns)
 
     def _read_on(self) -> None:
         with contextlib.suppress(FileNotFoundError), self.path.open("rb") as file:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -14,18 +13,20 @@ from pathlib import Path
 
 from vrbench.core.caveats import Caveat
 from vrbench.core.facts import NodeClock
+from vrbench.core.kinds import SSH_SYN
 from vrbench.core.log.growing_log import GrowingLog, StreamState
+from vrbench.core.log.history import Marked, ProbeHistory
 from vrbench.core.model import HARNESS, Direction, Environment, Guest, Stream
 from vrbench.core.plan.plan import Plan
-from vrbench.core.plan.schedule import phases
 from vrbench.core.plan.streams import guest_streams, harness_streams, short_name
 from vrbench.core.ports import Collected
 from vrbench.core.text import some
 from vrbench.parallel import CancelToken, parallel
 from vrbench.probes.agent_home import AgentHome
-from vrbench.probes.config import Login, PhasedStream, ProbeError
+from vrbench.probes.config import Login, ProbeError, at_once, phased
 from vrbench.probes.followed_log import FollowedLog
 from vrbench.probes.guest import GuestAgent
+from vrbench.probes.nobodys_port import always_up
 from vrbench.probes.ping_check import reach
 from vrbench.probes.prober_process import ProberConfig, ProberProcess, how_probed, start_prober
 from vrbench.probes.readiness import Readiness, noted
@@ -52,6 +53,7 @@ class SshGuests:
     spares: SpareProbers = field(default_factory=SpareProbers)
     _homes: dict[str, AgentHome] = field(default_factory=dict)
     _begun: int = 0
+    _always_up: frozenset[str] | None = None
     logins: GuestLogins = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,6 +72,13 @@ class SshGuests:
         self._begun += 1
         if self._begun < self.plan.profile.trials.count:
             self.spares.keep(harness_streams(self.plan, self.environment))
+
+    def always_up(self) -> frozenset[str]:
+        """Return the public ends where connections say nothing; looked at once, if they are probed."""
+        if self._always_up is None:
+            probed = self.plan.profile.probes.probes(SSH_SYN)
+            self._always_up = always_up(self.environment.endpoints) if probed else frozenset()
+        return self._always_up
 
     @property
     def login(self) -> Login:
@@ -141,7 +150,8 @@ class TrialProbers:
         seed = random.SystemRandom().getrandbits(32)
         self._agents = [self._agent(g) for g in environment.guests]
         steps: list[Callable[[CancelToken], None]] = [
-            partial(self._start_agent, index, seed) for index in range(len(self._agents))
+            *(partial(self._start_agent, index, seed) for index in range(len(self._agents))),
+            lambda _: self._look_for_proxies(),
         ]
         probers: list[Callable[[CancelToken], None]] = []
         for prober, streams in harness_streams(plan, environment).items():
@@ -156,9 +166,18 @@ class TrialProbers:
             raise
         self.ssh_guests.begin()
 
-    def mark(self) -> None:
+    def _look_for_proxies(self) -> None:
+        self.ssh_guests.always_up()
+
+    def mark(self, marked: Marked) -> None:
         for log in self._logs:
-            log.live.forget_windows()
+            log.live.mark(marked)
+
+    def histories(self) -> Sequence[ProbeHistory]:
+        return [history for log in self._logs for history in log.histories()]
+
+    def always_up(self) -> frozenset[str]:
+        return self.ssh_guests.always_up()
 
     def states(self) -> Sequence[StreamState]:
         # What ends in the router is evidence for later: nobody watches it, and nobody waits for it.
@@ -284,20 +303,6 @@ class _BadEnd:
 
     what: _What
     words: str
-
-
-def phased(streams: Sequence[Stream], seed: int, within_s: float = math.inf) -> tuple[PhasedStream, ...]:
-    """Return the streams with their start phases, all ``within_s``."""
-    if not streams:
-        return ()
-    spread = phases(len(streams), min(within_s, streams[0].interval_s), seed)
-    return tuple(PhasedStream(s, p) for s, p in zip(streams, spread, strict=True))
-
-
-def at_once(streams: Sequence[Stream], seed: int) -> tuple[PhasedStream, ...]:
-    """Return the streams with one start phase for all: those of one guest belong to different figures."""
-    (phase_s,) = (first.phase_s for first in phased(streams[:1], seed))
-    return tuple(PhasedStream(stream, phase_s) for stream in streams)
 
 
 def _silenced(agent: GuestAgent, streams: list[str], seconds: float, stop: CancelToken) -> list[str]:

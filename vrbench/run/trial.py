@@ -12,17 +12,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from vrbench.core.facts import TrialFacts
+from vrbench.core.findings import Finding
+from vrbench.core.judge.baseline import Baseline, judge_baseline
 from vrbench.core.log.growing_log import StreamState
+from vrbench.core.log.history import Marked
 from vrbench.core.model import Direction
 from vrbench.core.ports import Clock, JobState, Observation, Operation, Screen
 from vrbench.run.recovery import Patience, Recovery
 
 
-class NothingAnswers(RuntimeError):
-    """A whole direction can't be probed, so the operation was not asked for."""
+class UnfitBaseline(RuntimeError):
+    """No figure could come of the operation, so it was not asked for."""
+
+    def __init__(self, number: int, bad: Sequence[Finding]) -> None:
+        told = " ".join(f"{finding.found} Nothing was restarted. {finding.cure}." for finding in bad)
+        super().__init__(f"trial {number}: {told}")
+
+
+class CannotSendHere(UnfitBaseline):
+    """It is this machine that can't send its probes."""
 
 
 STEP_S = 0.25
+LOOK_S = 1.0  # between two looks at a baseline that is not good yet: each goes through all its probes
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +75,7 @@ class _Requested:
     at_ns: int
     utc: str
     answering: frozenset[str]
+    marked: Marked
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +98,8 @@ def run_trial(trial: Trial, requested: Callable[[TrialFacts], None] = lambda _: 
     trial.phase("starting probers", "baseline")
     trial.observation.start()
     try:
-        _baseline(trial)
-        asked = _request(trial, lambda r: requested(_so_far(trial, r)))
+        marked = _baseline(trial).marked
+        asked = _request(trial, marked, lambda r: requested(_so_far(trial, r)))
         seen = _observe(trial, asked)
     except BaseException:
         trial.observation.stop()
@@ -119,80 +132,80 @@ def _so_far(trial: Trial, asked: _Requested) -> TrialFacts:
         requested_ns=asked.at_ns,
         baseline_s=trial.limits.baseline_s,
         interrupted=True,
+        unfit=tuple(sorted(asked.marked.unfit)),
+        tolerated=dict(asked.marked.tolerated),
     )
 
 
-def _baseline(trial: Trial) -> None:
-    """Probe the untouched network: from the first answers of every stream on, for the baseline's time."""
+def _baseline(trial: Trial) -> Baseline:
+    """Probe the untouched network, from the first answers of every stream on, for the baseline's time; judge it.
+
+    Raises UnfitBaseline where no figure could come of a restart.
+    """
     trial.phase("baseline", "the operation")
-    states = _await_baseline(trial)
-    unmeasured = [
-        s.stream.name for s in states if not s.up and s.stream.direction in ADVICE and not s.stream.kind.headline
-    ]
-    if unmeasured:
-        more = f" and {len(unmeasured) - 1} more" if len(unmeasured) > 1 else ""
-        trial.screen.note(f"not measured, since nothing answers before the operation: {unmeasured[0]}{more}")
+    baseline = _await_baseline(trial)
+    if baseline.bad:
+        raise (CannotSendHere if baseline.here else UnfitBaseline)(trial.number, baseline.bad)
+    for finding in baseline.findings:
+        trial.screen.note(". ".join(filter(None, (finding.found, finding.cure))))
+    return baseline
 
 
-def _await_baseline(trial: Trial) -> Sequence[StreamState]:
-    """Return the streams when all that is needed has answered for the baseline's time, or did not in its time."""
+def _await_baseline(trial: Trial) -> Baseline:
+    """Return what the baseline came to: good as soon as it is, bad when waiting for longer is no use."""
     limits, begun = trial.limits, trial.clock.monotonic_ns()
-    answered: int | None = None
+    heard: set[str] = set()
+    answered_ns: int | None = None
+    judged_ns = begun
     while True:
         now, states = trial.clock.monotonic_ns(), trial.observation.states()
         trial.screen.watch(states, now, "not requested")
-        all_up = _all_up(states)
-        if answered is None and all_up:
-            answered = now
-        if all_up and answered is not None and (now - answered) / 1e9 >= limits.baseline_s:
-            return states
-        if (now - begun) / 1e9 >= limits.first_answers_s + limits.baseline_s:
-            _check_answers(trial.number, states)
-            trial.screen.note(
-                "some streams don't answer, although nothing was restarted yet; the trial's caveats will say which"
-            )
-            return states
+        heard |= {s.stream.name for s in states if s.up}
+        if answered_ns is None and _all_heard(states, heard, (now - begun) / 1e9 >= limits.baseline_s):
+            answered_ns = now
+        whole = answered_ns is not None and (now - answered_ns) / 1e9 >= limits.baseline_s
+        over = (now - begun) / 1e9 >= limits.first_answers_s + limits.baseline_s
+        late = (now - begun) / 1e9 >= limits.baseline_s and (now - judged_ns) / 1e9 >= LOOK_S
+        if whole or over or late:
+            judged_ns = now
+            found = judge_baseline(trial.observation.histories(), limits.baseline_s, trial.observation.always_up())
+            good = whole and not found.bad and _all_up(states, found.marked.unfit)
+            if over or good or found.conclusive:
+                return found
         trial.clock.sleep(STEP_S)
 
 
-def _all_up(states: Sequence[StreamState]) -> bool:
-    """Return whether every stream that is needed answers.
+def _all_heard(states: Sequence[StreamState], heard: set[str], controls_may_lack: bool) -> bool:
+    """Return whether every stream that makes figures has answered, and every control unless they had their time.
 
     What is reported beside the figures may have no one to answer it, such as a router without DNS.
     """
-    needed = [s for s in states if s.stream.kind.headline or s.stream.direction is Direction.CONTROL]
-    return bool(needed) and all(s.up for s in needed)
+    counted = [s for s in states if s.stream.kind.headline]
+    controls = [] if controls_may_lack else [s for s in states if s.stream.direction is Direction.CONTROL]
+    return bool(counted) and all(s.stream.name in heard for s in (*counted, *controls))
 
 
-ADVICE = {
-    Direction.EGRESS: "probes.egress_target must answer a ping from the VMs",
-    Direction.INGRESS: "the public addresses must be reachable from here, see environment.source_cidr",
-}
+def _all_up(states: Sequence[StreamState], unfit: frozenset[str]) -> bool:
+    """Return whether everything is up that makes figures: what is down at the request has no beginning."""
+    return all(s.up for s in states if s.stream.kind.headline and s.stream.name not in unfit)
 
 
-def _check_answers(number: int, states: Sequence[StreamState]) -> None:
-    """Raise NothingAnswers when one direction can't be measured at all: restarting a router is no use then."""
-    for direction, advice in ADVICE.items():
-        if not any(s.up for s in states if s.stream.direction is direction and s.stream.kind.headline):
-            raise NothingAnswers(f"trial {number}: no {direction} probe is answered; nothing was restarted. {advice}")
-
-
-def _request(trial: Trial, note: Callable[[_Requested], None]) -> _Requested:
+def _request(trial: Trial, marked: Marked, note: Callable[[_Requested], None]) -> _Requested:
     """Ask for the operation; it is noted even when the answer never comes, since it may have begun."""
     trial.phase("operating", "recovery of every stream")
-    sent = [_now(trial)]  # what the cloud turns away has not begun: the last time that it is sent counts
+    sent = [_now(trial, marked)]  # what the cloud turns away has not begun: the last time that it is sent counts
     try:
-        trial.operation.request(lambda: sent.append(_now(trial)))
+        trial.operation.request(lambda: sent.append(_now(trial, marked)))
     finally:
         note(sent[-1])
     return sent[-1]
 
 
-def _now(trial: Trial) -> _Requested:
+def _now(trial: Trial, marked: Marked) -> _Requested:
     """Return the moment that the operation is sent, from which windows count."""
-    trial.observation.mark()
-    answering = frozenset(s.stream.name for s in trial.observation.states() if s.up)
-    return _Requested(trial.clock.monotonic_ns(), trial.clock.utc(), answering)
+    trial.observation.mark(marked)
+    answering = frozenset(s.stream.name for s in trial.observation.states() if s.up) - marked.unfit
+    return _Requested(trial.clock.monotonic_ns(), trial.clock.utc(), answering, marked)
 
 
 def _observe(trial: Trial, requested: _Requested) -> _Observed:

@@ -44,7 +44,7 @@ class StreamResult(Struct, frozen=True):
     network was down: it is in no average and no union, and no lower bound of an outage. ``aligned``: its clock is
     known beside the harness's; without that its times count from its log's begin, and its windows are nobody's.
     ``pinned``: stuck, and answered again once it had been silent for longer than its router remembers a flow, which
-    proves why.
+    proves why. ``unfit``: it was down or lossy before the operation already, and nothing is made of it.
     """
 
     node: str
@@ -60,6 +60,7 @@ class StreamResult(Struct, frozen=True):
     stuck: bool = False
     aligned: bool = True
     pinned: bool = False
+    unfit: bool = False
 
     @property
     def measured(self) -> bool:
@@ -119,11 +120,11 @@ class TrialResult(Struct, frozen=True):
     def headline(self, direction: Direction | None) -> tuple[StreamResult, ...]:
         """Return the streams of all headline kinds of a direction; None: of egress, then of ingress.
 
-        What is stuck is not among them.
+        What is stuck, or was unfit, is not among them.
         """
         wanted = MEASURED if direction is None else (direction,)
         listed = (s for d in wanted for s in self.streams if s.stream.direction is d)
-        return tuple(s for s in listed if s.stream.kind.headline and not s.stuck)
+        return tuple(s for s in listed if s.stream.kind.headline and not (s.stuck or s.unfit))
 
     def figures(self, direction: Direction | None) -> StreamFigures:
         """Return the figures of a direction, over kinds that are not alike; None: of egress and ingress together.

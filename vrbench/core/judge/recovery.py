@@ -8,6 +8,7 @@ from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.facts import TrialFacts
 from vrbench.core.figures.lagging import is_back, slow_services
 from vrbench.core.figures.results import StreamResult
+from vrbench.core.model import OutageWindow
 from vrbench.core.plan.method import Method
 from vrbench.core.text import few
 
@@ -21,13 +22,18 @@ def of_recovery(facts: TrialFacts, streams: Sequence[StreamResult], method: Meth
     waited = not facts.interrupted
     if waited and not facts.recovered and not lagged:
         yield Caveat(CaveatKind.NO_RECOVERY_SEEN, "not up for the whole validation time")
-    open_ended = [s.stream.name for s in rest if any(w.censored for w in s.windows)]
+    open_ended = [s.stream.name for s in rest if any(_is_open(facts, s, w) for w in s.windows)]
     if waited and open_ended:
         yield Caveat(CaveatKind.NO_RECOVERY_SEEN, few(open_ended))
     if slow:
         yield Caveat(CaveatKind.SERVICE_GIVEN_UP, few([s.stream.name for s in slow]))
     if stuck:
         yield Caveat(CaveatKind.OLD_FLOW_STUCK, few([f"{s.stream.name}, {_why(s)}" for s in stuck]))
+
+
+def _is_open(facts: TrialFacts, result: StreamResult, window: OutageWindow) -> bool:
+    """Return whether an outage had no end; a loss of which the baseline has the like is none."""
+    return window.censored and not facts.like_before(result.stream.name, window)
 
 
 def _why(result: StreamResult) -> str:

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from vrbench.core.caveats import Caveat, CaveatKind, Effect
 from vrbench.core.facts import TrialFacts
 from vrbench.core.figures.results import MEASURED, StreamResult
 from vrbench.core.figures.windows import BLIND_GAPS
+from vrbench.core.judge.beside import of_baseline, of_controls
 from vrbench.core.judge.coverage import slept_through, unseen
 from vrbench.core.judge.flapping import flapping
 from vrbench.core.judge.recovery import of_recovery
 from vrbench.core.judge.routers import of_the_routers, rivals
 from vrbench.core.kinds import BESIDE, ICMP_FRESH, ICMP_PERSISTENT, SSH_SYN
+from vrbench.core.log.failures import SSHD_LIMITS
 from vrbench.core.log.outcomes import stretches
 from vrbench.core.log.rawlog import Refusal
 from vrbench.core.log.samples import NodeLog
-from vrbench.core.model import HARNESS, Cause, Direction, OutageWindow, Outcome, Verdict
+from vrbench.core.model import HARNESS, Cause, Direction, Outcome, Verdict
 from vrbench.core.plan.method import Method
 from vrbench.core.text import few
 from vrbench.core.values import show_duration
@@ -41,8 +43,9 @@ def judge(
     facts: TrialFacts, nodes: Sequence[NodeLog], streams: Sequence[StreamResult], method: Method
 ) -> tuple[Verdict, tuple[Caveat, ...]]:
     """Return the trial's verdict and every caveat that applies, worst first."""
-    found = [*_of_the_run(facts, method), *_of_the_clocks(facts, nodes), *_of_the_streams(streams, method)]
+    found = [*_of_the_run(facts, method), *_of_the_clocks(facts, nodes), *_of_the_streams(facts, streams, method)]
     found += [
+        *of_baseline(facts, streams, nodes),
         *of_recovery(facts, streams, method),
         *facts.pre_trial_caveats,
         *_of_the_probers(nodes),
@@ -53,7 +56,7 @@ def judge(
     asleep = list(unseen(streams))
     if asleep:
         found.append(Caveat(CaveatKind.UNSEEN, few(asleep)))
-    shares = {s.stream.name: s.gap_share for s in streams if s.samples and not _beside(s)}
+    shares = {s.stream.name: s.gap_share for s in streams if s.samples and not (_beside(s) or s.unfit)}
     gappy = [f"{name} {share * 100:.2f} %" for name, share in shares.items() if share > SKIPPED_TOLERATED]
     if gappy:
         found.append(Caveat(CaveatKind.SLOTS_SKIPPED, few(gappy)))
@@ -101,8 +104,9 @@ def _of_the_probers(nodes: Sequence[NodeLog]) -> Iterator[Caveat]:
     ways = sorted({f"{n.method}, to {n.grain_s * 1000:.0f} ms" for n in nodes if n.grain_s})
     if ways:
         yield Caveat(CaveatKind.WITHOUT_PYTHON, "; ".join(ways))
-    limits = {Refusal.STARTUPS: "MaxStartups", Refusal.PENALTY: "PerSourcePenalties"}
-    turned_away = [f"{name} {n} times, {limits[Refusal(why)]}" for node in nodes for name, why, n in node.turned_away]
+    turned_away = [
+        f"{name} {n} times, {SSHD_LIMITS[Refusal(why)]}" for node in nodes for name, why, n in node.turned_away
+    ]
     if turned_away:
         yield Caveat(CaveatKind.TURNED_AWAY, few(turned_away))
 
@@ -159,19 +163,19 @@ def _of_the_clocks(facts: TrialFacts, nodes: Sequence[NodeLog]) -> Iterator[Cave
         yield Caveat(CaveatKind.CLOCKS_UNALIGNED, few(loose))
 
 
-def _of_the_streams(streams: Sequence[StreamResult], method: Method) -> Iterator[Caveat]:
-    measured = [s for s in streams if s.stream.kind.headline and not s.stuck]
+def _of_the_streams(facts: TrialFacts, streams: Sequence[StreamResult], method: Method) -> Iterator[Caveat]:
+    measured = [s for s in streams if s.stream.kind.headline and not (s.stuck or s.unfit)]
     beside = [s for s in streams if _beside(s) and s.seen_up]
     never_up = [s.stream.name for s in measured if not s.seen_up]
     if never_up or not any(s.stream.kind.headline for s in streams):
         yield Caveat(CaveatKind.NO_SAMPLES, few(never_up) or "no stream at all")
-    spanning = [s.stream.name for s in measured if s.seen_up and any(w.start_s <= 0 for w in s.outages)]
+    spanning = [s.stream.name for s in measured if s.seen_up and _spans_request(facts, s)]
     if spanning:
         yield Caveat(CaveatKind.DOWN_AT_REQUEST, few(spanning))
     lossy = [s.stream.name for s in (*measured, *beside) if any(not w.blind for w in s.baseline_windows)]
     if lossy:
         yield Caveat(CaveatKind.BASELINE_LOSSY, few(lossy))
-    yield from _of_the_controls(streams, measured)
+    yield from of_controls(facts, streams, measured)
     relapsed = [s.stream.name for s in measured if len(s.outages) > 1]
     if relapsed:
         yield Caveat(CaveatKind.RELAPSED, few(relapsed))
@@ -192,26 +196,14 @@ def _by_the_service(stream: StreamResult) -> float:
     return seconds if seconds > SERVICE_TOLERATED * stream.downtime.estimate_s else 0.0
 
 
-def _of_the_controls(streams: Sequence[StreamResult], measured: Sequence[StreamResult]) -> Iterator[Caveat]:
-    controls = [s for s in streams if s.stream.direction is Direction.CONTROL]
-    if all(s.node != HARNESS for s in controls if len(s.samples)):
-        yield Caveat(CaveatKind.NO_CONTROL)
-    outages = [w for s in measured for w in s.outages]
-    down = [s.stream.name for s in controls if any(_overlap(c, outages) for c in s.outages)]
-    if down:
-        yield Caveat(CaveatKind.CONTROL_DOWN, few(down))
-    lossy = [s.stream.name for s in controls if s.stream.name not in down and _lost_any(s)]
-    if lossy:
-        yield Caveat(CaveatKind.CONTROL_LOSSY, few(lossy))
+def _spans_request(facts: TrialFacts, result: StreamResult) -> bool:
+    """Return whether it was down when the operation was requested; not by a loss of which its baseline has the like."""
+    return any(w.start_s <= 0 and not facts.like_before(result.stream.name, w) for w in result.outages)
 
 
 def _beside(result: StreamResult) -> bool:
     """Return whether it is reported beside the figures (sessions, names, logins), not in them."""
     return result.stream.kind in BESIDE
-
-
-def _lost_any(stream: StreamResult) -> bool:
-    return any(not w.blind for w in (*stream.windows, *stream.baseline_windows))
 
 
 def _of_the_flows(measured: Sequence[StreamResult], method: Method) -> Iterator[Caveat]:
@@ -247,12 +239,6 @@ def _apart(one_s: float | None, other_s: float | None, method: Method) -> bool:
     """
     one, other = one_s or 0.0, other_s or 0.0
     return one != other and abs(one - other) > method.threshold_s + 2 * method.interval_s
-
-
-def _overlap(control: OutageWindow, outages: Iterable[OutageWindow]) -> bool:
-    """Return whether a control window was open while a measured one was."""
-    end = control.start_s + control.estimate_s
-    return any(w.start_s <= end and control.start_s <= w.start_s + w.estimate_s for w in outages)
 
 
 def unsent(stream: StreamResult) -> Iterator[tuple[float, float]]:

@@ -30,7 +30,7 @@ class LogColumns(Struct, frozen=True):
     Times are ns on the log's clock, MISSING where there is none. ``width_ns``: how much later than ``sent`` the probe
     may have left. ``begun``: a connection stood. ``spans`` are the streams' places (begin, end) in the columns;
     ``end_ns`` is 0 without END, ``newest_ns`` the time of the latest record; ``turned_away`` counts by stream and
-    Refusal.
+    Refusal, ``not_sent`` by stream and errno.
     """
 
     spans: tuple[tuple[int, int], ...]
@@ -41,6 +41,7 @@ class LogColumns(Struct, frozen=True):
     begun: NDArray[np.bool_]
     wall_ns: tuple[int, ...]
     turned_away: Counter[tuple[int, int]]
+    not_sent: Counter[tuple[int, int]]
     end_ns: int
     newest_ns: int
     width_ns: Times
@@ -81,7 +82,6 @@ def read_columns(records: Records, streams: Sequence[StreamHeader]) -> LogColumn
     Raises RawLogError for a slot at which no prober can have arrived.
     """
     tried, ends = pick(records, RecordKind.SENT, RecordKind.FAILED), pick(records, RecordKind.END)
-    turned_away = pick(records, RecordKind.TURNED_AWAY)
     lengths = _lengths(tried, streams)
     stops = np.cumsum(lengths)
     slots = _Slots(stops - lengths, lengths, int(lengths.sum()))
@@ -94,11 +94,17 @@ def read_columns(records: Records, streams: Sequence[StreamHeader]) -> LogColumn
         ambiguous=slots.marks(pick(records, RecordKind.AMBIGUOUS, RecordKind.TURNED_AWAY)),
         begun=slots.marks(pick(records, RecordKind.CONNECTED)),
         wall_ns=tuple(pick(records, RecordKind.WALL)["t_ns"].tolist()),
-        turned_away=Counter(zip(turned_away["stream"].tolist(), turned_away["detail"].tolist(), strict=True)),
+        turned_away=_reasons(pick(records, RecordKind.TURNED_AWAY)),
+        not_sent=_reasons(pick(tried, RecordKind.FAILED)),
         end_ns=int(ends["t_ns"][-1]) if len(ends) else 0,
         newest_ns=int(records["t_ns"].max(initial=0, where=records["kind"] != RecordKind.WALL)),
         width_ns=_widths(slots, sent, pick(records, RecordKind.SENT_BY)),
     )
+
+
+def _reasons(records: Records) -> Counter[tuple[int, int]]:
+    """Count records by stream and detail."""
+    return Counter(zip(records["stream"].tolist(), records["detail"].tolist(), strict=True))
 
 
 def _widths(slots: _Slots, sent: Times, sent_by: Records) -> Times:

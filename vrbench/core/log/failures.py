@@ -48,6 +48,7 @@ REASONS = {
     Refusal.HOST_KEY: Failure.HOST_KEY_CHANGED,
     Refusal.BROKEN_OFF: Failure.BROKEN_OFF,
 }
+SSHD_LIMITS = {Refusal.STARTUPS: "MaxStartups", Refusal.PENALTY: "PerSourcePenalties"}  # whom sshd turns away
 STEPS = (
     RecordKind.CONNECTED,
     RecordKind.GREETED,

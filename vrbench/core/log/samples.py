@@ -198,6 +198,7 @@ class NodeLog:
     wall_ns: tuple[int, ...]
     method: str = ""
     turned_away: tuple[tuple[str, int, int], ...] = ()  # stream, why (Refusal), how many probes
+    not_sent: tuple[tuple[str, int, int], ...] = ()  # stream, errno, how many probes
 
     @property
     def grain_s(self) -> float:
@@ -226,9 +227,12 @@ def read_samples(log: LogFile, threshold_s: float) -> NodeLog:
         for h, span in zip(header.streams, columns.spans, strict=True)
     )
     judged = tuple(s.with_silence(*silent[i]) if i in silent else s for i, s in enumerate(judged))
-    turned_away = tuple((judged[i].stream.name, why, count) for (i, why), count in sorted(columns.turned_away.items()))
-    ended = bool(columns.end_ns)
-    return NodeLog(header.node, header.started_ns, judged, ended, columns.wall_ns, header.method, turned_away)
+    ended, names = bool(columns.end_ns), [s.stream.name for s in judged]
+    turned_away, not_sent = (
+        tuple((names[i], why, count) for (i, why), count in sorted(counted.items()))
+        for counted in (columns.turned_away, columns.not_sent)
+    )
+    return NodeLog(header.node, header.started_ns, judged, ended, columns.wall_ns, header.method, turned_away, not_sent)
 
 
 def _silences(log: LogFile) -> Iterator[tuple[int, tuple[int, int | None]]]:

@@ -101,12 +101,14 @@ def is_old(state: StreamState, now_ns: int) -> bool:
 
 
 def summary_words(states: Sequence[StreamState], now_ns: int) -> str:
-    """Word the sums: "egress 18 of 20 up, 2 without news; ingress 0 of 20 up"."""
+    """Word the sums: "egress 18 of 20 up, 2 without news; ingress 0 of 19 up, 1 left out"."""
     words = []
     for direction in (Direction.EGRESS, Direction.INGRESS):
-        here = [s for s in states if s.stream.direction is direction and s.stream.kind.headline]
+        counted = [s for s in states if s.stream.direction is direction and s.stream.kind.headline]
+        here = [s for s in counted if not s.unfit]
+        left_out = f", {len(counted) - len(here)} left out" if len(here) < len(counted) else ""
         old = sum(is_old(s, now_ns) for s in here)
         up = sum(bool(s.up) and not is_old(s, now_ns) for s in here)
         if here:
-            words.append(f"{direction.value} {up} of {len(here)} up{f', {old} without news' if old else ''}")
+            words.append(f"{direction.value} {up} of {len(here)} up{f', {old} without news' if old else ''}{left_out}")
     return "; ".join(words) or "no stream yet"
