@@ -33,9 +33,9 @@ nsenter -n -t $CLIENT sh -ec "$INSIDE"
 """
 _IPV6 = "for x in all lo eth0; do echo 0 > /proc/sys/net/ipv6/conf/$x/disable_ipv6; done; "
 _UP = _IPV6 + "ip link set lo up; ip link set eth0 up; "
-V4 = _UP + "ip addr add 192.168.77.2/24 dev eth0; "
-V4_ROUTED = V4 + f"ip route add default via {GATEWAY}; "
-V6 = _UP + f"ip addr add fd00:77::2/64 dev eth0 nodad; ip -6 route add default via {GATEWAY6}; "
+V4 = _UP + "ip addr add 192.168.77.2/24 dev eth0"
+V4_ROUTED = V4 + f"; ip route add default via {GATEWAY}"
+V6 = _UP + f"ip addr add fd00:77::2/64 dev eth0 nodad; ip -6 route add default via {GATEWAY6}"
 
 
 def client(inside: str) -> Callable[[Place], AbstractContextManager[Mapping[str, str]]]:

@@ -29,6 +29,16 @@ def behind(inside: str, at: str = GATEWAY) -> dict[str, Any]:
     return {"around": client(inside), "through": INTO, "front": Front(at=at)}
 
 
+# A fresh namespace lets nobody ping without the right to raw sockets.
+NO_RIGHTS = behind(V4_ROUTED) | {"through": (*INTO, "setpriv", "--bounding-set=-all", "--inh-caps=-all")}
+
+
+def firewall(rule: str) -> str:
+    """Return what gives a client a firewall that looks at what it sends."""
+    chain = "nft 'add chain ip own out { type filter hook output priority 0; }'"
+    return f"; nft add table ip own; {chain}; nft add rule ip own out {rule}"
+
+
 CASES = (
     Case(
         "a target that does not answer",
@@ -85,14 +95,79 @@ CASES = (
         "`ip route add prohibit` for the public range",
         code=64,
         said=("a prohibiting route, or a firewall",),
-        **behind(V4_ROUTED + "ip route add prohibit 198.51.100.0/24"),
+        **behind(V4_ROUTED + "; ip route add prohibit 198.51.100.0/24"),
+    ),
+    Case(
+        "no rights",
+        "root in a container without any capability, and no leave to ping; no SYN probes are wanted",
+        code=64,
+        said=("pings can't be sent from here", "net.ipv4.ping_group_range", "--set probes.control_target="),
+        argv=(*RUN, "--set", "probes.syn=false"),
+        **NO_RIGHTS,
+    ),
+    Case(
+        "no rights, and doctor asked",
+        "the same",
+        code=64,
+        said=("bad sockets", "pings can't be sent from here", "--set probes.control_target="),
+        argv=(*DOCTOR, "--set", "probes.syn=false"),
+        **NO_RIGHTS,
+    ),
+    Case(
+        "no rights, fast SYN probes",
+        "the same, without a control target, every 20 ms",
+        code=64,
+        said=("SYN probes can't be sent from here", "--set probes.interval=100ms", "--set probes.syn=false"),
+        argv=(*DOCTOR, "--set", "probes.control_target=", "--set", "probes.interval=20ms"),
+        **NO_RIGHTS,
+    ),
+    Case(
+        "no rights, and none needed",
+        "the same, every 100 ms: connections do",
+        code=0,
+        said=("full TCP connections replace SYN probes", "nothing bad"),
+        unsaid=("can't be sent",),
+        argv=(*DOCTOR, "--set", "probes.control_target="),
+        **NO_RIGHTS,
+    ),
+    Case(
+        "a user of a container",
+        "another user than root, without any capability",
+        code=64,
+        said=("can't be sent from here",),
+        argv=RUN,
+        uid=54321,
+        **behind(V4_ROUTED),
+    ),
+    Case(
+        "few open files",
+        "`ulimit -Hn 90`, as in some containers; ten VMs",
+        code=64,
+        said=("open files, and 90 are left", "raise the hard limit"),
+        argv=(*RUN, "--set", "environment.vms=10", "--set", "environment.public_ips=10"),
+        through=("prlimit", "--nofile=90:90"),
+    ),
+    Case(
+        "a firewall of one's own",
+        "the client drops what it sends to TCP 22",
+        code=64,
+        said=("SYN probes to 198.51.100.", "don't leave this machine: Operation not permitted", "nft list ruleset"),
+        argv=RUN,
+        **behind(V4_ROUTED + firewall("tcp dport 22 drop")),
+    ),
+    Case(
+        "a firewall of one's own, against pings",
+        "the client rejects the pings that it sends",
+        code=0,
+        said=("warn firewall", "pings to the control target 198.51.100.2 don't leave"),
+        **behind(V4_ROUTED + firewall("icmp type echo-request reject")),
     ),
     Case(
         "a narrow tunnel",
         "the client's interface has an MTU of 600",
         code=0,
         said=("warn route", "600 bytes only", "raise the interface's MTU"),
-        **behind(V4_ROUTED + "ip link set eth0 mtu 600"),
+        **behind(V4_ROUTED + "; ip link set eth0 mtu 600"),
     ),
     Case(
         "another address is named than this machine's",

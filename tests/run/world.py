@@ -20,7 +20,7 @@ from vrbench.core.findings import Finding, FindingState
 from vrbench.core.log.growing_log import StreamState
 from vrbench.core.log.history import NOTHING_MARKED, Fate, Marked, Probed, ProbeHistory
 from vrbench.core.model import Direction, Endpoint, Environment, Guest, Stream
-from vrbench.core.plan.plan import make_plan
+from vrbench.core.plan.plan import Plan, make_plan
 from vrbench.core.plan.profile import load_profile
 from vrbench.core.ports import Collected, JobState, Operation
 from vrbench.run.adapters import Adapters, OperationSource, Progress
@@ -325,6 +325,8 @@ class Rig:
         self.order = RunOrder(self.plan, self.store)
         self.caveats: tuple[Caveat, ...] = ()
         self.silent: tuple[str, ...] = ()
+        self.machine: tuple[Finding, ...] = ()  # what is found of this machine
+        self.looked_at: list[str] = []  # the public address that it was held against
         self.guests: list[FakeGuests] = []
         self._now_s = 0.0
 
@@ -349,12 +351,16 @@ class Rig:
         """Carry the order out."""
         with Interrupts(self.world.note, lambda: self._now_s) as interrupts:
             source = OperationSource("restart-network-cleanup", self._operation)
-            adapters = Adapters(self.cloud, self._reach, source, self.world, self.world, interrupts)
+            adapters = Adapters(self.cloud, self._reach, source, self.world, self.world, interrupts, self._machine)
             return execute_run(self.order, adapters)
 
     def _reach(self, environment: Environment, keys: RunDir) -> FakeGuests:
         self.guests.append(FakeGuests(self.script, self.world, keys, self.caveats, self.silent))
         return self.guests[-1]
+
+    def _machine(self, _plan: Plan, public: str, /) -> tuple[Finding, ...]:
+        self.looked_at.append(public)
+        return self.machine
 
     @contextmanager
     def _operating(self, folder: Path) -> Iterator[Operation]:

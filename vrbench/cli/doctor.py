@@ -18,7 +18,6 @@ from vrbench.cli.exits import Exit
 from vrbench.cli.options import json_option, reports_option
 from vrbench.cli.say import say, say_json
 from vrbench.core.findings import Finding, FindingState, exit_code
-from vrbench.core.kinds import SSH_SYN
 from vrbench.core.machine_calibration import NOT_CALIBRATED, MachineCalibration
 from vrbench.core.plan.plan import Plan
 from vrbench.core.text import size
@@ -58,22 +57,23 @@ def command(profile: str | None, settings: tuple[str, ...], no_calibrate: bool, 
 
 def examine(profile: str | None, settings: tuple[str, ...], may_calibrate: bool, reports: Path) -> Iterator[Finding]:
     """Yield every check as soon as it is made; a profile that is wrong ends it."""
-    from vrbench.cli.doctor_machine import check_lab, check_machine
+    from vrbench.cli.doctor_machine import check_lab, check_machine, check_raw_sockets
     from vrbench.run.disk import bytes_needed
+    from vrbench.run.this_machine import check_this_machine, unsent
 
     plan = _plan(profile, settings) if profile else None
     if isinstance(plan, Finding):
         yield plan
         return
     if plan is None:
-        yield from check_machine(False, False, reports, 0)
+        yield from check_machine(False, [check_raw_sockets()], reports, 0)
     else:
         e, trials = plan.profile.environment, plan.profile.trials.count
         words = f"{size(e.vms, e.public_ips)}, {trials} × {plan.profile.operation.kind}"
         yield Finding("profile", FindingState.OK, f"{profile}: {words}")
         in_lab = plan.profile.lab is not None
-        raw = plan.profile.probes.probes(SSH_SYN) and not in_lab
-        yield from check_machine(in_lab, raw, reports, bytes_needed(plan))
+        probing = [] if in_lab else unsent(check_this_machine(plan, ""))
+        yield from check_machine(in_lab, probing, reports, bytes_needed(plan))
         if not in_lab:
             yield from _cloud(plan)
     yield check_calibration(may_calibrate and check_lab(True).state is FindingState.OK)

@@ -17,6 +17,7 @@ from vrbench.cloud.turned_away import WhenTurnedAway
 from vrbench.core.findings import Finding, FindingState
 from vrbench.core.plan.plan import Plan
 from vrbench.run.environment_source import environment_plan
+from vrbench.run.this_machine import check_probers, sent
 
 NOTICED_S = 30.0  # what a person should know of
 CALL_TIMEOUT_S = 15.0
@@ -84,6 +85,7 @@ def check_plan(cloud: Cloud, plan: Plan) -> Iterator[Finding]:
         return
     yield from _resolved(resolved, plan)
     yield from found
+    yield from sent(check_probers(plan, resolved.free_address))
 
 
 def _resolved(resolved: Resolved, plan: Plan) -> Iterator[Finding]:

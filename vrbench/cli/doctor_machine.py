@@ -9,7 +9,7 @@ import shutil
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from vrbench.cli.exits import Exit
@@ -20,10 +20,10 @@ OLDEST_PYTHON = (3, 11)
 LITTLE_BYTES = 1_000_000_000
 
 
-def check_machine(lab_needed: bool, raw_needed: bool, reports: Path, needed_bytes: int) -> Iterator[Finding]:
-    """Check everything that needs no cloud. ``lab_needed``, ``raw_needed``: the profile can't do without."""
+def check_machine(lab_needed: bool, probing: Iterable[Finding], reports: Path, needed_bytes: int) -> Iterator[Finding]:
+    """Check what needs no cloud. ``lab_needed``: the profile can't do without; ``probing``: what probes would meet."""
     yield check_python()
-    yield check_raw_sockets(raw_needed)
+    yield from probing
     yield check_priority()
     yield check_load(os.getloadavg()[0], os.cpu_count() or 1)
     yield check_disk(reports, needed_bytes)
@@ -47,15 +47,14 @@ def check_python() -> Finding:
     return Finding("python", FindingState.OK, f"{version}; {', '.join(found)}")
 
 
-def check_raw_sockets(needed: bool) -> Finding:
-    """Say whether raw sockets may be opened: half-open TCP probes are sent by one."""
+def check_raw_sockets() -> Finding:
+    """Say whether raw sockets may be opened, where no plan tells what they are for."""
     try:
         socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP).close()
     except PermissionError:
         cure = "run vrbench with sudo (the run then belongs to root), or: setcap cap_net_raw+ep on Python's executable"
-        state = FindingState.BAD if needed else FindingState.WARN
         found = "this user may not open them; SYN probes need them (from 100 ms on, full TCP connects replace them)"
-        return Finding("raw sockets", state, found, cure, Exit.USAGE)
+        return Finding("raw sockets", FindingState.WARN, found, cure)
     return Finding("raw sockets", FindingState.OK, "may be opened (SYN probes)")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from vrbench.core.caveats import Caveat
 from vrbench.core.facts import Router
 from vrbench.core.findings import Finding
 from vrbench.core.model import Environment
+from vrbench.core.plan.plan import Plan
 from vrbench.core.ports import Clock, Observation, Operation, RunScreen
 from vrbench.run.interrupts import Interrupts
 from vrbench.store.directory import RunDir
@@ -79,6 +80,13 @@ class OperationSource:
     prepare: Callable[[Environment, Path], AbstractContextManager[Operation]]
 
 
+class MachineCheck(Protocol):
+    """This machine, held against a plan."""
+
+    def __call__(self, plan: Plan, public: str, /) -> Iterable[Finding]:
+        """Say what keeps the plan's probes from being sent here, or to ``public``, an address; "" for none known."""
+
+
 @dataclass(frozen=True, slots=True)
 class Adapters:
     """Everything outside a run that it touches. ``guests`` reaches the VMs with the keys in a run's directory."""
@@ -89,3 +97,4 @@ class Adapters:
     screen: RunScreen
     clock: Clock
     interrupts: Interrupts
+    machine: MachineCheck

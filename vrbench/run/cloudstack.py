@@ -29,6 +29,7 @@ from vrbench.probes.observation import SshGuests
 from vrbench.remote.host_keys import HostKeyPins
 from vrbench.run.adapters import Adapters, OperationSource, Progress
 from vrbench.run.interrupts import Interrupts
+from vrbench.run.this_machine import check_this_machine
 from vrbench.store.directory import RunDir
 
 
@@ -99,4 +100,4 @@ def connect(
         return SshGuests(plan, environment, keys.key, HostKeyPins(keys.known_hosts))
 
     source = operation or restart(cloud, plan, screen)
-    return Adapters(CloudStack(cloud), guests, source, screen, SystemClock(), interrupts)
+    return Adapters(CloudStack(cloud), guests, source, screen, SystemClock(), interrupts, check_this_machine)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -13,9 +13,10 @@ from vrbench.cloud.journal_replay import Head
 from vrbench.cloud.key_pair import takes_every_key
 from vrbench.cloud.preflight import Resolved
 from vrbench.core.facts import Context
-from vrbench.core.findings import FindingState, in_state
+from vrbench.core.findings import Finding, FindingState, Foreseen, in_state
 from vrbench.core.model import Environment
 from vrbench.core.plan.plan import Plan
+from vrbench.core.ports import RunScreen
 from vrbench.core.text import size
 from vrbench.remote.keys import generate_keys, kinds_for
 from vrbench.run.adapters import Adapters
@@ -34,18 +35,32 @@ class EnvironmentSource:
 
 
 def new_environment(order: RunOrder, adapters: Adapters, context: Context) -> EnvironmentSource:
-    """Check that the plan can be built, and start the journal of it. Raises CloudError or JournalError."""
+    """Check that the plan can be built, and start the journal of it. Raises CloudError, Foreseen or JournalError."""
     screen, accept = adapters.screen, order.plan.profile.environment.accept_slow_removal
     screen.phase("checking the cloud", "building")
     plan = environment_plan(order.plan)
     resolved, found = adapters.cloud.preflight(plan, accept)
     plan = _with_keys(plan, order, resolved)
-    for note in in_state(found, FindingState.WARN):
-        screen.note(note.sentence)
+    _heed(found, screen)
+    _check_machine(order, adapters, resolved.free_address)
     head = Head(order.plan.run_id, adapters.cloud.endpoint, resolved.account, resolved.domain_id)
     journal = Journal.create(order.store.journal, head)
     known = replace(context, cloud_version=resolved.version, hypervisor=resolved.hypervisor)
     return EnvironmentSource(known, journal, partial(_build, order.store, adapters, plan, resolved, journal))
+
+
+def _check_machine(order: RunOrder, adapters: Adapters, public: str) -> None:
+    """Look whether the plan can be probed from here; a lab's own outside world is made for that."""
+    if not order.in_lab:
+        found = tuple(adapters.machine(order.plan, public))
+        _heed(found, adapters.screen)
+        if bad := in_state(found, FindingState.BAD):
+            raise Foreseen(bad)
+
+
+def _heed(found: Iterable[Finding], screen: RunScreen) -> None:
+    for note in in_state(found, FindingState.WARN):
+        screen.note(note.sentence)
 
 
 def _build(
@@ -57,8 +72,8 @@ def _build(
     return environment
 
 
-def kept_environment(order: RunOrder, context: Context) -> EnvironmentSource:
-    """Take the environment of a run that ended with --keep. Raises CannotReuse, StoreError or JournalError."""
+def kept_environment(order: RunOrder, adapters: Adapters, context: Context) -> EnvironmentSource:
+    """Take the environment of a run that ended with --keep. Raises Foreseen, CannotReuse, StoreError, JournalError."""
     assert order.reuse is not None
     environment, wanted = order.reuse.read_environment(), order.plan.profile.environment
     found = (len(environment.guests), len({e.public_ip for e in environment.endpoints}))
@@ -71,6 +86,7 @@ def kept_environment(order: RunOrder, context: Context) -> EnvironmentSource:
     with Journal.open(order.reuse.journal) as journal:
         if not journal.pending():
             raise CannotReuse(f"the environment of {order.reuse.path.name} has been removed. Run without --reuse")
+    _check_machine(order, adapters, next((e.public_ip for e in environment.endpoints), ""))
     known = replace(context, cloud_version=environment.cloud_version, hypervisor=environment.hypervisor)
     return EnvironmentSource(known, None, lambda: environment)
 

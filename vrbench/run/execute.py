@@ -64,7 +64,9 @@ def _measure(order: RunOrder, adapters: Adapters) -> _Measured:
     try:
         with adapters.interrupts.measuring():
             _note(order, RunState.PREFLIGHT, context)
-            source = kept_environment(order, context) if order.reuse else new_environment(order, adapters, context)
+            source = (
+                kept_environment(order, adapters, context) if order.reuse else new_environment(order, adapters, context)
+            )
             context = source.context
             _note(order, RunState.BUILDING, context)
             environment = source.build()

@@ -52,7 +52,7 @@ def costs(profile: Profile) -> tuple[Cost, ...]:
 def _cost(profile: Profile, kind: ProbeKind) -> Cost:
     count, footprint = targets(profile, kind.aim), kind.footprint
     per_s = count / interval_s(profile, kind)
-    standing = count * footprint.flows * (_ports(profile.probes) if footprint.ports else 1)
+    standing = count * footprint.flows * (ports_of(profile.probes) if footprint.ports else 1)
     return Cost(
         kind.key,
         per_s,
@@ -78,7 +78,8 @@ def interval_s(profile: Profile, kind: ProbeKind) -> float:
     return max(profile.probes.asked_s(kind), kind.finest_s, targets(profile, kind.aim) / kind.most_per_s)
 
 
-def _ports(probes: ProbesTable) -> int:
+def ports_of(probes: ProbesTable) -> int:
+    """Return how many local ports half-open probes use in turn towards one target."""
     return min(round(probes.threshold / probes.interval) + SPARE_PORTS, MOST_PORTS)
 
 
