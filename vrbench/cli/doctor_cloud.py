@@ -92,6 +92,7 @@ def _resolved(resolved: Resolved, plan: Plan) -> Iterator[Finding]:
     e = plan.profile.environment
     for name, found in (
         ("account", f"{resolved.account} ({resolved.role or 'role unknown'})"),
+        *((("builds for", resolved.owner_named),) if resolved.owner_named else ()),
         ("zone", f"{resolved.zone}, {resolved.hypervisor}"),
         ("network", f"offering {resolved.network_offering}"),
         ("VMs", f"{e.vms} of {resolved.service_offering} from {resolved.template}"),

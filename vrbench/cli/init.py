@@ -17,9 +17,11 @@ from vrbench.core.plan.fill import Filled, fill
 
 if TYPE_CHECKING:
     from vrbench.cloud.facade import Answer, Cloud
+    from vrbench.cloud.owners import Whose
     from vrbench.cloud.survey import Offer, Question, Survey
     from vrbench.core.plan.tables import Profile
 
+OWNERS = ("project", "domain", "account")  # keys of [cloud] that say in whose name
 MODEL = "isolated"  # the shipped profile that is filled in
 CALL_TIMEOUT_S, REACH_S = 15.0, 2.0
 SHOWN = 12  # of many offers; --set takes any
@@ -131,6 +133,7 @@ def _ask_all(cloud: Cloud, asker: Asker) -> None:
         str(asker.decided.get("environment.access", Filled("port-forwarding")).value),
         str(asker.decided.get("environment.network", Filled(DEFAULT_NETWORK)).value),
     )
+    survey = survey.seen_by(_whose(survey, asker))
     zone = survey.zone(asker.settle(survey.zones()))
     if survey.network == DEFAULT_NETWORK:  # for others a run chooses, or makes one
         asker.settle(survey.network_offerings(zone))
@@ -139,6 +142,16 @@ def _ask_all(cloud: Cloud, asker: Asker) -> None:
     if not capability.get("allowuserexpungerecovervm"):
         _accept_slow_removal(asker)
     _targets(survey, zone, asker)
+
+
+def _whose(survey: Survey, asker: Asker) -> Whose:
+    """Settle in whose name is built: the account's own, unless a project is chosen or somebody is named by --set."""
+    from vrbench.core.plan.tables import CloudTable
+
+    named = {key: str(asker.decided[f"cloud.{key}"].value) for key in OWNERS if f"cloud.{key}" in asker.decided}
+    if not named and (question := survey.projects()):
+        named["project"] = asker.settle(question)
+    return survey.whose_by(CloudTable(**named))
 
 
 def _accept_slow_removal(asker: Asker) -> None:

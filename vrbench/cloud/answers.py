@@ -204,16 +204,23 @@ def _named(is_one: Callable[[object], bool], names: str) -> Iterable[tuple[str, 
 
 _KINDS: Mapping[str, Callable[[object], bool]] = MappingProxyType(
     {
-        **dict(_named(_is_id, "id jobid domainid associatednetworkid networkid")),
+        **dict(_named(_is_id, "id jobid domainid associatednetworkid networkid projectid")),
         **dict(_named(_is_address, "ipaddress gateway dns1 dns2")),
-        **dict(_named(_is_flag, "allowuserexpungerecovervm securitygroupsenabled forvpc specifyvlan isdefault")),
+        **dict(
+            _named(
+                _is_flag,
+                "allowuserexpungerecovervm securitygroupsenabled localstorageenabled forvpc specifyvlan isdefault",
+            )
+        ),
         **dict(_named(_is_flag, "egressdefaultpolicy iscustomized isfeatured isready issourcenat isredundantrouter")),
-        **dict(_named(_is_number, "memory cpunumber cpuspeed rootdisksize size")),
+        **dict(_named(_is_number, "memory cpunumber cpuspeed rootdisksize size accounttype")),
         **dict(_named(_is_amount, "vmavailable volumeavailable ipavailable networkavailable cpuavailable")),
         **dict(_named(_is_amount, "memoryavailable primarystorageavailable")),
         **dict(_named(_is_text, "name state status account roletype apikey networktype zoneid hypervisor cidr value")),
         **dict(_named(_is_text, "guestiptype redundantstate cloudstackversion displaytext key description ostypename")),
-        **dict(_named(_is_text, "softwareversion scriptsversion allocationstate")),
+        **dict(
+            _named(_is_text, "softwareversion scriptsversion allocationstate path domain domainpath storagetype type")
+        ),
         **dict(_named(_are_rows, "user nic service provider capability tags params")),
         **dict(_named(_is_success, "success")),
     }
@@ -223,6 +230,8 @@ _ALWAYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "account": ("name", "domainid"),
         "api": ("name",),
         "zone": ("id", "name"),
+        "project": ("id", "name", "state"),
+        "domain": ("id", "name", "path"),
         "networkoffering": ("id", "name"),
         "serviceoffering": ("id", "name"),
         "template": ("id", "name"),
@@ -251,7 +260,7 @@ _ROWS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 # Fields that mean something else here, and that nobody reads: an offering's domains are several ids in one.
 _UNREAD: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"networkoffering": ("domainid",), "serviceoffering": ("domainid",)}
+    {"networkoffering": ("domainid",), "serviceoffering": ("domainid",), "alert": ("type",)}
 )
 # What the answer of a call must show. "capability" is one object here, and rows in an offering.
 _SHOWN_AT_ONCE: Mapping[str, str] = MappingProxyType(

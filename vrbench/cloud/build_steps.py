@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.facade import Answer, Cloud, Job
@@ -72,6 +72,11 @@ class BuildContext:
 
     def named(self, what: str) -> str:
         return f"{self.plan.prefix}-{what}"
+
+    def noted(self, **what: str) -> dict[str, str]:
+        """Return what the journal notes of an object: with it whose it is, in case the journal's head gets lost."""
+        owner = {name: value for name, value in asdict(self.resolved.owner).items() if value}
+        return {**what, **owner}
 
     def wait(self, job: Job, deadline_s: float) -> Answer:
         return self.cloud.wait(job, deadline_s, self.plan.poll_s, self.stop.check)

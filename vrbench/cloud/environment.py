@@ -43,13 +43,13 @@ RULES = Wave("rule", "is in place", width=ON_ROUTER, grace_s=0.0, one_by_one=Tru
 
 def build(cloud: Cloud, plan: EnvironmentPlan, resolved: Resolved, journal: Journal, progress: Progress) -> Environment:
     """Make the plan's network, VMs, addresses and rules. Raises CloudError or JournalError; tear down in any case."""
-    context = BuildContext(cloud, plan, resolved, journal, progress)
-    with cloud.waits_by(WhenTurnedAway(progress, context.stop.sleep)):
+    context = BuildContext(cloud.acting_for(resolved.owner), plan, resolved, journal, progress)
+    with context.cloud.waits_by(WhenTurnedAway(progress, context.stop.sleep)):
         return _build(context)
 
 
 def _build(context: BuildContext) -> Environment:
-    cloud, plan, progress = context.cloud, context.plan, context.progress
+    plan, progress = context.plan, context.progress
     progress("registering the run's key pair")
     key = register_key(context)
     context = replace(context, resolved=_with_offering(context))
@@ -59,7 +59,7 @@ def _build(context: BuildContext) -> Environment:
     progress(f"deploying {some(plan.vms, 'VM')} in parallel; the first one starts the network's router")
     vms = make_all(context, [_vm(context, key, network["id"], number) for number in range(plan.vms)], VMS)
     _tag(context, "UserVm", [vm.id for vm in vms])
-    source_nat = await_source_nat(cloud, network["id"], plan.job_timeout_s, plan.poll_s)
+    source_nat = await_source_nat(context.cloud, network["id"], plan.job_timeout_s, plan.poll_s)
     source = allowed_source(plan.source_cidr, source_nat)  # before more addresses are taken: it may be hopeless
     progress(f"acquiring {some(plan.public_ips, 'public address', 'public addresses')} in parallel")
     wanted = [_address(context, network["id"], number) for number in range(plan.public_ips)]
@@ -124,7 +124,7 @@ def _network(context: BuildContext) -> Making[Answer]:
         "networkofferingid": context.resolved.network_offering_id,
         "zoneid": context.resolved.zone_id,
     }
-    noted = {"name": name, "zone": context.resolved.zone_id}
+    noted = context.noted(name=name, zone=context.resolved.zone_id)
     return Making("network", name, noted, "createNetwork", sent, itemgetter("network"))
 
 
@@ -153,7 +153,7 @@ def _vm(context: BuildContext, key: str, network_id: str, number: int) -> Making
             )
         return Vm(name, str(row["id"]), ip)
 
-    return Making("vm", name, {"name": name, "network": network_id}, "deployVirtualMachine", sent, take)
+    return Making("vm", name, context.noted(name=name, network=network_id), "deployVirtualMachine", sent, take)
 
 
 def _address(context: BuildContext, network_id: str, number: int) -> Making[Address]:
@@ -201,4 +201,5 @@ def _environment(context: BuildContext, built: Built) -> Environment:
         ),
         endpoints=tuple(Endpoint(built.addresses[f.address].ip, f.port, built.vms[f.vm].name) for f in built.forwards),
         routers=tuple(router.name for router in routers),
+        owner=context.resolved.owner,
     )

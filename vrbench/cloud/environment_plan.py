@@ -35,6 +35,9 @@ class EnvironmentPlan:
     network: str = DEFAULT_NETWORK  # its kind
     operation: str = DEFAULT  # what will be measured: the account must be allowed to ask for it
     settle_s: float = SETTLE_S  # how long an object is looked for whose creating call got no answer
+    project: str = ""  # name or id; empty: none
+    domain: str = ""  # of the account or the project; path, name or id
+    account: str = ""  # for whom it is built; empty: the caller's own
 
 
 def name_prefix(run_id: str) -> str:

@@ -7,12 +7,12 @@ have run.
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -41,12 +41,14 @@ from vrbench.cloud.errors import (
     WrongCredentials,
     refusal,
 )
+from vrbench.cloud.job import Job as Job
 from vrbench.cloud.no_answer import HowAsked, of_page, why_not
 from vrbench.cloud.params import Param as Param  # what callers of the facade call it
-from vrbench.cloud.params import as_text, mutates
+from vrbench.cloud.params import as_text, mutates, names_of
 from vrbench.cloud.patience import may_pass
 from vrbench.cloud.shown import Shown
 from vrbench.cloud.turned_away import Pause, Repeats, WhenTurnedAway, is_turned_away, told
+from vrbench.core.model import CALLER, Owner
 
 if TYPE_CHECKING:
     from cs import CloudStack
@@ -63,15 +65,6 @@ POLL_TIMEOUT_S: Final = 10.0  # one look at a job; a look that hangs must not bl
 PATIENCE_S: Final = 180.0  # for how long a look that is turned away is repeated
 TOLD_EVERY_S: Final = 10.0  # ten calls that are turned away together are told as one
 _LIST_LOOKS: Final = 10  # times as long as one look that a list of many pages may take
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A job that the server accepted; ``id`` is the object it creates, where that is known at once."""
-
-    command: str
-    jobid: str
-    id: str | None = None
 
 
 class Cloud:
@@ -99,6 +92,7 @@ class Cloud:
         self._patience_s = patience_s
         self._shown = Shown((credentials.key, credentials.secret), manner.headers.values())
         self._sessions = threading.local()
+        self._owner = CALLER
         self._booted = datetime.now(UTC) - _up()
         self._told: dict[str, float] = {}
 
@@ -118,6 +112,12 @@ class Cloud:
     def endpoint(self) -> str:
         return self._credentials.endpoint
 
+    def acting_for(self, owner: Owner) -> Cloud:
+        """Return the same cloud, asked for what is this owner's and no longer the caller's own."""
+        other = self if owner == self._owner else copy.copy(self)
+        other._owner = owner
+        return other
+
     def owns_key(self, key: object) -> bool:
         """Return whether this is the caller's own API key, without giving it away."""
         return key == self._credentials.key
@@ -127,7 +127,8 @@ class Cloud:
         timeout_s = self._mutation_timeout_s if mutates(command) else self._timeout_s
         patience_s = self._mutation_timeout_s if mutates(command) else PATIENCE_S
         patience_s = patience_s if self._patience_s is None else self._patience_s
-        return self._shaped(command, partial(made, command), self._request(command, params, timeout_s, patience_s))
+        sent = {**params, **names_of(self._owner, command)}
+        return self._shaped(command, partial(made, command), self._request(command, sent, timeout_s, patience_s))
 
     def list(self, command: str, name: str, /, **params: Param) -> list[Answer]:
         """Return all rows of a list command, over as many pages as the server makes; ``name`` is the object's name.

@@ -18,8 +18,18 @@ from pathlib import Path
 from types import MappingProxyType
 
 from vrbench.cloud.environment_plan import name_prefix
-from vrbench.cloud.journal_lines import FORMAT, sealed, unsealed
-from vrbench.cloud.journal_replay import Damage, Head, JournalEntry, Replay, UnknownFormat, kind_of, replay
+from vrbench.cloud.journal_lines import FORMAT, OF_A_PROJECT, sealed, unsealed
+from vrbench.cloud.journal_replay import (
+    Damage,
+    Head,
+    JournalEntry,
+    Replay,
+    UnknownFormat,
+    kind_of,
+    noted_owner,
+    replay,
+)
+from vrbench.core.model import CALLER
 
 
 class JournalError(RuntimeError):
@@ -53,7 +63,7 @@ class Journal:
         fd = _open(path, os.O_CREAT | os.O_EXCL)
         journal = cls(path, head, fd)
         try:
-            journal._write({"event": "opened", "format": FORMAT, **asdict(head), "at": datetime.now(UTC).isoformat()})
+            journal._write(_opening(head))
         except JournalError:
             journal.close()
             path.unlink()  # nothing was made yet; an empty journal would only be in the way
@@ -148,8 +158,13 @@ class Journal:
                 self._known.ids |= {entry.id} if entry.id else set()
 
     def belongs_to(self, endpoint: str, account: str, domain_id: str) -> None:
-        """Say whose the journal is, where its own head can't be believed."""
-        self.head = Head(self.head.run_id, endpoint, account, domain_id)
+        """Say whose the journal is, where its head can't be believed: whose its other lines name, else the caller's."""
+        with self._lock:
+            told = [noted for entry in self._known.intended.values() if (noted := noted_owner(entry)) is not None]
+        named = told[0] if told else CALLER
+        self.head = Head(
+            self.head.run_id, endpoint, named.account or account, named.domain_id or domain_id, named.project_id
+        )
 
     def prefix(self) -> str:
         """Return what the names begin with that this run gave: as they are noted, or as its id has it."""
@@ -180,6 +195,13 @@ class Journal:
                 f"{self.path}: can't be written: {error.strerror}; free some space, then try again"
             ) from error
         self._lines += 1
+
+
+def _opening(head: Head) -> dict[str, object]:
+    """Return the first record; a project is only named where there is one, with the format that tells of it."""
+    about = {name: value for name, value in asdict(head).items() if value or name != "project_id"}
+    written = OF_A_PROJECT if head.project_id else FORMAT
+    return {"event": "opened", "format": written, **about, "at": datetime.now(UTC).isoformat()}
 
 
 def _write_whole(fd: int, line: bytes) -> None:

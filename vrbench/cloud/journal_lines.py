@@ -15,6 +15,7 @@ from typing import Any
 
 FORMAT = "vrbench-journal/2"
 UNSUMMED = "vrbench-journal/1"
+OF_A_PROJECT = "vrbench-journal/3"  # as the second; versions that know no projects must not take its things for theirs
 _SEALED = re.compile(rb'(\{.*),"sum":"([0-9a-f]{16})"\}')
 
 Record = Mapping[str, Any]

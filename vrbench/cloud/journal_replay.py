@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from vrbench.cloud.journal_lines import FORMAT, UNSUMMED, Line, Record, is_unsummed, read_lines
+from vrbench.cloud.journal_lines import FORMAT, OF_A_PROJECT, UNSUMMED, Line, Record, is_unsummed, read_lines
+from vrbench.core.model import Owner
 
 # As the build names things.
 _KINDS_BY_NAME = {"net": "network", "key": "keypair", "vm": "vm", "ip": "address", "offering": "offering"}
@@ -20,12 +21,23 @@ _OF_A_NAME = ("network", "vm", "keypair", "offering")
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where the journal's objects live: the first record. Holds no secret."""
+    """Where the journal's objects live, and whose they are: the first record. Holds no secret.
+
+    They are an account's of a domain, or a project's: then the account is that of whoever built them.
+    """
 
     run_id: str
     endpoint: str
     account: str
     domain_id: str
+    project_id: str = ""
+
+    @property
+    def owner(self) -> Owner:
+        """Whose the objects are, as calls name it."""
+        if self.project_id:
+            return Owner(project_id=self.project_id)
+        return Owner(account=self.account, domain_id=self.domain_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +142,12 @@ def kind_of(key: str) -> str:
     return _KINDS_BY_NAME[name[1]] if name else ""
 
 
+def noted_owner(entry: JournalEntry) -> Owner | None:
+    """Return whose a line says that its object is; None where that is the caller's own."""
+    noted = {f.name: entry.params[f.name] for f in fields(Owner) if f.name in entry.params}
+    return Owner(**noted) if noted else None
+
+
 def nameless(kind: str, key: str, object_id: str | None = None) -> JournalEntry:
     """Return an entry of which no more than its name is known, as of long ago: nothing of it is still under way."""
     long_ago = datetime(2000, 1, 1, tzinfo=UTC)
@@ -138,9 +156,11 @@ def nameless(kind: str, key: str, object_id: str | None = None) -> JournalEntry:
 
 def _head(first: Record) -> Head:
     written = first["format"]
-    if written not in (FORMAT, UNSUMMED):
-        raise UnknownFormat(f"format {written!r}; this version reads {UNSUMMED!r} and {FORMAT!r}")
-    return Head(*(_text(first, name) for name in ("run_id", "endpoint", "account", "domain_id")))
+    if written not in (known := (UNSUMMED, FORMAT, OF_A_PROJECT)):
+        raise UnknownFormat(f"format {written!r}; this version reads {', '.join(map(repr, known))}")
+    project_id = _text(first, "project_id") if written == OF_A_PROJECT else ""
+    told = {name: _text(first, name) for name in ("run_id", "endpoint", "account", "domain_id")}
+    return Head(**told, project_id=project_id)
 
 
 def _entry(record: Record) -> JournalEntry:

@@ -41,4 +41,4 @@ def _making(context: BuildContext, public: str) -> Making[str]:
     first = public == context.plan.public_keys[0]
     name = context.named("key" if first else f"key-{kind_of(public)}")
     sent: dict[str, Param] = {"name": name, "publickey": public}
-    return Making("keypair", name, {"name": name}, "registerSSHKeyPair", sent, lambda _: name)
+    return Making("keypair", name, context.noted(name=name), "registerSSHKeyPair", sent, lambda _: name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vrbench.cloud.facade import Answer, Param
+from vrbench.cloud.owners import Whose
+from vrbench.core.model import CALLER
 from vrbench.core.plan.networks import REDUNDANT
 
 PORT_FORWARDING, STATIC_NAT = "port-forwarding", "static-nat"
@@ -86,9 +88,25 @@ def redundant_offering(name: str, run_id: str) -> dict[str, Param]:
     return made
 
 
-def in_zone(services: Sequence[Answer], zone_id: str) -> list[Answer]:
-    """Return the service offerings that a zone has."""
-    return [row for row in services if not row.get("zoneid") or zone_id in str(row["zoneid"]).split(",")]
+def in_zone(services: Sequence[Answer], zone: Answer) -> list[Answer]:
+    """Return the service offerings that a zone has, and whose disks it has a place for."""
+    here = [row for row in services if not row.get("zoneid") or zone.get("id") in str(row["zoneid"]).split(",")]
+    return [row for row in here if _has_storage(zone, row.get("storagetype") == "local")]
+
+
+def _has_storage(zone: Answer, local: bool) -> bool:
+    """Return whether a zone has storage on its hosts, or shared storage: an edge zone has the first alone."""
+    if zone.get("type") == "Edge":
+        return local
+    return not local or bool(zone.get("localstorageenabled", True))
+
+
+def for_owner(rows: Sequence[Answer], whose: Whose) -> list[Answer]:
+    """Return the offerings that are for everybody or for a domain of this owner; a caller is shown its own alone."""
+    if whose.owner == CALLER or not whose.domains:
+        return list(rows)
+    domains = {str(row["id"]) for row in whose.domains}
+    return [row for row in rows if not row.get("domainid") or domains & set(str(row["domainid"]).split(","))]
 
 
 def is_fixed(service: Answer) -> bool:

@@ -135,7 +135,7 @@ class RunningOperation:
         self, cloud: Cloud, operation: str, environment: Environment, deadline_s: float, poll_s: float = 0.5
     ) -> None:
         self._cloud = cloud
-        steps = preparation(operation)(cloud, environment)
+        steps = preparation(operation)(cloud.acting_for(environment.owner), environment)
         self._first, *self._following = steps.sends
         self._afterwards = steps.afterwards
         self._deadline_s = deadline_s

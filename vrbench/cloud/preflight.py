@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vrbench.cloud import offerings
+from vrbench.cloud.choosing import choose, unfit_zone
 from vrbench.cloud.environment_plan import NAMES, EnvironmentPlan, is_our_name
 from vrbench.cloud.errors import CloudError, CloudRefused, CloudUnreachable, NotPermitted, PreflightError
 from vrbench.cloud.facade import Answer, Cloud
+from vrbench.cloud.journal_replay import Head
 from vrbench.cloud.limits import check_limits
 from vrbench.cloud.operation_needs import lacking, unmet_needs
 from vrbench.cloud.own_address import check_source
+from vrbench.cloud.owners import NOBODY_ELSE, Whose, find_owner, is_root
 from vrbench.cloud.public_pool import free_addresses
 from vrbench.core.findings import Blame, Finding, Findings
+from vrbench.core.model import CALLER, Owner
 from vrbench.core.plan.networks import ISOLATED, REDUNDANT
 from vrbench.core.plan.operations import Need
-from vrbench.core.suggest import nearest
 from vrbench.core.text import some
 
 TO_BE_MADE: Answer = {"egressdefaultpolicy": True}  # an offering that the build makes
 MAKES_OFFERINGS = (Need("createNetworkOffering"), Need("updateNetworkOffering"), Need("deleteNetworkOffering"))
 _ROUTERS = {ISOLATED: "one router", REDUNDANT: "two routers"}
 _OLDEST, _NEWEST = (4, 9), (4, 22)
-ROOT = "Admin"  # the type of role of a root administrator
 EXPUNGE_WAIT = "24 h, and up to 24 h more (its settings expunge.delay and expunge.interval)"
 
 
@@ -48,6 +49,15 @@ class Resolved:
     role: str
     may_expunge: bool
     free_address: str = ""  # a public one that nobody has; "" where none is shown
+    owner: Owner = CALLER  # in whose name it is built, if not the caller's own
+    owner_named: str = ""  # the same in words
+
+    def head(self, run_id: str, endpoint: str) -> Head:
+        """Return what the journal of what is built begins with."""
+        account, domain_id = self.account, self.domain_id
+        if self.owner.account:
+            account, domain_id = self.owner.account, self.owner.domain_id
+        return Head(run_id, endpoint, account, domain_id, self.owner.project_id)
 
 
 def preflight(
@@ -65,14 +75,16 @@ def preflight(
     may_expunge = bool(capability.get("allowuserexpungerecovervm"))
     _check_expunge(may_expunge, accept_unexpunged, found)
     account = _account(cloud, found)
+    whose = _owner(cloud, plan, account, found)
+    cloud = cloud.acting_for(whose.owner)
     zone = _zone(cloud, plan, found)
     zone_id = str(zone.get("id", ""))
     _check_enabled(zone, account, found)
-    network = _network_offering(cloud, plan, zone_id, found)
-    service = _service_offering(cloud, plan, zone_id, found)
+    network = _network_offering(cloud, plan, zone_id, whose, found)
+    service = _service_offering(cloud, plan, zone, whose, found)
     template = _template(cloud, plan, zone_id, found) if zone_id else {}
     _check_shape(plan, found)
-    check_limits(plan, account, (service, template), found)
+    check_limits(plan, whose, (service, template), found)
     free = free_addresses(cloud, plan, zone_id, found) if zone_id else ()
     check_source(plan.source_cidr, free, cloud.endpoint, found)
     _check_others(cloud, plan, found)
@@ -82,15 +94,8 @@ def preflight(
     if found.problems:
         raise PreflightError(found.problems)
     resolved = Resolved(
-        zone_id=zone_id,
-        zone=str(zone["name"]),
-        network_offering_id=str(network.get("id", "")),
-        network_offering=str(network.get("name", "")),
+        **_named(zone, network, service, template),
         egress_allowed=offerings.allows_egress(network),
-        service_offering_id=str(service["id"]),
-        service_offering=str(service["name"]),
-        template_id=str(template["id"]),
-        template=str(template["name"]),
         hypervisor=hypervisor,
         version=version,
         account=str(account.get("name", "")),
@@ -98,34 +103,18 @@ def preflight(
         role=str(account.get("roletype", "")),
         may_expunge=may_expunge,
         free_address=next(iter(free), ""),
+        owner=whose.owner,
+        owner_named="" if whose.owner == CALLER else whose.named,
     )
     return resolved, tuple(found.all)
 
 
-def choose(rows: Sequence[Answer], wanted: str, what: str) -> tuple[Answer, str]:
-    """Find the row whose id or name is ``wanted``; return it and no problem, or no row and the problem.
-
-    An empty ``wanted`` means the only one there is.
-    """
-    if not wanted:
-        return (rows[0], "") if len(rows) == 1 else ({}, _not_the_only(rows, what))
-    by_id = [row for row in rows if row.get("id") == wanted]
-    hits = by_id or [row for row in rows if row.get("name") == wanted]
-    if len(hits) == 1:
-        return hits[0], ""
-    if hits:
-        ids = ", ".join(str(row.get("id")) for row in hits)
-        return {}, f"{what} {wanted!r} is the name of {len(hits)} things; give one of their ids: {ids}"
-    names = [str(row.get("name")) for row in rows]
-    near = nearest(wanted, names, most=3) or sorted(names)[:5]
-    there = f"nearest: {', '.join(near)}" if near else "there is none this account may use"
-    return {}, f"{what} {wanted!r} not found; {there}"
-
-
-def _not_the_only(rows: Sequence[Answer], what: str) -> str:
-    names = sorted(str(row.get("name")) for row in rows)
-    there = f"there are {len(rows)}: {', '.join(names[:8])}" if rows else "there is none this account may use"
-    return f"no {what} is named in the profile, and {there}"
+def _named(zone: Answer, network: Answer, service: Answer, template: Answer) -> dict[str, str]:
+    """Return ids and names of what was found, as ``Resolved`` has them."""
+    rows = {"zone": zone, "network_offering": network, "service_offering": service, "template": template}
+    return {name: str(row.get("name", "")) for name, row in rows.items()} | {
+        f"{n}_id": str(row.get("id", "")) for n, row in rows.items()
+    }
 
 
 def _capabilities(cloud: Cloud) -> Answer:
@@ -180,14 +169,24 @@ def _account(cloud: Cloud, found: Findings) -> Answer:
     return account or {}
 
 
+def _owner(cloud: Cloud, plan: EnvironmentPlan, account: Answer, found: Findings) -> Whose:
+    try:
+        return find_owner(cloud, plan, account)
+    except PreflightError as error:
+        found.all += error.findings
+    except CloudError as error:
+        found.bad("owner", str(error))
+    return NOBODY_ELSE
+
+
 def _zone(cloud: Cloud, plan: EnvironmentPlan, found: Findings) -> Answer:
     zones = _list(cloud, found, "listZones", "zone", available=True)
     zone, problem = choose(zones, plan.zone, "zone")
     if problem:
         found.bad("zone", problem)
-    elif zone.get("networktype") == "Basic" or zone.get("securitygroupsenabled"):
-        seen = f"zone {zone.get('name')!r} is a basic zone or uses security groups"
-        found.bad("zone", f"{seen}; it has no isolated networks with a router of their own", "choose an advanced zone")
+        return {}
+    if reason := unfit_zone(zone):
+        found.bad("zone", reason, "choose an advanced zone")
         return {}
     return zone
 
@@ -197,13 +196,13 @@ def _check_enabled(zone: Answer, account: Answer, found: Findings) -> None:
     if zone.get("allocationstate", "Enabled") == "Enabled":
         return
     disabled = f"zone {zone.get('name')!r} is disabled: only the root administrator may build there"
-    if account.get("roletype") == ROOT:
+    if is_root(account):
         found.warn("zone", disabled)
     else:
         found.bad("zone", disabled, "choose another zone, or ask the administrator to enable it")
 
 
-def _network_offering(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: Findings) -> Answer:
+def _network_offering(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, whose: Whose, found: Findings) -> Answer:
     rows = _list(
         cloud,
         found,
@@ -213,6 +212,7 @@ def _network_offering(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: 
         state="Enabled",
         zoneid=zone_id or None,
     )
+    rows = offerings.for_owner(rows, whose)
     if plan.network_offering == "auto":
         fit = offerings.of_kind(offerings.ranked(rows, plan.access), plan.network)
         if fit or _can_be_made(cloud, plan, found):
@@ -246,9 +246,9 @@ def _can_be_made(cloud: Cloud, plan: EnvironmentPlan, found: Findings) -> bool:
     return True
 
 
-def _service_offering(cloud: Cloud, plan: EnvironmentPlan, zone_id: str, found: Findings) -> Answer:
+def _service_offering(cloud: Cloud, plan: EnvironmentPlan, zone: Answer, whose: Whose, found: Findings) -> Answer:
     rows = _list(cloud, found, "listServiceOfferings", "serviceoffering")
-    here = offerings.in_zone(rows, zone_id)
+    here = offerings.in_zone(offerings.for_owner(rows, whose), zone)
     smallest = min(filter(offerings.is_fixed, here), key=offerings.size_of, default={})
     wanted = plan.service_offering or str(smallest.get("id", ""))
     offering, problem = choose(here, wanted, "service offering")

@@ -78,8 +78,10 @@ def by_name(removal: Removal, entry: JournalEntry) -> Answer | None:
 
 
 def ours(removal: Removal, row: Answer) -> bool:
-    """Return whether the row is our account's: an administrator sees those of others as well."""
+    """Return whether the row is of the account or the project that we built for: others' may be shown as well."""
     head = removal.journal.head
+    if head.project_id:
+        return bool(row.get("projectid") == head.project_id)
     return (row.get("account"), row.get("domainid")) == (head.account, head.domain_id)
 
 

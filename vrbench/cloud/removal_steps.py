@@ -17,6 +17,7 @@ from vrbench.cloud.errors import CloudError, CloudRefused, JobFailed, NotCloudSt
 from vrbench.cloud.facade import Answer, Cloud
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.journal_replay import JournalEntry
+from vrbench.cloud.owners import can_look_into
 from vrbench.cloud.patience import look_again, may_pass
 from vrbench.cloud.preflight import EXPUNGE_WAIT, own_account
 from vrbench.cloud.removal import Deadlines, Removal, RemovalReport
@@ -49,7 +50,7 @@ def remove_journaled(
 def _remove(
     cloud: Cloud, journal: Journal, progress: Callable[[str], None], waits: Deadlines, stop: CancelToken
 ) -> RemovalReport:
-    _check_account(cloud, journal, waits)
+    cloud = _as_owner(cloud, journal, waits)
     capability = look_again(partial(_capability, cloud), waits.read_s, waits.poll_s)
     removal = Removal(cloud, journal, progress, waits, bool(capability.get("allowuserexpungerecovervm")), stop)
     if journal.damage:
@@ -80,10 +81,11 @@ def _remove_all(removal: Removal) -> None:
         removal.attempt(entry, partial(_remove_key, removal))
 
 
-def _check_account(cloud: Cloud, journal: Journal, waits: Deadlines) -> None:
-    """Refuse another account: it may own an address that was ours by now, and does not see what is ours.
+def _as_owner(cloud: Cloud, journal: Journal, waits: Deadlines) -> Cloud:
+    """Return the cloud as the owner of what was built sees it. Raises CloudError for who may not act for it.
 
-    A journal whose head is damaged names none: then it is taken to be the caller's.
+    That is the account itself, an administrator of its domain, and of a project whoever may look into it. A journal
+    whose head is damaged is taken to be the caller's, unless another line says whose it is.
     """
     head = journal.head
     if head.endpoint and head.endpoint != cloud.endpoint:
@@ -94,8 +96,26 @@ def _check_account(cloud: Cloud, journal: Journal, waits: Deadlines) -> None:
     name, domain = str(account.get("name")), str(account.get("domainid"))
     if not head.account:
         journal.belongs_to(cloud.endpoint, name, domain)
-    elif (name, domain) != (head.account, head.domain_id):
-        raise CloudError(f"{journal.path} belongs to account {head.account!r}: use that account's key and secret")
+        head = journal.head
+    if not head.project_id and (name, domain) == (head.account, head.domain_id):
+        return cloud
+    if not look_again(partial(can_look_into, cloud, head.owner, account), waits.read_s, waits.poll_s):
+        raise CloudError(_not_theirs(journal))
+    return cloud.acting_for(head.owner)
+
+
+def _not_theirs(journal: Journal) -> str:
+    head = journal.head
+    if head.project_id:
+        return (
+            f"{journal.path} is about the project {head.project_id}, into which these keys may not look: use the keys "
+            f"of account {head.account!r}, of another that is in the project, or of an administrator. If the project "
+            "was deleted, what was in it went with it"
+        )
+    return (
+        f"{journal.path} belongs to account {head.account!r}: use that account's key and secret, or those of an "
+        "administrator of its domain"
+    )
 
 
 def _account(cloud: Cloud) -> Answer:

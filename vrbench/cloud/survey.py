@@ -6,12 +6,14 @@ Looks only: nothing is created, changed or removed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vrbench.cloud import offerings
+from vrbench.cloud.choosing import choose, is_disabled, unfit_zone
 from vrbench.cloud.errors import CloudError, NotPermitted, PreflightError
 from vrbench.cloud.facade import Answer, Cloud, Param
-from vrbench.cloud.preflight import choose
+from vrbench.cloud.owners import NOBODY_ELSE, Wanted, Whose, find_owner, projects
+from vrbench.cloud.preflight import own_account
 from vrbench.core.plan.networks import DEFAULT_NETWORK
 from vrbench.core.text import visible
 
@@ -42,11 +44,31 @@ class Survey:
     cloud: Cloud
     access: str = offerings.PORT_FORWARDING
     network: str = DEFAULT_NETWORK
+    whose: Whose = NOBODY_ELSE
+
+    def seen_by(self, whose: Whose) -> Survey:
+        """Return the same cloud as an owner sees it."""
+        return replace(self, cloud=self.cloud.acting_for(whose.owner), whose=whose)
+
+    def projects(self) -> Question | None:
+        """Return what can be chosen instead of the account's own; None where it is in no project."""
+        try:
+            rows = [row for row in projects(self.cloud) if row["state"] == "Active"]
+        except NotPermitted:
+            return None
+        if not rows:
+            return None
+        found = _asked("cloud.project", "project", rows, lambda row: f"of {row.get('domain')}")
+        return replace(found, offers=(Offer("", "the account's own, in no project"), *found.offers))
+
+    def whose_by(self, wanted: Wanted) -> Whose:
+        """Return whose the things will be. Raises PreflightError where nobody is meant, or the caller may not."""
+        return find_owner(self.cloud, wanted, own_account(self.cloud) or {})
 
     def zones(self) -> Question:
         """Return the advanced zones. Raises PreflightError where there is none."""
         rows = self.cloud.list("listZones", "zone", available=True)
-        fit = [row for row in rows if row.get("networktype") != "Basic" and not row.get("securitygroupsenabled")]
+        fit = sorted((row for row in rows if not unfit_zone(row)), key=is_disabled)
         return _asked("cloud.zone", "zone", fit, lambda row: str(row.get("description") or ""))
 
     def network_offerings(self, zone: Answer) -> Question:
@@ -54,13 +76,13 @@ class Survey:
         rows = self.cloud.list(
             "listNetworkOfferings", "networkoffering", guestiptype="Isolated", state="Enabled", zoneid=zone["id"]
         )
-        fit = offerings.of_kind(offerings.ranked(rows, self.access), self.network)
+        fit = offerings.of_kind(offerings.ranked(offerings.for_owner(rows, self.whose), self.access), self.network)
         return _asked("cloud.network_offering", "network offering", fit, _routers)
 
     def service_offerings(self, zone: Answer) -> Question:
         """Return sizes of VMs that are fixed, the smallest first."""
         rows = self.cloud.list("listServiceOfferings", "serviceoffering")
-        here = offerings.in_zone(rows, zone["id"])
+        here = offerings.in_zone(offerings.for_owner(rows, self.whose), zone)
         fit = sorted(filter(offerings.is_fixed, here), key=offerings.size_of)
         return _asked("cloud.service_offering", "size of the VMs", fit, _size)
 

@@ -166,6 +166,18 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose things are, where they are not the caller's own: a project's, or an account's of a domain."""
+
+    account: str = ""
+    domain_id: str = ""
+    project_id: str = ""
+
+
+CALLER = Owner()  # whoever makes the calls; nobody has to be named
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """What exists in the cloud now: the network, its router, guests, public addresses and rules."""
 
@@ -179,3 +191,4 @@ class Environment:
     guests: tuple[Guest, ...]
     endpoints: tuple[Endpoint, ...]
     routers: tuple[str, ...] = ()  # names; empty where the caller may not list routers
+    owner: Owner = CALLER

@@ -66,7 +66,7 @@ class CloudStack:
         return remove_journaled(self.cloud, journal, say)
 
     def routers(self, environment: Environment) -> tuple[Router, ...]:
-        return list_routers(self.cloud, environment.network_id)
+        return list_routers(self.cloud.acting_for(environment.owner), environment.network_id)
 
 
 def restart(cloud: Cloud, plan: Plan, screen: RunScreen) -> OperationSource:

@@ -9,7 +9,6 @@ from functools import partial
 from vrbench.cloud.environment_plan import EnvironmentPlan, name_prefix
 from vrbench.cloud.guest_setup import user_data
 from vrbench.cloud.journal import Journal
-from vrbench.cloud.journal_replay import Head
 from vrbench.cloud.key_pair import takes_every_key
 from vrbench.cloud.preflight import Resolved
 from vrbench.core.facts import Context
@@ -43,7 +42,7 @@ def new_environment(order: RunOrder, adapters: Adapters, context: Context) -> En
     plan = _with_keys(plan, order, resolved)
     _heed(found, screen)
     _check_machine(order, adapters, resolved.free_address)
-    head = Head(order.plan.run_id, adapters.cloud.endpoint, resolved.account, resolved.domain_id)
+    head = resolved.head(order.plan.run_id, adapters.cloud.endpoint)
     journal = Journal.create(order.store.journal, head)
     known = replace(context, cloud_version=resolved.version, hypervisor=resolved.hypervisor)
     return EnvironmentSource(known, journal, partial(_build, order.store, adapters, plan, resolved, journal))
@@ -105,6 +104,9 @@ def environment_plan(plan: Plan) -> EnvironmentPlan:
         run_id=plan.run_id,
         prefix=name_prefix(plan.run_id),
         zone=p.cloud.zone,
+        project=p.cloud.project,
+        domain=p.cloud.domain,
+        account=p.cloud.account,
         network_offering=p.cloud.network_offering,
         service_offering=p.cloud.service_offering,
         template=p.cloud.template,

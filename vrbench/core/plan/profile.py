@@ -14,7 +14,7 @@ from typing import Any
 from vrbench.core import values
 from vrbench.core.kinds import HEADLINE, KINDS, Direction
 from vrbench.core.plan.not_toml import explained
-from vrbench.core.plan.tables import TABLES, EnvironmentTable, ProbesTable, Profile, TrialsTable
+from vrbench.core.plan.tables import TABLES, CloudTable, EnvironmentTable, ProbesTable, Profile, TrialsTable
 from vrbench.core.suggest import did_you_mean
 from vrbench.core.text import some
 
@@ -215,10 +215,21 @@ def _contradictions(tables: Mapping[str, Any]) -> list[str]:
             f"trials.validation ({values.show_duration(trials.validation)}) must be shorter than "
             f"trials.observe_at_most ({values.show_duration(trials.observe_at_most)}): recovery could never be seen"
         )
-    found += _bad_times(tables["probes"]) + _unmeasured(tables["probes"])
+    found += _bad_times(tables["probes"]) + _unmeasured(tables["probes"]) + _unclear_owner(tables["cloud"])
     if environment.access == "static-nat" and environment.vms != environment.public_ips:
         found.append("environment.access static-nat gives each VM an address of its own: make vms and public_ips equal")
     return found
+
+
+def _unclear_owner(cloud: CloudTable) -> list[str]:
+    """Find what leaves open in whose name is to be built."""
+    if cloud.project and cloud.account:
+        return [
+            "cloud.project and cloud.account don't go together: what is in a project is no account's; leave one out"
+        ]
+    if cloud.domain and not (cloud.project or cloud.account):
+        return ["cloud.domain says where a project or an account is: name it as cloud.project or cloud.account too"]
+    return []
 
 
 def _bad_times(probes: ProbesTable) -> list[str]:

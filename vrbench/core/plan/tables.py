@@ -68,6 +68,9 @@ class CloudTable:
 
     endpoint: str = key(values.text, "", "API address; empty: from CLOUDSTACK_ENDPOINT or cloudstack.ini")
     zone: str = key(values.text, "", "zone name or id; empty: the only zone there is")
+    project: str = key(values.text, "", "project to build in, by name or id; empty: the account's own")
+    domain: str = key(values.text, "", "domain of the project or account: its path (ROOT/ops), name or id")
+    account: str = key(values.text, "", "build for this account, as its domain's administrators may")
     network_offering: str = key(values.text, "auto", "isolated, with source NAT by the virtual router; auto: choose")
     service_offering: str = key(values.text, "", "size of the VMs; empty: the smallest there is")
     template: str = key(values.text, "", "a Linux with sshd and cloud-init; empty: the only featured one")

@@ -40,10 +40,10 @@ def account_view(call: Call, account: Account) -> Json:
         "domainid": account.domain.uuid,
         "domain": account.domain.name,
         "domainpath": account.domain.body["path"],
-        **_amounts(amounts, account.limits),
+        **amounts_view(amounts, account.limits),
         "vmstopped": states.count("Stopped"),
         "vmrunning": states.count("Running"),
-        "state": "enabled",
+        "state": account.state,
         "user": [_user_fields(account)],
         "isdefault": account.body["isdefault"],
         "groups": [],
@@ -53,7 +53,7 @@ def account_view(call: Call, account: Account) -> Json:
     return body | _api_key_access(call)
 
 
-def _amounts(amounts: dict[str, int], limits: dict[str, int]) -> Json:
+def amounts_view(amounts: dict[str, int], limits: dict[str, int]) -> Json:
     """Return limit, total and what is left of each resource, as the server words them."""
     body: Json = {}
     for shown, name in SHOWN_LIMITS.items():
@@ -107,7 +107,7 @@ def get_user(call: Call) -> Json:
 
 
 def list_domains(call: Call) -> Json:
-    rows = [_domain_view(call, domain) for domain in call.zone.domains if _sees(call, domain)]
+    rows = [domain_view(call, domain) for domain in call.zone.domains if _sees(call, domain)]
     return call.listing("domain", select(call, rows, level="level", path="path"))
 
 
@@ -116,7 +116,7 @@ def list_domain_children(call: Call) -> Json:
     above = call.entity("id", Domain) or call.caller.domain
     found = [domain for domain in call.zone.domains if domain is not above and above.holds(domain)]
     near = [domain for domain in found if call.flag("isrecursive") or domain.body.get("parentdomainid") == above.uuid]
-    rows = [_domain_view(call, domain) for domain in near if _sees(call, domain)]
+    rows = [domain_view(call, domain) for domain in near if _sees(call, domain)]
     wanted = (call.text("name") or "").lower()
     return call.listing("domain", [row for row in rows if wanted in ("", str(row["name"]).lower())])
 
@@ -125,14 +125,14 @@ def _sees(call: Call, domain: Domain) -> bool:
     return call.caller.domain.holds(domain)
 
 
-def _domain_view(call: Call, domain: Domain) -> Json:
-    members = [account for account in call.zone.accounts if account.domain is domain]
+def domain_view(call: Call, domain: Domain) -> Json:
+    members = [account for account in call.zone.owners() if account.domain is domain]
     totals: dict[str, int] = {}
     for account in members:
         for name, amount in used(call.zone, account).items():
             totals[name] = totals.get(name, 0) + amount
     body = {name: value for name, value in domain.body.items() if name != "number"}
-    return body | _amounts(totals, domain.limits) | {"hasannotations": False}
+    return body | amounts_view(totals, domain.limits) | {"hasannotations": False}
 
 
 COMMANDS = {

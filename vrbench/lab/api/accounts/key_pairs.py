@@ -9,6 +9,7 @@ from pathlib import Path
 from vrbench.lab.api.accounts import events
 from vrbench.lab.api.accounts.key_material import fingerprint_of, public_key_of
 from vrbench.lab.api.request.call import Call
+from vrbench.lab.api.request.responses import domain_fields, owner_name
 from vrbench.lab.api.request.selection import select
 from vrbench.lab.api.state import errors
 from vrbench.lab.api.state.entities import Account, Json, KeyPair
@@ -44,7 +45,7 @@ def register_key_pair(call: Call) -> Json:
 
 
 def delete_key_pair(call: Call) -> Json:
-    owner, name = call.owner(), call.required("name")
+    owner, name = call.owner(active=False), call.required("name")
     with call.zone.lock:
         pair = find(call.zone, owner, name)
         if pair is None:
@@ -99,9 +100,8 @@ def _view(pair: KeyPair) -> Json:
     return {
         "id": pair.uuid,
         "name": pair.name,
-        "account": owner.name,
-        "domainid": owner.domain.uuid,
-        "domain": owner.domain.name,
+        **owner_name(owner),
+        **domain_fields(owner),
         "fingerprint": pair.fingerprint,
         "hasannotations": False,
     }

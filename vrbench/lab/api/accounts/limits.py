@@ -50,7 +50,7 @@ def _check_domain(zone: Zone, domain: Domain, resource: str, wanted: int, cs_cod
     limit = domain.limits.get(resource, UNLIMITED)
     if limit == UNLIMITED:
         return
-    now = sum(used(zone, account)[resource] for account in zone.accounts if domain.holds(account.domain))
+    now = sum(used(zone, account)[resource] for account in zone.owners() if domain.holds(account.domain))
     if now + wanted > limit:
         raise errors.ApiError(
             535,

@@ -55,8 +55,8 @@ def _home(call: Call) -> tuple[Network | Vpc, Account]:
         home = call.target("vpcid", Vpc, "Can't find enabled VPC by ID specified")
     elif call.text("networkid"):
         home = call.target("networkid", Network, "Unable to find network by network id specified")
-    named = call.text("account") and call.text("domainid")
-    owner = call.owner() if named else home.account if home else call.caller
+    named = call.text("projectid") or (call.text("account") and call.text("domainid"))
+    owner = call.owner(active=False) if named else home.account if home else call.caller
     if home is not None:
         return home, owner
     if not call.text("zoneid"):
@@ -235,7 +235,7 @@ def free_unused(zone: Zone, address: Address) -> None:
 def list_addresses(call: Call) -> Json:
     """Answer listPublicIpAddresses: the caller's; with allocatedonly=false those that anybody may take as well."""
     mine, with_free = call.scope(), _with_free(call)
-    if with_free and call.caller.is_root and not call.text("domainid"):
+    if with_free and call.caller.is_root and not (call.text("domainid") or call.text("projectid")):
         mine = call.may_touch  # asked for free ones, root sees everybody's
     for home in (call.entity("associatednetworkid", Network), call.entity("vpcid", Vpc)):
         if home is not None and not home.removed:

@@ -11,7 +11,7 @@ KINDS = (
     "DedicatedPods", "DedicatedZones", "GlobalLoadBalancerRules", "HostTags", "InstanceGroups",
     "InternalLoadBalancerVMs", "Ipv6FirewallRules", "Isos", "KubernetesClusters", "KubernetesSupportedVersions",
     "LdapConfigurations", "LoadBalancers", "ObjectStoragePools", "PortableIpRanges", "PrivateGateways",
-    "ProjectInvitations", "Projects", "RemoteAccessVpns", "ResourceDetails", "SecondaryStagingStores", "Snapshots",
+    "ProjectInvitations", "RemoteAccessVpns", "ResourceDetails", "SecondaryStagingStores", "Snapshots",
     "SslCerts", "StaticRoutes", "StorageNetworkIpRange", "StorageTags", "UsageRecords", "VMSnapshot",
     "VpnConnections", "VpnCustomerGateways", "VpnGateways", "VpnUsers", "Webhooks",
 )  # fmt: skip

@@ -121,6 +121,9 @@ def _network(call: Call, owner: Account) -> Network:
         if network.removed:
             raise errors.invalid(f"Unable to find network by id {ids[0]}")
         call.check_access(network)
+        if not owner.is_root and network.account is not owner:
+            text = f"Unable to use network with id= {network.uuid}, permission denied"
+            raise errors.ApiError(531, text, errors.DENIED)
         return network
     mine = [network for network in call.zone.networks if network.account is owner]
     if len(mine) > 1:
@@ -134,9 +137,8 @@ def _default_network(call: Call, owner: Account) -> Network:
     """Make an account's first network, of the offering that every zone must have."""
     offering = next(row for row in call.zone.built_ins["networkoffering"] if row.body["availability"] == "Required")
     asked = {"name": f"{owner.name}-network", "networkofferingid": offering.uuid, "zoneid": call.required("zoneid")}
-    create_network(
-        replace(call, params=asked | {n: call.params[n] for n in ("account", "domainid") if n in call.params})
-    )
+    whose = {name: call.params[name] for name in ("account", "domainid", "projectid") if name in call.params}
+    create_network(replace(call, params=asked | whose))
     return next(network for network in call.zone.networks if network.account is owner)
 
 

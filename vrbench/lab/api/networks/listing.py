@@ -7,7 +7,7 @@ from uuid import NAMESPACE_DNS, uuid5
 
 from vrbench.lab.api.accounts import tags
 from vrbench.lab.api.networks.view import network_view
-from vrbench.lab.api.request.call import Call, nobody
+from vrbench.lab.api.request.call import Call
 from vrbench.lab.api.request.filters import fits
 from vrbench.lab.api.request.selection import wanted_services
 from vrbench.lab.api.state import errors
@@ -38,7 +38,8 @@ def _scope(call: Call) -> Callable[[Account], bool]:
     """
     domain, name = call.domain(), call.text("account")
     if call.text("projectid"):
-        return nobody  # there are no projects here
+        shared = call.project_scope()
+        return lambda account: account.project is not None and shared(account)
     if domain is not None and name:
         owner = call.owner()
         return lambda account: account is owner
@@ -46,7 +47,10 @@ def _scope(call: Call) -> Callable[[Account], bool]:
         return lambda account: account is call.caller
     top = domain or call.caller.domain
     deep = call.flag("isrecursive") or (call.flag("listall") and domain is None)
-    return lambda account: account.domain is top or (deep and top.holds(account.domain))
+    with_projects = bool(call.text("id"))
+    return lambda account: (
+        (account.domain is top or (deep and top.holds(account.domain))) and (with_projects or account.project is None)
+    )
 
 
 def _matches(call: Call, network: Network) -> bool:

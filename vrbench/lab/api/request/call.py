@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from vrbench.lab.api.state import errors
-from vrbench.lab.api.state.entities import Account, Domain, Entity, Json, Owned
+from vrbench.lab.api.state.entities import Account, Domain, Entity, Json, Owned, Project
 from vrbench.lab.api.state.fixtures import CommandShape
 from vrbench.lab.api.state.zone import Zone
 
 E = TypeVar("E", bound=Entity)
 
 MAX_PAGE_SIZE = 500
+EVERY_PROJECT = "-1"
 MAP_ITEM = re.compile(r"(?P<name>\w+)\[(?P<index>\d+)\]\.(?P<key>\w+)")
 
 
@@ -119,15 +120,30 @@ class Call:
 
     def may_touch(self, account: Account) -> bool:
         """Return whether the caller may: root everything, a domain administrator its domain, a user its own."""
-        if self.caller.is_root:
+        if self.caller.is_root or (account.project and self.caller in account.project.members):
             return True
         if self.caller.role == "domadmin":
             return self.caller.domain.holds(account.domain)
         return account is self.caller
 
-    def owner(self) -> Account:
-        """Return for whom something is created: the caller, or the account named together with its domain."""
+    def owner(self, active: bool = True) -> Account:
+        """Return for whom something is created: the caller, a project, or the account named together with its domain.
+
+        ``active``: refuse one that is suspended, locked or disabled, as nearly all commands do.
+        """
+        owner = self._owner()
+        if active and owner.project and owner.project.state != "Active":
+            raise errors.not_active("project with specified projectId", owner.project.state)
+        if active and owner.state != "enabled":
+            raise errors.not_active(f"account {owner.name}", owner.state)
+        return owner
+
+    def _owner(self) -> Account:
         name, domain = self.text("account"), self.entity("domainid", Domain)
+        if (project := self.project()) is not None:
+            if name and domain is not None:
+                raise errors.invalid("ProjectId and account/domainId can't be specified together")
+            return project.account
         if not name:
             return self.caller
         if domain is None:
@@ -147,16 +163,41 @@ class Call:
         """
         domain = self.domain()
         named = self._named(domain)
-        if self.text("projectid") and not self.flag("listall"):
-            return nobody  # there are no projects here
+        if self.text("projectid"):
+            return self.project_scope()
         if named is not None:
             return lambda account: account is named
         own = self.caller.role == "user" or (domain is None and not (self.flag("listall") or self.text("id")))
         if own:
             return lambda account: account is self.caller
+        with_projects = bool(self.text("id"))
         if domain is None:
-            return self.may_touch
-        return lambda account: domain is account.domain or (self.flag("isrecursive") and domain.holds(account.domain))
+            return lambda account: self.may_touch(account) and (with_projects or account.project is None)
+        deep = self.flag("isrecursive")
+        return lambda account: (
+            (domain is account.domain or (deep and domain.holds(account.domain)))
+            and (with_projects or account.project is None)
+        )
+
+    def project(self) -> Project | None:
+        """Return the project that a call names; raises ApiError 531 where the caller must not use it."""
+        project = None if self.text("projectid") == EVERY_PROJECT else self.entity("projectid", Project)
+        if project is not None and project.removed:
+            raise errors.invalid(f"Unable to find project by id {project.number}")
+        if project is not None and not self.may_touch(project.account):
+            text = f"Account {self.caller.name} can't access project id={project.uuid}"
+            raise errors.ApiError(531, text, errors.DENIED)
+        return project
+
+    def project_scope(self) -> Callable[[Account], bool]:
+        """Return what a list shows of a project, or of all that the caller is in; with listall its own as well."""
+        project, with_all = self.project(), self.flag("listall")
+        if project is not None:
+            return lambda account: account is project.account
+        everything = with_all and self.caller.is_root
+        return lambda account: (
+            everything or (self.may_touch(account) if account.project else with_all and account is self.caller)
+        )
 
     def domain(self) -> Domain | None:
         """Return the domain that a list call names; raises ApiError 531 where the caller must not look into it."""
@@ -191,9 +232,3 @@ class Call:
         """Return which page is wanted, from 1, and how many rows it has; less than none is as many as there are."""
         size = self.number("pagesize") or MAX_PAGE_SIZE
         return max(1, self.number("page") or 1), sys.maxsize if size < 0 else size
-
-
-def nobody(account: Account) -> bool:
-    """Return the scope of a list call that shows no one's things."""
-    del account
-    return False

@@ -28,12 +28,18 @@ def stamp(seconds: float) -> str:
 
 
 def owner_fields(account: Account) -> Json:
-    return {
-        "account": account.name,
-        "domainid": account.domain.uuid,
-        "domain": account.domain.name,
-        "domainpath": account.domain.path,
-    }
+    return {**owner_name(account), **domain_fields(account), "domainpath": account.domain.path}
+
+
+def owner_name(account: Account) -> Json:
+    """Return whose it is: a project's things show no account."""
+    if account.project is not None:
+        return {"projectid": account.project.uuid, "project": account.project.name}
+    return {"account": account.name}
+
+
+def domain_fields(account: Account) -> Json:
+    return {"domainid": account.domain.uuid, "domain": account.domain.name}
 
 
 def encode(status: int, wrapper: str, body: Mapping[str, Any], as_json: bool, version: str = "4.20.2.0") -> Reply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vrbench.lab.api.accounts import commands as accounts
-from vrbench.lab.api.accounts import events, limits, tags, userdata
+from vrbench.lab.api.accounts import events, limits, people, projects, tags, userdata
 from vrbench.lab.api.accounts import key_pairs as keys
 from vrbench.lab.api.addresses import commands as addresses
 from vrbench.lab.api.catalog import commands as catalog
@@ -28,7 +28,7 @@ from vrbench.lab.api.vpcs import commands as vpcs
 
 Handler = Callable[[Call], Json | Task]
 FAMILIES = (
-    *(accounts, events, keys, limits, tags, userdata),
+    *(accounts, events, keys, limits, people, projects, tags, userdata),
     *(catalog, empty_lists, infrastructure, offerings, placement, templates),
     *(diagnostics, routers),
     networks,

@@ -17,7 +17,7 @@ from vrbench.lab.api.server.post_only import check_post
 from vrbench.lab.api.server.sessions import COOKIE, KEY, Sessions
 from vrbench.lab.api.server.signature import is_valid
 from vrbench.lab.api.state import errors
-from vrbench.lab.api.state.entities import Account, Json
+from vrbench.lab.api.state.entities import Account, Json, Project
 from vrbench.lab.api.state.errors import ApiError
 from vrbench.lab.api.state.fixtures import CommandShape
 from vrbench.lab.api.state.zone import Stopping, Zone, new_id
@@ -44,7 +44,6 @@ class Dispatcher:
         self._sessions = Sessions(zone)
         self._handlers = handlers()
         self._shapes = zone.version.shapes()
-        self._by_key = {account.apikey: account for account in zone.accounts}
 
     def answer(self, method: str, sent: Sequence[tuple[str, str]], cookies: Mapping[str, str]) -> Reply:
         """Return the reply to one request; ``sent`` holds its parameters with their names as sent."""
@@ -96,7 +95,8 @@ class Dispatcher:
         self, sent: Mapping[str, str], params: Mapping[str, str], cookies: Mapping[str, str]
     ) -> tuple[Account, bool]:
         """Return the caller, and whether it came with a session; raises ApiError 401."""
-        account = self._by_key.get(params.get("apikey", ""))
+        key = params.get("apikey")
+        account = next((a for a in self._zone.accounts if key and a.apikey == key and a.state == "enabled"), None)
         if account is not None and is_valid(sent, account.secretkey, datetime.now(UTC)):
             return account, False
         if "apikey" not in params:
@@ -116,10 +116,19 @@ class Dispatcher:
             raise errors.unknown_command(self._zone.version)
         if caller.role not in shape.roles:
             raise errors.not_available(self._zone.version, shape.name, new_id())
+        self._check_project(caller, shape, params)
         if self._zone.enforces_post():
             check_post(method, shape.name, params, in_session)
         body = self._call(shape, handler, read(Call(self._zone, caller, shape, params)))
         return self._zone.version.narrow(shape.name, body)
+
+    def _check_project(self, caller: Account, shape: CommandShape, params: Mapping[str, str]) -> None:
+        """Refuse a user in a project that it is not in, before the command is looked at."""
+        project = self._zone.known(params.get("projectid", "")) if "projectid" in shape.params else None
+        if not isinstance(project, Project) or not self._zone.version.since(4, 15) or caller.role != "user":
+            return
+        if caller not in project.members:
+            raise errors.not_in_project(shape.name, project.uuid)
 
     def _call(self, shape: CommandShape, handler: Handler, call: Call) -> Json:
         check(call)

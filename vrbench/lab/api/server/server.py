@@ -63,7 +63,9 @@ class ApiServer:
     def callers(self) -> dict[str, Caller]:
         """Return the keys of this lab: root, domadmin and user."""
         return {
-            account.role: Caller(account.name, account.apikey, account.secretkey) for account in self._zone.accounts
+            account.role: Caller(account.name, account.apikey, account.secretkey)
+            for account in self._zone.accounts
+            if "caller" in account.body
         }
 
     def calls_since(self, number: int) -> list[dict[str, Any]]:

@@ -46,7 +46,7 @@ class Domain(Entity):
     @property
     def path(self) -> str:
         """As most answers give it: "/" or "/ops/"."""
-        return "/" if self.body["level"] == 0 else f"/{self.name}/"
+        return f"{str(self.body['path']).removeprefix('ROOT')}/"
 
     def holds(self, other: Domain) -> bool:
         """Return whether the other is this one or lies below it."""
@@ -56,13 +56,15 @@ class Domain(Entity):
 @dataclass(slots=True, kw_only=True, eq=False)
 class Account(Entity):
     name: str
-    role: str  # root, domadmin, user
+    role: str  # root, domadmin, user; project: nobody's keys
     domain: Domain
     body: Json
     apikey: str = field(repr=False)
     secretkey: str = field(repr=False)
     limits: dict[str, int]
     limit_changes: list[str] = field(default_factory=list)  # resource types with a limit of their own, in order
+    state: str = "enabled"  # locked, disabled
+    project: Project | None = None  # whose account it is
 
     @property
     def user(self) -> Json:
@@ -72,6 +74,18 @@ class Account(Entity):
     @property
     def is_root(self) -> bool:
         return self.role == "root"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Project(Entity):
+    """What several accounts share: its things belong to an account of its own, which nobody calls as."""
+
+    name: str
+    displaytext: str
+    account: Account
+    owner: Account
+    members: list[Account]  # its owner is one of them
+    state: str = "Active"  # Suspended
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

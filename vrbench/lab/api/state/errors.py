@@ -64,6 +64,16 @@ def not_available(version: ServerVersion, command: str, call_id: str) -> ApiErro
     return ApiError(432, text, wrapper="errorresponse")
 
 
+def not_in_project(command: str, project: str) -> ApiError:
+    """Refuse a command in a project that the caller is not in (since 4.15)."""
+    text = f"The API [{command}] does not exist or is not available for this account/user in project [{project}]."
+    return ApiError(432, text, wrapper="errorresponse")
+
+
+def not_active(what: str, state: str) -> ApiError:
+    return ApiError(531, f"Can't add resources to the {what} in state={state} as it's no longer active", DENIED)
+
+
 def unknown_command(version: ServerVersion) -> ApiError:
     """Refuse a command that does not exist, signed with a key."""
     return unauthorized("errorresponse") if version.since(4, 11) else _neither_allowed_nor_known()

@@ -30,6 +30,7 @@ from vrbench.lab.api.state.entities import (
     Machine,
     Network,
     Nic,
+    Project,
     Router,
     Rule,
     Served,
@@ -70,6 +71,7 @@ class Zone:
         self.random = random.Random()
         self.domains = fixtures.domains()
         self.accounts = fixtures.accounts(settings, self.domains)
+        self.projects: list[Project] = []
         self.system = fixtures.system_account(self.domains[0])
         self.built_ins = {kind: fixtures.built_ins(kind) for kind in BUILT_IN_KINDS}
         self.networks: list[Network] = []
@@ -100,6 +102,7 @@ class Zone:
         self._mac_bytes = cycle(self.random.sample(range(256), 256))
         self._instances = count(3)  # 1 and 2 are the system VMs
         self._numbers = {Network: count(204), Rule: count(1), Vpc: count(1), UserData: count(1), BuiltIn: count(201)}
+        self._numbers |= {Domain: count(3), Account: count(6), Project: count(1)}
         fixed = (*self.domains, *self.accounts, *self.acl_lists, *self.acl_rules, *self._all_built_ins())
         for entity in (*fixed, *self.addresses, *self.public_ranges, *fixtures.bystanders()):
             self._known[entity.uuid] = entity
@@ -194,6 +197,9 @@ class Zone:
             UserData: self.userdata,
             Tag: self.tags,
             Event: self.events,
+            Domain: self.domains,
+            Account: self.accounts,
+            Project: self.projects,
         }
         if isinstance(entity, BuiltIn):
             lists[BuiltIn] = self.built_ins[entity.kind]
@@ -205,6 +211,14 @@ class Zone:
         return self._known.get(entity_id)
 
     # -- finding
+
+    def new_limits(self) -> dict[str, int]:
+        """Return what an account or a project may have that is made now."""
+        return dict(self.settings.account_limits)
+
+    def owners(self) -> list[Account]:
+        """Return all accounts that something may belong to, those of projects included."""
+        return [*self.accounts, *(project.account for project in self.projects)]
 
     def account_named(self, name: str, domain: Domain | None) -> Account | None:
         return next((a for a in self.accounts if a.name == name and domain in (None, a.domain)), None)
