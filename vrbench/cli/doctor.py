@@ -16,7 +16,7 @@ import click
 
 from vrbench.cli.exits import Exit
 from vrbench.cli.options import json_option, reports_option
-from vrbench.cli.say import say, say_json
+from vrbench.cli.say import called, say, say_json
 from vrbench.core.findings import Finding, FindingState, exit_code
 from vrbench.core.machine_calibration import NOT_CALIBRATED, MachineCalibration
 from vrbench.core.plan.plan import Plan
@@ -52,6 +52,8 @@ def command(profile: str | None, settings: tuple[str, ...], no_calibrate: bool, 
         say_json({"exit_code": code, "checks": [_as_object(c) for c in checks]})
     else:
         say(summary(checks))
+    if profile and code == Exit.OK and not as_json:
+        say(f"next: {called(f'run {profile}')}")
     return code
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from vrbench.cli.exits import Exit
-from vrbench.cli.say import say
+from vrbench.cli.say import called, say
 from vrbench.core.text import some
 from vrbench.run.order import RunOutcome
 from vrbench.store.codec import decode
@@ -68,4 +68,4 @@ def tell(ending: Ending, store: RunDir, in_lab: bool) -> None:
     elif ending.left:
         for one in ending.left:
             say(f"still in the cloud: {one}", err=True)
-        say(f"remove it with: vrbench cleanup {store.path}", err=True)
+        say(f"remove it with: {called(f'cleanup {store.path}')}", err=True)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from vrbench.cli.exits import Exit, UsageProblem
-from vrbench.cli.say import say, say_aside
+from vrbench.cli.lists import entry
+from vrbench.cli.say import called, say, say_aside
 from vrbench.core.plan.fill import Filled, fill
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def command(output: Path, yes: bool, settings: tuple[str, ...]) -> int:
     if not os.access(output.absolute().parent, os.W_OK):
         raise UsageProblem(f"{output.absolute().parent} can't be written to: name another file with --output")
     credentials = find_credentials("", os.environ)
-    say(f"{'endpoint':17} {credentials.endpoint}  ({credentials.source})", err=True)
+    say(entry("endpoint", f"{credentials.endpoint}  ({credentials.source})", 17, err=True), err=True)
     for note in credentials.notes:
         say(f"note: {note}", err=True)
     cloud = Cloud(credentials, CALL_TIMEOUT_S)
@@ -107,13 +108,14 @@ class Asker:
         if key not in self.decided:
             self.filled[key] = Filled(value, why)
             shown = "yes" if value is True else "no" if value is False else value or "–"
-            say(f"{what:17} {shown}  ({why})", err=True)
+            say(entry(what, f"{shown}  ({why})", 17, err=True), err=True)
 
     def _ask(self, question: Question) -> Offer:
         say(f"\nWhich {question.what}?", err=True)
         shown = question.offers[:SHOWN]
         for number, offer in enumerate(shown, 1):
-            say(f"  {number:2}  {offer.value}{f'  ({offer.told})' if offer.told else ''}", err=True)
+            told = f"{offer.value}{f'  ({offer.told})' if offer.told else ''}"
+            say(entry(f"  {number:2}", told, 5, err=True), err=True)
         if len(question.offers) > SHOWN:
             more = len(question.offers) - SHOWN
             say(f"      and {more} more: name one by --set {question.key}=NAME", err=True)
@@ -208,7 +210,7 @@ def _write(cloud: Cloud, output: Path, filled: dict[str, Filled]) -> int:
     problems = list(_problems(cloud, profile))
     for problem in problems:
         say(f"a run would be refused: {problem}", err=True)
-    say(f"{output} is written; next: vrbench doctor {output}", err=True)
+    say(f"{output} is written; next: {called(f'doctor {output}')}", err=True)
     return Exit.FAILED if problems else Exit.OK
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from vrbench.cli.choices import Choices
 from vrbench.cli.ending import Ending, ending_of, read_ending, tell
 from vrbench.cli.exits import Exit
-from vrbench.cli.say import say
+from vrbench.cli.say import called, say
 from vrbench.core.facts import Context
 from vrbench.core.figures.results import Run, RunState
 from vrbench.core.plan.plan import Plan
@@ -126,7 +126,7 @@ def conclude(finished: Finished) -> int:
         say(f"over the limit: {sentence}", err=True)
     tell(finished.ending, finished.store, in_lab=finished.plan.profile.lab is not None)
     if run.trials:
-        say(f"figures: vrbench export {path} --table trials", err=True)
+        say(f"figures: {called(f'export {path} --table trials')}", err=True)
     else:
         say(f"run directory: {path}", err=True)
     return finished.code

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -26,6 +29,13 @@ def say(text: str, err: bool = False, nl: bool = True, **style: Any) -> None:
 def say_aside(text: str) -> None:
     """Print text beside a command's results, on stderr."""
     say(text, err=True)
+
+
+def called(line: str) -> str:
+    """Return a command line of vrbench as one has to type it here: by sudo and by a path, where this one was."""
+    typed = sys.argv[0]
+    known = Path(typed).name != "vrbench" or shutil.which("vrbench")
+    return f"{'sudo ' if 'SUDO_UID' in os.environ else ''}{'vrbench' if known else typed} {line}"
 
 
 def say_json(value: object) -> None:
