@@ -41,7 +41,18 @@ HOPELESS_S = 3.0  # for what never comes
 HOPELESS = ("sha1-only", "passwords-only", "two-factors", "hardened")
 
 WORKS = {
-    *("", "rsa-only", "rsa-256-only", "ecdsa-only", "one-try", "other-user", "greeting", "banner", "one-startup"),
+    *(
+        "",
+        "rsa-only",
+        "rsa-256-only",
+        "ecdsa-only",
+        "one-try",
+        "other-user",
+        "cloud-image",
+        "greeting",
+        "banner",
+        "one-startup",
+    ),
     *("late-key", "new-host-key", "cut-off", "no-python", "noexec", "full-tmp", "read-only"),
 }
 REFUSED = {
@@ -58,6 +69,7 @@ REFUSED = {
 }
 NOTED = {
     "other-user": "the template lets root run nothing and names debian: logged in as debian",
+    "cloud-image": "the template lets root run nothing and names debian: logged in as debian",
     "no-pings": "the template lets root run nothing and names debian: logged in as debian",
     "cut-off": "vm-N-net showed another host key while it booted: pinned anew",
 }

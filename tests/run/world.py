@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.core.logs import MS, stream
@@ -220,12 +220,15 @@ class FakeCloud:
     awaited: tuple[str, ...] = ()
     endpoint: str = "https://cloud.example/client/api"
     shown: tuple[Router, ...] = ()
+    version: str = RESOLVED.version
+    asked: EnvironmentPlan | None = None  # for what was to be built
 
     def preflight(self, plan: EnvironmentPlan, accept_slow_removal: bool) -> tuple[Resolved, tuple[Finding, ...]]:
         self.script.at("preflight")
-        return RESOLVED, (Finding("cloud", FindingState.WARN, "worth knowing"),)
+        return replace(RESOLVED, version=self.version), (Finding("cloud", FindingState.WARN, "worth knowing"),)
 
     def build(self, plan: EnvironmentPlan, resolved: Resolved, journal: Journal, say: Progress) -> Environment:
+        self.asked = plan
         journal.intend("network", "net", {})
         self.script.at("build")
         journal.created("net", "n-1")

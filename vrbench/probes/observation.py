@@ -83,7 +83,7 @@ class SshGuests:
     @property
     def login(self) -> Login:
         """What probers need that log in by themselves."""
-        return Login(self.logins.probers_user, self.key, self.pins.path)
+        return self.logins.probers
 
     def notes(self) -> tuple[str, ...]:
         """Return what people should know of how guests are logged in to."""

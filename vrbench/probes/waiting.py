@@ -18,7 +18,7 @@ from vrbench.core.plan.streams import short_name
 from vrbench.core.text import visible
 from vrbench.parallel import CancelToken
 from vrbench.probes.agent_home import AgentHome
-from vrbench.probes.config import ProbeError
+from vrbench.probes.config import Login, ProbeError
 from vrbench.probes.readiness import Readiness, look
 from vrbench.remote.connection import Remote
 from vrbench.remote.errors import HostKeyChanged, NotCarriedOut, RemoteError
@@ -77,9 +77,10 @@ class GuestLogins:
             self.pins.trust(host, port, host_keys)
 
     @property
-    def probers_user(self) -> str:
-        """Who logs in for probes: all guests are of one template."""
-        return self.identity(self.environment.guests[0]).user
+    def probers(self) -> Login:
+        """Who logs in for probes, and with which key: all guests are of one template."""
+        found = self.identity(self.environment.guests[0])
+        return Login(found.user, found.ring.files()[0], self.pins.path)
 
     def _note(self, words: str) -> None:
         with self._lock:

@@ -77,6 +77,12 @@ PRESETS: Mapping[str, GuestPreset] = MappingProxyType(
         ),
         "hardened": GuestPreset("sshd encrypts in one way only", "Ciphers chacha20-poly1305@openssh.com"),
         "other-user": GuestPreset("root's logins only name another user", user="debian", pings="0 2147483647"),
+        "cloud-image": GuestPreset(
+            "the same, and sshd takes RSA keys only",
+            "PubkeyAcceptedAlgorithms rsa-sha2-256,rsa-sha2-512",
+            user="debian",
+            pings="0 2147483647",
+        ),
         "no-pings": GuestPreset("another user, who may not send pings", user="debian", pings="1 0"),
         "no-shell": GuestPreset("the user's shell lets nobody in", shell="/usr/sbin/nologin"),
         "forced-command": GuestPreset("sshd runs a command of its own", "ForceCommand echo restricted"),
