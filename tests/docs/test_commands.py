@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +30,7 @@ from vrbench.lab import lifecycle
 class Kind(Enum):
     """What a command of a document needs, by how it begins; the first that fits counts."""
 
-    SET_UP = r"python3 -m (vrbench\.bootstrap|venv) |\. \.venv/bin/activate|pip install "
+    SET_UP = r"python3 -m (vrbench\.bootstrap|venv) |\.venv/bin/pip install |\. \.venv/bin/activate|pip install "
     LAB = r"vrbench lab |CLOUDSTACK_CONFIG=/tmp/zone/"
     OFFLINE = r"vrbench (profiles|analyze|export)\b|vrbench run .*--plan"
     CALIBRATE = r"vrbench calibrate"
@@ -70,6 +72,24 @@ def test_the_two_commands_stand_word_for_word() -> None:
     ] * 2
     asked = {line.split()[-1] for found in documents() for line in lines(found, Kind.SET_UP) if "bootstrap" in line}
     assert all(what == "setup" or bootstrap.commands(what, []) for what in asked)
+
+
+@pytest.mark.slow
+def test_the_set_up_lines_work_word_for_word_with_the_systems_python(tmp_path: Path) -> None:
+    """Also where pip is told to leave the system alone. Libraries are taken from here: what is tried are the lines."""
+    for name in ("vrbench", "profiles"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    libraries = sysconfig.get_path("purelib")
+    environ = {"PATH": f"{Path(sys.executable).resolve().parent}:/usr/bin:/bin", "HOME": str(tmp_path)}
+    environ |= {"PYTHONPATH": libraries, "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}
+    first = next(block for block in document("README.md").blocks if block.under[-1] == "Measure your own cloud")
+    for line in first.text.splitlines():
+        done = run(line, tmp_path, environ, timeout_s=120)
+        assert done.returncode == 0, f"{line}: {done.stderr}{done.stdout}"
+    told = run(".venv/bin/vrbench --version", tmp_path, environ)
+    assert told.stdout.startswith("vrbench, version"), told.stderr
 
 
 @contextmanager
