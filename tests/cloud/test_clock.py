@@ -119,31 +119,8 @@ def test_certificates_are_checked_for_every_call(certificate: Path) -> None:
             assert abs(clock.offset_s) <= clock.error_s
 
 
-@contextmanager
-def tunnelling() -> Iterator[tuple[str, list[bytes]]]:
-    """Provide the address of a proxy that lets TLS through, and what it was asked for."""
-    asked_for: list[bytes] = []
-
-    def serve() -> None:
-        client, _ = listener.accept()
-        with client:
-            asked_for.append(client.recv(65536).split(b"\r\n")[0])
-            host, _, port = asked_for[0].split()[1].decode().partition(":")
-            with socket.create_connection((host, int(port))) as server:
-                client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                back = threading.Thread(target=_pump, args=(server, client))
-                back.start()
-                _pump(client, server)
-                back.join()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked_for
-        thread.join()
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+def pump(source: socket.socket, sink: socket.socket) -> None:
+    """Pass on what comes, to its end."""
     while part := source.recv(65536):
         sink.sendall(part)
     sink.shutdown(socket.SHUT_WR)

@@ -10,7 +10,7 @@ import zlib
 
 import pytest
 
-from tests.cloud.server import Behaviour, Request, drips, fake_cloud, raw
+from tests.cloud.server import Behaviour, Request, drips, fake_cloud, raw, reset
 from vrbench.cloud import errors, transport
 from vrbench.cloud.facade import Cloud
 
@@ -148,3 +148,57 @@ def test_a_broken_answer_spoils_no_later_one() -> None:
         with pytest.raises(errors.CloudUnreachable, match="can't be unpacked"):
             cloud.list("listZones", "zone")
         assert cloud.list("listZones", "zone") == [{"id": "new", "name": "z"}]
+
+
+def keeps(request: Request) -> None:
+    """Answer, and keep the connection, as servers do."""
+    request.handler.close_connection = False
+    command = request.params["command"].lower()
+    body = b'{"%sresponse": {}}' % command.encode()
+    request.handler.connection.sendall(sized(body))
+
+
+def test_looks_share_a_connection_and_changes_have_their_own() -> None:
+    """A server may close a kept connection while a call is on its way: a look is sent again then, a change may not."""
+    with fake_cloud(keeps) as fake:
+        cloud = Cloud(fake.credentials())
+        for command in ("listZones", "listHosts", "createTags", "deleteTags", "listZones"):
+            cloud.call(command)
+        ports = [request.handler.client_address[1] for request in fake.requests]
+    look, same, change, other, last = ports
+    assert look == same
+    assert len({look, change, other}) == 3
+    assert last == other, "what comes after is a look, which may be sent again"
+
+
+def test_a_connection_that_was_idle_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers close theirs after five seconds or more."""
+    with fake_cloud(keeps) as fake:
+        cloud = Cloud(fake.credentials())
+        cloud.call("listZones")
+        monkeypatch.setattr(transport, "WORN_S", -1.0)
+        cloud.call("listZones")
+        first, second = (request.handler.client_address[1] for request in fake.requests)
+    assert first != second
+
+
+def test_a_look_on_a_connection_that_the_server_closes_is_sent_again() -> None:
+    """Once, on a new one; a server that goes on so is not there."""
+    with fake_cloud(keeps, reset, keeps, reset) as fake:
+        cloud = Cloud(fake.credentials())
+        assert cloud.call("listZones") == cloud.call("listHosts") == {}
+        assert [request.params["command"] for request in fake.requests] == ["listZones", "listHosts", "listHosts"]
+        with pytest.raises(errors.CloudUnreachable, match="reset"):
+            cloud.call("listZones")
+        assert len(fake.requests) == 5
+
+
+def test_a_change_is_sent_once_whatever_becomes_of_the_connection() -> None:
+    """Whether it was carried out nobody knows."""
+    with fake_cloud(keeps, reset) as fake:
+        cloud = Cloud(fake.credentials())
+        cloud.call("listZones")
+        with pytest.raises(errors.CloudUnreachable) as caught:
+            cloud.call("createTags")
+        assert len(fake.requests) == 2
+    assert caught.value.may_have_run

@@ -85,7 +85,8 @@ def test_the_command_line_refuses_what_can_not_be(
 def test_parameters_come_with_their_defaults() -> None:
     """What is given replaces a default; the rest stays."""
     fault = make("api-error", parse("status=429; times=2"))
-    assert dict(fault.params) == {"command": "", "times": "2", "status": "429"}
+    expected = {"command": "", "times": "2", "status": "429", "every": "1", "retry-after": ""}
+    assert dict(fault.params) == expected
 
 
 def test_a_fault_is_used_up() -> None:
@@ -94,6 +95,15 @@ def test_a_fault_is_used_up() -> None:
     faults.start(make("api-error", {"command": "listZones", "times": "2"}))
     assert faults.take("api-error", "listHosts") is None
     assert [faults.take("api-error", "listZones") is not None for _ in range(3)] == [True, True, False]
+
+
+def test_each_so_manieth_call_of_a_command_meets_a_fault() -> None:
+    """Of every command by itself; and a fault that is switched on anew begins to count anew."""
+    faults = Faults()
+    for _ in range(2):
+        faults.start(make("api-error", {"every": "3", "times": "2"}))
+        met = [faults.take("api-error", command) is not None for command in ["listZones", "listHosts"] * 5]
+        assert met == [False] * 4 + [True, True] + [False] * 4
 
 
 def test_what_cannot_be_done_is_not_on() -> None:

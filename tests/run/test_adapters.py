@@ -15,6 +15,7 @@ from vrbench.cloud.errors import CloudError
 from vrbench.cloud.facade import Cloud
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.journal_replay import Head
+from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import load_profile
 from vrbench.run.adapters import CloudPort
@@ -129,3 +130,19 @@ def test_a_silent_screen_shows_nothing(capfd: pytest.CaptureFixture[str]) -> Non
         screen.doing("a")
         screen.note("a")
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "verify", "doubts"),
+    [
+        ("https://cloud.example.org/client/api", False, 1),
+        ("HTTPS://cloud.example.org/client/api", False, 1),
+        ("https://cloud.example.org/client/api", True, 0),
+        ("http://cloud.example.org/client/api", False, 0),
+    ],
+)
+def test_a_cloud_that_anybody_can_pass_for_is_a_doubt(endpoint: str, verify: bool, doubts: int) -> None:
+    """Without TLS there is no certificate to be checked."""
+    plan = make_plan(load_profile(PROFILE, "small", ()), RUN_ID)
+    adapters = connect(plan, Credentials(endpoint, "k", "s", verify), SilentScreen(), Interrupts(silent))
+    assert adapters.cloud.caveats() == (Caveat(CaveatKind.TLS_UNCHECKED),) * doubts

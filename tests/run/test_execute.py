@@ -100,6 +100,14 @@ def test_a_trial_notes_what_all_trials_share(rig: Rig) -> None:
     assert rig.world.rows == {"198.51.100.1:22": "vm1", "198.51.100.2:22": "vm2"}
 
 
+def test_how_the_cloud_is_asked_is_known_to_every_trial(rig: Rig) -> None:
+    """A certificate that nobody checked is no word of the guests': it stands before theirs."""
+    rig.cloud.doubts = (Caveat(CaveatKind.TLS_UNCHECKED),)
+    rig.caveats = (Caveat(CaveatKind.SSHD_LIMITS, "vm1"),)
+    rig.run()
+    assert [c["kind"] for c in facts(rig)["doubts"]] == ["tls-unchecked", "sshd-limits"]
+
+
 def test_trials_follow_each_other_after_a_pause(tmp_path: Path) -> None:
     """On one environment, with the profile's pause between them and none after the last."""
     rig = Rig(tmp_path, "trials.count=3")

@@ -222,6 +222,10 @@ class FakeCloud:
     shown: tuple[Router, ...] = ()
     version: str = RESOLVED.version
     asked: EnvironmentPlan | None = None  # for what was to be built
+    doubts: tuple[Caveat, ...] = ()
+
+    def caveats(self) -> tuple[Caveat, ...]:
+        return self.doubts
 
     def preflight(self, plan: EnvironmentPlan, accept_slow_removal: bool) -> tuple[Resolved, tuple[Finding, ...]]:
         self.script.at("preflight")

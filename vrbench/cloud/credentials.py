@@ -56,6 +56,11 @@ class Credentials:
     notes: tuple[str, ...] = ()  # what the operator wrote and should know how it was taken
     proxy: Proxy | None = None  # by which it is asked; None where the way is direct
 
+    @property
+    def unchecked(self) -> bool:
+        """Whether nobody checks who answers: TLS is spoken, and its certificates are taken as they come."""
+        return self.verify is False and self.endpoint.lower().startswith("https:")
+
     def findings(self) -> Iterator[Finding]:
         """Yield what a check and a run tell of them."""
         yield Finding("credentials", FindingState.OK, self.source)
@@ -186,6 +191,9 @@ def _notes(found: Found, gathered: Gathered, places: SettingPlaces, asked: Writt
         yield f"not used, as the files win: {listed([w.source for w in gathered.lost])}; see CLOUDSTACK_OVERRIDES"
     if gathered.unread:
         yield f"not read, as the environment gives all: {listed(gathered.unread)}"
+    if verify_of(found, places.environ) is False and found["endpoint"].value.lower().startswith("https:"):
+        off = found.get("verify") or found["dangerous_no_tls_verify"]
+        yield f"TLS certificates are not checked, as {off.source} asks for: anybody on the way can pass for the cloud"
     ignored = [*_not_honoured(found), *_misspelled(places.environ)]
     if ignored:
         yield f"not honoured: {'; '.join(ignored)}"

@@ -42,7 +42,7 @@ from vrbench.cloud.errors import (
     refusal,
 )
 from vrbench.cloud.job import Job as Job
-from vrbench.cloud.no_answer import HowAsked, of_page, why_not
+from vrbench.cloud.no_answer import PROXY_WANTS_PASSWORD, USUAL_ADVICE, HowAsked, of_page, why_not
 from vrbench.cloud.params import Param as Param  # what callers of the facade call it
 from vrbench.cloud.params import as_text, mutates, names_of
 from vrbench.cloud.patience import may_pass
@@ -322,13 +322,15 @@ class Cloud:
         until = self._booted + _up() + expires_s * EXPIRY_UNIT
         return {"signatureVersion": "3", "expires": until.strftime("%Y-%m-%dT%H:%M:%S+0000")}
 
-    def _not_cloudstack(self, command: str, reason: str, advice: str = "") -> NotCloudStack:
+    def _not_cloudstack(self, command: str, reason: str, advice: str = USUAL_ADVICE) -> NotCloudStack:
         return NotCloudStack(command, self.endpoint, reason, may_have_run=mutates(command), advice=advice)
 
     def _no_answer(self, command: str, reason: str, got: Received) -> NotCloudStack:
         """Return the error for a page that is not CloudStack's."""
         why, advice = of_page(got, self._asking(0.0, sent=True))
-        return self._not_cloudstack(command, f"{reason}; {why}" if why else reason, advice)
+        ran = mutates(command) and got.status != PROXY_WANTS_PASSWORD
+        told = f"{reason}; {why}" if why else reason
+        return NotCloudStack(command, self.endpoint, told, may_have_run=ran, advice=advice)
 
     def _unreachable(self, command: str, error: RequestException, timeout_s: float, sent: bool) -> CloudError:
         from vrbench.cloud.transport import redirected

@@ -16,10 +16,11 @@ from vrbench.cloud.answers import Received
 from vrbench.cloud.credentials import Credentials
 from vrbench.cloud.proxies import Proxy
 
+PROXY_WANTS_PASSWORD: Final = 407  # a proxy says so, of a call that it has not handed on
 Why = tuple[str, str]  # what failed, and what to do about it ("": the usual advice)
 
 _SYSTEM_BUNDLES: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
-_PAGE: Final = "The address usually ends in /client/api; a proxy or a server that is starting also answers so."
+USUAL_ADVICE: Final = "The address usually ends in /client/api; a proxy or a server that is starting also answers so."
 _NO_TLS: Final = ("HTTP request was sent to HTTPS", "HTTP request to an HTTPS server", "HTTP to an SSL-enabled server")
 _NETWORK: Final = {
     "NameResolutionError": "its name can't be resolved",
@@ -61,7 +62,7 @@ def why_not(kind: str, text: str, asking: HowAsked) -> Why:
     proxy = asking.proxy
     if kind == "SSLError" and not (proxy and "proxy" in text.lower()):
         return _tls(text, asking)
-    if proxy and (kind == "ProxyError" or not asking.sent):
+    if proxy and not asking.sent:
         return _of_proxy(proxy, text, asking)
     reason = _network(kind, text, asking)
     return (f"{reason} (by way of {proxy})", _look_at(proxy, asking)) if proxy else (reason, "")
@@ -113,11 +114,11 @@ def of_page(received: Received, asking: HowAsked) -> Why:
     start = received.body[:4096].decode(errors="replace")
     if any(words in start for words in _NO_TLS):
         return "TLS is spoken there", "Write https:// instead of http:// in the endpoint."
-    if asking.proxy and received.status == 407:
+    if asking.proxy and received.status == PROXY_WANTS_PASSWORD:
         return proxy_wants_password(asking.proxy)
     if asking.proxy and asking.endpoint.startswith("http:"):
         return f"this came by way of {asking.proxy}, which may have said it itself", _look_at(asking.proxy, asking)
-    return "", _PAGE
+    return "", USUAL_ADVICE
 
 
 # -- TLS

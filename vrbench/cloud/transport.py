@@ -39,7 +39,8 @@ class AnswerTooLarge(Exception):
 class Wire(HTTPAdapter):
     """The way to one server, for one thread: keeps what came back last, and hands on an empty answer in its place.
 
-    ``harmless``: whether the next request may be sent twice.
+    ``harmless``: whether the next request may be sent twice. Such go by a connection that is kept for a moment. What
+    changes something has one of its own: a server may close a kept one while the call is on its way.
     """
 
     def __init__(self) -> None:
@@ -62,7 +63,7 @@ class Wire(HTTPAdapter):
         to a host that nobody named.
         """
         self._until = time.monotonic() + timeout
-        if time.monotonic() - self._used > WORN_S:
+        if not self.harmless or time.monotonic() - self._used > WORN_S:
             self.close()
         try:
             response = self._exchange(request, timeout, how)
@@ -89,12 +90,9 @@ class Wire(HTTPAdapter):
         return response
 
     def _closed_meanwhile(self, error: requests.RequestException) -> bool:
-        """Return whether the server had closed a connection kept from before, and sending again does no harm.
-
-        A request of which not all was handed over has not been carried out. One that was may have been.
-        """
+        """Return whether the server had closed a connection kept from before: what only looks is then sent again."""
         broken = isinstance(error, requests.ConnectionError) and not isinstance(error, requests.Timeout)
-        return self._worn and broken and (self.harmless or not self.sent)
+        return self._worn and broken
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         """Return the pool as it is, but that its connections read answers by our clock, and tell what was sent."""

@@ -70,7 +70,7 @@ def asked_pause_s(got: Received, now: float) -> float | None:
     """
     limit = _LIMIT_MS.search(got.body[:_MOST_READ])
     said = got.headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"\d{1,12}(\.\d*)?", said):
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]*)?", said):
         return float(said)
     until = _moment(said)
     if until is not None:

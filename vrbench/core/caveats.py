@@ -201,6 +201,13 @@ class CaveatKind(StrEnum):
         "a fault on it looks like an outage of the router",
         "set probes.control_target to an address near the public side that is not behind the router",
     )
+    TLS_UNCHECKED = (
+        "tls-unchecked",
+        Effect.NONE,
+        "the certificate of the API's server was not checked",
+        "whoever answered in the cloud's place could have said all that the cloud said",
+        "name the file of the authority that signed it as verify in cloudstack.ini",
+    )
     CLOCK_STEPPED = (
         "clock-stepped",
         Effect.NONE,

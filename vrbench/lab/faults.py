@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -30,6 +31,7 @@ class FaultKind:
 
 NUMBERS: Mapping[str, Limits] = {  # of parameters, by their names; ``times=0`` is until it is switched off
     "times": Limits(0, 1_000_000, whole=True),
+    "every": Limits(1, 1_000_000, whole=True),
     "seconds": Limits(0, 86_400),
     "status": Limits(200, 599, whole=True),
     "percent": Limits(0, 100),
@@ -39,7 +41,9 @@ _WHICH = {"command": "", "times": "0"}  # every command; until it is switched of
 KINDS: Mapping[str, FaultKind] = {
     "api-delay": FaultKind("API answers come late", {**_WHICH, "seconds": "2"}),
     "api-error": FaultKind(
-        "API calls are refused with an HTTP status: 401, 429, 503, 530 …", {**_WHICH, "status": "503"}
+        "API calls are refused with an HTTP status (401, 429, 503, 530 …), or each fifth of a command with every=5; "
+        "retry-after is sent as the header of that name",
+        {**_WHICH, "status": "503", "every": "1", "retry-after": ""},
     ),
     "api-html": FaultKind("a proxy's HTML page comes instead of an API answer", {**_WHICH, "status": "502"}),
     "api-reset": FaultKind(
@@ -133,6 +137,7 @@ class Faults:
         self.act: Act = lambda _fault, _on: None
         self._active: dict[str, LabFault] = {}
         self._used: dict[str, int] = {}
+        self._asked: Counter[tuple[str, str]] = Counter()  # by fault and command
         self._lock = threading.RLock()
 
     def start(self, fault: LabFault) -> None:
@@ -141,6 +146,7 @@ class Faults:
         self.act(fault, True)
         with self._lock:
             self._active[fault.name], self._used[fault.name] = fault, 0
+            self._asked = Counter({key: n for key, n in self._asked.items() if key[0] != fault.name})
 
     def stop(self, name: str) -> None:
         """Switch it off, if it is on."""
@@ -160,10 +166,16 @@ class Faults:
             return self._active.get(name)
 
     def take(self, name: str, command: str) -> LabFault | None:
-        """Return the fault, if it is on for this API command, and use up one of its ``times``."""
+        """Return the fault, if it is on for this API command, and use up one of its ``times``.
+
+        With ``every``, that is each so manieth call of a command.
+        """
         with self._lock:
             fault = self._active.get(name)
             if fault is None or fault.params["command"].lower() not in ("", command.lower()):
+                return None
+            self._asked[name, command] += 1
+            if self._asked[name, command] % int(fault.params.get("every", 1)):
                 return None
             self._used[name] += 1
             if self._used[name] == int(fault.number("times")):

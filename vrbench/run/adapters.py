@@ -31,6 +31,9 @@ class CloudPort(Protocol):
     def endpoint(self) -> str:
         """The API address, for the journal."""
 
+    def caveats(self) -> tuple[Caveat, ...]:
+        """Return what figures should say of how this cloud is asked."""
+
     def preflight(self, plan: EnvironmentPlan, accept_slow_removal: bool) -> tuple[Resolved, tuple[Finding, ...]]:
         """Check that the plan can be carried out; return its names resolved, and what else was found."""
 

@@ -19,6 +19,7 @@ from vrbench.cloud.preflight import Resolved, preflight
 from vrbench.cloud.removal import RemovalReport
 from vrbench.cloud.removal_steps import remove_journaled
 from vrbench.cloud.turned_away import WhenTurnedAway
+from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.facts import Router
 from vrbench.core.findings import Finding
 from vrbench.core.model import Environment
@@ -48,13 +49,17 @@ class SystemClock:
 
 @dataclass(frozen=True, slots=True)
 class CloudStack:
-    """A CloudStack API (port ``CloudPort``)."""
+    """A CloudStack API (port ``CloudPort``). ``unchecked``: nobody checks who answers in its name."""
 
     cloud: Cloud
+    unchecked: bool = False
 
     @property
     def endpoint(self) -> str:
         return self.cloud.endpoint
+
+    def caveats(self) -> tuple[Caveat, ...]:
+        return (Caveat(CaveatKind.TLS_UNCHECKED),) if self.unchecked else ()
 
     def preflight(self, plan: EnvironmentPlan, accept_slow_removal: bool) -> tuple[Resolved, tuple[Finding, ...]]:
         return preflight(self.cloud, plan, accept_unexpunged=accept_slow_removal)
@@ -100,4 +105,5 @@ def connect(
         return SshGuests(plan, environment, keys.key, HostKeyPins(keys.known_hosts))
 
     source = operation or restart(cloud, plan, screen)
-    return Adapters(CloudStack(cloud), guests, source, screen, SystemClock(), interrupts, check_this_machine)
+    asked = CloudStack(cloud, credentials.unchecked)
+    return Adapters(asked, guests, source, screen, SystemClock(), interrupts, check_this_machine)

@@ -84,7 +84,8 @@ def _await_guests(order: RunOrder, adapters: Adapters, environment: Environment,
     silent = guests.silent_addresses()
     if silent:
         screen.note(f"no answer to ping from {', '.join(silent)}. SSH works, and the figures don't need the ping")
-    return _Series(order, adapters, environment, guests, caveats)
+    # What is known of the way to the cloud was told with its credentials.
+    return _Series(order, adapters, environment, guests, (*adapters.cloud.caveats(), *caveats))
 
 
 def _run_one(series: _Series, number: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vrbench.lab.api.request.responses import Reply, encode
 from vrbench.lab.api.state import errors
@@ -20,7 +20,7 @@ SPARED = (
     "querysimulatormock",
 )  # who switches faults off must get through
 PAGE = b"<html><head><title>%d</title></head><body><h1>Service Temporarily Unavailable</h1></body></html>"
-TEXTS = {401: errors.BAD_CREDENTIALS, 429: "The given user has reached his/her account api limit, please retry later."}
+TEXTS = {401: errors.BAD_CREDENTIALS, 429: errors.API_LIMIT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,9 @@ class FaultyApi:
         if html := faults.take("api-html", command):
             return page(int(html.number("status")))
         if wrong := faults.take("api-error", command):
-            return refusal(int(wrong.number("status")), command, params.get("response", "").lower() == "json")
+            refused = refusal(int(wrong.number("status")), command, params.get("response", "").lower() == "json")
+            after = wrong.params["retry-after"]
+            return replace(refused, headers=(("Retry-After", after),)) if after else refused
         if reset := faults.take("api-reset", command):
             if reset.params["done"] == "yes":
                 self.answer(method, sent, cookies)

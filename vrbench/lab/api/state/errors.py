@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 SERIAL = -7514266713085362352  # of the server's class for an id in an error
 HIDDEN = "Internal error executing command, please contact your system administrator"
 BAD_CREDENTIALS = "unable to verify user credentials and/or request signature"
+API_LIMIT = "The given user has reached his/her account api limit, please retry after 1000 ms."
 
 
 INVALID = 4350
