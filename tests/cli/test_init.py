@@ -85,7 +85,7 @@ def test_who_may_not_expunge_is_told(newest: Lab, monkeypatch: pytest.MonkeyPatc
     assert open_profile("mine.toml", ()).environment.accept_slow_removal
 
 
-DNS, GATEWAY, OWN = "10.147.28.6", "198.51.100.1", "192.0.2.9"
+DNS, GATEWAY, OWN = "10.147.28.6", "127.44.0.1", "192.0.2.9"
 
 
 @pytest.mark.usefixtures("newest")

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Network
 from pathlib import Path
 from unittest.mock import patch
 
@@ -22,8 +23,11 @@ from vrbench.lab.api.state.settings import ZoneSettings
 from vrbench.lab.timing import Timing
 from vrbench.route import Way
 
-FAST = ZoneSettings(timing=Timing().scaled(0.005), api_step_s=0.005, expunge_delay_s=0.3)
-QUICK = ZoneSettings(timing=Timing().scaled(0.0005), api_step_s=0.001, expunge_delay_s=0.02)
+# What is sent to its public addresses stays on this machine.
+HERE = IPv4Network("127.44.0.0/24")
+_ON_LOOPBACK = ZoneSettings(public_cidr=HERE, public_gateway=HERE[1], public_first=HERE[10], public_last=HERE[250])
+FAST = replace(_ON_LOOPBACK, timing=Timing().scaled(0.005), api_step_s=0.005, expunge_delay_s=0.3)
+QUICK = replace(_ON_LOOPBACK, timing=Timing().scaled(0.0005), api_step_s=0.001, expunge_delay_s=0.02)
 DEADLINES = Deadlines(job_s=20, network_s=10, settle_s=0.4, poll_s=0.02, read_s=0.5, lost_s=1.0, round_s=0.05)
 PLAN = EnvironmentPlan(
     run_id="20261124T120000Z-ab12",

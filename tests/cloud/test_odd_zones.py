@@ -24,6 +24,13 @@ def rows(command: str, name: str, *found: dict[str, Any]) -> Behaviour:
     return says(command, {"count": len(found), name: list(found)})
 
 
+def named(name: str) -> dict[str, Any]:
+    """Return a network of ours by this name."""
+    return {"id": "n", "name": name, "state": "Implemented", "domainid": "d", "account": "mine"}
+
+
+CLOSED = {"id": "z", "name": "z", "networktype": "Advanced", "allocationstate": "Disabled"}
+FOR_XEN = {"id": "t", "name": "T", "isready": True, "hypervisor": "XenServer"}
 GOOD: dict[str, Behaviour] = {
     "listCapabilities": says(
         "listCapabilities", {"capability": {"cloudstackversion": "4.20.1", "allowuserexpungerecovervm": True}}
@@ -36,6 +43,7 @@ GOOD: dict[str, Behaviour] = {
     "listPublicIpAddresses": says("listPublicIpAddresses", {"count": 50, "publicipaddress": [FREE]}),
     "listHypervisors": rows("listHypervisors", "hypervisor", {"name": "KVM"}, {"name": "VMware"}),
     "listRouters": says("listRouters", {}),
+    "listNetworks": says("listNetworks", {}),
     "listApis": rows("listApis", "api", {"name": "restartNetwork", "params": []}),
 }
 
@@ -53,6 +61,17 @@ def test_a_plain_zone_has_no_problem() -> None:
     [
         ("listAccounts", rows("listAccounts", "account", MINE, MINE), "can't tell which account"),
         ("listAccounts", refuses("listAccounts", *DENIED), "listAccounts: "),
+        ("listZones", rows("listZones", "zone", CLOSED), "zone 'z' is disabled: only the root administrator may build"),
+        (
+            "listTemplates",
+            rows("listTemplates", "template", FOR_XEN),
+            "is for XenServer, and the zone's hosts run KVM and",
+        ),
+        (
+            "listNetworks",
+            rows("listNetworks", "network", named(f"{PLAN.prefix}-net")),
+            "there are objects named vrb-1a2b",
+        ),
         (
             "listZones",
             rows("listZones", "zone", {"id": "z", "name": "flat", "networktype": "Basic"}),
@@ -94,6 +113,13 @@ def test_zones_that_are_not_shown_are_told_with_the_servers_words() -> None:
         ("listCapabilities", says("listCapabilities", {"capability": {"cloudstackversion": "5.1"}}), "CloudStack 5.1"),
         ("listPublicIpAddresses", refuses("listPublicIpAddresses", *DENIED), "can't be counted here"),
         ("listPublicIpAddresses", says("listPublicIpAddresses", {}), "shown no free public addresses"),
+        (
+            "listNetworks",
+            rows("listNetworks", "network", named("vrb-00000001-net")),
+            "1 network of other runs: vrb-00000001",
+        ),
+        ("listNetworks", refuses("listNetworks", 530, "internal"), "other runs can't be looked for: listNetworks"),
+        ("listHypervisors", refuses("listHypervisors", 530, "internal"), "hypervisors of the zone can't be listed"),
         ("listRouters", refuses("listRouters", *DENIED), "may not list routers"),
         ("listRouters", refuses("listRouters", 530, "internal"), "routers can't be listed"),
     ],
@@ -116,3 +142,29 @@ def test_an_administrators_account_is_told_by_its_key() -> None:
     accounts = rows("listAccounts", "account", MINE, {**MINE, "name": "mine", "user": [{"apikey": KEY}]})
     with fake_cloud(by_command({**GOOD, "listAccounts": accounts})) as fake:
         assert preflight(Cloud(fake.credentials()), PLAN)[0].account == "mine"
+
+
+def test_the_root_administrator_may_build_in_a_disabled_zone() -> None:
+    """So that a zone can be tried before it is opened; the note says that nobody else may."""
+    root = {**MINE, "roletype": "Admin"}
+    answers = {"listZones": rows("listZones", "zone", CLOSED), "listAccounts": rows("listAccounts", "account", root)}
+    with fake_cloud(by_command({**GOOD, **answers})) as fake:
+        _, found = preflight(Cloud(fake.credentials()), PLAN)
+    assert [(one.name, one.state) for one in found] == [("zone", "warn"), ("source", "ok")]
+
+
+def test_networks_of_others_that_are_only_called_alike_are_nobodys_run() -> None:
+    """A name of ours has eight digits after its first word."""
+    answers = {"listNetworks": rows("listNetworks", "network", named("vrb-test"), named("my-vrb-00000001-net"))}
+    with fake_cloud(by_command({**GOOD, **answers})) as fake:
+        _, found = preflight(Cloud(fake.credentials()), PLAN)
+    assert [one.name for one in found] == ["source"]
+
+
+def test_a_check_makes_few_calls_and_changes_nothing() -> None:
+    """Each is a look, and each is made once."""
+    with fake_cloud(by_command(GOOD)) as fake:
+        preflight(Cloud(fake.credentials()), PLAN)
+    commands = [request.params["command"] for request in fake.requests]
+    assert all(command.startswith("list") for command in commands)
+    assert len(commands) <= 14

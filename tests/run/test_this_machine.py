@@ -178,6 +178,24 @@ def test_a_run_ends_before_anything_is_built(tmp_path: Path) -> None:
     assert rig.looked_at == [""]
 
 
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("192.0.2.1", "192.0.2.1 is an address for documentation"),  # what the shipped profile leaves
+        ("127.0.0.1", "127.0.0.1 can't be reached by anybody else"),
+        ("224.0.0.1", "224.0.0.1 can't be reached by anybody else"),
+        ("169.254.169.254", "169.254.169.254 can't be reached by anybody else"),
+    ],
+)
+def test_a_target_that_stands_for_nobody_ends_a_run(tmp_path: Path, target: str, words: str) -> None:
+    """Doctor's line, and nothing is built."""
+    rig = Rig(tmp_path, f"probes.egress_target={target}")
+    outcome = rig.run()
+    assert isinstance(outcome.error, Foreseen)
+    assert [finding.found for finding in outcome.error.findings] == [words]
+    assert rig.steps == ["preflight"]
+
+
 def test_a_kept_environment_is_held_against_its_own_addresses(tmp_path: Path) -> None:
     """They are ours to send to."""
     first = Rig(tmp_path)

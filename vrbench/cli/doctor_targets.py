@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 from collections.abc import Iterator
 from dataclasses import replace
 
-from vrbench.cli.exits import Exit
 from vrbench.core.findings import Finding, FindingState
 from vrbench.core.judge.baseline import is_heavy
 from vrbench.core.kinds import KINDS, Aim
 from vrbench.core.plan.plan import Plan
+from vrbench.core.plan.targets import impossible
 from vrbench.core.text import listed
 from vrbench.probes.config import ProbeError
 from vrbench.probes.ping_check import reach
 from vrbench.probes.rate_check import Answered, answers_at
 
 REACH_S = 2.0
-PLACEHOLDERS = ipaddress.ip_network("192.0.2.0/24")  # what the shipped profile leaves to be filled in
 NO_CONTROL = "a fault of this machine's own path would look like an outage of the router, and void no trial"
 
 
@@ -42,14 +40,8 @@ def check_targets(plan: Plan) -> Iterator[Finding]:
 
 
 def _target(name: str, address: str) -> Finding:
-    asked = ipaddress.ip_address(address)
-    if asked.is_loopback or asked.is_multicast or asked.is_unspecified or asked.is_link_local:
-        return Finding(
-            name, FindingState.BAD, f"{address} can't be reached by anybody else", "name a real one", Exit.USAGE
-        )
-    if asked in PLACEHOLDERS:
-        cure = f"name a real address in the profile: probes.{name.replace(' ', '_')}"
-        return Finding(name, FindingState.BAD, f"{address} is an address for documentation", cure, Exit.USAGE)
+    if found := impossible(name, address):
+        return found
     try:
         silent = reach([address], REACH_S).down
     except (ProbeError, OSError) as error:

@@ -287,7 +287,10 @@ def _hypervisor(cloud: Cloud, zone_id: str, template: Answer, found: Findings) -
     wanted = str(template.get("hypervisor") or "")
     try:
         rows = cloud.list("listHypervisors", "hypervisor", zoneid=zone_id or None)
-    except CloudError:
+    except NotPermitted:
+        return wanted or "unknown"
+    except CloudError as error:
+        found.warn("zone", f"the hypervisors of the zone can't be listed: {error}")
         return wanted or "unknown"
     there = [str(row.get("name")) for row in rows]
     if wanted and there and wanted.lower() not in (name.lower() for name in there):
@@ -319,7 +322,8 @@ def _check_others(cloud: Cloud, plan: EnvironmentPlan, found: Findings) -> None:
     """Look for networks of other runs: what a run left counts against limits, and two at once disturb each other."""
     try:
         names = [str(row.get("name")) for row in cloud.list("listNetworks", "network", keyword=NAMES)]
-    except CloudError:
+    except CloudError as error:
+        found.warn("other runs", f"other runs can't be looked for: {error}")
         return
     ours = sorted(name for name in names if is_our_name(name))
     if any(name.startswith(f"{plan.prefix}-") for name in ours):

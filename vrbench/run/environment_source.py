@@ -15,6 +15,7 @@ from vrbench.core.facts import Context
 from vrbench.core.findings import Finding, FindingState, Foreseen, in_state
 from vrbench.core.model import Environment
 from vrbench.core.plan.plan import Plan
+from vrbench.core.plan.targets import impossible_targets
 from vrbench.core.ports import RunScreen
 from vrbench.core.text import size
 from vrbench.remote.keys import generate_keys, kinds_for
@@ -51,7 +52,7 @@ def new_environment(order: RunOrder, adapters: Adapters, context: Context) -> En
 def _check_machine(order: RunOrder, adapters: Adapters, public: str) -> None:
     """Look whether the plan can be probed from here; a lab's own outside world is made for that."""
     if not order.in_lab:
-        found = tuple(adapters.machine(order.plan, public))
+        found = (*impossible_targets(order.plan.profile.probes), *adapters.machine(order.plan, public))
         _heed(found, adapters.screen)
         if bad := in_state(found, FindingState.BAD):
             raise Foreseen(bad)
