@@ -2,7 +2,7 @@
 
 from tests.core.logs import END_MS, MS, START, end, header, line, stream
 from vrbench.core.analysis import analyze_trial
-from vrbench.core.facts import Context, NodeClock, TrialFacts
+from vrbench.core.facts import Context, NodeClock, RouterChange, TrialFacts
 from vrbench.core.figures.results import Run, RunState, TrialResult
 from vrbench.core.model import Direction, Stream
 from vrbench.core.plan.method import Method
@@ -83,7 +83,12 @@ def fixed_run() -> Run:
         RunState.DONE,
         (
             trial(
-                1, [guest("vm1", OUT, OUT), guest("vm2", OUT, RELAPSE), harness(OUT, OUT), *beside(UP, RESET, OUT, OUT)]
+                1,
+                [guest("vm1", OUT, OUT), guest("vm2", OUT, RELAPSE), harness(OUT, OUT), *beside(UP, RESET, OUT, OUT)],
+                router_changes=(
+                    RouterChange("r-5-VM", "Starting", "", REQUESTED - 400 * MS, REQUESTED + 600 * MS),
+                    RouterChange("r-4-VM", "gone", "", REQUESTED + 1600 * MS, REQUESTED + 2600 * MS),
+                ),
             ),
             trial(
                 2, [guest("vm1", OUT, OPEN), guest("vm2", OUT, OUT), harness(OUT, RELAPSE), *beside(OUT, OPEN, UP, UP)]

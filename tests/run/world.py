@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.preflight import Resolved
 from vrbench.cloud.removal import RemovalReport
+from vrbench.cloud.router_watch import RouterWatch
 from vrbench.core.caveats import Caveat
 from vrbench.core.facts import NodeClock, Router
 from vrbench.core.findings import Finding, FindingState
@@ -23,7 +24,7 @@ from vrbench.core.model import Direction, Endpoint, Environment, Guest, Stream
 from vrbench.core.plan.plan import Plan, make_plan
 from vrbench.core.plan.profile import load_profile
 from vrbench.core.ports import Collected, JobState, Operation
-from vrbench.run.adapters import Adapters, OperationSource, Progress
+from vrbench.run.adapters import Adapters, OperationSource, Progress, RouterLog
 from vrbench.run.execute import execute_run
 from vrbench.run.interrupts import Interrupts
 from vrbench.run.order import RunOrder, RunOutcome
@@ -253,6 +254,9 @@ class FakeCloud:
     def routers(self, environment: Environment) -> tuple[Router, ...]:
         self.script.at("look at routers")
         return self.shown
+
+    def watching_routers(self, environment: Environment) -> AbstractContextManager[RouterLog]:
+        return nullcontext(RouterWatch(tuple))
 
 
 @dataclass

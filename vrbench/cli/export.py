@@ -16,12 +16,15 @@ from vrbench.cli.streams import for_programs
 if TYPE_CHECKING:
     from vrbench.core.figures.results import Run
 
+# As in ``export_rows.COLUMNS``, which takes long to load.
+TABLES = ("samples", "windows", "causes", "sessions", "routers", "failures", "trials", "summary", "headline")
+
 
 @click.command("export", epilog="Example: vrbench export 20261124T13 --table trials --format csv > capacity-review.csv")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option(
     "--table",
-    type=click.Choice(["samples", "windows", "causes", "sessions", "failures", "trials", "summary", "headline"]),
+    type=click.Choice(TABLES),
     default="summary",
     help="Which table.",
 )

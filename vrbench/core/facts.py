@@ -42,6 +42,20 @@ class Router:
 
 
 @dataclass(frozen=True, slots=True)
+class RouterChange:
+    """A router that the cloud showed otherwise than at the look before; "gone" where it showed it no more.
+
+    The change came between ``after_ns`` and ``seen_ns`` (CLOCK_MONOTONIC of the harness), as the cloud tells it.
+    """
+
+    name: str
+    state: str
+    redundant_state: str
+    after_ns: int
+    seen_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class TrialFacts:
     """All that analysis needs of a trial beside the raw logs. ``clocks`` are keyed by node (the harness has none).
 
@@ -53,7 +67,8 @@ class TrialFacts:
     ``gateways``: the MAC addresses that answered for a guest's gateway when probing was over. ``competing_routers``:
     routers that the cloud then showed side by side although only one of them may serve. ``operation``: its name.
     ``routers_before`` and ``routers_after``: the network's routers just before it was asked for, and when probing was
-    over; none where the account may not list them. ``unfit``: the streams that the baseline found unable to tell an
+    over; none where the account may not list them. ``router_changes``: what the cloud showed of them meanwhile.
+    ``unfit``: the streams that the baseline found unable to tell an
     outage, by their names; ``tolerated``: how many probes next to each other the others lost in it at most. Runs of
     versions that did not judge the baseline have neither.
     """
@@ -82,6 +97,7 @@ class TrialFacts:
     operation: str = ""
     routers_before: tuple[Router, ...] = ()
     routers_after: tuple[Router, ...] = ()
+    router_changes: tuple[RouterChange, ...] = ()
     unfit: tuple[str, ...] = ()
     tolerated: dict[str, int] = field(default_factory=dict)
 

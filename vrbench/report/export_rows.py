@@ -54,6 +54,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "recorded_under".split()
     ),
     "sessions": tuple("run_id trial guest target state silent_s resumed_s ended_s method recorded_under stuck".split()),
+    "routers": tuple("run_id trial router after_s seen_s state redundant_state method recorded_under".split()),
     "failures": tuple("run_id trial stream probe flow target failure count method".split()),
     "trials": (
         *"run_id trial environment cloud_version hypervisor operation requested_utc job_s verdict caveats".split(),
@@ -219,6 +220,17 @@ def _sessions(run: Run) -> Iterator[Row]:
             yield {**head, "state": s.state.value, **times, "stuck": s.stuck}
 
 
+def _routers(run: Run) -> Iterator[Row]:
+    """Yield what the cloud showed of routers, in seconds from the request: each came between two looks."""
+    for trial in run.trials:
+        facts = trial.facts
+        for change in facts.router_changes:
+            after_s, seen_s = ((at - facts.requested_ns) / 1e9 for at in (change.after_ns, change.seen_ns))
+            head: Row = {"run_id": run.run_id, "trial": facts.number, "router": change.name}
+            shown: Row = {"state": change.state, "redundant_state": change.redundant_state}
+            yield {**head, "after_s": after_s, "seen_s": seen_s, **shown}
+
+
 def _direction_cells(trial: TrialResult, direction: Direction) -> Row:
     figures = trial.figures(direction)
     return {
@@ -286,6 +298,7 @@ _MAKERS: Mapping[str, Callable[[Run], Iterator[Row]]] = {
     "windows": _windows,
     "causes": _causes,
     "sessions": _sessions,
+    "routers": _routers,
     "trials": _trials,
     "summary": _summary,
     "headline": _headline,

@@ -13,7 +13,7 @@ from vrbench.cloud.journal import Journal
 from vrbench.cloud.preflight import Resolved
 from vrbench.cloud.removal import RemovalReport
 from vrbench.core.caveats import Caveat
-from vrbench.core.facts import Router
+from vrbench.core.facts import Router, RouterChange
 from vrbench.core.findings import Finding
 from vrbench.core.model import Environment
 from vrbench.core.plan.plan import Plan
@@ -45,6 +45,16 @@ class CloudPort(Protocol):
 
     def routers(self, environment: Environment) -> tuple[Router, ...]:
         """Return the network's routers as they are now; none where the caller may not list them."""
+
+    def watching_routers(self, environment: Environment) -> AbstractContextManager[RouterLog]:
+        """Note what the cloud shows of the network's routers, until the block is left."""
+
+
+class RouterLog(Protocol):
+    """What the cloud has shown of routers so far."""
+
+    @property
+    def changes(self) -> tuple[RouterChange, ...]: ...
 
 
 class TrialObservation(Observation, Protocol):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from vrbench.cloud.credentials import Credentials
@@ -18,6 +19,7 @@ from vrbench.cloud.operations import RunningOperation, list_routers
 from vrbench.cloud.preflight import Resolved, preflight
 from vrbench.cloud.removal import RemovalReport
 from vrbench.cloud.removal_steps import remove_journaled
+from vrbench.cloud.router_watch import watching
 from vrbench.cloud.turned_away import WhenTurnedAway
 from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.facts import Router
@@ -28,7 +30,7 @@ from vrbench.core.ports import Operation, RunScreen
 from vrbench.core.text import utc_text
 from vrbench.probes.observation import SshGuests
 from vrbench.remote.host_keys import HostKeyPins
-from vrbench.run.adapters import Adapters, OperationSource, Progress
+from vrbench.run.adapters import Adapters, OperationSource, Progress, RouterLog
 from vrbench.run.interrupts import Interrupts
 from vrbench.run.this_machine import check_this_machine
 from vrbench.store.directory import RunDir
@@ -72,6 +74,9 @@ class CloudStack:
 
     def routers(self, environment: Environment) -> tuple[Router, ...]:
         return list_routers(self.cloud.acting_for(environment.owner), environment.network_id)
+
+    def watching_routers(self, environment: Environment) -> AbstractContextManager[RouterLog]:
+        return watching(partial(self.routers, environment))
 
 
 def restart(cloud: Cloud, plan: Plan, screen: RunScreen) -> OperationSource:

@@ -96,8 +96,10 @@ def _run_one(series: _Series, number: int) -> int:
     with adapters.operation.prepare(series.environment, folder) as operation:
         count = series.order.plan.profile.trials.count
         trial = Trial(number, series.limits, observation, operation, adapters.screen, adapters.clock, count)
-        facts = run_trial(trial, series.write)
-        series.write(replace(facts, routers_before=before, routers_after=_routers(series)))
+        with adapters.cloud.watching_routers(series.environment) as routers:
+            facts = run_trial(trial, series.write)
+        after, changes = _routers(series), routers.changes
+        series.write(replace(facts, routers_before=before, routers_after=after, router_changes=changes))
     for words in observation.notes():
         adapters.screen.note(words)
     error = facts.job_error if facts.job_finished else _await_job(series, number, operation)
