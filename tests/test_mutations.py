@@ -253,4 +253,4 @@ def run_tests(place: Path, tests: tuple[str, ...]) -> str:
     options = ["-p", "no:cacheprovider", "-rf", "--tb=line", f"--basetemp={place / 'tmp'}"]
     environ = {**os.environ, "PYTHONPATH": str(place), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "300"}
     argv = [sys.executable, "-m", "pytest", *options, *tests]
-    return subprocess.run(argv, cwd=place, env=environ, capture_output=True, text=True, timeout=60).stdout
+    return subprocess.run(argv, cwd=place, env=environ, capture_output=True, text=True, timeout=180).stdout

@@ -170,7 +170,7 @@ def test_a_job_that_fails(own_zone: Zone) -> None:
     process = zone.start("run", zone.profile(), "--plain")
     hear(process, "trial 1: baseline")
     make_routers(zone, "fail")
-    out, err = process.communicate(timeout=90)
+    out, err = process.communicate(timeout=150)
     fails(Done(process.returncode, out, err), 3, "trial 1", "530")
     assert "job-failed" in zone.vrbench("export", only(zone), "--table", "trials").out
     assert zone.left() == []
@@ -180,7 +180,7 @@ def test_a_job_that_fails(own_zone: Zone) -> None:
 def test_a_job_that_never_ends(own_zone: Zone) -> None:
     """A restart that never ends is given up: the trial is unknown, its samples stay, everything is removed."""
     zone = own_zone
-    process = zone.start("run", zone.profile(PROFILE.replace('"30s"', '"12s"')), "--plain")
+    process = zone.start("run", zone.profile(PROFILE.replace('"90s"', '"12s"')), "--plain")
     hear(process, "trial 1: baseline")
     make_routers(zone, "wait:60000")
     out, err = process.communicate(timeout=150)

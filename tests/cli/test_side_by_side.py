@@ -192,7 +192,8 @@ def test_nothing_is_started_where_others_can_swap_it(tmp_path: Path) -> None:
 def test_nothing_is_compared_with_a_run_that_failed(tmp_path: Path) -> None:
     """The other one is told to end in good order; one that dies without a word has failed too."""
     ready = str(tmp_path / "ready")
-    waits = f"signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nopen({ready!r}, 'w').close()\nsignal.pause()\n"
+    waits = f"signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nopen({ready!r}, 'w').close()\n"
+    waits += "while True: time.sleep(0.05)\n"  # a signal just before a pause without end would not wake it
     dies = f"while not os.path.exists({ready!r}): time.sleep(0.01)\nsys.exit(9)"
     sides = [side(tmp_path, "old", waits), side(tmp_path, "newer", dies)]
     carry_out(sides, Shown(), lambda _: pytest.fail("there is nothing to show"))

@@ -70,8 +70,8 @@ def test_ten_vms_ten_addresses_and_31_rules(tmp_path: Path) -> None:
 
 
 def test_a_build_that_waits_for_a_router_ends_at_once(tmp_path: Path) -> None:
-    """Ctrl-C while a submission waits for its turn, which would take ten seconds; addresses and VMs are known."""
-    with running_lab(replace(FAST, rule_cost_s=10.0)) as lab, lab.journal(tmp_path / "j") as journal:
+    """Ctrl-C while a submission waits for its turn, which would take a minute; addresses and VMs are known."""
+    with running_lab(replace(FAST, rule_cost_s=60.0)) as lab, lab.journal(tmp_path / "j") as journal:
         threading.Thread(target=_interrupt_once, args=(lab,), daemon=True).start()
         with pytest.raises(KeyboardInterrupt):
             build(lab.cloud(), planned(), lab.resolve(planned()), journal, silent)

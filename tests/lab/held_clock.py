@@ -20,7 +20,7 @@ class HeldClock(ZoneClock):
         self._turned = Condition()
         self._held_at: float | None = None
         self._behind_s = 0.0
-        self._waiting = 0
+        self._until: list[float] = []
 
     def now(self) -> float:
         with self._turned:
@@ -33,11 +33,11 @@ class HeldClock(ZoneClock):
         """Wait by this clock: for ever, while it is held."""
         with self._turned:
             until = self._now() + seconds
-            self._waiting += 1
+            self._until.append(until)
             self._turned.notify_all()
             while not end.is_set() and (left := until - self._now()) > 0:
                 self._turned.wait(min(left, LOOK_S))
-            self._waiting -= 1
+            self._until.remove(until)
             self._turned.notify_all()
         return end.is_set()
 
@@ -65,4 +65,17 @@ class HeldClock(ZoneClock):
     def until_waiting(self, number: int) -> None:
         """Return when so many of the zone's machines and calls wait, while the clock is held."""
         with self._turned:
-            assert self._turned.wait_for(lambda: self._waiting == number, DEADLINE_S), f"{self._waiting} wait"
+            assert self._turned.wait_for(lambda: len(self._until) == number, DEADLINE_S), f"{len(self._until)} wait"
+
+    def waiting(self) -> bool:
+        """Return whether anything waits."""
+        with self._turned:
+            return bool(self._until)
+
+    def turn_to_next(self) -> None:
+        """Turn a held clock to where the wait that is over first is over, and return when that has gone on."""
+        with self._turned:
+            first = min(self._until)
+            self._held_at = first
+            self._turned.notify_all()
+            assert self._turned.wait_for(lambda: first not in self._until, DEADLINE_S)

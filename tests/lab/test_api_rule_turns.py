@@ -87,9 +87,9 @@ def test_releasing_an_address_takes_as_long_as_its_rules(slow: Lab, site: Body) 
         opened(slow, site["first"], port)
     begun = time.monotonic()
     released = slow.user("disassociateIpAddress", id=site["first"])["jobid"]
-    assert took(lambda: slow.user("disassociateIpAddress", id=site["second"])) >= 2 * COST_S
-    assert slow.user.finished(released)["jobstatus"] == 1
+    slow.user("disassociateIpAddress", id=site["second"])
     assert time.monotonic() - begun >= 3 * COST_S
+    assert slow.user.finished(released)["jobstatus"] == 1
 
 
 def test_a_rule_whose_address_goes_while_it_waits_is_refused(slow: Lab, site: Body) -> None:
