@@ -21,7 +21,9 @@ MEASURING = [
     ("scale", ("--vms", "3", "--calls", "20", "--rules", "60")),
     ("calibration", (*CALIBRATION, "--parts", "{tmp}")),
 ]
+FIRST_RUNS = ("--versions", "4.15.1", "--callers", "subadmin")
 STRATEGIES = ("--trials", "1", "--time-scale", "0.05", "--vms", "2", "--strategies", "parallel", "negotiated")
+BESIDE_OTHERS = [("interrupts", ("--moments", "1")), ("strategies", STRATEGIES), ("first_runs", FIRST_RUNS)]
 
 
 @pytest.mark.alone
@@ -32,7 +34,7 @@ def test_bench(bench: str, arguments: tuple[str, ...], tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("bench", "arguments"), [("interrupts", ("--moments", "1")), ("strategies", STRATEGIES)])
+@pytest.mark.parametrize(("bench", "arguments"), BESIDE_OTHERS)
 def test_bench_beside_others(bench: str, arguments: tuple[str, ...]) -> None:
     """The bench runs and finds nothing wrong; it holds no times."""
     run_bench(bench, *arguments)

@@ -120,7 +120,8 @@ class Zone:
         return Cloud(Credentials(self.status.endpoint, root.apikey, root.secretkey))
 
     def rows(self, command: str, name: str) -> list[Answer]:
-        return self.cloud.list(command, name, listall=True)
+        """Return all there is of a kind, what is in projects included."""
+        return [*self.cloud.list(command, name, listall=True), *self.cloud.list(command, name, projectid="-1")]
 
     def left(self) -> list[str]:
         """Every object of anybody's in the zone, and every node that is not part of an empty lab."""
