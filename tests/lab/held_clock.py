@@ -67,15 +67,16 @@ class HeldClock(ZoneClock):
         with self._turned:
             assert self._turned.wait_for(lambda: len(self._until) == number, DEADLINE_S), f"{len(self._until)} wait"
 
-    def waiting(self) -> bool:
-        """Return whether anything waits."""
+    def waiting(self) -> tuple[float, ...]:
+        """Return until when anything waits."""
         with self._turned:
-            return bool(self._until)
+            return tuple(self._until)
 
-    def turn_to_next(self) -> None:
-        """Turn a held clock to where the wait that is over first is over, and return when that has gone on."""
+    def turn_to_next(self) -> float:
+        """Turn a held clock to where the wait that is over first is over; return when that has gone on, and its end."""
         with self._turned:
             first = min(self._until)
-            self._held_at = first
+            self._held_at = max(first, self._now())
             self._turned.notify_all()
             assert self._turned.wait_for(lambda: first not in self._until, DEADLINE_S)
+            return first

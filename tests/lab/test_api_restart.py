@@ -26,13 +26,16 @@ def watched_restart(lab: Lab, network: str) -> list[tuple[tuple[str, str], ...]]
 
     Time goes on only when whatever lasts has been seen.
     """
-    seen: list[tuple[tuple[str, str], ...]] = []
+
+    def look() -> tuple[tuple[str, str], ...]:
+        return tuple((router["name"], router["state"]) for router in lab.routers(network))
+
     with lab.clock.held():
+        seen = [look()]
         job = lab.user("restartNetwork", id=network, cleanup="true")["jobid"]
         while True:
-            lasts = lab.clock.waiting()
-            now = tuple((router["name"], router["state"]) for router in lab.routers(network))
-            if not seen or seen[-1] != now:
+            lasts, now = lab.clock.waiting(), look()
+            if seen[-1] != now:
                 seen.append(now)
             done = lab.user("queryAsyncJobResult", jobid=job)
             if done["jobstatus"]:

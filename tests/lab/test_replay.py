@@ -41,7 +41,7 @@ def test_all_recordings_agree() -> None:
     Whatever differs is named above with its reason.
     """
     with served(SETTINGS) as lab:
-        replay = Replay({"root": lab.root, "domadmin": lab.domadmin, "user": lab.user})
+        replay = Replay({"root": lab.root, "domadmin": lab.domadmin, "user": lab.user}, lab.clock)
         for name in IN_ORDER:
             before = len(replay.differences)
             replay.run(RECORDED / f"{name}.json")
@@ -62,7 +62,7 @@ def _only_expected(name: str, differences: list[str]) -> None:
 def test_recordings_agree_alone(names: tuple[str, ...]) -> None:
     """What a recording builds on is in it, or in the few before it."""
     with served(SETTINGS) as lab:
-        replay = Replay({"root": lab.root, "domadmin": lab.domadmin, "user": lab.user})
+        replay = Replay({"root": lab.root, "domadmin": lab.domadmin, "user": lab.user}, lab.clock)
         for name in names:
             replay.run(RECORDED / f"{name}.json")
     assert replay.differences == []

@@ -17,6 +17,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from tests.lab.held_clock import HeldClock
 from tests.lab.replay.serving import Body, Client
 from vrbench.lab.api.machines.view import STATS
 
@@ -39,7 +40,8 @@ DEADLINE_S = 60.0
 POOL_EMPTY = 533
 TOGETHER_S = 0.2  # calls that started this close to each other, and before the first was answered, ran side by side
 ROUNDING_S = 0.02
-APART_S = 0.004
+APART_S = 0.0005  # of the zone's time, between the turns of calls that were made side by side
+RESTS_S = 5.0
 USAGE = frozenset(STATS)  # of a VM: shown once the server has looked at it, each minute
 DIARY = ("listEvents", "listAlerts")  # how many entries there are by then, and of which kind, is chance
 
@@ -106,6 +108,7 @@ class Replay:
     """One pass over recordings; ``differences`` says where the endpoint answered otherwise."""
 
     clients: Mapping[str, Client]
+    clock: HeldClock
     ids: dict[str, str] = field(default_factory=dict)
     compared: int = 0
     differences: list[str] = field(default_factory=list)
@@ -117,15 +120,37 @@ class Replay:
         for batch in batches([row for row in load(path) if row.role in self.clients]):
             # Side by side, but begun in the order in which they ended: that is how they took turns.
             ready = sorted((row for row in batch if not self._watches(row)), key=lambda row: row.at_s + row.ms / 1000)
-            with ThreadPoolExecutor(max(1, len(ready))) as pool:
-                answers = [future.result() for future in [self._begin(pool, row) for row in ready]]
+            answers = self._side_by_side(ready) if len(ready) > 1 else map(self._answer, ready)
             for row, (status, body) in zip(ready, answers, strict=True):
                 self._compare(row, status, body)
 
-    def _begin(self, pool: ThreadPoolExecutor, row: Exchange) -> Future[tuple[int, Body]]:
-        begun = pool.submit(self._answer, row)
-        time.sleep(APART_S)
-        return begun
+    def _side_by_side(self, rows: list[Exchange]) -> list[tuple[int, Body]]:
+        """Begin each call once the one before it is answered or waits; in this order they then go on."""
+        turns: dict[float, Future[tuple[int, Body]]] = {}
+        with ThreadPoolExecutor(len(rows)) as pool, self.clock.held():
+            begun = [self._begin(pool, row, turns) for row in rows]
+            while any(not call.done() for call in begun) and (waits := self.clock.waiting()):
+                call = turns.pop(self.clock.turn_to_next(), None)
+                if call is not None:
+                    self._until_it_rests(call, waits)
+        return [call.result() for call in begun]
+
+    def _begin(
+        self, pool: ThreadPoolExecutor, row: Exchange, turns: dict[float, Future[tuple[int, Body]]]
+    ) -> Future[tuple[int, Body]]:
+        """Begin a call, and note until when it waits; the next one's wait ends later."""
+        waits = self.clock.waiting()
+        call = pool.submit(self._answer, row)
+        self._until_it_rests(call, waits)
+        turns.update((until, call) for until in self.clock.waiting() if until not in waits and not call.done())
+        self.clock.turn_on(APART_S)
+        return call
+
+    def _until_it_rests(self, call: Future[tuple[int, Body]], waits: tuple[float, ...]) -> None:
+        """Wait until a call is answered, or waits for the zone's clock; not for long, since it may wait for others."""
+        deadline = time.monotonic() + RESTS_S
+        while not call.done() and set(self.clock.waiting()) <= set(waits) and time.monotonic() < deadline:
+            time.sleep(0.001)
 
     def _watches(self, row: Exchange) -> bool:
         """Return whether the call only watched routers while a job ran: those are compared when it has ended."""
