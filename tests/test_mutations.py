@@ -19,6 +19,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 WINDOWS, SCENARIOS = "tests/core/test_windows.py", "tests/core/test_scenarios.py"
 ESTIMATES = "tests/core/test_estimator.py"
+BASELINES = "tests/core/test_baseline.py"
 PACING, AUDIT = "tests/probes/test_pacing.py", "tests/probes/test_self_audit.py"
 
 
@@ -217,7 +218,21 @@ RECORDS = {
         ("tests/run/test_execute.py::test_a_second_interrupt_ends_the_removal",),
     ),
 }
-MUTATIONS = {**ESTIMATOR, **SCHEDULER, **CLOCK, **RECORDS}
+BASELINE = {
+    "most of a baseline may be lost": Mutation(
+        "core/judge/baseline.py",
+        "HEAVY = 0.10",
+        "HEAVY = 0.60",
+        (f"{BASELINES}::test_a_little_loss_is_measured_on_and_much_is_not[0.3-True]",),
+    ),
+    "a control that was never up voids trials": Mutation(
+        "core/judge/beside.py",
+        "fit = [s for s in controls if s.stream.name not in facts.unfit]",
+        "fit = controls",
+        ("tests/core/test_baseline_analysis.py::test_a_control_that_was_never_up_is_no_control",),
+    ),
+}
+MUTATIONS = {**ESTIMATOR, **SCHEDULER, **CLOCK, **RECORDS, **BASELINE}
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ def judge_baseline(histories: Sequence[ProbeHistory], seconds: float, always_up:
         elif bad:
             findings.append(still_fit(bad, group))
     findings += [*no_control([h for h in seen if _controls(h) and h.stream.name in unfit])]
-    findings += [*unmeasured([h for h in seen if _is_beside(h) and not h.answered])]
+    findings += [*unmeasured([h for h in seen if _is_beside(h) and h.stream.name in unfit])]
     tolerated = {h.stream.name: h.longest_loss for h in seen if h.stream.name not in unfit and h.longest_loss}
     return Baseline(tuple(dict.fromkeys(findings)), Marked(tolerated, frozenset(unfit)), conclusive, here)
 

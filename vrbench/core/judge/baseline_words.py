@@ -101,10 +101,11 @@ def unmeasured(silent: Sequence[ProbeHistory]) -> Iterator[Finding]:
     if silent:
         more = f" and {len(silent) - 1} more" if len(silent) > 1 else ""
         name = silent[0].stream.name
+        what = "more than a tenth is lost" if any(h.answered for h in silent) else "nothing answers"
         yield Finding(
             "baseline",
             FindingState.WARN,
-            f"not measured, since nothing answers before the operation: {name}{more}",
+            f"not measured, since {what} before the operation: {name}{more}",
         )
 
 
