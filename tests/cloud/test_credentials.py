@@ -92,7 +92,12 @@ def test_tls_is_verified_unless_truly_switched_off(setting: str, value: str, ver
 
 
 @pytest.mark.parametrize(
-    "settings", [{"DANGEROUS_NO_TLS_VERIFY": "perhaps"}, {"DANGEROUS_NO_TLS_VERIFY": "false", "VERIFY": "false"}]
+    "settings",
+    [
+        {"DANGEROUS_NO_TLS_VERIFY": "perhaps"},
+        {"DANGEROUS_NO_TLS_VERIFY": "false", "VERIFY": "false"},
+        {"DANGEROUS_NO_TLS_VERIFY": "true", "VERIFY": "true"},
+    ],
 )
 def test_unclear_tls_settings_are_refused(settings: dict[str, str]) -> None:
     """Neither switches anything off by accident."""
@@ -309,6 +314,22 @@ def test_a_named_file_is_there_and_has_the_section(tmp_path: Path) -> None:
     named.unlink()
     with pytest.raises(ConfigurationError, match=r"CLOUDSTACK_CONFIG names .*named\.ini, and there is no such file"):
         load_credentials(None, environ, [home, named])
+
+
+def test_what_a_file_has_instead_is_named(tmp_path: Path) -> None:
+    """Another section, and names of other tools, or misspelled ones."""
+    file = ini(tmp_path / "a.ini", section="prod", **FULL)
+    assert f"{file} has no [cloudstack], but 'prod': set CLOUDSTACK_REGION" in refusal({}, file)
+    other = ini(tmp_path / "b.ini", endpoint=ENDPOINT, apikey=SECRET, secert=SECRET)
+    told = refusal({}, other)
+    assert "no CloudStack key, secret found" in told
+    assert f"; apikey in {other} [cloudstack] is key here; secert in {other} [cloudstack] is secret here)" in told
+
+
+def test_what_no_key_of_cloudstack_holds_is_told() -> None:
+    """It may be a comment's sign without a blank before it; or the key is somebody's own after all."""
+    (note,) = load_credentials(None, ENVIRON | {"CLOUDSTACK_KEY": "abc#ours"}, []).notes
+    assert note == "the key from $CLOUDSTACK_KEY holds U+0023 number sign, which CloudStack's own never do"
 
 
 def test_variables_of_other_tools_are_named() -> None:

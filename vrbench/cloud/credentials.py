@@ -93,7 +93,7 @@ def _credentials(endpoint: str, places: SettingPlaces) -> Credentials:
     asked = found.get("endpoint")
     if endpoint:
         found["endpoint"] = Written(endpoint, "the profile")
-    _require(found, places)
+    _require(found, places, gathered.hints)
     return Credentials(
         endpoint=found["endpoint"].value,
         key=found["key"].value,
@@ -112,13 +112,14 @@ def _sources(sources: Mapping[str, str]) -> str:
     return ", ".join(f"{name} from {source}" for name, source in sources.items())
 
 
-def _require(found: Found, places: SettingPlaces) -> None:
+def _require(found: Found, places: SettingPlaces, hints: Sequence[str]) -> None:
     missing = [name for name in NEEDED if name not in found]
     if missing:
+        instead = of_other_tools(places.environ, missing) + "".join(f"; {hint}" for hint in hints)
         raise ConfigurationError(
             f"no CloudStack {', '.join(missing)} found",
             f"set {', '.join(f'{PREFIX}{name.upper()}' for name in missing)}, or put them into the [cloudstack] "
-            f"section of a cloudstack.ini (looked at: {looked_at(places)}{of_other_tools(places.environ, missing)})",
+            f"section of a cloudstack.ini (looked at: {looked_at(places)}{instead})",
         )
     check_endpoint(found["endpoint"])
     for name in ("key", "secret"):

@@ -75,6 +75,15 @@ OF_OTHER_TOOLS: Final = {  # Terraform, Packer and others
     "CLOUDSTACK_API_KEY": "CLOUDSTACK_KEY",
     "CLOUDSTACK_SECRET_KEY": "CLOUDSTACK_SECRET",
 }
+OTHER_NAMES: Final = {  # as other tools call the same in their files
+    "url": "endpoint",
+    "api_url": "endpoint",
+    "apikey": "key",
+    "api_key": "key",
+    "secretkey": "secret",
+    "secret_key": "secret",
+    "api_secret": "secret",
+}
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 
 

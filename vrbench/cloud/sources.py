@@ -21,7 +21,7 @@ from vrbench.cloud.cloudmonkey import is_cloudmonkey, read_profile
 from vrbench.cloud.endpoints import harmless, same_endpoint
 from vrbench.cloud.errors import ConfigurationError
 from vrbench.cloud.ini import DEFAULT, IniFile, IniLine, read_ini
-from vrbench.cloud.settings import NEEDED, OF_OTHER_TOOLS, SETTINGS, Shape, setting_of
+from vrbench.cloud.settings import NEEDED, OF_OTHER_TOOLS, OTHER_NAMES, SETTINGS, Shape, setting_of
 from vrbench.cloud.written import Written, tidied
 from vrbench.core.suggest import nearest
 from vrbench.core.text import few, listed
@@ -65,6 +65,7 @@ class Gathered:
     lost: tuple[Written, ...] = ()
     elsewhere: str = ""  # to which other endpoint the key belongs, where the files' own order decided
     unread: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()  # what stands in the files, and is nothing that is read
 
 
 def gather(places: SettingPlaces) -> Gathered:
@@ -73,17 +74,19 @@ def gather(places: SettingPlaces) -> Gathered:
     if not overrides and all(name in ours for name in NEEDED):
         unread = ("CLOUDSTACK_CONFIG", "CLOUDSTACK_REGION")
         return Gathered(ours, unread=tuple(f"${name}" for name in unread if places.environ.get(name)))
-    theirs, elsewhere = from_files(places)
+    files = from_files(places)
+    theirs = files.found
     if not theirs and not any(name in ours for name in NEEDED):
         theirs = _from_cloudmonkey(places)
     if "endpoint" in ours and not overrides:
         _check_belongs(ours, theirs)
-        return Gathered(theirs | ours, elsewhere=elsewhere)
+        return replace(files, found=theirs | ours)
     kept = {name: written for name, written in ours.items() if name in overrides}
     lost = [
         ours[name] for name in ours if name in theirs and name not in kept and ours[name].value != theirs[name].value
     ]
-    return Gathered(ours | theirs | kept, lost=tuple(lost), elsewhere="" if "endpoint" in kept else elsewhere)
+    elsewhere = "" if "endpoint" in kept else files.elsewhere
+    return replace(files, found=ours | theirs | kept, lost=tuple(lost), elsewhere=elsewhere)
 
 
 def _from_environment(environ: Mapping[str, str]) -> Found:
@@ -109,11 +112,8 @@ def _check_belongs(ours: Found, theirs: Found) -> None:
     )
 
 
-def from_files(places: SettingPlaces) -> tuple[Found, str]:
-    """Return what the files' section holds, the last file's word last, and what to know of it.
-
-    Raises ConfigurationError.
-    """
+def from_files(places: SettingPlaces) -> Gathered:
+    """Return what the files' section holds, the last file's word last. Raises ConfigurationError."""
     files = [file for file in map(read_ini, places.files) if file]
     named = places.named
     if named and not any(file.path == named for file in files):
@@ -130,7 +130,22 @@ def from_files(places: SettingPlaces) -> tuple[Found, str]:
     found = merged(held and files, section)
     for file in monkeys:
         found |= read_profile(file, places.region)
-    return found, _elsewhere(held, section, found)
+    return Gathered(found, elsewhere=_elsewhere(held, section, found), hints=tuple(_hints(files, section)))
+
+
+def _hints(files: Sequence[IniFile], section: str) -> Iterator[str]:
+    """Yield what was probably meant by names that nobody reads, and which other sections there are."""
+    for file in files:
+        for line in file.named(section):
+            meant = OTHER_NAMES.get(line.name) or next(iter(nearest(line.name, NEEDED)), "")
+            if meant and not setting_of(line.name):
+                yield f"{line.name} in {line.written.source} is {meant} here"
+        if section not in file.sections and file.sections:
+            yield f"{file.path} has no [{section}], but {_sections(file)}: set CLOUDSTACK_REGION"
+
+
+def _sections(file: IniFile) -> str:
+    return few([quoted(section) for section in file.sections])
 
 
 def _elsewhere(files: Sequence[IniFile], section: str, found: Found) -> str:
@@ -163,7 +178,7 @@ def _in_usual(line: IniLine) -> IniLine:
 
 def _no_section(section: str, asked: bool, files: Sequence[IniFile]) -> ConfigurationError:
     """Name the region asked for, and the sections that there are, with the nearest."""
-    there = [f"{few([quoted(s) for s in file.sections])} in {file.path}" for file in files if file.sections]
+    there = [f"{_sections(file)} in {file.path}" for file in files if file.sections]
     names = [name for file in files for name in file.sections]
     near = [*nearest(section, names), *(n for n in names if n.lower() == section.lower())][:1]
     who = f"CLOUDSTACK_REGION asks for the section {quoted(section)}" if asked else f"no section {quoted(section)}"

@@ -26,20 +26,18 @@ def verify_of(found: Mapping[str, Written], environ: Mapping[str, str]) -> bool 
 
     The check is switched off only where that is asked for in so many words.
     """
-    off = "dangerous_no_tls_verify" in found and flag_of("dangerous_no_tls_verify", found["dangerous_no_tls_verify"])
-    bundle = found.get("verify")
+    dangerous, bundle = found.get("dangerous_no_tls_verify"), found.get("verify")
+    off = dangerous is not None and flag_of("dangerous_no_tls_verify", dangerous)
     word = bundle.value.lower() if bundle else ""
-    if bundle and word in FALSE:
-        if "dangerous_no_tls_verify" in found and not off:
-            raise ConfigurationError(
-                f"verify = {bundle.value} from {bundle.source} and dangerous_no_tls_verify = false from "
-                f"{found['dangerous_no_tls_verify'].source} contradict each other",
-                "leave one out",
-            )
-        return False
-    if bundle and word not in TRUE:
+    if bundle and dangerous and (word in FALSE, word in TRUE) == (not off, off):
+        raise ConfigurationError(
+            f"verify = {bundle.value} from {bundle.source} and dangerous_no_tls_verify = {dangerous.value} from "
+            f"{dangerous.source} contradict each other",
+            "leave one out",
+        )
+    if bundle and word not in TRUE + FALSE:
         return _bundle("verify", bundle)
-    if off:
+    if off or word in FALSE:
         return False
     named = next((name for name in _BUNDLES if environ.get(name)), "")
     return _bundle(named, Written(environ[named], "the environment")) if named else True

@@ -31,10 +31,10 @@ class Written:
 
     def at(self, index: int) -> str:
         """Return where the character of that index stands, for people."""
-        line, column = position(self.value, index).removeprefix("line ").split(", column ")
-        on_first = self.column - 1 if line == "1" else 0
-        number = f"column {int(column) + on_first}" if self.line else f"character {index + 1}"
-        return f"line {int(line) + self.line - 1}, {number}" if self.line else number
+        if not self.line:
+            return f"character {self.column + index}"
+        line, column = map(int, position(self.value, index).removeprefix("line ").split(", column "))
+        return f"line {line + self.line - 1}, column {column + (self.column - 1 if line == 1 else 0)}"
 
 
 def tidied(name: str, written: Written, shape: Shape) -> Written:
@@ -112,13 +112,13 @@ def _without_quotes(written: Written) -> Written:
 def _part(written: Written, first: int, last: int, told: tuple[str, ...]) -> Written:
     if (first, last) == (0, len(written.value)):
         return written
-    before = written.value[:first]
+    before = written.value[:first] if written.line else ""  # what is of no file has no lines
     down = before.count("\n")
     column = first - before.rfind("\n") if down else written.column + first
     return replace(
         written,
         value=written.value[first:last],
-        line=written.line + down if written.line else 0,
+        line=written.line + down,
         column=column,
         left_out=(*written.left_out, *told),
     )
