@@ -25,7 +25,7 @@ from vrbench.cloud.answers import Received
 RATE_LIMIT, UNAVAILABLE = 429, 503
 FIRST_S: Final = 1.0  # the pause where none is asked for; then twice as long each time
 LONGEST_S: Final = 30.0
-LONGEST_ASKED_S: Final = 120.0  # servers name hours by mistake; after this long it is worth another try
+LONGEST_ASKED_S: Final = 60.0  # servers name hours by mistake; after this long it is worth another try
 JITTER: Final = 0.25  # of a pause, on top: those who were turned away together must not come back together
 _LIMIT_MS = re.compile(rb"retry after \[?(\d{1,12})\]? ms")  # how CloudStack itself says it
 _UNDELIVERED = re.compile(rb"reset reason: *(?:(?:remote |local )?connection (?:failure|timeout)|overflow)")
@@ -138,6 +138,6 @@ class Repeats:
 
 def told(command: str, code: int, pause: Pause) -> str:
     """Say that a call was turned away, and is repeated."""
-    if pause.asked_s is None:
+    if not pause.asked_s or pause.asked_s < FIRST_S:
         return f"the server turned {command} away ({code}); it is repeated in {pause.wait_s:.0f} s"
     return f"the server asks to wait {pause.asked_s:.0f} s ({code}); {command} is repeated in {pause.wait_s:.0f} s"
