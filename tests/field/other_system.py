@@ -73,6 +73,6 @@ if __name__ == "__main__":
     from vrbench.cli.main import _run
 
     lines = " ".join(sys.argv[2:]).split("-- ")[1:]
-    for line in lines:
-        sys.argv = ["vrbench", *line.split()]
-        print(f"{line.split()[0]}: exit {_run()}", file=sys.stderr, flush=True)
+    for line in (line.rpartition("-m vrbench ")[2].split() for line in lines):
+        sys.argv = ["vrbench", *line]
+        print(f"{line[0]}: exit {_run()}", file=sys.stderr, flush=True)

@@ -19,6 +19,8 @@ from tests.field.fronts import certificates, standing
 from vrbench.lab import lifecycle
 
 LONGEST_S = 100
+KEPT = "-all,+dac_read_search"  # of a user's capabilities: the Python of these tests may lie in another user's home
+BECOME = ("setpriv", "--clear-groups", f"--bounding-set={KEPT}", f"--inh-caps={KEPT}", f"--ambient-caps={KEPT}")
 NEVER_SAID = ("Traceback", "a bug in vrbench", "InsecureRequestWarning", "urllib3", "<frozen ")
 
 
@@ -159,7 +161,7 @@ def _write(case: Case, words: Mapping[str, str], base: Path) -> None:
 
 
 def _command(case: Case, words: Mapping[str, str]) -> list[str]:
-    as_user = ["setpriv", f"--reuid={case.uid}", f"--regid={case.uid}", "--clear-groups"] if case.uid else []
+    as_user = [*BECOME, f"--reuid={case.uid}", f"--regid={case.uid}"] if case.uid else []
     through, argv = ([filled(word, words) for word in some] for some in (case.through, case.argv))
     return [*through, *as_user, *VRBENCH, *argv]
 

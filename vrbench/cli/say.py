@@ -23,7 +23,8 @@ def say(text: str, err: bool = False, nl: bool = True, **style: Any) -> None:
     """
     shown = visible(text, but="\n")
     plain = not style or only_forward() or os.environ.get("NO_COLOR")
-    click.echo(shown if plain else click.style(shown, **style), err=err, nl=nl)
+    file = sys.stderr if err else sys.stdout  # named, or click takes one that lacks signs for a mistake
+    click.echo(shown if plain else click.style(shown, **style), file=file, nl=nl)
 
 
 def say_aside(text: str) -> None:
