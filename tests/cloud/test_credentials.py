@@ -8,7 +8,7 @@ from pathlib import Path
 import certifi
 import pytest
 
-from vrbench.cloud.credentials import Credentials, default_files, load_credentials
+from vrbench.cloud.credentials import Credentials, default_files, find_credentials, load_credentials
 from vrbench.cloud.errors import ConfigurationError
 
 ENDPOINT = "https://cloud.example.org/client/api"
@@ -299,6 +299,9 @@ def test_what_was_not_used_is_told(tmp_path: Path) -> None:
     (asked,) = load_credentials(ENDPOINT, {}, [file]).notes
     assert asked.startswith("the profile's endpoint is asked, not https://file.example.org/client/api from ")
     assert load_credentials(FULL["endpoint"] + "/", {}, [file]).notes == ()
+    (of_run,) = find_credentials("https://run.example.org/client/api", ENVIRON, "the run").notes
+    told = f"the run's endpoint is asked, not {ENDPOINT} from $CLOUDSTACK_ENDPOINT; the key is from $CLOUDSTACK_KEY"
+    assert of_run == told
 
 
 def test_a_named_file_is_there_and_has_the_section(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def _remove(store: RunDir, journal: Journal) -> tuple[str, ...]:
     from vrbench.run.cloudstack import CloudStack
     from vrbench.run.removal import remove_pending
 
-    credentials = find_credentials(store.endpoint(), os.environ)
+    credentials = find_credentials(store.endpoint(), os.environ, "the run")
     for note in credentials.notes:
         say(f"note: {note}", err=True)
     cloud = Cloud(credentials)

@@ -23,6 +23,7 @@ from vrbench.core.findings import Finding, FindingState
 from vrbench.core.text import character, listed
 from vrbench.core.values import shortened
 
+PROFILE = "the profile"
 LONGEST_S = 86_400
 EXPIRES_S = 600  # servers may refuse signatures that last longer than 15 minutes
 _ODD_IN_KEYS = re.compile(r"[^A-Za-z0-9_+/=.~-]")
@@ -68,10 +69,14 @@ class Credentials:
             yield Finding("credentials", FindingState.WARN, note)
 
 
-def find_credentials(endpoint: str, environ: Mapping[str, str]) -> Credentials:
-    """Find the credentials where this process may have them. Raises ConfigurationError."""
+def find_credentials(endpoint: str, environ: Mapping[str, str], named_by: str = PROFILE) -> Credentials:
+    """Find the credentials where this process may have them. Raises ConfigurationError.
+
+    ``named_by``: who names the endpoint, where one is given.
+    """
     monkeys = tuple(map(absolute, in_home(CLOUDMONKEYS)))
-    found = _credentials(endpoint, SettingPlaces(environ, default_files(environ), monkeys))
+    asked = Written(endpoint, named_by) if endpoint else None
+    found = _credentials(asked, SettingPlaces(environ, default_files(environ), monkeys))
     return replace(found, proxy=acting_proxy(found.endpoint))
 
 
@@ -84,15 +89,15 @@ def default_files(environ: Mapping[str, str]) -> tuple[Path, ...]:
 
 def load_credentials(endpoint: str | None, environ: Mapping[str, str], files: Sequence[Path]) -> Credentials:
     """Find the credentials; ``endpoint``, where the profile gives one, wins over all. Raises ConfigurationError."""
-    return _credentials(endpoint or "", SettingPlaces(environ, files))
+    return _credentials(Written(endpoint, PROFILE) if endpoint else None, SettingPlaces(environ, files))
 
 
-def _credentials(endpoint: str, places: SettingPlaces) -> Credentials:
+def _credentials(endpoint: Written | None, places: SettingPlaces) -> Credentials:
     gathered = gather(places)
     found = dict(gathered.found)
     asked = found.get("endpoint")
     if endpoint:
-        found["endpoint"] = Written(endpoint, "the profile")
+        found["endpoint"] = endpoint
     _require(found, places, gathered.hints)
     return Credentials(
         endpoint=found["endpoint"].value,
@@ -176,10 +181,8 @@ def _headers(found: Found) -> Iterator[tuple[str, str]]:
 def _notes(found: Found, gathered: Gathered, places: SettingPlaces, asked: Written | None) -> Iterator[str]:
     """Yield, each as one sentence, what was taken otherwise than it was written."""
     if asked and not same_endpoint(asked.value, found["endpoint"].value):
-        yield (
-            f"the profile's endpoint is asked, not {harmless(asked.value)} from {asked.source}; the key is from "
-            f"{found['key'].source}"
-        )
+        passed_over = f"{harmless(asked.value)} from {asked.source}"
+        yield f"{found['endpoint'].source}'s endpoint is asked, not {passed_over}; the key is from {found['key'].source}"
     if gathered.elsewhere:
         yield gathered.elsewhere
     for name, written in found.items():
