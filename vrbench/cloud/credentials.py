@@ -181,8 +181,8 @@ def _headers(found: Found) -> Iterator[tuple[str, str]]:
 def _notes(found: Found, gathered: Gathered, places: SettingPlaces, asked: Written | None) -> Iterator[str]:
     """Yield, each as one sentence, what was taken otherwise than it was written."""
     if asked and not same_endpoint(asked.value, found["endpoint"].value):
-        passed_over = f"{harmless(asked.value)} from {asked.source}"
-        yield f"{found['endpoint'].source}'s endpoint is asked, not {passed_over}; the key is from {found['key'].source}"
+        passed_over, key = f"{harmless(asked.value)} from {asked.source}", found["key"]
+        yield f"{found['endpoint'].source}'s endpoint is asked, not {passed_over}; the key is from {key.source}"
     if gathered.elsewhere:
         yield gathered.elsewhere
     for name, written in found.items():
