@@ -50,6 +50,14 @@ def test_everything_planned_is_there(lab: Lab, tmp_path: Path) -> None:
     assert {tag["resourceid"] for tag in tags} == {network, *(vm["id"] for vm in vms)}
 
 
+def test_the_firewall_lets_in_several_sources_and_no_other(lab: Lab, tmp_path: Path) -> None:
+    """Each rule has all of them, and this machine's own address for "auto"."""
+    plan = planned(vms=1, public_ips=1, source_cidr="192.0.2.0/24,auto")
+    built(lab, tmp_path / "j", plan)
+    rules = lab.rows("listFirewallRules", "firewallrule")
+    assert [rule["cidrlist"] for rule in rules] == ["192.0.2.0/24,203.0.113.7/32"] * 2
+
+
 def test_the_firewall_lets_in_only_the_planned_source(lab: Lab, tmp_path: Path) -> None:
     """SSH and ICMP on every address, from the harness's address alone; egress for the guests' own network."""
     built(lab, tmp_path / "j")

@@ -146,7 +146,7 @@ def test_an_administrators_account_is_told_by_its_key() -> None:
 
 def test_the_root_administrator_may_build_in_a_disabled_zone() -> None:
     """So that a zone can be tried before it is opened; the note says that nobody else may."""
-    root = {**MINE, "roletype": "Admin"}
+    root = {**MINE, "roletype": "Admin", "accounttype": 1}
     answers = {"listZones": rows("listZones", "zone", CLOSED), "listAccounts": rows("listAccounts", "account", root)}
     with fake_cloud(by_command({**GOOD, **answers})) as fake:
         _, found = preflight(Cloud(fake.credentials()), PLAN)

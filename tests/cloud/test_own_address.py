@@ -9,8 +9,11 @@ from unittest.mock import patch
 import pytest
 
 from tests.cloud.lab import a_way
+from tests.cloud.server import Behaviour, fake_cloud, refuses, says
+from vrbench.cloud.credentials import Credentials
 from vrbench.cloud.errors import CloudError
-from vrbench.cloud.own_address import allowed_source, check_source, is_translated
+from vrbench.cloud.facade import Cloud
+from vrbench.cloud.own_address import allowed_source, check_source, is_translated, logged_in_from
 from vrbench.core.findings import Findings, FindingState
 from vrbench.route import NoWay, Way
 
@@ -181,6 +184,42 @@ def test_a_network_is_known_before_anything_is_built(network: Network, monkeypat
     monkeypatch.setattr("vrbench.cloud.own_address.way_to", network.way_to)
     monkeypatch.setattr("vrbench.cloud.own_address.has_ipv4", lambda: network.ipv4)
     monkeypatch.setattr("vrbench.cloud.own_address.has_ipv6", lambda: network.ipv6)
-    check_source(network.source_cidr, network.public, network.endpoint, found)
+    monkeypatch.setattr("vrbench.cloud.own_address.logged_in_from", lambda _: "")
+    check_source(network.source_cidr, network.public, Cloud(Credentials(network.endpoint, "k", "s")), found)
     assert {finding.name: finding.state for finding in found.all} == network.found
     assert network.words in " ".join(finding.sentence for finding in found.all)
+
+
+def event(description: str) -> Behaviour:
+    return says("listEvents", {"count": 1, "event": [{"id": "e", "type": "USER.LOGIN", "description": description}]})
+
+
+@pytest.mark.parametrize(
+    ("answer", "address"),
+    [
+        (event("user has logged in from IP Address /9.9.9.9"), "9.9.9.9"),  # as newer servers write it
+        (event("user has logged in from IP Address 9.9.9.9"), "9.9.9.9"),
+        (
+            event("user has logged in from IP Address /10.1.1.1"),
+            "",
+        ),  # of a proxy before the server, or the same network
+        (event("user has logged in from IP Address 999.9.9.9"), ""),
+        (event("user has logged in. The IP Address cannot be determined"), ""),
+        (says("listEvents", {}), ""),
+        (refuses("listEvents", 432, "The given command does not exist"), ""),
+    ],
+)
+def test_the_last_login_to_the_web_interface_is_a_hint(answer: Behaviour, address: str) -> None:
+    """Somebody's browser may stand behind the same translation; an inner address tells nothing."""
+    with fake_cloud(answer) as fake:
+        assert logged_in_from(Cloud(fake.credentials())) == address
+
+
+def test_a_refusal_gives_the_hint() -> None:
+    """One call more, and only where the run is refused."""
+    found = Findings()
+    with fake_cloud(event("user has logged in from IP Address /9.9.9.9")) as fake, a_way("192.168.1.7"):
+        check_source("auto", (OUTSIDE,), Cloud(fake.credentials()), found)
+        check_source("1.1.1.1/32", (OUTSIDE,), Cloud(fake.credentials()), Findings())
+    assert len(fake.requests) == 1
+    assert "last logged in to the web interface from 9.9.9.9, which it may be" in found.problems[0].cure

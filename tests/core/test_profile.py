@@ -1,5 +1,6 @@
 """Profiles: defaults, overrides, and every mistake named with its place and the nearest valid name."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,42 @@ def test_a_setting_sets_one_key() -> None:
 def test_an_unknown_table_by_set_is_said_to_be_there() -> None:
     """As its keys are."""
     assert problems(GOOD, "probe.x=1") == ["--set: unknown table [probe]; did you mean probes?"]
+
+
+OFFICE, HOME = "192.0.2.0/24", "198.51.100.7/32"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ('"auto"', "auto"),
+        (f'"{OFFICE}"', OFFICE),
+        (f'["{OFFICE}", "{HOME}"]', f"{OFFICE},{HOME}"),
+        (f'"{OFFICE}, {HOME}"', f"{OFFICE},{HOME}"),
+        (f'["auto", "{OFFICE}", "auto"]', f"auto,{OFFICE}"),
+        ('"0.0.0.0/0"', "0.0.0.0/0"),  # who writes this wants it
+    ],
+)
+def test_sources_are_one_or_several(written: str, read: str) -> None:
+    """In a list or with commas, each once; "auto" stands for this machine among them."""
+    profile = load_profile(f"{GOOD}[environment]\nsource_cidr = {written}\n", "p")
+    assert profile.environment.source_cidr == read
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("[]", "[] is not a network"),
+        ("[1]", "1 is not a network"),
+        ('""', "'' is not a network"),
+        (f'["{OFFICE}", "198.51.100.7"]', "'198.51.100.7' is not a network"),
+        (f'"{OFFICE},"', "'' is not a network"),
+        ('["2001:db8::/32"]', "'2001:db8::/32' is not a network"),
+        ('["192.0.2.7/24"]', "'192.0.2.7/24' is not a network"),
+        (str([f"10.0.{n}.0/24" for n in range(51)]), "has 51 networks; write at most 50"),
+    ],
+)
+def test_what_is_no_source_is_named(written: str, words: str) -> None:
+    """The one that is wrong, and what to write instead."""
+    with pytest.raises(ProfileError, match=re.escape(words)):
+        load_profile(f"{GOOD}[environment]\nsource_cidr = {written}\n", "p")

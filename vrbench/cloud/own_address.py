@@ -1,17 +1,20 @@
 """Whom the firewall lets in: this machine, as the way to the public addresses shows it, and whom the profile names.
 
-The API tells nobody by which address it sees him. So behind an address translation the operator has to say it.
+The API tells nobody by which address it sees him. So behind an address translation the operator has to say it. From
+where somebody last logged in to the web interface is a hint, which the server's events keep.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from vrbench.cloud.errors import CloudError
+from vrbench.cloud.facade import Cloud
 from vrbench.core.findings import Blame, Findings
 from vrbench.core.text import some
 from vrbench.core.values import AUTO
@@ -21,6 +24,7 @@ _PRIVATE = [ipaddress.ip_network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "19
 _MANY = 256  # addresses that may be let in without a word
 _SMALL_MTU = 1280
 _SHOWN = 3
+_LOGIN = re.compile(r"logged in from IP Address /?([0-9.]{7,15})\b")
 _NAMED = "set environment.source_cidr to the address that the outside sees, as a.b.c.d/32"
 _FIND_IT = (
     f"{_NAMED}. Find it from here: curl -4 https://ifconfig.co, or log in to a machine near the cloud and look at "
@@ -67,7 +71,7 @@ def _translated(source: str, towards: str) -> str:
     return f"this machine reaches {towards} from the private address {source}, so the cloud sees another one"
 
 
-def check_source(configured: str, public: Sequence[str], endpoint: str, found: Findings) -> None:
+def check_source(configured: str, public: Sequence[str], cloud: Cloud, found: Findings) -> None:
     """Look which way this machine goes to public addresses of the zone, and whether the firewall will let it in.
 
     ``public`` are those that the network may get; where none is shown, the way to the API has to do, which may differ.
@@ -78,9 +82,9 @@ def check_source(configured: str, public: Sequence[str], endpoint: str, found: F
         _without_ipv4(found)
     elif public:
         _check_ways(ways, len(public), found)
-        _check_let_in(configured, ways, found)
+        _check_let_in(configured, ways, cloud, found)
     elif AUTO in configured.split(","):
-        _check_way_to_api(endpoint, found)
+        _check_way_to_api(cloud, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +117,8 @@ def _check_many(configured: str, found: Findings) -> None:
 
 def _without_ipv4(found: Findings) -> None:
     has = "only IPv6" if has_ipv6() else "no network"
-    seen = f"this machine has {has}, and needs IPv4 to the public addresses: routers forward IPv4, and all is probed by"
-    found.bad("route", f"{seen} it", "run vrbench on a machine with an IPv4 address, or give this one one", Blame.OURS)
+    seen = f"this machine has {has}, and needs IPv4 to the public addresses, which all probes go to"
+    found.bad("route", seen, "run vrbench on a machine with an IPv4 address, or give this one one", Blame.OURS)
 
 
 def _check_ways(ways: _Ways, asked: int, found: Findings) -> None:
@@ -134,7 +138,7 @@ def _check_ways(ways: _Ways, asked: int, found: Findings) -> None:
         found.warn("route", seen, "SSH to VMs may hang: raise the interface's MTU, or go another way")
 
 
-def _check_let_in(configured: str, ways: _Ways, found: Findings) -> None:
+def _check_let_in(configured: str, ways: _Ways, cloud: Cloud, found: Findings) -> None:
     """Look whether the firewall will let this machine in, as far as its own side tells."""
     named = [ipaddress.ip_network(cidr) for cidr in configured.split(",") if cidr != AUTO]
     automatic = AUTO in configured.split(",")
@@ -142,7 +146,7 @@ def _check_let_in(configured: str, ways: _Ways, found: Findings) -> None:
     for source, address in sources.items():
         translated = is_translated(source, address)
         if automatic and translated:
-            found.bad("source", _translated(source, address), _FIND_IT, Blame.OURS)
+            _refuse_translated(source, address, cloud, found)
             return
         # Behind a translation the outer address is named, which nobody here knows.
         if not (automatic or translated or any(ipaddress.ip_address(source) in network for network in named)):
@@ -155,15 +159,34 @@ def _check_let_in(configured: str, ways: _Ways, found: Findings) -> None:
         found.ok("source", f"SSH and ICMP of the VMs are opened for {shown} only")
 
 
-def _check_way_to_api(endpoint: str, found: Findings) -> None:
+def _refuse_translated(source: str, address: str, cloud: Cloud, found: Findings) -> None:
+    seen = logged_in_from(cloud)
+    hint = f". Your account last logged in to the web interface from {seen}, which it may be" if seen else ""
+    found.bad("source", _translated(source, address), _FIND_IT + hint, Blame.OURS)
+
+
+def logged_in_from(cloud: Cloud) -> str:
+    """Return from which public address the account last logged in to the web interface; "" where nobody tells."""
+    try:
+        event = cloud.first("listEvents", "event", type="USER.LOGIN") or {}
+    except CloudError:
+        return ""
+    told = _LOGIN.search(str(event.get("description") or ""))
+    try:
+        return told[1] if told and ipaddress.ip_address(told[1]).is_global else ""
+    except ValueError:
+        return ""
+
+
+def _check_way_to_api(cloud: Cloud, found: Findings) -> None:
     """Where no public address is shown: a private address on the way to a public API is translated somewhere."""
-    address = _address_of(endpoint)
+    address = _address_of(cloud.endpoint)
     try:
         source = way_to(address).source if address else ""
     except NoWay:
         source = ""
     if source and is_translated(source, address):
-        found.bad("source", _translated(source, address), _FIND_IT, Blame.OURS)
+        _refuse_translated(source, address, cloud, found)
 
 
 def _address_of(endpoint: str) -> str:

@@ -86,7 +86,7 @@ def preflight(
     _check_shape(plan, found)
     check_limits(plan, whose, (service, template), found)
     free = free_addresses(cloud, plan, zone_id, found) if zone_id else ()
-    check_source(plan.source_cidr, free, cloud.endpoint, found)
+    check_source(plan.source_cidr, free, cloud, found)
     _check_others(cloud, plan, found)
     hypervisor = _hypervisor(cloud, zone_id, template, found)
     _check_routers(cloud, found)

@@ -60,7 +60,8 @@ def unsent(found: Iterable[Finding]) -> Iterator[Finding]:
 def _judged(name: str, how: Opened, plan: Plan, public: str) -> Iterator[Finding]:
     what = NAMES.get(name, name)
     if how.reason:
-        found = f"{what} can't be sent from here: {how.reason}"
+        reason = how.reason.partition(": ")[0] if how.denied else how.reason  # without the prober's own cure
+        found = f"{what} can't be sent from here: {reason}"
         yield Finding("sockets", FindingState.BAD, found, _cure(name, how, plan), Blame.OURS)
     elif name == "syn" and how.method != "raw":
         found = "this user may not open raw sockets: full TCP connections replace SYN probes, and cost guests more"
