@@ -267,6 +267,7 @@ def test_pings_that_never_come_back_are_told_with_their_reason(lose: Lose, said:
     """A firewall that drops the guests' pings, one that says so, a guest without a route."""
     baseline = judged(egress(1, lose, (ICMP_FRESH,)), ingress(1, answered))
     assert said in words(baseline)
+    assert "Probes.egress_target" not in words(baseline)
     assert not baseline.here
 
 

@@ -60,3 +60,12 @@ def test_a_loss_like_those_of_the_baseline_decides_nothing(seen: str) -> None:
     for facts, decides in ((FACTS, True), (replace(FACTS, tolerated={"e": 1}), False)):
         result = analyze_trial(facts, [guest, ingress], METHOD)
         assert bool(decisive & {c.kind for c in result.caveats}) is decides
+
+
+def test_how_much_was_lost_before_is_said_where_the_baseline_was_judged() -> None:
+    """One of ten probes: so much of what follows may be no outage. Runs of earlier versions name the stream alone."""
+    guest = log("vm1", ("e", Direction.EGRESS, "fresh", "RRRL" + OUT[4:]))
+    ingress = log("harness", ("i", Direction.INGRESS, "syn", OUT), ("c", Direction.CONTROL, "fresh", UP))
+    for facts, detail in ((FACTS, "e"), (replace(FACTS, tolerated={"e": 1}), "e 10.0 %")):
+        found = analyze_trial(facts, [guest, ingress], METHOD).caveats
+        assert [c.detail for c in found if c.kind is CaveatKind.BASELINE_LOSSY] == [detail]

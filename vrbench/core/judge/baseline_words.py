@@ -37,7 +37,7 @@ def lossy(group: Sequence[ProbeHistory], bad: Sequence[ProbeHistory], whole: Los
     """Say what a group of streams lost; ``whole`` is of all of them, ``loss`` of the ``bad`` ones."""
     sent = f"{whole.sent_per_s:.0f} {_probes(group)} a second are sent by {_senders(whole)}"
     found = [
-        f"a good part of what is counted is lost before the operation: {sent}, and {whole.share:.0%} come back in time",
+        f"a good part of what is counted is lost before the operation: {sent}, and {whole.share * 100:.0f} % come back in time",
         *_shape(whole, loss, bad),
         *_reasons(loss, bad),
         f"{len(bad)} of {some(len(group), 'stream')} can't tell an outage, since they are down anyway",
@@ -110,8 +110,14 @@ def unmeasured(silent: Sequence[ProbeHistory]) -> Iterator[Finding]:
 
 
 def _finding(found: Sequence[str], cure: str) -> Finding:
-    sentences = (f"{part[0].upper()}{part[1:]}." for part in found[1:])
-    return Finding("baseline", FindingState.BAD, " ".join((f"{found[0]}.", *sentences)), f"{cure[0].upper()}{cure[1:]}")
+    sentences = (f"{_capital(part)}." for part in found[1:])
+    return Finding("baseline", FindingState.BAD, " ".join((f"{found[0]}.", *sentences)), _capital(cure))
+
+
+def _capital(words: str) -> str:
+    """Begin a sentence; a key of the profile stays as it is typed."""
+    first = words.partition(" ")[0]
+    return words if "." in first else f"{words[0].upper()}{words[1:]}"
 
 
 def _names(histories: Sequence[ProbeHistory]) -> str:
@@ -164,7 +170,7 @@ def _reasons(loss: Loss, group: Sequence[ProbeHistory]) -> Iterator[str]:
     if loss.late * 2 > loss.lost:
         told.append(f"{loss.late} were answered later than probes.threshold allows")
     if told:
-        yield f"of {loss.lost} lost ones {listed(told)}"
+        yield f"{listed(told)}, of {loss.lost} that were lost"
 
 
 def _why(group: Sequence[ProbeHistory]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 
 from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.facts import TrialFacts
@@ -21,6 +22,16 @@ def of_baseline(facts: TrialFacts, streams: Sequence[StreamResult], nodes: Seque
     not_sent = [f"{name} {n} times, {_word(reason)}" for node in nodes for name, reason, n in node.not_sent]
     if not_sent:
         yield Caveat(CaveatKind.NOT_SENT, few(not_sent))
+
+
+def lost_before(facts: TrialFacts, result: StreamResult) -> str:
+    """Name a stream, with the share of its probes that it lost before the request where its baseline was judged."""
+    name = result.stream.name
+    if name not in facts.tolerated:
+        return name
+    down = sum(w.lost + w.refused for w in result.baseline_windows)
+    before = sum(1 for _ in takewhile(lambda sample: sample.due_s < 0, result.samples))
+    return f"{name} {100 * down / max(1, before):.1f} %"
 
 
 def _word(reason: int) -> str:

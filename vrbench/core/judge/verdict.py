@@ -14,7 +14,7 @@ from vrbench.core.caveats import Caveat, CaveatKind, Effect
 from vrbench.core.facts import TrialFacts
 from vrbench.core.figures.results import MEASURED, StreamResult
 from vrbench.core.figures.windows import BLIND_GAPS
-from vrbench.core.judge.beside import of_baseline, of_controls
+from vrbench.core.judge.beside import lost_before, of_baseline, of_controls
 from vrbench.core.judge.coverage import slept_through, unseen
 from vrbench.core.judge.flapping import flapping
 from vrbench.core.judge.recovery import of_recovery
@@ -172,7 +172,7 @@ def _of_the_streams(facts: TrialFacts, streams: Sequence[StreamResult], method: 
     spanning = [s.stream.name for s in measured if s.seen_up and _spans_request(facts, s)]
     if spanning:
         yield Caveat(CaveatKind.DOWN_AT_REQUEST, few(spanning))
-    lossy = [s.stream.name for s in (*measured, *beside) if any(not w.blind for w in s.baseline_windows)]
+    lossy = [lost_before(facts, s) for s in (*measured, *beside) if any(not w.blind for w in s.baseline_windows)]
     if lossy:
         yield Caveat(CaveatKind.BASELINE_LOSSY, few(lossy))
     yield from of_controls(facts, streams, measured)
