@@ -18,7 +18,7 @@ from vrbench.cloud.operations import RunningOperation
 from vrbench.cloud.patience import look_again
 from vrbench.cloud.removal_steps import remove_journaled
 from vrbench.cloud.turned_away import WhenTurnedAway, asked_pause_s, is_turned_away, pause_s
-from vrbench.core.model import Environment
+from vrbench.core.model import CALLER, Environment, Owner
 from vrbench.lab.faults import make
 
 LIMIT = "The given user has reached his/her account api limit, please retry after %s ms."
@@ -204,10 +204,11 @@ def test_a_job_is_looked_at_when_the_server_allows_it() -> None:
     assert len(patient.told) == 1
 
 
-def test_a_restart_that_is_turned_away_is_told_before_it_is_sent_again() -> None:
+@pytest.mark.parametrize("owner", [CALLER, Owner(project_id="p")])
+def test_a_restart_that_is_turned_away_is_told_before_it_is_sent_again(owner: Owner) -> None:
     """So that the trial counts from there, and none of the looks at the job moves it."""
     moments: list[int] = []
-    environment = Environment("n", "n", "z", "KVM", "4.20", "o", "1.2.3.4", (), ())
+    environment = Environment("n", "n", "z", "KVM", "4.20", "o", "1.2.3.4", (), (), owner=owner)
     answers = (limited(), page(503), says("restartNetwork", {"jobid": "j"}), limited(), job(1, jobresult={}))
     with fake_cloud(*answers) as fake:
         patient = Patient(fake)

@@ -54,7 +54,7 @@ CASES = (
     ),
     Case(
         "no check, and a limit on calls",
-        "a whole run, and `CLOUDSTACK_VERIFY` is `false`; the server turns each fifth call of every command away with 429",
+        "a whole run, and `CLOUDSTACK_VERIFY` is `false`; each fifth call of every command is turned away with 429",
         code=0,
         said=(
             "TLS certificates are not checked, as $CLOUDSTACK_VERIFY asks for",

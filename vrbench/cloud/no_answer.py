@@ -22,11 +22,18 @@ Why = tuple[str, str]  # what failed, and what to do about it ("": the usual adv
 _SYSTEM_BUNDLES: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 USUAL_ADVICE: Final = "The address usually ends in /client/api; a proxy or a server that is starting also answers so."
 _NO_TLS: Final = ("HTTP request was sent to HTTPS", "HTTP request to an HTTPS server", "HTTP to an SSL-enabled server")
+_WANTS_CERTIFICATE: Final = (
+    "it wants a certificate of its clients, and got none that it knows",
+    "Name yours by CLOUDSTACK_CERT and CLOUDSTACK_CERT_KEY, or as cert and cert_key in cloudstack.ini.",
+)
+_MAY_BE_TLS: Final = "Check that the address is right, and that the server is up. If TLS is spoken there, write https:// in the endpoint."
+RESET: Final = "the connection was reset"
+CLOSED: Final = "the connection was closed without an answer"
 _NETWORK: Final = {
     "NameResolutionError": "its name can't be resolved",
     "Connection refused": "the connection was refused",
-    "reset by peer": "the connection was reset",
-    "closed connection": "the connection was closed without an answer",
+    "reset by peer": RESET,
+    "closed connection": CLOSED,
     "IncompleteRead": "the answer broke off half-way",
     "unreachable": "no route to it",
 }
@@ -65,6 +72,8 @@ def why_not(kind: str, text: str, asking: HowAsked) -> Why:
     if proxy and not asking.sent:
         return _of_proxy(proxy, text, asking)
     reason = _network(kind, text, asking)
+    if asking.sent and not proxy and asking.endpoint.startswith("http:") and reason in (CLOSED, RESET):
+        return reason, _MAY_BE_TLS
     return (f"{reason} (by way of {proxy})", _look_at(proxy, asking)) if proxy else (reason, "")
 
 
@@ -114,6 +123,8 @@ def of_page(received: Received, asking: HowAsked) -> Why:
     start = received.body[:4096].decode(errors="replace")
     if any(words in start for words in _NO_TLS):
         return "TLS is spoken there", "Write https:// instead of http:// in the endpoint."
+    if "SSL certificate was sent" in start:
+        return _WANTS_CERTIFICATE
     if asking.proxy and received.status == PROXY_WANTS_PASSWORD:
         return proxy_wants_password(asking.proxy)
     if asking.proxy and asking.endpoint.startswith("http:"):
@@ -144,7 +155,6 @@ def _bundle_advice(asking: HowAsked) -> str:
     return f"{told} What is on the way, {asking.proxy}, may put its own certificate in place." if asking.proxy else told
 
 
-_CHECKED: Final = "certificate verify failed"
 _TLS: Final = (  # what OpenSSL says, what it means, what to do; the first that fits counts
     (
         ("self-signed certificate in certificate chain", "self signed certificate in certificate chain",
@@ -184,8 +194,7 @@ _TLS: Final = (  # what OpenSSL says, what it means, what to do; the first that 
     ),
     (
         ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "ALERT_UNKNOWN_CA", "CERTIFICATE_UNKNOWN", "ALERT_CERTIFICATE"),
-        "it wants a certificate of its clients, and got none that it knows",
-        "Name yours by CLOUDSTACK_CERT and CLOUDSTACK_CERT_KEY, or as cert and cert_key in cloudstack.ini.",
+        *_WANTS_CERTIFICATE,
     ),
     (
         ("HANDSHAKE_FAILURE", "NO_SHARED_CIPHER", "NO_CIPHERS"),

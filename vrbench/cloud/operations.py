@@ -134,8 +134,8 @@ class RunningOperation:
     def __init__(
         self, cloud: Cloud, operation: str, environment: Environment, deadline_s: float, poll_s: float = 0.5
     ) -> None:
-        self._cloud = cloud
-        steps = preparation(operation)(cloud.acting_for(environment.owner), environment)
+        self._cloud = cloud.acting_for(environment.owner)
+        steps = preparation(operation)(self._cloud, environment)
         self._first, *self._following = steps.sends
         self._afterwards = steps.afterwards
         self._deadline_s = deadline_s
