@@ -144,9 +144,10 @@ def test_a_server_that_wants_a_certificate_says_which_setting_names_it(tmp_path:
     assert "CLOUDSTACK_CERT_KEY" in said
 
 
-def test_plain_http_on_a_port_of_tls_is_told(tmp_path: Path) -> None:
-    with speaking_tls(made(tmp_path)) as endpoint:
-        said = failure(endpoint.replace("https:", "http:"))
+def test_plain_http_on_a_port_of_tls_is_told() -> None:
+    """By the alert that such a server sends."""
+    with fake_cloud(raw(b"\x15\x03\x01\x00\x02\x02F")) as fake:
+        said = failure(fake.endpoint)
     assert "it answers as a server of TLS does" in said
     assert "Write https:// instead of http://" in said
 
@@ -161,10 +162,11 @@ def test_a_front_that_wants_a_certificate_is_understood() -> None:
     assert "CLOUDSTACK_CERT" in said
 
 
-def test_a_connection_that_ends_at_once_may_be_tls() -> None:
+def test_a_connection_that_ends_at_once_may_be_tls(tmp_path: Path) -> None:
     """Some servers say nothing to who speaks no TLS."""
-    with fake_cloud(raw(b"")) as fake:
-        assert "If TLS is spoken there, write https:// in the endpoint." in failure(fake.endpoint)
+    with speaking_tls(made(tmp_path)) as endpoint:
+        said = failure(endpoint.replace("https:", "http:"))
+    assert "If TLS is spoken there, write https:// in the endpoint." in said
 
 
 @pytest.mark.parametrize(

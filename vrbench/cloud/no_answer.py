@@ -26,7 +26,9 @@ _WANTS_CERTIFICATE: Final = (
     "it wants a certificate of its clients, and got none that it knows",
     "Name yours by CLOUDSTACK_CERT and CLOUDSTACK_CERT_KEY, or as cert and cert_key in cloudstack.ini.",
 )
-_MAY_BE_TLS: Final = "Check that the address is right, and that the server is up. If TLS is spoken there, write https:// in the endpoint."
+_MAY_BE_TLS: Final = (
+    "Check the address, and that the server is up. If TLS is spoken there, write https:// in the endpoint."
+)
 RESET: Final = "the connection was reset"
 CLOSED: Final = "the connection was closed without an answer"
 _NETWORK: Final = {
