@@ -9,7 +9,9 @@ import pytest
 from tests.cloud.lab import QUICK, planned, running_lab, silent
 from vrbench.cloud.build_steps import BuildContext
 from vrbench.cloud.errors import CloudRefused
-from vrbench.cloud.key_pair import register_key, takes_every_key
+from vrbench.cloud.key_kinds import check_key, takes_every_key
+from vrbench.cloud.key_pair import register_key
+from vrbench.core.findings import Blame, Findings
 from vrbench.core.plan.tables import SSH_KEYS
 from vrbench.lab.api.state.settings import ZoneSettings
 from vrbench.remote.keys import AUTO, KINDS, generate_keys, kind_of, kinds_for
@@ -24,6 +26,19 @@ OLD = ZoneSettings(timing=QUICK.timing, api_step_s=0.001, server_version="4.11.2
 def test_a_release_tells_which_keys_it_takes(version: str, all_kinds: bool) -> None:
     """Ed25519 and ECDSA came with 4.14; of what is no number the refusal will tell."""
     assert takes_every_key(version) is all_kinds
+
+
+@pytest.mark.parametrize(
+    ("wanted", "version", "good"),
+    [("auto", "4.9.3.0", True), ("rsa", "4.9.3.0", True), ("ed25519", "4.13.1.0", False), ("ecdsa", "4.14.0.0", True)],
+)
+def test_a_kind_that_the_server_will_refuse_is_foreseen(wanted: str, version: str, good: bool) -> None:
+    """Before anything is built; the profile has to change."""
+    found = Findings()
+    check_key(wanted, version, found)
+    assert [(bad.code, bad.cure) for bad in found.problems] == (
+        [] if good else [(Blame.OURS, "set cloud.ssh_key to auto or rsa")]
+    )
 
 
 def test_a_profile_can_ask_for_a_kind() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -150,10 +150,12 @@ def _whose(survey: Survey, asker: Asker) -> Whose:
     """Settle in whose name is built: the account's own, unless a project is chosen or somebody is named by --set."""
     from vrbench.core.plan.tables import CloudTable
 
-    named = {key: str(asker.decided[f"cloud.{key}"].value) for key in OWNERS if f"cloud.{key}" in asker.decided}
+    named: dict[str, Any] = {
+        key: str(asker.decided[f"cloud.{key}"].value) for key in OWNERS if f"cloud.{key}" in asker.decided
+    }
     if not named and (question := survey.projects()):
         named["project"] = asker.settle(question)
-    return survey.whose_by(CloudTable(**named))
+    return survey.whose_by(replace(CloudTable(), **named))
 
 
 def _accept_slow_removal(asker: Asker) -> None:

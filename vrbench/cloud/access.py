@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vrbench.cloud.answers import NO_REASON
 from vrbench.cloud.build_steps import Address, BuildContext, Built, Forward
+from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.errors import CloudError
 from vrbench.cloud.facade import Answer, Param
 from vrbench.cloud.making import Making
@@ -14,11 +15,16 @@ SSH_PORT = 22
 SHARED_PORT = 2200  # VM i that shares an address answers on port 2200 + i
 
 
-def assign_forwards(vms: int, public_ips: int) -> tuple[Forward, ...]:
+def assign_forwards(vms: int, public_ips: int, port: int = SSH_PORT) -> tuple[Forward, ...]:
     """Give every address a VM and every VM an address; VMs beyond the addresses share them on other ports."""
-    first = [Forward(address, SSH_PORT, address % vms) for address in range(public_ips)]
+    first = [Forward(address, port, address % vms) for address in range(public_ips)]
     shared = [Forward(vm % public_ips, SHARED_PORT + vm, vm) for vm in range(public_ips, vms)]
     return (*first, *shared)
+
+
+def forwards_of(plan: EnvironmentPlan) -> tuple[Forward, ...]:
+    """Return which VM answers where; static NAT translates no port."""
+    return assign_forwards(plan.vms, plan.public_ips, plan.ssh_port if plan.access == STATIC_NAT else SSH_PORT)
 
 
 def access_rules(context: BuildContext, built: Built) -> list[Making[None]]:
@@ -54,7 +60,7 @@ def _port_forward(context: BuildContext, built: Built, forward: Forward) -> Maki
         "virtualmachineid": vm.id,
         "protocol": "tcp",
         "publicport": forward.port,
-        "privateport": SSH_PORT,
+        "privateport": context.plan.ssh_port,
         "openfirewall": False,  # else it would open the port to the whole world
     }
     return Making("port-forward", key, {"address": address.id}, "createPortForwardingRule", sent, _nothing)

@@ -19,7 +19,7 @@ from functools import partial
 from operator import itemgetter
 
 from vrbench.cloud import operations
-from vrbench.cloud.access import access_rules, assign_forwards
+from vrbench.cloud.access import access_rules, forwards_of
 from vrbench.cloud.build_steps import Address, BuildContext, Built, Progress, Vm
 from vrbench.cloud.calls import ON_ROUTER
 from vrbench.cloud.environment_plan import TAG, EnvironmentPlan
@@ -64,7 +64,7 @@ def _build(context: BuildContext) -> Environment:
     progress(f"acquiring {some(plan.public_ips, 'public address', 'public addresses')} in parallel")
     wanted = [_address(context, network["id"], number) for number in range(plan.public_ips)]
     addresses = make_all(context, wanted, ADDRESSES)
-    built = Built(network, source_nat, vms, addresses, assign_forwards(plan.vms, plan.public_ips))
+    built = Built(network, source_nat, vms, addresses, forwards_of(plan))
     rules = access_rules(context, built)
     progress(f"creating {len(rules)} rules, {RULES.width} at once: SSH and ICMP from {source} only")
     make_all(context, rules, RULES)

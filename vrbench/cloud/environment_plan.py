@@ -32,6 +32,8 @@ class EnvironmentPlan:
     user_data: str  # cloud-config that readies the guest's sshd for probing; empty: none
     job_timeout_s: float  # one API job, the operation's included
     poll_s: float = 0.5  # between looks at a job
+    ssh_key: str = "auto"  # the kind of key that was asked for
+    ssh_port: int = 22  # where the guests' sshd listens
     network: str = DEFAULT_NETWORK  # its kind
     operation: str = DEFAULT  # what will be measured: the account must be allowed to ask for it
     settle_s: float = SETTLE_S  # how long an object is looked for whose creating call got no answer

@@ -1,4 +1,4 @@
-"""The key pair that the cloud hands to guests: which kinds a server takes, and the next one where it refuses."""
+"""The key pair that the cloud hands to guests: the first kind that it takes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,8 @@ from vrbench.cloud.making import Making, make
 from vrbench.parallel import CancelToken
 from vrbench.remote.keys import kind_of
 
-EVERY_KEY_SINCE = (4, 14)  # before, RSA and DSS only
 # "Public key is invalid"; not "A key pair with key … already exists".
 _NO_SUCH_KEY = re.compile(r"\bkey\b.*\b(invalid|unsupported|not (valid|supported|allowed))", re.IGNORECASE)
-
-
-def takes_every_key(version: str) -> bool:
-    """Return whether a server takes Ed25519 keys; one that can't be read is taken for a new one."""
-    numbers = re.match(r"([0-9]{1,4})\.([0-9]{1,4})(\.|$)", version)
-    return not numbers or (int(numbers[1]), int(numbers[2])) >= EVERY_KEY_SINCE
 
 
 def register_key(context: BuildContext) -> str:

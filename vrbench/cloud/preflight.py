@@ -11,6 +11,7 @@ from vrbench.cloud.environment_plan import NAMES, EnvironmentPlan, is_our_name
 from vrbench.cloud.errors import CloudError, CloudRefused, CloudUnreachable, NotPermitted, PreflightError
 from vrbench.cloud.facade import Answer, Cloud
 from vrbench.cloud.journal_replay import Head
+from vrbench.cloud.key_kinds import check_key
 from vrbench.cloud.limits import check_limits
 from vrbench.cloud.operation_needs import lacking, unmet_needs
 from vrbench.cloud.own_address import check_source
@@ -72,6 +73,7 @@ def preflight(
     capability = _capabilities(cloud)
     version = str(capability.get("cloudstackversion", "unknown"))
     _check_version(version, found)
+    check_key(plan.ssh_key, version, found)
     may_expunge = bool(capability.get("allowuserexpungerecovervm"))
     _check_expunge(may_expunge, accept_unexpunged, found)
     account = _account(cloud, found)

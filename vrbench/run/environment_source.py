@@ -9,7 +9,7 @@ from functools import partial
 from vrbench.cloud.environment_plan import EnvironmentPlan, name_prefix
 from vrbench.cloud.guest_setup import user_data
 from vrbench.cloud.journal import Journal
-from vrbench.cloud.key_pair import takes_every_key
+from vrbench.cloud.key_kinds import takes_every_key
 from vrbench.cloud.preflight import Resolved
 from vrbench.core.facts import Context
 from vrbench.core.findings import Finding, FindingState, Foreseen, in_state
@@ -116,6 +116,8 @@ def environment_plan(plan: Plan) -> EnvironmentPlan:
         access=p.environment.access,
         source_cidr=p.environment.source_cidr,
         public_keys=(),
+        ssh_key=p.cloud.ssh_key,
+        ssh_port=p.cloud.ssh_port,
         user_data=user_data(),
         job_timeout_s=p.operation.job_timeout,
         operation=p.operation.kind,

@@ -75,6 +75,7 @@ class CloudTable:
     service_offering: str = key(values.text, "", "size of the VMs; empty: the smallest there is")
     template: str = key(values.text, "", "a Linux with sshd and cloud-init; empty: the only featured one")
     ssh_user: str = key(values.text, "root", "who logs in with the run's key")
+    ssh_port: int = key(values.count(1, 65_535), 22, "where the template's sshd listens, as seen from inside")
     ssh_key: str = key(
         values.choice(*SSH_KEYS),
         "auto",
