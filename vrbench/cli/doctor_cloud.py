@@ -97,6 +97,6 @@ def _resolved(resolved: Resolved, plan: Plan) -> Iterator[Finding]:
         ("network", f"offering {resolved.network_offering}"),
         ("VMs", f"{e.vms} of {resolved.service_offering} from {resolved.template}"),
         ("addresses", f"{e.public_ips} and one for source NAT"),
-        ("removal", "the account may expunge" if resolved.may_expunge else "waits for the server to expunge"),
+        *((("removal", "the account may expunge"),) if resolved.may_expunge else ()),  # else a warning says what then
     ):
         yield Finding(name, FindingState.OK, found)

@@ -185,7 +185,7 @@ def _zone(cloud: Cloud, plan: EnvironmentPlan, found: Findings) -> Answer:
     zones = _list(cloud, found, "listZones", "zone", available=True)
     zone, problem = choose(zones, plan.zone, "zone")
     if problem:
-        found.bad("zone", problem)
+        found.bad("zone", problem, "only root administrators are shown a zone that is disabled")
         return {}
     if reason := unfit_zone(zone):
         found.bad("zone", reason, "choose an advanced zone")

@@ -114,7 +114,7 @@ def _not_theirs(journal: Journal) -> str:
         )
     return (
         f"{journal.path} belongs to account {head.account!r}: use that account's key and secret, or those of an "
-        "administrator of its domain"
+        "administrator of its domain. If the account was deleted, what it had went with it"
     )
 
 
