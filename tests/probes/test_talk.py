@@ -12,6 +12,7 @@ import pytest
 
 from vrbench.remote.connection import Remote, Talk
 from vrbench.remote.errors import CommandFailed, NoAnswer, RemoteError
+from vrbench.remote.shell import MARK
 
 
 class Channel:
@@ -68,7 +69,7 @@ def test_an_answer_that_came_too_late_answers_nothing_else() -> None:
 
 def test_threads_ask_one_after_another() -> None:
     """A line is sent when the one before has its answer, so each gets its own."""
-    channel = Channel()
+    channel = Channel(MARK)
     asked = talk(channel)
     answers: dict[bytes, bytes] = {}
     threads = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -173,19 +173,29 @@ class Replay:
     def _await_job(self, row: Exchange, client: Client, params: Body) -> tuple[int, Body]:
         """Poll until the job has ended; meanwhile look at the routers that the recording looked at."""
         watch, self._watched = self._watched, []
-        seen = [self._look(watch[0])] if watch else []
+        if not watch:
+            return self._poll(row, client, params, lambda: time.sleep(0.01))
+        with self.clock.held():
+            seen = [self._look(watch[0])]
+            answer = self._poll(row, client, params, lambda: self._watch(watch[0], seen))
+        self._compare_order(row, [look.inner.get("router", []) for look in watch], seen)
+        return answer
+
+    @staticmethod
+    def _poll(row: Exchange, client: Client, params: Body, meanwhile: Callable[[], None]) -> tuple[int, Body]:
         deadline = time.monotonic() + DEADLINE_S
         while True:
             status, body = client.raw(row.command, params, row.method)
             if status != 200 or inside(body).get("jobstatus") != 0 or time.monotonic() > deadline:
-                break
-            if watch:
-                seen.append(self._look(watch[0]))
-            else:
-                time.sleep(0.01)
-        if watch:
-            self._compare_order(row, [look.inner.get("router", []) for look in watch], seen)
-        return status, body
+                return status, body
+            meanwhile()
+
+    def _watch(self, row: Exchange, seen: list[list[Body]]) -> None:
+        """Look at what lasts, before time goes on."""
+        lasts = self.clock.waiting()
+        seen.append(self._look(row))
+        if lasts:
+            self.clock.turn_to_next()
 
     def _look(self, row: Exchange) -> list[Body]:
         query = {name: self._mapped(value) for name, value in row.params.items()}
