@@ -18,6 +18,7 @@ from vrbench.core.kinds import (
     GATEWAY,
     ICMP_FRESH,
     ICMP_PERSISTENT,
+    SSH_AUTH,
     SSH_BANNER,
     SSH_SYN,
     TCP_SESSION,
@@ -364,3 +365,21 @@ def test_chance_is_seldom_taken_for_a_limit() -> None:
     """Of 200 baselines of 15 s with random loss, not one in fifty may be called a limit."""
     shapes = [loss_of(histories(egress(2, by_chance(0.5, seed)))).shape for seed in range(200)]
     assert shapes.count(LossShape.LIMIT) <= 4
+
+
+def test_a_login_that_has_not_ended_yet_is_not_called_silent() -> None:
+    """They come every ten seconds and take long: none may have been judged by the end of a baseline, or it was slow."""
+    login = stream(SSH_AUTH, "198.51.100.1", 10_000)
+    begun, late = ProbeHistory(HARNESS, login), ProbeHistory(HARNESS, login, (Probed(0, Fate.SILENT),), (900 * MS,))
+    for history in (begun, late):
+        listed = [*histories([*egress(2, answered), *ingress(2, answered)]), history]
+        assert judge_baseline(listed, SECONDS, frozenset()) == Baseline()
+
+
+def test_names_that_are_often_lost_are_named_and_left_out() -> None:
+    """A resolver that limits questions would hold a trial open."""
+    every_other: Lose = lambda slot, at_ms: (answered if slot % 2 else silent)(slot, at_ms)  # noqa: E731
+    baseline = judged(*FINE, [("vm1", stream(DNS, "vm1", 500), every_other)])
+    assert "not measured, since more than a tenth is lost before the operation: dns/vm1" in words(baseline)
+    assert baseline.marked.unfit == {"dns/vm1"}
+    assert not baseline.bad

@@ -171,7 +171,7 @@ class World:
         if self.beside is None:
             return listed
         still_up = self.answers and t < self.down_from
-        return (*listed, replace(alive, stream=self.beside, up=still_up if self.answers else None))
+        return (*listed, replace(alive, stream=self.beside, up=still_up))
 
     def failed(self) -> Sequence[str]:
         return ("syn",) if self._elapsed() >= self.dies_at else ()

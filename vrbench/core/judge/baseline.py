@@ -31,7 +31,8 @@ from vrbench.core.log.history import Fate, Marked, ProbeHistory
 from vrbench.core.model import HARNESS, Direction
 
 HEAVY = 0.10  # share of a stream's probes that may be lost
-FEW = 3  # so many lost probes are no share of anything
+FEW = 3  # so many lost probes are a share; fewer may be anything
+ENOUGH = 10  # probes that show what losses are usual
 
 
 class Baseline(Struct, frozen=True):
@@ -67,8 +68,9 @@ def judge_baseline(histories: Sequence[ProbeHistory], seconds: float, always_up:
         elif bad:
             findings.append(still_fit(bad, group))
     findings += [*no_control([h for h in seen if _controls(h) and h.stream.name in unfit])]
-    findings += [*unmeasured([h for h in seen if _is_beside(h) and h.stream.name in unfit])]
-    tolerated = {h.stream.name: h.longest_loss for h in seen if h.stream.name not in unfit and h.longest_loss}
+    findings += [*unmeasured([h for h in seen if _is_beside(h) and (_is_silent(h) or h.stream.name in unfit)])]
+    telling = [h for h in seen if h.stream.name not in unfit and len(h.probes) >= ENOUGH]
+    tolerated = {h.stream.name: h.longest_loss for h in telling if h.longest_loss}
     return Baseline(tuple(dict.fromkeys(findings)), Marked(tolerated, frozenset(unfit)), conclusive, here)
 
 
@@ -81,11 +83,19 @@ def _is_beside(history: ProbeHistory) -> bool:
 
 
 def _fit(history: ProbeHistory) -> bool:
-    """Return whether a stream can tell an outage; one that is reported beside the figures need only be answered."""
+    """Return whether a stream can tell an outage.
+
+    What is reported beside the figures may probe so rarely that a baseline tells nothing of it, as logins do.
+    """
     lost = len(history.probes) - history.answered
-    if not history.answered or (_is_beside(history) and not history.stream.kind.awaited):
-        return bool(history.answered)
-    return not is_heavy(lost, len(history.probes))
+    if _is_beside(history):
+        return not history.stream.kind.awaited or not is_heavy(lost, len(history.probes))
+    return bool(history.answered) and not is_heavy(lost, len(history.probes))
+
+
+def _is_silent(history: ProbeHistory) -> bool:
+    """Return whether probes were sent, and none was ever answered."""
+    return bool(history.probes) and not history.answered and not history.late_ns
 
 
 def is_heavy(lost: int, sent: int) -> bool:

@@ -36,8 +36,9 @@ CAN_T_SEND = {
 def lossy(group: Sequence[ProbeHistory], bad: Sequence[ProbeHistory], whole: Loss, loss: Loss) -> Finding:
     """Say what a group of streams lost; ``whole`` is of all of them, ``loss`` of the ``bad`` ones."""
     sent = f"{whole.sent_per_s:.0f} {_probes(group)} a second are sent by {_senders(whole)}"
+    back = f"{whole.share * 100:.0f}"
     found = [
-        f"a good part of what is counted is lost before the operation: {sent}, and {whole.share * 100:.0f} % come back in time",
+        f"a good part of what is counted is lost before the operation: {sent}, and {back} % come back in time",
         *_shape(whole, loss, bad),
         *_reasons(loss, bad),
         f"{len(bad)} of {some(len(group), 'stream')} can't tell an outage, since they are down anyway",
