@@ -26,7 +26,7 @@ from vrbench.cloud.environment import build
 from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.facade import Cloud
 from vrbench.cloud.journal import Journal
-from vrbench.cloud.key_pair import takes_every_key
+from vrbench.cloud.key_kinds import takes_every_key
 from vrbench.cloud.operations import preparation
 from vrbench.cloud.preflight import preflight
 from vrbench.cloud.removal_steps import remove_journaled
