@@ -337,6 +337,14 @@ def test_why_a_control_could_not_be_sent_is_said() -> None:
     assert "150 could not be sent (EPERM)" in words(judged(*FINE, control(always(Fate.NOT_SENT, errno.EPERM))))
 
 
+def test_a_login_that_has_not_ended_yet_is_not_said_to_be_unanswered() -> None:
+    """Logins come every 10 s and take their time: in a short baseline none may be judged."""
+    begun = ProbeHistory(HARNESS, stream(SSH_AUTH, "vm1", 10_000))
+    baseline = judge_baseline([*histories([s for group in FINE for s in group]), begun], SECONDS, frozenset())
+    assert baseline.findings == ()
+    assert baseline.marked.unfit == frozenset()
+
+
 @pytest.mark.parametrize("kind", [DNS, TCP_SESSION])
 def test_what_is_beside_the_figures_stops_nothing(kind: ProbeKind) -> None:
     """A router without DNS, a session that could not be opened."""

@@ -7,6 +7,7 @@ and at last {"ending": …}. It ends, in good order, with the process that start
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -19,11 +20,17 @@ from vrbench.cli.say import say
 from vrbench.cli.streams import settle, work_on
 from vrbench.core.plan.plan import make_plan
 from vrbench.embedded.process import end_with_parent
+from vrbench.run.interrupts import HANDLED
 from vrbench.run.plan_file import LabRun, View
 
 
 def main() -> int:
     """Carry the run out; return its exit code, which tells nothing of the figures."""
+    for (
+        number
+    ) in HANDLED:  # this session is our own: who started it decides what to pass on, and ends us by one of them
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     settle()
     work_on()
     end_with_parent()

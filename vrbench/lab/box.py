@@ -53,7 +53,9 @@ def spawn(argv: list[str], files: Sequence[int], log: int) -> int:
     actions = [(os.POSIX_SPAWN_DUP2, fd, FIRST_FD + index) for index, fd in enumerate(high[:-1])]
     actions += [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, high[-1], 1), (os.POSIX_SPAWN_DUP2, high[-1], 2)]
     try:
-        return os.posix_spawn(argv[0], argv, child_environment(), file_actions=actions, setsid=True)
+        # Its machines are machines of their own: what is ignored here (nohup) is not ignored there.
+        defaults = [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE]
+        return os.posix_spawn(argv[0], argv, child_environment(), file_actions=actions, setsid=True, setsigdef=defaults)
     finally:
         for fd in (*high, null):
             os.close(fd)
