@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.bad_values import HOSTILE_TEXTS, no_file, spoiled
@@ -93,6 +94,18 @@ VERIFIES = (
 )
 
 
+TURNED: dict[str, Callable[[bytes], bytes]] = {  # as other systems and tools leave files
+    "UTF-16": lambda content: content.decode("utf-8", "replace").encode("utf-16"),
+    "half UTF-16": lambda content: content.decode("utf-8", "replace").encode("utf-16")[:-1],
+    "carriage returns": lambda content: content.replace(b"\n", b"\r"),
+    "quotes": lambda content: content.replace(b"= ", b'= "').replace(b"\n", b'"\n'),
+    "a shell's": lambda content: content.replace(b"\nkey", b"\nexport CLOUDSTACK_KEY").replace(b" = ", b"="),
+    "CloudMonkey's": lambda content: (
+        b"profile = cloudstack\n" + content.replace(b"endpoint", b"url").replace(b"\nkey", b"\napikey")
+    ),
+}
+
+
 def odd_secret(rng: random.Random, secret: str) -> str:
     """Return a secret with something beside it."""
     odd = rng.choice(
@@ -178,7 +191,8 @@ def _file(rng: random.Random, file: Path, values: dict[str, str]) -> str:
     lines = [f"{name} {rng.choice('=:')} {value}" for name, value in values.items()]
     text = (f"[{section}]\n" if section else "") + "\n".join(lines) + "\n"
     content = text.encode("utf-8", "surrogateescape")
-    kind = rng.choice(("plain", "plain", "twice", "spoiled", "continued", "no file", "deep", "unreadable"))
+    kinds = ("plain", "plain", "twice", "spoiled", "continued", "no file", "deep", "unreadable", *TURNED)
+    kind = rng.choice(kinds)
     if kind == "no file":
         return no_file(rng, file, 1 << 40)
     if kind == "twice":
@@ -187,6 +201,8 @@ def _file(rng: random.Random, file: Path, values: dict[str, str]) -> str:
         content = spoiled(rng, content)
     elif kind == "continued":
         content = content.replace(b"\n", b"\n ")
+    elif kind in TURNED:
+        content = TURNED[kind](content)
     elif kind == "deep":
         content += b"[x" * 10_000 + b"]\n" + b"a=1\n" * 100_000
     file.write_bytes(content)
@@ -205,6 +221,11 @@ def _odd_settings(rng: random.Random) -> dict[str, str]:
             ("CLOUDSTACK_REGION", ("DEFAULT", "\x1b[31m", "a]b", "x" * 5000, "\udcff", "../x")),
             ("CLOUDSTACK_OVERRIDES", ("endpoint", "secret", "\x1b[31m", "\udcff", "x " * 5000)),
             ("CLOUDSTACK_TIMEOUT", ("nan", "-1", "9" * 400, "abc")),
+            ("CLOUDSTACK_EXPIRATION", ("nan", "-1", "9" * 400, "1e9", "0")),
+            ("CLOUDSTACK_RETRY_BACKOFF", ("nan", "-1", "9" * 400, "1e9", "..")),
+            ("CLOUDSTACK_METHOD", ("put", "\x1b[31m", "GET\r", "")),
+            ("CLOUDSTACK_CERT", ("/nonexistent", "/dev/zero", "/etc/passwd", "\udcff", ".")),
+            ("CLOUDSTACK_CERT_KEY", ("/nonexistent", "x" * 5000)),
             ("CLOUDSTACK_DANGEROUS_NO_TLS_VERIFY", ("maybe", "true", "\x1b")),
             ("REQUESTS_CA_BUNDLE", ("/nonexistent", "/dev/zero")),
             ("HOME", ("", "/nonexistent", "\udcff", "x" * 5000, "~")),

@@ -335,6 +335,14 @@ def test_what_no_key_of_cloudstack_holds_is_told() -> None:
     assert note == "the key from $CLOUDSTACK_KEY holds U+0023 number sign, which CloudStack's own never do"
 
 
+@pytest.mark.parametrize("empty", ["endpoint", "key", "secret"])
+@pytest.mark.parametrize("value", ["", '""', "\u200b"])
+def test_a_setting_without_a_value_is_missing(tmp_path: Path, empty: str, value: str) -> None:
+    """It hides an earlier file's, as in cs."""
+    home, here = two(tmp_path, FULL, {**FULL, empty: value})
+    assert f"no CloudStack {empty} found" in refusal({}, home, here)
+
+
 def test_variables_of_other_tools_are_named() -> None:
     """Where ours are missing; and a misspelled one where they are not."""
     told = refusal({"CLOUDSTACK_API_URL": ENDPOINT, "CLOUDSTACK_API_KEY": SECRET})

@@ -53,6 +53,8 @@ def values(rng: random.Random, least: float) -> dict[str, str]:
         drawn[name] = rng.choice(OTHERS[name])
     if rng.random() < 0.05:
         drawn["secret"] = "50%off"
+    if rng.random() < 0.1:
+        drawn[rng.choice(("endpoint", "key", "secret", "method"))] = ""
     return drawn
 
 

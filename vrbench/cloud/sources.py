@@ -136,10 +136,10 @@ def from_files(places: SettingPlaces) -> Gathered:
 def _hints(files: Sequence[IniFile], section: str) -> Iterator[str]:
     """Yield what was probably meant by names that nobody reads, and which other sections there are."""
     for file in files:
-        for line in file.named(section):
-            meant = OTHER_NAMES.get(line.name) or next(iter(nearest(line.name, NEEDED)), "")
-            if meant and not setting_of(line.name):
-                yield f"{line.name} in {line.written.source} is {meant} here"
+        sources = {line.name: line.written.source for line in file.named(section) if not setting_of(line.name)}
+        for name, source in sources.items():
+            if meant := OTHER_NAMES.get(name) or next(iter(nearest(name, NEEDED)), ""):
+                yield f"{name} in {source} is {meant} here"
         if section not in file.sections and file.sections:
             yield f"{file.path} has no [{section}], but {_sections(file)}: set CLOUDSTACK_REGION"
 
@@ -150,11 +150,13 @@ def _sections(file: IniFile) -> str:
 
 def _elsewhere(files: Sequence[IniFile], section: str, found: Found) -> str:
     """Say that a key is sent to another endpoint than the one it stands beside: a later file names that one."""
+    if "key" not in found or "endpoint" not in found:
+        return ""
     for file in files:
         own = _of_one(file, section)
-        if "endpoint" in own and "key" in own and "key" in found and own["key"].source == found["key"].source:
-            beside, asked = tidied("endpoint", own["endpoint"], Shape.WORD), found["endpoint"]
-            if not same_endpoint(beside.value, asked.value):
+        if "endpoint" in own and "key" in own and own["key"].source == found["key"].source:
+            beside = tidied("endpoint", own["endpoint"], Shape.TEXT)
+            if beside.value and not same_endpoint(beside.value, found["endpoint"].value):
                 return f"the key from {own['key'].source} stands beside {harmless(beside.value)}, which is not asked"
     return ""
 
