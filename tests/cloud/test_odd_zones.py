@@ -9,6 +9,7 @@ import pytest
 from tests.cloud.lab import planned
 from tests.cloud.server import KEY, Behaviour, by_command, fake_cloud, refuses, says
 from tests.cloud.test_preflight import offering, problems
+from vrbench.cloud.errors import PreflightError
 from vrbench.cloud.facade import Cloud
 from vrbench.cloud.preflight import preflight
 
@@ -168,3 +169,53 @@ def test_a_check_makes_few_calls_and_changes_nothing() -> None:
     commands = [request.params["command"] for request in fake.requests]
     assert all(command.startswith("list") for command in commands)
     assert len(commands) <= 14
+
+
+def capacity(kind: int, total: int, used: int) -> dict[str, Any]:
+    return {"type": kind, "zoneid": "z", "capacitytotal": total, "capacityused": used}
+
+
+SIZED = {"id": "s", "name": "S", "memory": 512, "cpunumber": 1, "cpuspeed": 500}
+ROOM = [capacity(0, 8 << 30, 6 << 30), capacity(1, 4000, 1000), {"type": 4}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (rows("listCapacity", "capacity", *ROOM), ""),
+        (rows("listCapacity", "capacity", capacity(0, 8 << 30, (8 << 30) - (600 << 20))), "600 MiB of memory left"),
+        (
+            rows("listCapacity", "capacity", capacity(1, 4000, 3500)),
+            "500 MHz of CPU left, and the plan's VMs take 1000",
+        ),
+        (
+            rows("listCapacity", "capacity", capacity(1, 4000, 5000)),
+            "0 MHz of CPU left",
+        ),  # more is promised than is there
+        (refuses("listCapacity", *DENIED), ""),
+        (says("listCapacity", {}), ""),
+    ],
+)
+def test_the_root_administrator_is_told_of_full_hosts(answer: Behaviour, words: str) -> None:
+    """Two VMs of 512 MB and 500 MHz: with less in the whole zone they can't both be deployed."""
+    root = rows("listAccounts", "account", {**MINE, "accounttype": 1})
+    service = rows("listServiceOfferings", "serviceoffering", SIZED)
+    zone = {**GOOD, "listAccounts": root, "listServiceOfferings": service, "listCapacity": answer}
+    told = ""
+    with fake_cloud(by_command(zone)) as fake:
+        try:
+            preflight(Cloud(fake.credentials()), PLAN)
+        except PreflightError as error:
+            told = str(error)
+    assert words in told
+    assert bool(told) is bool(words)
+
+
+def test_full_hosts_that_can_not_be_looked_at_are_a_note() -> None:
+    """The run goes on."""
+    root = rows("listAccounts", "account", {**MINE, "accounttype": 1})
+    with fake_cloud(
+        by_command({**GOOD, "listAccounts": root, "listCapacity": refuses("listCapacity", 530, "x")})
+    ) as fake:
+        _, found = preflight(Cloud(fake.credentials()), PLAN)
+    assert [(one.name, one.state) for one in found] == [("capacity", "warn"), ("source", "ok")]

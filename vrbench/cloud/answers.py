@@ -213,7 +213,9 @@ _KINDS: Mapping[str, Callable[[object], bool]] = MappingProxyType(
             )
         ),
         **dict(_named(_is_flag, "egressdefaultpolicy iscustomized isfeatured isready issourcenat isredundantrouter")),
-        **dict(_named(_is_number, "memory cpunumber cpuspeed rootdisksize size accounttype")),
+        **dict(
+            _named(_is_number, "memory cpunumber cpuspeed rootdisksize size capacitytotal capacityused accounttype")
+        ),
         **dict(_named(_is_amount, "vmavailable volumeavailable ipavailable networkavailable cpuavailable")),
         **dict(_named(_is_amount, "memoryavailable primarystorageavailable")),
         **dict(_named(_is_text, "name state status account roletype apikey networktype zoneid hypervisor cidr value")),
@@ -258,9 +260,9 @@ _ROWS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "sshkeypair": ("tags",),
     }
 )
-# Fields that mean something else here, and that nobody reads: an offering's domains are several ids in one.
+# Fields that mean something else here: an offering's domains are several ids in one, a capacity's type is a number.
 _UNREAD: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"networkoffering": ("domainid",), "serviceoffering": ("domainid",), "alert": ("type",)}
+    {"capacity": ("type",), "networkoffering": ("domainid",), "serviceoffering": ("domainid",), "alert": ("type",)}
 )
 # What the answer of a call must show. "capability" is one object here, and rows in an offering.
 _SHOWN_AT_ONCE: Mapping[str, str] = MappingProxyType(

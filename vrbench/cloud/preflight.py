@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from vrbench.cloud import offerings
+from vrbench.cloud.capacity import check_capacity
 from vrbench.cloud.choosing import choose, unfit_zone
 from vrbench.cloud.environment_plan import NAMES, EnvironmentPlan, is_our_name
 from vrbench.cloud.errors import CloudError, CloudRefused, CloudUnreachable, NotPermitted, PreflightError
@@ -87,6 +88,8 @@ def preflight(
     template = _template(cloud, plan, zone_id, found) if zone_id else {}
     _check_shape(plan, found)
     check_limits(plan, whose, (service, template), found)
+    if is_root(account) and zone_id:
+        check_capacity(cloud, plan, zone_id, service, found)
     free = free_addresses(cloud, plan, zone_id, found) if zone_id else ()
     check_source(plan.source_cidr, free, cloud, found)
     _check_others(cloud, plan, found)
