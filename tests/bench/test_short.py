@@ -13,8 +13,6 @@ CALIBRATION = ("--outages", "66", "--quick", "--seed", "5", "--clean", "20s", "-
 
 MEASURING = [
     ("agreement", ("--trials", "2")),
-    ("analysis", ("--samples", "500000", "--at-most-unpacks", "8")),
-    ("exports", ("--samples", "300000")),
     ("quality", ("--baseline", "15s", "--on-time", "99.5")),  # of so few slots, one held up counts for much
     ("instruments", ("--outages", "3", "--longest", "2")),
     ("cost", ("--seconds", "2", "--targets", "250", "--ratios")),
@@ -23,7 +21,14 @@ MEASURING = [
 ]
 FIRST_RUNS = ("--versions", "4.15.1", "--callers", "subadmin")
 STRATEGIES = ("--trials", "1", "--time-scale", "0.05", "--vms", "2", "--strategies", "parallel", "negotiated")
-BESIDE_OTHERS = [("interrupts", ("--moments", "1")), ("strategies", STRATEGIES), ("first_runs", FIRST_RUNS)]
+BESIDE_OTHERS = [
+    ("interrupts", ("--moments", "1")),
+    ("strategies", STRATEGIES),
+    ("first_runs", FIRST_RUNS),
+    # These two hold processor time to twice what it is, beside another way to do the same in the same minute.
+    ("analysis", ("--samples", "500000", "--at-most-unpacks", "8")),
+    ("exports", ("--samples", "300000")),
+]
 
 
 @pytest.mark.alone
@@ -36,7 +41,7 @@ def test_bench(bench: str, arguments: tuple[str, ...], tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("bench", "arguments"), BESIDE_OTHERS)
 def test_bench_beside_others(bench: str, arguments: tuple[str, ...]) -> None:
-    """The bench runs and finds nothing wrong; it holds no times."""
+    """The bench runs and finds nothing wrong; it holds no times that other work would shift."""
     run_bench(bench, *arguments)
 
 

@@ -51,7 +51,7 @@ def test_analyze_loads_only_what_it_needs(stored: Path) -> None:
     assert json.loads(done.stdout.splitlines()[-1]) == [LIBRARIES, ROOMS, []]
 
 
-@pytest.mark.alone
+@pytest.mark.slow
 def test_a_small_run_is_analysed_in_little_more_than_its_libraries_take_to_load(stored: Path, tmp_path: Path) -> None:
     """The quickest of some rounds, in processor time of the same minute; compiled code is kept, as users have it."""
     environ = dict(os.environ, PYTHONPYCACHEPREFIX=str(tmp_path / "compiled"))
