@@ -41,21 +41,23 @@ def another_system(name: str) -> tuple[str, ...]:
 def all_signals(running: Running) -> None:
     """Send all that was ignored, in the middle of the baseline."""
     running.hear("trial 1: baseline")
-    (command,) = children(running.process.pid)  # who stands in for it out here would pass them on, but for QUIT
+    (terminal_,) = children(running.process.pid)  # below who stands in for it out here
+    (command,) = children(terminal_)
     for name in IGNORED:
         os.kill(command, signal.Signals[f"SIG{name}"])
 
 
 CASES = (
     Case(
-        "signals that are ignored",
-        "`nohup` and more: HUP, INT, TERM and QUIT are ignored at the start, and sent during the baseline",
+        "a run on a dumb terminal, with signals that are ignored",
+        "`TERM=dumb nohup vrbench run`, and so with INT, TERM and QUIT, all of which are sent during the baseline",
         code=0,
-        said=("Restarting the router",),
-        unsaid=("interrupted",),
+        said=("deploying 2 VMs in parallel", "trial 1: operating", "Restarting the router"),
+        unsaid=("interrupted", "\x1b"),
         changes=True,
-        argv=RUN,
-        through=IGNORING,
+        argv=("run", "mini.toml"),
+        environ={"TERM": "dumb"},
+        through=(*IGNORING, *terminal(60)),
         meanwhile=all_signals,
     ),
     Case(
