@@ -70,7 +70,7 @@ def judge_baseline(histories: Sequence[ProbeHistory], seconds: float, always_up:
     findings += [*no_control([h for h in seen if _controls(h) and h.stream.name in unfit])]
     findings += [*unmeasured([h for h in seen if _is_beside(h) and (_is_silent(h) or h.stream.name in unfit)])]
     telling = [h for h in seen if h.stream.name not in unfit and len(h.probes) >= ENOUGH]
-    tolerated = {h.stream.name: h.longest_loss for h in telling if h.longest_loss}
+    tolerated = {h.stream.name: longest for h in telling if (longest := h.longest_loss)}
     return Baseline(tuple(dict.fromkeys(findings)), Marked(tolerated, frozenset(unfit)), conclusive, here)
 
 

@@ -5,6 +5,7 @@ Only a trial under way asks for it; the figures come from ``analysis`` afterward
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from enum import IntEnum
 from itertools import pairwise
 
@@ -43,7 +44,7 @@ class ProbeHistory(Struct, frozen=True):
     def latest(self, seconds: float) -> ProbeHistory:
         """Return the last seconds of what is known of it: news of a slow guest may be old."""
         begin_ns = (self.probes[-1].at_ns if self.probes else 0) - round(seconds * 1e9)
-        probes = tuple(p for p in self.probes if p.at_ns >= begin_ns)
+        probes = self.probes[bisect_left(self.probes, begin_ns, key=lambda probe: probe.at_ns) :]
         return replace(self, probes=probes, late_ns=tuple(t for t in self.late_ns if t >= begin_ns))
 
     def thirds(self) -> tuple[ProbeHistory, ...]:
@@ -65,11 +66,13 @@ class ProbeHistory(Struct, frozen=True):
 
     def count(self, fate: Fate) -> int:
         """Return how many probes came to that."""
-        return sum(p.fate is fate for p in self.probes)
+        return [probe.fate for probe in self.probes].count(fate)
 
     @property
     def longest_loss(self) -> int:
         """How many probes next to each other were lost or refused, at most."""
+        if self.answered == len(self.probes):
+            return 0
         longest = run = 0
         for probe in self.probes:
             run = run + 1 if probe.fate in (Fate.SILENT, Fate.REFUSED) else 0
