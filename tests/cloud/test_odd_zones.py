@@ -69,11 +69,6 @@ def test_a_plain_zone_has_no_problem() -> None:
             "is for XenServer, and the zone's hosts run KVM and",
         ),
         (
-            "listNetworks",
-            rows("listNetworks", "network", named(f"{PLAN.prefix}-net")),
-            "there are objects named vrb-1a2b",
-        ),
-        (
             "listZones",
             rows("listZones", "zone", {"id": "z", "name": "flat", "networktype": "Basic"}),
             "zone 'flat' is a basic zone or uses security groups",

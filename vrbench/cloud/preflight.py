@@ -22,7 +22,7 @@ from vrbench.core.findings import Blame, Finding, Findings
 from vrbench.core.model import CALLER, Owner
 from vrbench.core.plan.networks import ISOLATED, REDUNDANT
 from vrbench.core.plan.operations import Need
-from vrbench.core.text import some
+from vrbench.core.text import few, some
 
 TO_BE_MADE: Answer = {"egressdefaultpolicy": True}  # an offering that the build makes
 MAKES_OFFERINGS = (Need("createNetworkOffering"), Need("updateNetworkOffering"), Need("deleteNetworkOffering"))
@@ -92,7 +92,7 @@ def preflight(
         check_capacity(cloud, plan, zone_id, service, found)
     free = free_addresses(cloud, plan, zone_id, found) if zone_id else ()
     check_source(plan.source_cidr, free, cloud, found)
-    _check_others(cloud, plan, found)
+    _check_others(cloud, found)
     hypervisor = _hypervisor(cloud, zone_id, template, found)
     _check_routers(cloud, found)
     _check_operation(cloud, plan, found)
@@ -323,20 +323,15 @@ def _check_operation(cloud: Cloud, plan: EnvironmentPlan, found: Findings) -> No
         found.warn("operation", note)
 
 
-def _check_others(cloud: Cloud, plan: EnvironmentPlan, found: Findings) -> None:
+def _check_others(cloud: Cloud, found: Findings) -> None:
     """Look for networks of other runs: what a run left counts against limits, and two at once disturb each other."""
     try:
         names = [str(row.get("name")) for row in cloud.list("listNetworks", "network", keyword=NAMES)]
     except CloudError as error:
         found.warn("other runs", f"other runs can't be looked for: {error}")
         return
-    ours = sorted(name for name in names if is_our_name(name))
-    if any(name.startswith(f"{plan.prefix}-") for name in ours):
-        found.bad(
-            "other runs", f"there are objects named {plan.prefix}-… already", "run again: each run has a new name"
-        )
-    elif ours:
-        seen = f"this account has {some(len(ours), 'network')} of other runs: {', '.join(ours[:3])}"
+    if ours := sorted(name for name in names if is_our_name(name)):
+        seen = f"this account has {some(len(ours), 'network')} of other runs: {few(ours)}"
         found.warn("other runs", seen, "wait until they are over, or remove what they left: vrbench cleanup --all")
 
 
