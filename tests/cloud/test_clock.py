@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cloud.server import fake_cloud, raw
 from vrbench.cloud import errors
 from vrbench.cloud.clock import ClockReading, read_clock
 from vrbench.cloud.credentials import Credentials
@@ -108,6 +109,7 @@ def test_the_most_exact_answer_counts() -> None:
     assert cloud.clock == ClockReading(1.0, 0.5)
 
 
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS")  # as the command line has it
 def test_certificates_are_checked_for_every_call(certificate: Path) -> None:
     """Unknown ones are refused, unless they stand in the bundle or nothing is to be checked."""
     with answering(200, told, certificate) as endpoint:
@@ -124,3 +126,16 @@ def pump(source: socket.socket, sink: socket.socket) -> None:
     while part := source.recv(65536):
         sink.sendall(part)
     sink.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "words"),
+    [(9000, r"This machine's clock is \d{4} s behind the server's: set it\.$"), (60, r"minutes\.$")],
+)
+def test_a_signature_that_is_refused_names_the_clock_that_is_off(ahead_s: float, words: str) -> None:
+    """The server says the same of a wrong secret: only its Date tells which it is."""
+    text = "unable to verify user credentials and/or request signature"
+    body = f'{{"listzonesresponse": {{"errorcode": 401, "errortext": "{text}"}}}}'
+    head = f"HTTP/1.1 401 Unauthorized\r\nDate: {told(ahead_s)}\r\nContent-Length: {len(body)}\r\n\r\n"
+    with fake_cloud(raw((head + body).encode())) as fake, pytest.raises(errors.WrongCredentials, match=words):
+        Cloud(fake.credentials()).call("listZones")

@@ -260,3 +260,36 @@ def test_calls_that_are_turned_away_now_and_then_change_nothing(tmp_path: Path, 
 def kinds(lab: Lab) -> list[str]:
     """Return of what kind everything is that stands."""
     return sorted(line.partition(" ")[0] for line in lab.objects())
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("command", ["createNetwork", "deployVirtualMachine", "createFirewallRule"])
+def test_a_server_that_takes_no_more_calls_ends_a_build_in_its_time(tmp_path: Path, command: str) -> None:
+    """It is told once; what stands goes all the same, and nothing else is said to be wrong."""
+    asks = {"command": command, "status": "503"}
+    with running_lab(QUICK) as lab:
+        resolved = lab.resolve(planned())
+        with lab.journal(tmp_path / "j") as journal:
+            limit(lab, **asks)
+            cloud = Cloud(lab.cloud()._credentials, patience_s=0.5)
+            with pytest.raises(errors.TurnedAway, match=rf"{command}: .* refused \(503\)"):
+                build(cloud, planned(), resolved, journal, silent)
+            report = remove_journaled(cloud, journal, silent, DEADLINES)
+            assert (report.left, report.problems) == ((), ())
+            assert journal.pending() == []
+        assert lab.objects() == []
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_server_that_takes_no_calls_at_all_leaves_what_a_clean_up_can_remove(tmp_path: Path) -> None:
+    """The removal says once that nothing may be done; later it finds all."""
+    with running_lab(QUICK) as lab:
+        resolved = lab.resolve(planned())
+        with lab.journal(tmp_path / "j") as journal:
+            build(lab.cloud(), planned(), resolved, journal, silent)
+            limit(lab, status="503")
+            with pytest.raises(errors.TurnedAway):
+                remove_journaled(Cloud(lab.cloud()._credentials, patience_s=0.2), journal, silent, DEADLINES)
+            lab.server._zone.faults.stop("api-error")
+            assert is_clean(remove_journaled(lab.cloud(), journal, silent, DEADLINES))
+        assert lab.objects() == []
