@@ -25,7 +25,9 @@ NO_REASON: Final = "the server gave no reason"  # a null text is left out, as of
 _PENDING, _SUCCEEDED, _FAILED, _CANCELLED = 0, 1, 2, 3
 _MOST_TEXT: Final = 16_384  # characters of one text; the longest that a real server sends has some 1,500
 _MOST_NUMBER: Final = 1 << 63
-_CALLED_OTHERWISE: Final = MappingProxyType({"configureSimulator": "simulatormock"})  # the only one
+_CALLED_OTHERWISE: Final = MappingProxyType(  # the second is the server's own misspelling
+    {"configureSimulator": "simulatormock", "activateProject": "activaterojectresponse"}
+)
 _ID = re.compile(r"[!-+\--~]{1,255}")  # printable ASCII without a comma: that joins ids
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 

@@ -79,7 +79,7 @@ def _user_fields(account: Account) -> Json:
         "rolename": body["rolename"],
         "domainid": account.domain.uuid,
         "domain": account.domain.name,
-        "apikey": account.apikey,
+        **({"apikey": account.apikey} if account.apikey else {}),
         "accountid": account.uuid,
         "iscallerchilddomain": False,
         "isdefault": body["isdefault"],
@@ -107,7 +107,10 @@ def get_user(call: Call) -> Json:
 
 
 def list_domains(call: Call) -> Json:
-    rows = [domain_view(call, domain) for domain in call.zone.domains if _sees(call, domain)]
+    """Answer listDomains: a domain's administrator sees what is below its own only with listall, or by its id."""
+    every = call.caller.is_root or call.flag("listall") or bool(call.text("id"))
+    shown = [d for d in call.zone.domains if _sees(call, d) and (every or d is call.caller.domain)]
+    rows = [domain_view(call, domain) for domain in shown]
     return call.listing("domain", select(call, rows, level="level", path="path"))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from vrbench.lab.api.accounts.commands import account_view, domain_view
+from vrbench.lab.api.accounts.commands import account_view
 from vrbench.lab.api.request.call import Call, Task
 from vrbench.lab.api.request.responses import stamp
 from vrbench.lab.api.state import errors
@@ -22,7 +22,7 @@ def create_domain(call: Call) -> Json:
     path = f"{above.body['path']}/{name}"
     with call.zone.lock:
         if any(domain.body["path"] == path for domain in call.zone.domains):
-            raise errors.invalid(f"Domain with name {name} already exists for the parent id={above.number}")
+            raise errors.invalid(f"Domain with name [{name}] already exists for the parent with ID [{above.number}].")
         domain = call.zone.add(Domain(uuid=new_id(), body={}))
         domain.body = {
             "id": domain.uuid,
@@ -36,7 +36,8 @@ def create_domain(call: Call) -> Json:
             "created": stamp(domain.created),
         }
         above.body = {**above.body, "haschild": True}
-        return {"domain": domain_view(call, domain)}
+        shown = {key: value for key, value in domain.body.items() if key not in ("state", "created")}
+        return {"domain": {**shown, "secondarystoragetotal": 0.0}}
 
 
 def create_account(call: Call) -> Json:

@@ -22,11 +22,9 @@ def create_project(call: Call) -> Task:
     if any(project.name == name and project.account.domain is owner.domain for project in call.zone.projects):
         raise errors.invalid(f"Project with name {name} already exists in domain id={owner.domain.uuid}")
 
-    def run() -> Json:
-        with call.zone.lock:
-            return {"project": _view(call, _new(call, owner, name))}
-
-    return Task(run)
+    with call.zone.lock:
+        project = _new(call, owner, name)
+    return Task(lambda: {"project": _view(call, project)}, project, "None", shows_instance=False, creates=True)
 
 
 def _new(call: Call, owner: Account, name: str) -> Project:
@@ -94,7 +92,7 @@ def _sees(call: Call, project: Project) -> bool:
     domain, home = call.domain(), project.account.domain
     if domain is not None and not (home is domain or (call.flag("isrecursive") and domain.holds(home))):
         return False
-    if call.caller.is_root and (call.flag("listall") or domain is not None):
+    if call.caller.is_root and (call.flag("listall") or (domain is not None and not call.flag("isrecursive"))):
         return True
     if call.caller.role == "domadmin" and call.flag("listall") and home is call.caller.domain:
         return True  # those of domains below it are shown to nobody but root

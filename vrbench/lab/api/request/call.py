@@ -133,7 +133,8 @@ class Call:
         """
         owner = self._owner()
         if active and owner.project and owner.project.state != "Active":
-            raise errors.not_active("project with specified projectId", owner.project.state)
+            whose = (owner.project.uuid, "projectId")
+            raise errors.not_active("project with specified projectId", owner.project.state, whose)
         if active and owner.state != "enabled":
             raise errors.not_active(f"account {owner.name}", owner.state)
         return owner
@@ -183,7 +184,7 @@ class Call:
         """Return the project that a call names; raises ApiError 531 where the caller must not use it."""
         project = None if self.text("projectid") == EVERY_PROJECT else self.entity("projectid", Project)
         if project is not None and project.removed:
-            raise errors.invalid(f"Unable to find project by id {project.number}")
+            raise errors.invalid("Unable to find project by specified id")
         if project is not None and not self.may_touch(project.account):
             text = f"Account {self.caller.name} can't access project id={project.uuid}"
             raise errors.ApiError(531, text, errors.DENIED)

@@ -26,6 +26,7 @@ from vrbench.lab.ground.port import GroundError
 log = logging.getLogger(__name__)
 
 WRAPPERS = {
+    "activateproject": "activaterojectresponse",
     "configuresimulator": "simulatormock",
     "listinternalloadbalancervms": "listinternallbvmsresponse",
     "listldapconfigurations": "ldapconfigurationresponse",

@@ -71,8 +71,9 @@ def not_in_project(command: str, project: str) -> ApiError:
     return ApiError(432, text, wrapper="errorresponse")
 
 
-def not_active(what: str, state: str) -> ApiError:
-    return ApiError(531, f"Can't add resources to the {what} in state={state} as it's no longer active", DENIED)
+def not_active(what: str, state: str, *proxies: tuple[str, str]) -> ApiError:
+    text = f"Can't add resources to the {what} in state={state} as it's no longer active"
+    return ApiError(531, text, DENIED, proxies=proxies)
 
 
 def unknown_command(version: ServerVersion) -> ApiError:
