@@ -13,12 +13,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cli.zone import ROOT, VRBENCH, Zone, wait_for
+from tests.cli.zone import ROOT, STOOD_STILL, VRBENCH, Zone, wait_for
 from tests.field.case import FILES, NOTHING, Case
 from tests.field.fronts import certificates, standing
+from vrbench.cli.exits import Exit
 from vrbench.lab import lifecycle
 
-LONGEST_S = 100
+LONGEST_S = 200
 KEPT = "-all,+dac_read_search"  # of a user's capabilities: the Python of these tests may lie in another user's home
 BECOME = ("setpriv", "--clear-groups", f"--bounding-set={KEPT}", f"--inh-caps={KEPT}", f"--ambient-caps={KEPT}")
 NEVER_SAID = ("Traceback", "a bug in vrbench", "InsecureRequestWarning", "urllib3", "<frozen ")
@@ -37,6 +38,11 @@ class Told:
     def words(self) -> str:
         """All that was said, line breaks and indents as single blanks."""
         return " ".join(f"{self.out}\n{self.err}".split())
+
+    @property
+    def held_up(self) -> bool:
+        """Whether a trial is worth less since this machine stood still, as it says itself: nothing else is wrong."""
+        return self.code == Exit.NOT_VALID and any(kind.happened in self.words for kind in STOOD_STILL)
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ class Place:
         """Play a case, and check that all came of it that must."""
         told = self.play(case)
         said = f"exit code {told.code}, calls {told.calls}\n{told.out}\n{told.err}"
-        assert told.code == case.code, said
+        assert told.code == case.code or (case.code == Exit.OK and told.held_up), said
         assert [words for words in case.said if words not in told.words] == [], said
         secret = self.zone.status.callers[case.role].secretkey
         assert [words for words in (*case.unsaid, *NEVER_SAID, secret) if words in told.words] == [], said
