@@ -17,6 +17,7 @@ from typing import IO, Any
 
 SPELLED = {"≥": ">=", "≤": "<=", "→": "->", "–": "-", "×": "x", "±": "+-", "…": "...", "✓": "*", "µ": "u"}
 FORWARD_ONLY = ("", "dumb", "unknown", "emacs", "network", "dialup")  # what TERM says of such terminals
+BUFFER = 1 << 16  # bytes; tables are large
 ERRORS = "vrbench.spelled"  # the name of the handler below, for streams that lack a sign
 
 
@@ -79,7 +80,7 @@ def _text(before: Any, raw: Output) -> io.TextIOWrapper:
     """Return a stream of text in the encoding of the one before; on a terminal, and on stderr, lines go out at once."""
     at_once = raw.fileno() == 2 or raw.isatty()
     encoding = before.encoding if before else "utf-8"
-    return io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, errors=ERRORS, line_buffering=at_once)
+    return io.TextIOWrapper(io.BufferedWriter(raw, BUFFER), encoding=encoding, errors=ERRORS, line_buffering=at_once)
 
 
 def spelled(error: UnicodeError) -> tuple[str, int]:
