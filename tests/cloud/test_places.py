@@ -14,9 +14,11 @@ from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.errors import CloudError, PreflightError
 from vrbench.cloud.facade import Answer
 from vrbench.cloud.journal import Journal
+from vrbench.cloud.journal_replay import Head
 from vrbench.cloud.operations import list_routers, preparation
 from vrbench.cloud.preflight import preflight
-from vrbench.cloud.removal import RemovalReport
+from vrbench.cloud.removal import Removal, RemovalReport
+from vrbench.cloud.removal_looks import ours
 from vrbench.cloud.removal_steps import remove_journaled
 from vrbench.core.model import Environment
 
@@ -235,3 +237,13 @@ def test_a_journal_without_its_head_still_says_whose_all_is(
         assert not [entry for entry in journal.pending() if entry.kind in ("network", "vm", "keypair")]
     assert environment.network_id not in {row["id"] for row in here.root.list("listNetworks", "network", listall=True)}
     assert not here.of_projects()
+
+
+def test_what_another_project_has_is_not_ours(here: Places, tmp_path: Path) -> None:
+    """Whatever a list may show; before 4.18 key pairs show a project's own account, and no project."""
+    alpha = here.projects["alpha in ROOT/ops"]
+    head = Head("run", here.lab.endpoint, "tenant", here.domains["ROOT/ops"], alpha)
+    with Journal.create(tmp_path / "j", head) as journal:
+        removal = Removal(here.root, journal, silent, DEADLINES, may_expunge=True)
+        rows = ({"projectid": alpha}, {"projectid": "other"}, {"account": "PrjAcct-alpha-1"}, {"account": "tenant"})
+        assert [ours(removal, row) for row in rows] == [True, False, True, False]

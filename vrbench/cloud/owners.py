@@ -64,13 +64,13 @@ def find_owner(cloud: Cloud, wanted: Wanted, caller: Answer) -> Whose:
     return Whose(CALLER, caller, domains=_Domains.of_itself(cloud, caller))
 
 
-def can_look_into(cloud: Cloud, owner: Owner, caller: Answer) -> bool:
+def can_look_into(cloud: Cloud, owner: Owner) -> bool:
     """Return whether the caller may look at the owner's things. Raises CloudError where that can't be told.
 
-    A user that asks for another account's things may be shown its own instead, without a word: so it is not asked.
+    A user that asks for another account's things may be shown its own instead, without a word; but never its account.
     """
     if not owner.project_id:
-        return _may_act(caller) and any(row.get("name") == owner.account for row in _accounts(cloud, owner))
+        return any(row.get("name") == owner.account for row in _accounts(cloud, owner))
     try:
         cloud.acting_for(owner).count("listNetworks", "network")
     except CloudRefused as refused:
@@ -138,7 +138,7 @@ def _the_one(hits: Sequence[Answer], wanted: Wanted, known: _Domains) -> Answer:
 def _unseen_project(cloud: Cloud, wanted: Wanted, caller: Answer, rows: Sequence[Answer]) -> Whose:
     """Take a project by its id that no list shows, where its things may be looked at; as those of a subdomain are."""
     owner = Owner(project_id=wanted.project)
-    if _is_id(wanted.project) and can_look_into(cloud, owner, caller):
+    if _is_id(wanted.project) and can_look_into(cloud, owner):
         return Whose(owner, {"id": wanted.project, "name": wanted.project, "domain": "a domain below"}, "project")
     near = nearest(wanted.project, [str(row.get("name")) for row in rows], most=3)
     there = near or sorted(str(row.get("name")) for row in rows)[:_SHOWN]

@@ -99,7 +99,7 @@ def _as_owner(cloud: Cloud, journal: Journal, waits: Deadlines) -> Cloud:
         head = journal.head
     if not head.project_id and (name, domain) == (head.account, head.domain_id):
         return cloud
-    if not look_again(partial(can_look_into, cloud, head.owner, account), waits.read_s, waits.poll_s):
+    if not look_again(partial(can_look_into, cloud, head.owner), waits.read_s, waits.poll_s):
         raise CloudError(_not_theirs(journal))
     return cloud.acting_for(head.owner)
 
