@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vrbench.cli.main import main
-from vrbench.cloud import environment_plan, patience, removal
+from vrbench.cloud import environment_plan, patience, removal, turned_away
 from vrbench.cloud.credentials import Credentials
 from vrbench.cloud.facade import Cloud
 from vrbench.probes import agent_home, guest, observation, waiting
@@ -39,8 +39,9 @@ def hasten() -> None:
     make, wait = Cloud.__init__, Cloud.wait
 
     def impatient(cloud: Cloud, credentials: Credentials, **_: float) -> None:
-        make(cloud, credentials, ANSWER_S, ANSWER_S)
+        make(cloud, credentials, ANSWER_S, ANSWER_S, ANSWER_S)
 
+    turned_away.FIRST_S = 4 * POLL_S  # type: ignore[misc]
     _hurry(removal.Deadlines, DEADLINES)
     _hurry(environment_plan.EnvironmentPlan, {"poll_s": POLL_S, "settle_s": SETTLES_S})
     patience.look_again.__defaults__ = (4.0, 2 * POLL_S, *(patience.look_again.__defaults__ or ())[2:])

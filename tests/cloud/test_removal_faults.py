@@ -13,6 +13,7 @@ import pytest
 
 from tests.cloud.faulty import FAULTS, Fault, Way, busy, foreign, lost, torn, way_to
 from tests.cloud.lab import DEADLINES, QUICK, Lab, is_clean, planned, running_lab, silent
+from vrbench.cloud import turned_away
 from vrbench.cloud.environment import build
 from vrbench.cloud.journal import Journal
 from vrbench.cloud.journal_replay import Head
@@ -24,6 +25,12 @@ PLAN = planned(vms=1, public_ips=1, poll_s=0.01)
 WAITS = replace(DEADLINES, network_s=5.0, poll_s=0.01, read_s=0.3, lost_s=2.0, round_s=0.01)
 CALLS = 20  # of a removal of one VM and one address, at least
 AT_ONCE = 3  # labs; a removal mostly waits
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what is turned away be sent again soon."""
+    monkeypatch.setattr(turned_away, "FIRST_S", 0.01)
 
 
 @dataclass(frozen=True)
