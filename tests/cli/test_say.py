@@ -18,7 +18,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from vrbench.cli.console import TextConsole
-from vrbench.cli.say import say, say_json
+from vrbench.cli.say import called, say, say_json
 from vrbench.cli.screen import make_screen
 from vrbench.report.layout import table, with_notes
 
@@ -121,3 +121,23 @@ def test_a_note_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         r"  VM [bold]a\nrun: nothing left\x1b[1A",
         r"one\ntwo (next: three\r)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "sudo", "shown"),
+    [
+        ("/usr/lib/python3/vrbench/__main__.py", False, "vrbench doctor"),
+        (".venv/bin/vrbench", False, ".venv/bin/vrbench doctor"),
+        (".venv/bin/vrbench", True, "sudo .venv/bin/vrbench doctor"),
+    ],
+)
+def test_what_comes_next_is_said_as_it_has_to_be_typed(
+    typed: str, sudo: bool, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger's shell does not find vrbench, and sudo's even less."""
+    monkeypatch.setattr(sys, "argv", [typed])
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    if sudo:
+        monkeypatch.setenv("SUDO_UID", "1000")
+    assert called("doctor") == shown
