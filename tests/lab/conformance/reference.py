@@ -41,6 +41,9 @@ def fields(command: str, release: str) -> frozenset[str]:
     return frozenset(name for name, where in reference()[command]["response"].items() if place in where)
 
 
+OF_A_PROJECT = frozenset(("project", "projectid"))  # never always: only what is in one shows them
+
+
 @cache
 def always() -> dict[str, dict[str, set[str]]]:
     """Return, per command and role, the fields that no recorded row of its answers is without."""
@@ -50,7 +53,7 @@ def always() -> dict[str, dict[str, set[str]]]:
             for row in rows_of(exchange["body"]):
                 seen = common.setdefault(exchange["command"], {}).setdefault(exchange["role"], set(row))
                 seen &= set(row)
-    return common
+    return {command: {role: seen - OF_A_PROJECT for role, seen in roles.items()} for command, roles in common.items()}
 
 
 def rows_of(body: Any) -> list[dict[str, Any]]:
