@@ -350,3 +350,19 @@ def test_variables_of_other_tools_are_named() -> None:
     (note,) = load_credentials(None, ENVIRON | {"CLOUDSTACK_TIMEOUTS": "5", "CLOUDSTACK_HEADER_X": "1"}, []).notes
     assert "$CLOUDSTACK_TIMEOUTS (did you mean CLOUDSTACK_TIMEOUT?)" in note
     assert "$CLOUDSTACK_HEADER_X (headers are read from files only" in note
+
+
+def test_a_broken_endpoint_is_told_as_such_or_as_another(tmp_path: Path) -> None:
+    """It is no other cloud's address, and nobody's: nothing of it is a bug."""
+    file = ini(tmp_path / "a.ini", **FULL)
+    assert "two endpoints: http://[::1 from $CLOUDSTACK_ENDPOINT" in refusal(
+        {"CLOUDSTACK_ENDPOINT": "http://[::1"}, file
+    )
+
+
+def test_a_header_keeps_its_quotes(tmp_path: Path) -> None:
+    """They may belong to it; that they are sent is told."""
+    file = ini(tmp_path / "a.ini", **FULL, header_x='"token"')
+    found = load_credentials(None, {}, [file])
+    assert found.manner.headers == {"x": '"token"'}
+    assert found.notes == (f"header_x from {file} [cloudstack] is sent with its quotes",)
