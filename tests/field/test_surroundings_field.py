@@ -87,7 +87,7 @@ CASES = (
         "a container's user",
         "uid 54321 without an entry in passwd, no home, no capabilities",
         code=64,
-        said=("raw sockets", "checks are bad"),
+        said=("can't be sent from here", "checks are bad"),
         environ={"HOME": ""},
         uid=CONTAINER,
     ),
