@@ -293,3 +293,17 @@ def test_a_server_that_takes_no_calls_at_all_leaves_what_a_clean_up_can_remove(t
             lab.server._zone.faults.stop("api-error")
             assert is_clean(remove_journaled(lab.cloud(), journal, silent, DEADLINES))
         assert lab.objects() == []
+
+
+def test_the_lab_asks_to_wait_as_it_is_told() -> None:
+    """By the header, and in CloudStack's own words without it."""
+    pauses: list[float] = []
+    with running_lab(QUICK) as lab:
+        cloud = lab.cloud()
+        cloud.waiting = WhenTurnedAway(pause=pauses.append)
+        for how in ({"retry-after": "7"}, {}):
+            limit(lab, status="429", command="listZones", times="1", **how)
+            assert cloud.list("listZones", "zone")
+    first, second = pauses
+    assert 7 <= first <= 8.75
+    assert 1 <= second <= 1.25
