@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import random
@@ -10,6 +11,7 @@ import zlib
 
 import pytest
 
+from tests.cloud.lab import Lab
 from tests.cloud.server import Behaviour, Request, drips, fake_cloud, raw, reset
 from vrbench.cloud import errors, transport
 from vrbench.cloud.facade import Cloud
@@ -202,3 +204,16 @@ def test_a_change_is_sent_once_whatever_becomes_of_the_connection() -> None:
             cloud.call("createTags")
         assert len(fake.requests) == 2
     assert caught.value.may_have_run
+
+
+def test_a_cloud_that_is_gone_keeps_no_connection(lab: Lab) -> None:
+    """Each thread has one of its own: kept for ever, they would use up what a process may have open."""
+
+    def ways() -> int:
+        gc.collect()
+        return sum(isinstance(one, transport.Wire) for one in gc.get_objects())
+
+    before = ways()
+    for _ in range(5):
+        lab.cloud().call("listZones")
+    assert ways() <= before

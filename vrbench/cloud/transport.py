@@ -11,6 +11,7 @@ import http.client
 import io
 import socket
 import time
+import weakref
 import zlib
 from collections.abc import Iterator
 from functools import partial
@@ -98,16 +99,17 @@ class Wire(HTTPAdapter):
         """Return the pool as it is, but that its connections read answers by our clock, and tell what was sent."""
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
         connect = pool.ConnectionCls
-        if getattr(connect, "watched_by", None) is self:
+        me = weakref.ref(self)  # urllib3 keeps connections until their pool goes, and this must not keep the pool
+        if getattr(connect, "watched_by", None) == me:
             return pool
 
         def connected(*args: Any, **kwargs: Any) -> Any:
             connection: Any = connect(*args, **kwargs)
-            connection.response_class = self._answer
-            connection.request = partial(self._hand_over, connection, connection.request)
+            connection.response_class = partial(_answer, me)
+            connection.request = partial(_hand_over, me, connection, connection.request)
             return connection
 
-        connected.watched_by = self  # type: ignore[attr-defined]
+        connected.watched_by = me  # type: ignore[attr-defined]
         pool.ConnectionCls = connected
         return pool
 
@@ -119,6 +121,18 @@ class Wire(HTTPAdapter):
 
     def _answer(self, sock: socket.socket, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:
         return _Answer(self._until, sock, *args, **kwargs)
+
+
+def _answer(wire: weakref.ref[Wire], *args: Any, **kwargs: Any) -> http.client.HTTPResponse:
+    here = wire()
+    assert here, "an answer is read by the way that asked"
+    return here._answer(*args, **kwargs)
+
+
+def _hand_over(wire: weakref.ref[Wire], *args: Any, **kwargs: Any) -> None:
+    here = wire()
+    assert here, "a request is sent by the way that asks"
+    here._hand_over(*args, **kwargs)
 
 
 def _as_requests(error: Exception, request: requests.PreparedRequest) -> requests.RequestException:

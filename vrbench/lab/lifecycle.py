@@ -192,9 +192,11 @@ def _read_line(fd: int, timeout_s: float) -> bytes:
     """Return bytes up to the first line's end; less when the writer ended or the time is over."""
     deadline = time.monotonic() + timeout_s
     text = b""
+    poller = select.poll()  # of any descriptor: select itself knows a thousand
+    poller.register(fd, select.POLLIN)
     while not text.endswith(b"\n"):
         left = deadline - time.monotonic()
-        if left <= 0 or not select.select([fd], [], [], left)[0]:
+        if left <= 0 or not poller.poll(1000 * left):
             break
         part = os.read(fd, 65536)
         if not part:
