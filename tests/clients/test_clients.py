@@ -28,7 +28,7 @@ def zone(tmp_path: Path) -> Iterator[Zone]:
 def run_client(zone: Zone, command: list[str]) -> str:
     """Run a client in the lab's outside world, as the zone's domain administrator; what it printed."""
     caller = zone.status.callers["domadmin"]
-    (place,) = zone.rows("listZones", "zone")
+    place = zone.rows("listZones", "zone")[0]
     (template,) = zone.cloud.list("listTemplates", "template", templatefilter="featured")
     scene = {
         "CLOUDSTACK_ENDPOINT": zone.status.endpoint,
