@@ -160,7 +160,7 @@ def own_zone(tmp_path: Path) -> Iterator[Zone]:
 
 def make_routers(zone: Zone, outcome: str) -> None:
     """Let the start of every router from now on fail or wait, as CloudStack's simulator can be told to."""
-    found = zone.rows("listZones", "zone")[0]
+    found = zone.cloud.list("listZones", "zone")[0]
     zone.cloud.call("configureSimulator", zoneid=found["id"], name="StartCommand", value=outcome)
 
 

@@ -92,7 +92,7 @@ def test_nothing_is_acquired_before_the_network_is_implemented(zone: Zone) -> No
     """By the server's own events the first extra address comes after the network's router runs (facts, 9.1)."""
     done = zone.vrbench("run", zone.profile(), "--json")
     assert done.code in MEASURED, done.err
-    events = zone.rows("listEvents", "event")
+    events = zone.cloud.list("listEvents", "event", listall=True)
     kinds = [e["type"] for e in sorted(events, key=lambda e: str(e["created"])) if e["state"] == "Completed"]
     assert "NET.IPASSIGN" in kinds
     assert kinds.index("NET.IPASSIGN") > kinds.index("VM.CREATE")

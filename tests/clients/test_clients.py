@@ -28,7 +28,7 @@ def zone(tmp_path: Path) -> Iterator[Zone]:
 def run_client(zone: Zone, command: list[str]) -> str:
     """Run a client in the lab's outside world, as the zone's domain administrator; what it printed."""
     caller = zone.status.callers["domadmin"]
-    place = zone.rows("listZones", "zone")[0]
+    place = zone.cloud.list("listZones", "zone")[0]
     (template,) = zone.cloud.list("listTemplates", "template", templatefilter="featured")
     scene = {
         "CLOUDSTACK_ENDPOINT": zone.status.endpoint,
@@ -36,7 +36,7 @@ def run_client(zone: Zone, command: list[str]) -> str:
         "CLOUDSTACK_SECRET": caller.secretkey,
         "SCENE_ZONE": place["name"],
         "SCENE_TEMPLATE": template["name"],
-        "SCENE_SIZE": zone.rows("listServiceOfferings", "serviceoffering")[0]["name"],
+        "SCENE_SIZE": zone.cloud.list("listServiceOfferings", "serviceoffering")[0]["name"],
         "SCENE_KEY": str(zone.here / "key"),
         "HOME": str(zone.here),
         "PYTHONPATH": str(ROOT),
