@@ -217,6 +217,20 @@ def test_a_little_loss_is_measured_on_and_much_is_not(share: float, stops: bool)
     assert bool(baseline.marked.unfit) is stops
 
 
+def test_what_is_lost_by_chance_is_known_from_all_streams_of_a_kind() -> None:
+    """One lost probe of one stream: any other may lose one next. Ingress, which lost none, tolerates none."""
+    one: Lose = lambda slot, at_ms: (silent if slot == 40 else answered)(slot, at_ms)  # noqa: E731
+    streams = [*egress(1, one, (ICMP_FRESH,)), *[s for s in egress(9, answered, (ICMP_FRESH,)) if s[0] != "vm1"]]
+    marked = judged(streams, ingress(2, answered), control(answered)).marked
+    assert marked.tolerated == {f"icmp-egress/vm{n}/fresh": 1 for n in range(1, 10)}
+
+
+def test_one_long_loss_is_no_usual_one() -> None:
+    """A stream that once failed for a second may be measured, but an outage of a second is one."""
+    marked = judged(egress(2, down((5000, 6000))), ingress(2, answered)).marked
+    assert set(marked.tolerated.values()) == {5}
+
+
 def test_one_dead_stream_of_ten_is_left_out_and_one_of_nine_stops() -> None:
     """A tenth may lack, as a tenth may sleep through an outage; more, and the figure is not the network's."""
     for vms, stops in ((10, False), (9, True)):

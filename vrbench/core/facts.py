@@ -68,9 +68,9 @@ class TrialFacts:
     routers that the cloud then showed side by side although only one of them may serve. ``operation``: its name.
     ``routers_before`` and ``routers_after``: the network's routers just before it was asked for, and when probing was
     over; none where the account may not list them. ``router_changes``: what the cloud showed of them meanwhile.
-    ``unfit``: the streams that the baseline found unable to tell an
-    outage, by their names; ``tolerated``: how many probes next to each other the others lost in it at most. Runs of
-    versions that did not judge the baseline have neither.
+    ``unfit``: the streams that the baseline found unable to tell an outage, by their names; ``tolerated``: how many
+    probes in a row streams like each of the others lost in it. Runs of versions that did not judge the baseline have
+    neither.
     """
 
     number: int
@@ -102,7 +102,7 @@ class TrialFacts:
     tolerated: dict[str, int] = field(default_factory=dict)
 
     def like_before(self, stream: str, window: OutageWindow) -> bool:
-        """Return whether a stream had windows as short as this one in the baseline already."""
+        """Return whether the baseline had windows as short as this one already, of this stream or of one like it."""
         return 0 < window.lost + window.refused <= self.tolerated.get(stream, 0) and not window.gaps
 
     def places(self, node: str) -> bool:

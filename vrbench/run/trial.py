@@ -169,7 +169,7 @@ def _await_baseline(trial: Trial) -> Baseline:
         if whole or over or late:
             judged_ns = now
             found = judge_baseline(trial.observation.histories(), limits.baseline_s, trial.observation.always_up())
-            good = whole and not found.bad and _all_up(states, found.marked.unfit)
+            good = whole and not found.bad and _all_up(states, found.marked)
             if over or good or found.conclusive:
                 return found
         trial.clock.sleep(STEP_S)
@@ -185,9 +185,14 @@ def _all_heard(states: Sequence[StreamState], heard: set[str], controls_may_lack
     return bool(counted) and all(s.stream.name in heard for s in (*counted, *controls))
 
 
-def _all_up(states: Sequence[StreamState], unfit: frozenset[str]) -> bool:
+def _all_up(states: Sequence[StreamState], marked: Marked) -> bool:
     """Return whether everything is up that makes figures: what is down at the request has no beginning."""
-    return all(s.up for s in states if s.stream.kind.headline and s.stream.name not in unfit)
+    return all(_is_up(s, marked) for s in states if s.stream.kind.headline and s.stream.name not in marked.unfit)
+
+
+def _is_up(state: StreamState, marked: Marked) -> bool:
+    """Return whether a stream is up, or has just lost no more than it usually does."""
+    return bool(state.up) or 0 < state.probes <= marked.tolerated.get(state.stream.name, 0)
 
 
 def _request(trial: Trial, marked: Marked, note: Callable[[_Requested], None]) -> _Requested:
@@ -204,7 +209,7 @@ def _request(trial: Trial, marked: Marked, note: Callable[[_Requested], None]) -
 def _now(trial: Trial, marked: Marked) -> _Requested:
     """Return the moment that the operation is sent, from which windows count."""
     trial.observation.mark(marked)
-    answering = frozenset(s.stream.name for s in trial.observation.states() if s.up) - marked.unfit
+    answering = frozenset(s.stream.name for s in trial.observation.states() if _is_up(s, marked)) - marked.unfit
     return _Requested(trial.clock.monotonic_ns(), trial.clock.utc(), answering, marked)
 
 

@@ -83,7 +83,7 @@ class ProbeHistory(Struct, frozen=True):
 class Marked(Struct, frozen=True):
     """What the baseline said of streams, by their names, as the live view goes by from the request on.
 
-    ``tolerated``: how many probes next to each other each lost before already; so many more are no outage. ``unfit``:
+    ``tolerated``: how many probes in a row streams like it lost before already; so many more are no outage. ``unfit``:
     streams that can't tell an outage.
     """
 
