@@ -33,14 +33,21 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "": {""},
 }
-# The shelves of core, from the ground up: files by name, folders whole. Each imports only what stands before it.
-CORE_SHELVES = (
-    *("text", "suggest", "values", "findings", "kinds", "model", "caveats", "facts", "machine_calibration"),
-    *("log", "plan", "ports", "figures", "causes", "judge", "analysis", "calibrate"),
-)
+# The shelves of a room, from the ground up: files by name, folders whole. Each imports only what stands before it.
+SHELVES = {
+    "core": (
+        *("text", "suggest", "values", "findings", "kinds", "model", "caveats", "facts", "machine_calibration"),
+        *("log", "plan", "ports", "figures", "causes", "judge", "analysis", "calibrate"),
+    ),
+    "cloud": (
+        *("errors", "tally", "credentials", "api", "environment_plan", "journal", "check", "operate", "build"),
+        "remove",
+    ),
+}
+PLACES = [(room, place) for room, places in SHELVES.items() for place in places]
 LAB_IN_CLI = ["cleanup.py", "doctor_machine.py", "lab.py", "lab_ready.py"]
 ONE_IMPORTER = {
-    "cs": "cloud/facade.py",
+    "cs": "cloud/api/facade.py",
     "icmplib": "probes/ping_check.py",
     "pandas": "report/export_files.py",
     "matplotlib": "report/plot.py",
@@ -117,24 +124,25 @@ def test_few_commands_know_the_lab() -> None:
 
 
 def shelf(module: str) -> str:
-    """Name the shelf of a module of core: vrbench.core.log.samples -> log."""
+    """Name the shelf of a module: vrbench.core.log.samples -> log."""
     return module.split(".")[2]
 
 
-def test_every_part_of_core_has_its_shelf() -> None:
-    """A new file or folder of core is given its place."""
-    parts = {p.relative_to(PACKAGE / "core").parts[0].removesuffix(".py") for p in (PACKAGE / "core").rglob("*.py")}
-    assert parts - {"__init__"} == set(CORE_SHELVES)
+@pytest.mark.parametrize("name", SHELVES)
+def test_every_part_of_a_room_has_its_shelf(name: str) -> None:
+    """A new file or folder is given its place."""
+    parts = {p.relative_to(PACKAGE / name).parts[0].removesuffix(".py") for p in (PACKAGE / name).rglob("*.py")}
+    assert parts - {"__init__"} == set(SHELVES[name])
 
 
-@pytest.mark.parametrize("place", CORE_SHELVES)
-def test_core_imports_nothing_from_a_shelf_above(place: str) -> None:
+@pytest.mark.parametrize(("name", "place"), PLACES)
+def test_nothing_is_imported_from_a_shelf_above(name: str, place: str) -> None:
     """So there is no circle between shelves either."""
-    at = PACKAGE / "core" / place
+    at = PACKAGE / name / place
     files = at.rglob("*.py") if at.is_dir() else [at.with_suffix(".py")]
-    used = {shelf(m) for path in files for m in imports(path) if m.startswith("vrbench.core.")}
-    below = CORE_SHELVES[: CORE_SHELVES.index(place) + 1]
-    assert used <= set(below), f"core/{place} must not import {sorted(used - set(below))}"
+    used = {shelf(m) for path in files for m in imports(path) if m.startswith(f"vrbench.{name}.")}
+    below = SHELVES[name][: SHELVES[name].index(place) + 1]
+    assert used <= set(below), f"{name}/{place} must not import {sorted(used - set(below))}"
 
 
 @pytest.mark.parametrize(("library", "place"), ONE_IMPORTER.items())

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from vrbench.cli.main import main
-from vrbench.cloud import environment_plan, patience, removal, turned_away
-from vrbench.cloud.credentials import Credentials
-from vrbench.cloud.facade import Cloud
+from vrbench.cloud import environment_plan
+from vrbench.cloud.api import patience, turned_away
+from vrbench.cloud.api.facade import Cloud
+from vrbench.cloud.credentials.credentials import Credentials
+from vrbench.cloud.remove import removal
 from vrbench.probes import agent_home, guest, observation, waiting
 from vrbench.remote import connection
 from vrbench.run import trial, trials

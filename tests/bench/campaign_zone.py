@@ -17,9 +17,9 @@ from tests.bench.campaign_front import Front, Reply, running_front
 from tests.cli.zone import Zone, running_zone
 from tests.cloud.lab import PLAN
 from tests.cloud.server import Request
-from vrbench.cloud.credentials import Credentials
-from vrbench.cloud.facade import Answer, Cloud, Param
-from vrbench.cloud.preflight import preflight
+from vrbench.cloud.api.facade import Answer, Cloud, Param
+from vrbench.cloud.check.preflight import preflight
+from vrbench.cloud.credentials.credentials import Credentials
 from vrbench.lab.status import LabOptions
 
 ROLES = ("root", "domadmin")

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.cli.zone import ROOT
-from vrbench.cloud.credentials import Credentials
-from vrbench.cloud.facade import Cloud
+from vrbench.cloud.api.facade import Cloud
+from vrbench.cloud.credentials.credentials import Credentials
 from vrbench.lab import lifecycle
 from vrbench.lab.status import LabOptions
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vrbench.cloud.credentials import load_credentials
+from vrbench.cloud.credentials.credentials import load_credentials
 from vrbench.core.model import Environment
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import load_profile

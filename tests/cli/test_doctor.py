@@ -15,7 +15,7 @@ import pytest
 from tests.calibrated import CALIBRATED
 from tests.cli.zone import ROOT, Done, Zone, running_zone, vrbench_command
 from vrbench.cli import doctor, doctor_cloud, doctor_machine
-from vrbench.cloud.clock import ClockReading
+from vrbench.cloud.api.clock import ClockReading
 from vrbench.core.findings import Finding, FindingState, exit_code
 from vrbench.run import machine_calibrations as calibrations
 

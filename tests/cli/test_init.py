@@ -14,9 +14,9 @@ from vrbench.cli.exits import Exit
 from vrbench.cli.init import Asker
 from vrbench.cli.main import cli
 from vrbench.cli.profiles import open_profile
+from vrbench.cloud.api.facade import Answer, Cloud
+from vrbench.cloud.check.survey import Offer, Question, Survey
 from vrbench.cloud.errors import PreflightError
-from vrbench.cloud.facade import Answer, Cloud
-from vrbench.cloud.survey import Offer, Question, Survey
 from vrbench.core.plan.fill import Filled
 from vrbench.core.plan.tables import SERVER_VERSIONS, Profile
 from vrbench.probes.ping_check import Reached
@@ -103,7 +103,7 @@ def test_targets_are_addresses_that_answer(
     up: tuple[str, ...], egress: str, control: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A resolver, this machine or the gateway; the control is never what the VMs ping."""
-    monkeypatch.setattr("vrbench.cloud.own_address.own_address", lambda _: OWN)
+    monkeypatch.setattr("vrbench.cloud.check.own_address.own_address", lambda _: OWN)
     monkeypatch.setattr(
         "vrbench.probes.ping_check.reach", lambda asked, _: Reached(tuple(a for a in asked if a in up), ())
     )

@@ -21,15 +21,15 @@ from vrbench.cli.doctor_cloud import check_cloud
 from vrbench.cli.exits import Exit
 from vrbench.cli.main import cli
 from vrbench.cli.profiles import open_profile
-from vrbench.cloud.credentials import Credentials
-from vrbench.cloud.environment import build
+from vrbench.cloud.api.facade import Cloud
+from vrbench.cloud.build.environment import build
+from vrbench.cloud.check.key_kinds import takes_every_key
+from vrbench.cloud.check.preflight import preflight
+from vrbench.cloud.credentials.credentials import Credentials
 from vrbench.cloud.environment_plan import EnvironmentPlan
-from vrbench.cloud.facade import Cloud
-from vrbench.cloud.journal import Journal
-from vrbench.cloud.key_kinds import takes_every_key
-from vrbench.cloud.operations import preparation
-from vrbench.cloud.preflight import preflight
-from vrbench.cloud.removal_steps import remove_journaled
+from vrbench.cloud.journal.journal import Journal
+from vrbench.cloud.operate.operations import preparation
+from vrbench.cloud.remove.steps import remove_journaled
 from vrbench.core.findings import FindingState
 from vrbench.core.plan.plan import Plan, make_plan
 from vrbench.remote.keys import generate_keys, kinds_for

@@ -19,8 +19,8 @@ from typing import Any
 from coverage import Coverage
 
 from vrbench.cli.exits import Exit
-from vrbench.cloud.credentials import Credentials
-from vrbench.cloud.facade import Answer, Cloud
+from vrbench.cloud.api.facade import Answer, Cloud
+from vrbench.cloud.credentials.credentials import Credentials
 from vrbench.core.caveats import CaveatKind, Effect
 from vrbench.lab import lifecycle
 from vrbench.lab.status import LabOptions, LabStatus

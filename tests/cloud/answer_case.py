@@ -17,13 +17,13 @@ from tests.cloud.malformed import Malformed, malformed
 from tests.cloud.test_transport import BROKEN
 from vrbench.cli.error_codes import code_and_text
 from vrbench.cli.exits import Exit
-from vrbench.cloud.environment import build
-from vrbench.cloud.facade import Cloud
-from vrbench.cloud.journal import Journal
-from vrbench.cloud.journal_replay import Head
-from vrbench.cloud.operations import RunningOperation
-from vrbench.cloud.preflight import preflight
-from vrbench.cloud.removal_steps import remove_journaled
+from vrbench.cloud.api.facade import Cloud
+from vrbench.cloud.build.environment import build
+from vrbench.cloud.check.preflight import preflight
+from vrbench.cloud.journal.journal import Journal
+from vrbench.cloud.journal.replay import Head
+from vrbench.cloud.operate.operations import RunningOperation
+from vrbench.cloud.remove.steps import remove_journaled
 
 PLAN = planned(vms=1, public_ips=1, poll_s=0.01, settle_s=0.3, job_timeout_s=3.0)
 WAITS = replace(DEADLINES, job_s=2.0, network_s=3.0, poll_s=0.01, read_s=0.3, lost_s=1.0, round_s=0.01, settle_s=0.3)

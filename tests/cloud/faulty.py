@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from tests.cloud.server import Request, fake_cloud, reset
-from vrbench.cloud.credentials import Credentials
-from vrbench.cloud.facade import Cloud
+from vrbench.cloud.api.facade import Cloud
+from vrbench.cloud.credentials.credentials import Credentials
 
 Passed = Callable[[], tuple[int, str]]  # has the lab carry the call out; returns its answer
 Fault = Callable[[Request, Passed], None]

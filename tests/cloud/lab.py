@@ -11,13 +11,13 @@ from pathlib import Path
 from unittest.mock import patch
 
 from tests.lab.no_ground import NoGround
-from vrbench.cloud.credentials import Credentials
+from vrbench.cloud.api.facade import Answer, Cloud
+from vrbench.cloud.check.preflight import Resolved, preflight
+from vrbench.cloud.credentials.credentials import Credentials
 from vrbench.cloud.environment_plan import EnvironmentPlan
-from vrbench.cloud.facade import Answer, Cloud
-from vrbench.cloud.journal import Journal
-from vrbench.cloud.journal_replay import Head
-from vrbench.cloud.preflight import Resolved, preflight
-from vrbench.cloud.removal import Deadlines, RemovalReport
+from vrbench.cloud.journal.journal import Journal
+from vrbench.cloud.journal.replay import Head
+from vrbench.cloud.remove.removal import Deadlines, RemovalReport
 from vrbench.lab.api.server.server import ApiServer
 from vrbench.lab.api.state.settings import ZoneSettings
 from vrbench.lab.timing import Timing
@@ -99,7 +99,7 @@ class Lab:
 @contextmanager
 def a_way(source: str = "203.0.113.7") -> Iterator[None]:
     """Have this machine a way to all addresses, whatever network it has: nothing is sent there."""
-    with patch("vrbench.cloud.own_address.way_to", lambda _: Way(source, 1500)):
+    with patch("vrbench.cloud.check.own_address.way_to", lambda _: Way(source, 1500)):
         yield
 
 

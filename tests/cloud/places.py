@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.cloud.lab import FAST, Lab, running_lab
-from vrbench.cloud.credentials import Credentials
-from vrbench.cloud.facade import Answer, Cloud
+from vrbench.cloud.api.facade import Answer, Cloud
+from vrbench.cloud.credentials.credentials import Credentials
 from vrbench.lab.api.state.settings import ZoneSettings
 
 BELOW = "ROOT/ops/a"

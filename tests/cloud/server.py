@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
 
-from vrbench.cloud.credentials import Credentials
+from vrbench.cloud.credentials.credentials import Credentials
 
 Behaviour = Callable[["Request"], None]
 

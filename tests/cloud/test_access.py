@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cloud.lab import QUICK, planned, running_lab, silent
-from vrbench.cloud.environment import build
+from vrbench.cloud.build.environment import build
 
 
 @pytest.mark.parametrize(("access", "outside"), [("port-forwarding", "22"), ("static-nat", "2222")])

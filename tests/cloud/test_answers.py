@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vrbench.cloud.answers import (
+from vrbench.cloud.api.answers import (
     NO_REASON,
     NotAnAnswer,
     Page,

@@ -17,9 +17,9 @@ import pytest
 
 from tests.cloud.server import fake_cloud, raw
 from vrbench.cloud import errors
-from vrbench.cloud.clock import ClockReading, read_clock
-from vrbench.cloud.credentials import Credentials
-from vrbench.cloud.facade import Cloud
+from vrbench.cloud.api.clock import ClockReading, read_clock
+from vrbench.cloud.api.facade import Cloud
+from vrbench.cloud.credentials.credentials import Credentials
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vrbench.cloud.credentials import Credentials, find_credentials
+from vrbench.cloud.credentials.credentials import Credentials, find_credentials
 from vrbench.cloud.errors import ConfigurationError
 
 ENDPOINT = "http://127.0.0.1:44273/client/api"

@@ -8,7 +8,7 @@ from pathlib import Path
 import certifi
 import pytest
 
-from vrbench.cloud.credentials import Credentials, default_files, find_credentials, load_credentials
+from vrbench.cloud.credentials.credentials import Credentials, default_files, find_credentials, load_credentials
 from vrbench.cloud.errors import ConfigurationError
 
 ENDPOINT = "https://cloud.example.org/client/api"

@@ -14,7 +14,7 @@ from unittest.mock import patch
 import cs
 import pytest
 
-from vrbench.cloud.credentials import Credentials, find_credentials
+from vrbench.cloud.credentials.credentials import Credentials, find_credentials
 from vrbench.cloud.errors import ConfigurationError
 
 SCENES = 600

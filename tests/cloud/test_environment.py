@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 from tests.cloud.lab import DEADLINES, FAST, PLAN, Lab, is_clean, planned, running_lab, silent
-from vrbench.cloud.access import assign_forwards
-from vrbench.cloud.build_steps import Forward
-from vrbench.cloud.credentials import Credentials
-from vrbench.cloud.environment import await_source_nat, build
+from vrbench.cloud.api.facade import Answer, Cloud, Job, Param
+from vrbench.cloud.build.access import assign_forwards
+from vrbench.cloud.build.environment import await_source_nat, build
+from vrbench.cloud.build.steps import Forward
+from vrbench.cloud.credentials.credentials import Credentials
 from vrbench.cloud.environment_plan import TAG, EnvironmentPlan
 from vrbench.cloud.errors import CloudError, JobFailed, QuotaExceeded, UnsafeNetwork
-from vrbench.cloud.facade import Answer, Cloud, Job, Param
-from vrbench.cloud.journal import Journal
-from vrbench.cloud.removal_steps import remove_journaled
+from vrbench.cloud.journal.journal import Journal
+from vrbench.cloud.remove.steps import remove_journaled
 from vrbench.core.model import Environment
 from vrbench.lab.api.state.settings import ZoneSettings
 from vrbench.lab.timing import Timing

@@ -20,9 +20,10 @@ import pytest
 from tests.cloud import server
 from tests.cloud.server import KEY, SECRET, fake_cloud, job, page, refuses, says
 from tests.cloud.test_clock import answering
-from vrbench.cloud import errors, facade
-from vrbench.cloud.credentials import Credentials
-from vrbench.cloud.facade import POLL_TIMEOUT_S, Cloud, Job
+from vrbench.cloud import errors
+from vrbench.cloud.api import facade
+from vrbench.cloud.api.facade import POLL_TIMEOUT_S, Cloud, Job
+from vrbench.cloud.credentials.credentials import Credentials
 
 ZONE = {"id": "1", "name": "z"}
 
@@ -338,7 +339,7 @@ def test_importing_the_facade_loads_no_http_library() -> None:
     import subprocess
     import sys
 
-    code = "import sys, vrbench.cloud.environment, vrbench.cloud.removal_steps; print('requests' in sys.modules)"
+    code = "import sys, vrbench.cloud.build.environment, vrbench.cloud.remove.steps; print('requests' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

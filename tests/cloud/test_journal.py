@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from vrbench.cloud.journal import Journal, JournalError
-from vrbench.cloud.journal_lines import sealed
-from vrbench.cloud.journal_replay import Head
+from vrbench.cloud.journal.journal import Journal, JournalError
+from vrbench.cloud.journal.lines import sealed
+from vrbench.cloud.journal.replay import Head
 
 HEAD = Head("20261124T120000Z-ab12", "http://127.0.0.1:1/client/api", "tenant", "domain-id")
 
@@ -109,7 +109,7 @@ def test_keys_are_used_once(tmp_path: Path) -> None:
 def test_a_running_vrbench_keeps_others_out(tmp_path: Path) -> None:
     """A clean-up beside a live run is refused, and possible when that run has died."""
     code = (
-        "import sys; from pathlib import Path; from vrbench.cloud.journal import *\n"
+        "import sys; from pathlib import Path; from vrbench.cloud.journal.journal import *\n"
         "j = Journal.create(Path(sys.argv[1]), Head('r', 'e', 'a', 'd')); print('open', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

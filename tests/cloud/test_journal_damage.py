@@ -13,13 +13,13 @@ import pytest
 from tests.cloud.lab import DEADLINES, QUICK, Lab, planned, running_lab, silent
 from vrbench.cli.exits import Exit
 from vrbench.cli.main import cli
-from vrbench.cloud.environment import build
+from vrbench.cloud.build.environment import build
 from vrbench.cloud.environment_plan import name_prefix
-from vrbench.cloud.journal import DamagedJournal, Journal, JournalError
-from vrbench.cloud.journal_replay import Head, Replay, replay
-from vrbench.cloud.removal import RemovalReport
-from vrbench.cloud.removal_looks import LISTS
-from vrbench.cloud.removal_steps import remove_journaled
+from vrbench.cloud.journal.journal import DamagedJournal, Journal, JournalError
+from vrbench.cloud.journal.replay import Head, Replay, replay
+from vrbench.cloud.remove.looks import LISTS
+from vrbench.cloud.remove.removal import RemovalReport
+from vrbench.cloud.remove.steps import remove_journaled
 
 WAITS = replace(DEADLINES, network_s=5.0, settle_s=0.0, poll_s=0.01, read_s=0.3, lost_s=0.3, round_s=0.01)
 RUN_ID = "20261124T120000Z-1a2b3c4d-lab"
@@ -193,7 +193,7 @@ def at_hand(monkeypatch: pytest.MonkeyPatch) -> Callable[[Lab], None]:
         caller = lab.server.callers()["domadmin"]
         for name, value in (("ENDPOINT", lab.endpoint), ("KEY", caller.apikey), ("SECRET", caller.secretkey)):
             monkeypatch.setenv(f"CLOUDSTACK_{name}", value)
-        monkeypatch.setattr("vrbench.cloud.removal_steps.Deadlines", lambda: WAITS)
+        monkeypatch.setattr("vrbench.cloud.remove.steps.Deadlines", lambda: WAITS)
 
     return arranged
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.cloud.lab import QUICK, planned, running_lab, silent
-from vrbench.cloud.build_steps import BuildContext
+from vrbench.cloud.build.key_pair import register_key
+from vrbench.cloud.build.steps import BuildContext
+from vrbench.cloud.check.key_kinds import check_key, takes_every_key
 from vrbench.cloud.errors import CloudRefused
-from vrbench.cloud.key_kinds import check_key, takes_every_key
-from vrbench.cloud.key_pair import register_key
 from vrbench.core.findings import Blame, Findings
 from vrbench.core.plan.tables import SSH_KEYS
 from vrbench.lab.api.state.settings import ZoneSettings

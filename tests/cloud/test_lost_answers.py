@@ -11,13 +11,13 @@ import pytest
 
 from tests.cloud.lab import DEADLINES, FAST, PLAN, Lab, is_clean, planned, running_lab, silent
 from tests.cloud.test_environment import Listening
-from vrbench.cloud.calls import ON_ROUTER
-from vrbench.cloud.environment import build
+from vrbench.cloud.api.calls import ON_ROUTER
+from vrbench.cloud.api.facade import Answer, Cloud, Param
+from vrbench.cloud.build.environment import build
+from vrbench.cloud.build.traces import TRACES
 from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.errors import CloudError
-from vrbench.cloud.facade import Answer, Cloud, Param
-from vrbench.cloud.removal_steps import remove_journaled
-from vrbench.cloud.traces import TRACES
+from vrbench.cloud.remove.steps import remove_journaled
 from vrbench.core.model import Environment
 
 WANTED = planned(vms=3, public_ips=3, settle_s=0.3)

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives import serialization
 
 from tests.cloud.server import KEY, SECRET, Fake, Request, echo, fake_cloud, hang, reset, says
 from tests.field.fronts import certificates
-from vrbench.cloud.credentials import Credentials, Manner, load_credentials
+from vrbench.cloud.api.facade import Cloud
+from vrbench.cloud.credentials.credentials import Credentials, Manner, load_credentials
 from vrbench.cloud.errors import CloudUnreachable, ConfigurationError
-from vrbench.cloud.facade import Cloud
 
 ZONES = says("listZones", {"count": 1, "zone": [{"id": "z"}]})
 

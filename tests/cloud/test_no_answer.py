@@ -20,9 +20,9 @@ from cryptography.x509.oid import NameOID
 
 from tests.cloud.server import fake_cloud, raw
 from vrbench.cloud import errors
-from vrbench.cloud.credentials import Credentials
-from vrbench.cloud.facade import Cloud
-from vrbench.cloud.no_answer import HowAsked, why_not
+from vrbench.cloud.api.facade import Cloud
+from vrbench.cloud.api.no_answer import HowAsked, why_not
+from vrbench.cloud.credentials.credentials import Credentials
 
 Change = Callable[[ssl.SSLContext], object]
 

@@ -9,9 +9,9 @@ import pytest
 from tests.cloud.lab import planned
 from tests.cloud.server import KEY, Behaviour, by_command, fake_cloud, refuses, says
 from tests.cloud.test_preflight import offering, problems
+from vrbench.cloud.api.facade import Cloud
+from vrbench.cloud.check.preflight import preflight
 from vrbench.cloud.errors import PreflightError
-from vrbench.cloud.facade import Cloud
-from vrbench.cloud.preflight import preflight
 
 PLAN = planned(service_offering="S", template="T")
 DENIED = 432, "The given command does not exist or it is not available for user"

@@ -8,9 +8,9 @@ import pytest
 
 from tests.cloud.lab import PLAN, QUICK, Lab, running_lab
 from tests.cloud.server import by_command, fake_cloud, refuses, says
+from vrbench.cloud.api.facade import Cloud
+from vrbench.cloud.check.operation_needs import unmet_needs
 from vrbench.cloud.errors import PreflightError
-from vrbench.cloud.facade import Cloud
-from vrbench.cloud.operation_needs import unmet_needs
 from vrbench.core.plan.networks import ISOLATED
 from vrbench.core.plan.operations import OPERATIONS
 

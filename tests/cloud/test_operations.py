@@ -12,10 +12,10 @@ import pytest
 from tests.cloud.lab import PLAN, Lab, silent
 from tests.cloud.server import Behaviour, Request, by_command, fake_cloud, job, says
 from tests.probes.rig import wait_for
-from vrbench.cloud.environment import build
+from vrbench.cloud.api.facade import Answer, Cloud, Job, Param
+from vrbench.cloud.build.environment import build
 from vrbench.cloud.errors import NotPermitted, UnknownOperation, UnsafeNetwork
-from vrbench.cloud.facade import Answer, Cloud, Job, Param
-from vrbench.cloud.operations import (
+from vrbench.cloud.operate.operations import (
     PREPARATIONS,
     RunningOperation,
     list_routers,

@@ -10,10 +10,10 @@ import pytest
 
 from tests.cloud.lab import a_way
 from tests.cloud.server import Behaviour, fake_cloud, refuses, says
-from vrbench.cloud.credentials import Credentials
+from vrbench.cloud.api.facade import Cloud
+from vrbench.cloud.check.own_address import allowed_source, check_source, is_translated, logged_in_from
+from vrbench.cloud.credentials.credentials import Credentials
 from vrbench.cloud.errors import CloudError
-from vrbench.cloud.facade import Cloud
-from vrbench.cloud.own_address import allowed_source, check_source, is_translated, logged_in_from
 from vrbench.core.findings import Findings, FindingState
 from vrbench.route import NoWay, Way
 
@@ -53,7 +53,7 @@ def test_the_source_is_this_machine_or_what_was_configured() -> None:
 def test_without_a_way_the_setting_is_named() -> None:
     """Where it can't be told, it can be said."""
     with (
-        patch("vrbench.cloud.own_address.way_to", _refuses("no route")),
+        patch("vrbench.cloud.check.own_address.way_to", _refuses("no route")),
         pytest.raises(CloudError, match=r"no way to 198\.51\.100\.10 \(no route\).*set environment\.source_cidr"),
     ):
         allowed_source("auto", LAB)
@@ -181,10 +181,10 @@ NETWORKS = (
 def test_a_network_is_known_before_anything_is_built(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is certain stops a run, what is not warns, and all else says whom the firewall will let in."""
     found = Findings()
-    monkeypatch.setattr("vrbench.cloud.own_address.way_to", network.way_to)
-    monkeypatch.setattr("vrbench.cloud.own_address.has_ipv4", lambda: network.ipv4)
-    monkeypatch.setattr("vrbench.cloud.own_address.has_ipv6", lambda: network.ipv6)
-    monkeypatch.setattr("vrbench.cloud.own_address.logged_in_from", lambda _: "")
+    monkeypatch.setattr("vrbench.cloud.check.own_address.way_to", network.way_to)
+    monkeypatch.setattr("vrbench.cloud.check.own_address.has_ipv4", lambda: network.ipv4)
+    monkeypatch.setattr("vrbench.cloud.check.own_address.has_ipv6", lambda: network.ipv6)
+    monkeypatch.setattr("vrbench.cloud.check.own_address.logged_in_from", lambda _: "")
     check_source(network.source_cidr, network.public, Cloud(Credentials(network.endpoint, "k", "s")), found)
     assert {finding.name: finding.state for finding in found.all} == network.found
     assert network.words in " ".join(finding.sentence for finding in found.all)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from vrbench.cloud.api.patience import look_again, may_pass
 from vrbench.cloud.errors import CloudError, CloudUnreachable, JobFailed, NotCloudStack, refusal
-from vrbench.cloud.patience import look_again, may_pass
 
 AT = "http://cloud/client/api"
 RESET = CloudUnreachable("listNetworks", AT, "the connection was reset", may_have_run=False)

@@ -9,17 +9,17 @@ import pytest
 
 from tests.cloud.lab import DEADLINES, QUICK, is_clean, planned, silent
 from tests.cloud.places import Places, places
-from vrbench.cloud.environment import build
+from vrbench.cloud.api.facade import Answer
+from vrbench.cloud.build.environment import build
+from vrbench.cloud.check.preflight import preflight
 from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.errors import CloudError, PreflightError
-from vrbench.cloud.facade import Answer
-from vrbench.cloud.journal import Journal
-from vrbench.cloud.journal_replay import Head
-from vrbench.cloud.operations import list_routers, preparation
-from vrbench.cloud.preflight import preflight
-from vrbench.cloud.removal import Removal, RemovalReport
-from vrbench.cloud.removal_looks import ours
-from vrbench.cloud.removal_steps import remove_journaled
+from vrbench.cloud.journal.journal import Journal
+from vrbench.cloud.journal.replay import Head
+from vrbench.cloud.operate.operations import list_routers, preparation
+from vrbench.cloud.remove.looks import ours
+from vrbench.cloud.remove.removal import Removal, RemovalReport
+from vrbench.cloud.remove.steps import remove_journaled
 from vrbench.core.model import Environment
 
 Who = str | tuple[str, str]

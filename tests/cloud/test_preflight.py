@@ -8,12 +8,12 @@ import pytest
 
 from tests.cloud.lab import PLAN, Lab, planned
 from tests.cloud.server import fake_cloud, page, refuses
-from vrbench.cloud import offerings
-from vrbench.cloud.choosing import choose
+from vrbench.cloud.api.facade import Answer, Cloud, Param
+from vrbench.cloud.check import offerings
+from vrbench.cloud.check.choosing import choose
+from vrbench.cloud.check.preflight import preflight
 from vrbench.cloud.environment_plan import EnvironmentPlan
 from vrbench.cloud.errors import PreflightError
-from vrbench.cloud.facade import Answer, Cloud, Param
-from vrbench.cloud.preflight import preflight
 
 
 def problems(cloud: Cloud, plan: EnvironmentPlan = PLAN, **options: bool) -> tuple[str, ...]:

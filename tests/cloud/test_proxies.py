@@ -15,9 +15,9 @@ import pytest
 from tests.cloud.server import fake_cloud, says
 from tests.cloud.test_clock import answering, pump, told
 from vrbench.cloud import errors
-from vrbench.cloud.credentials import Credentials, find_credentials
-from vrbench.cloud.facade import Cloud
-from vrbench.cloud.proxies import acting_proxy
+from vrbench.cloud.api.facade import Cloud
+from vrbench.cloud.credentials.credentials import Credentials, find_credentials
+from vrbench.cloud.credentials.proxies import acting_proxy
 
 P, Q = "http://p.example.org:3128", "http://q.example.org:8080"
 PASSWORD = "open%20sesame"  # of a proxy
@@ -124,7 +124,7 @@ def test_a_proxy_that_is_none_is_bad_usage(url: str, words: str, monkeypatch: py
 
 
 def test_socks_without_its_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vrbench.cloud.proxies.importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("vrbench.cloud.credentials.proxies.importlib.util.find_spec", lambda _: None)
     monkeypatch.setenv("all_proxy", "socks5h://127.0.0.1:1080")
     with pytest.raises(errors.ConfigurationError, match=r"needs a library that is not there \(pip install PySocks\)"):
         acting_proxy(HTTPS)

@@ -14,14 +14,14 @@ from tests.cloud.test_lost_answers import lose
 from tests.lab.no_ground import NoGround
 from tests.probes.rig import wait_for
 from tests.run.world import PROFILE, RUN_ID
-from vrbench.cloud import operations
-from vrbench.cloud.environment import build
+from vrbench.cloud.api.facade import Cloud
+from vrbench.cloud.build.environment import build
+from vrbench.cloud.check.offerings import redundant_offering
+from vrbench.cloud.check.preflight import preflight
 from vrbench.cloud.errors import PreflightError, UnsafeNetwork
-from vrbench.cloud.facade import Cloud
-from vrbench.cloud.offerings import redundant_offering
-from vrbench.cloud.operations import list_routers, preparation
-from vrbench.cloud.preflight import preflight
-from vrbench.cloud.removal_steps import remove_journaled
+from vrbench.cloud.operate import operations
+from vrbench.cloud.operate.operations import list_routers, preparation
+from vrbench.cloud.remove.steps import remove_journaled
 from vrbench.core.model import Environment
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import load_profile

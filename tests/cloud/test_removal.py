@@ -11,14 +11,14 @@ from threading import Lock
 import pytest
 
 from tests.cloud.lab import DEADLINES, FAST, PLAN, Lab, is_clean, planned, running_lab, silent
-from vrbench.cloud.environment import build
+from vrbench.cloud.api.facade import Answer, Cloud, Param
+from vrbench.cloud.build.environment import build
+from vrbench.cloud.build.traces import TRACES
+from vrbench.cloud.check.preflight import preflight
 from vrbench.cloud.errors import CloudError
-from vrbench.cloud.facade import Answer, Cloud, Param
-from vrbench.cloud.journal import Journal
-from vrbench.cloud.preflight import preflight
-from vrbench.cloud.removal import RemovalReport
-from vrbench.cloud.removal_steps import remove_journaled
-from vrbench.cloud.traces import TRACES
+from vrbench.cloud.journal.journal import Journal
+from vrbench.cloud.remove.removal import RemovalReport
+from vrbench.cloud.remove.steps import remove_journaled
 
 LABS = 4  # at once: a build and its removal mostly wait
 RECORDS = 30  # a build of one VM and one address writes fewer records and makes fewer calls than this
@@ -358,7 +358,7 @@ def test_a_journal_that_cannot_be_written_does_not_stop_the_removal(lab: Lab, tm
 
 
 def _full(_: object) -> None:
-    from vrbench.cloud.journal import JournalError
+    from vrbench.cloud.journal.journal import JournalError
 
     raise JournalError("the disk is full")
 

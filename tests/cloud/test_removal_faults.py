@@ -13,13 +13,13 @@ import pytest
 
 from tests.cloud.faulty import FAULTS, Fault, Way, busy, foreign, lost, torn, way_to
 from tests.cloud.lab import DEADLINES, QUICK, Lab, is_clean, planned, running_lab, silent
-from vrbench.cloud import turned_away
-from vrbench.cloud.environment import build
-from vrbench.cloud.journal import Journal
-from vrbench.cloud.journal_replay import Head
-from vrbench.cloud.removal import Deadlines, RemovalReport
-from vrbench.cloud.removal_looks import LISTS
-from vrbench.cloud.removal_steps import remove_journaled
+from vrbench.cloud.api import turned_away
+from vrbench.cloud.build.environment import build
+from vrbench.cloud.journal.journal import Journal
+from vrbench.cloud.journal.replay import Head
+from vrbench.cloud.remove.looks import LISTS
+from vrbench.cloud.remove.removal import Deadlines, RemovalReport
+from vrbench.cloud.remove.steps import remove_journaled
 
 PLAN = planned(vms=1, public_ips=1, poll_s=0.01)
 WAITS = replace(DEADLINES, network_s=5.0, poll_s=0.01, read_s=0.3, lost_s=2.0, round_s=0.01)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from tests.cloud.lab import PLAN, Lab, silent
 from tests.probes.rig import wait_for
-from vrbench.cloud.environment import build
+from vrbench.cloud.build.environment import build
 from vrbench.cloud.errors import CloudError
-from vrbench.cloud.operations import RunningOperation, list_routers
-from vrbench.cloud.router_watch import RouterWatch, watching
+from vrbench.cloud.operate.operations import RunningOperation, list_routers
+from vrbench.cloud.operate.router_watch import RouterWatch, watching
 from vrbench.core.facts import Router
 
 ONE, TWO = Router("1", "r-1-VM", "Running"), Router("2", "r-2-VM", "Starting")

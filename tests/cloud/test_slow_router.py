@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.cloud.lab import DEADLINES, FAST, Lab, is_clean, planned, running_lab, silent
-from vrbench.cloud.calls import ON_ROUTER
-from vrbench.cloud.credentials import Credentials
-from vrbench.cloud.environment import build
-from vrbench.cloud.facade import Answer, Cloud, Job, Param
-from vrbench.cloud.removal_steps import remove_journaled
+from vrbench.cloud.api.calls import ON_ROUTER
+from vrbench.cloud.api.facade import Answer, Cloud, Job, Param
+from vrbench.cloud.build.environment import build
+from vrbench.cloud.credentials.credentials import Credentials
+from vrbench.cloud.remove.steps import remove_journaled
 
 COST_S = 0.05
 

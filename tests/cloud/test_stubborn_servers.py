@@ -12,11 +12,11 @@ import pytest
 from tests.cloud.lab import DEADLINES, PLAN, Lab, is_clean, running_lab, silent
 from tests.cloud.server import by_command, fake_cloud, says
 from tests.cloud.test_removal import FAST_EXPUNGE_LATE, FailingCloud, built, clean_up, make_network
+from vrbench.cloud.api.facade import Answer, Cloud, Job, Param
 from vrbench.cloud.errors import JobFailed, refusal
-from vrbench.cloud.facade import Answer, Cloud, Job, Param
-from vrbench.cloud.journal import Journal
-from vrbench.cloud.journal_replay import Head
-from vrbench.cloud.removal_steps import remove_journaled
+from vrbench.cloud.journal.journal import Journal
+from vrbench.cloud.journal.replay import Head
+from vrbench.cloud.remove.steps import remove_journaled
 
 
 class Forgetful(Cloud):

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from vrbench.cloud.journal_replay import JournalEntry
-from vrbench.cloud.removal_progress import RemovalProgress
+from vrbench.cloud.journal.replay import JournalEntry
+from vrbench.cloud.remove.progress import RemovalProgress
 from vrbench.cloud.tally import Tally
 
 

@@ -13,8 +13,9 @@ import pytest
 
 from tests.cloud.lab import Lab
 from tests.cloud.server import Behaviour, Request, drips, fake_cloud, raw, reset
-from vrbench.cloud import errors, transport
-from vrbench.cloud.facade import Cloud
+from vrbench.cloud import errors
+from vrbench.cloud.api import transport
+from vrbench.cloud.api.facade import Cloud
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 ANSWER = b'{"listzonesresponse": {}}'

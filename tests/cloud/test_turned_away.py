@@ -10,14 +10,15 @@ import pytest
 
 from tests.cloud.lab import DEADLINES, QUICK, Lab, is_clean, planned, running_lab, silent
 from tests.cloud.server import Behaviour, Fake, fake_cloud, job, page, raw, refuses, says
-from vrbench.cloud import errors, turned_away
-from vrbench.cloud.answers import Received
-from vrbench.cloud.environment import build
-from vrbench.cloud.facade import Cloud, Job
-from vrbench.cloud.operations import RunningOperation
-from vrbench.cloud.patience import look_again
-from vrbench.cloud.removal_steps import remove_journaled
-from vrbench.cloud.turned_away import WhenTurnedAway, asked_pause_s, is_turned_away, pause_s
+from vrbench.cloud import errors
+from vrbench.cloud.api import turned_away
+from vrbench.cloud.api.answers import Received
+from vrbench.cloud.api.facade import Cloud, Job
+from vrbench.cloud.api.patience import look_again
+from vrbench.cloud.api.turned_away import WhenTurnedAway, asked_pause_s, is_turned_away, pause_s
+from vrbench.cloud.build.environment import build
+from vrbench.cloud.operate.operations import RunningOperation
+from vrbench.cloud.remove.steps import remove_journaled
 from vrbench.core.model import CALLER, Environment, Owner
 from vrbench.lab.faults import make
 

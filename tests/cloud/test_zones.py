@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.cloud.lab import Lab, planned
-from vrbench.cloud.credentials import Credentials
+from vrbench.cloud.api.facade import Answer, Cloud, Param
+from vrbench.cloud.check.preflight import Resolved, preflight
+from vrbench.cloud.check.survey import Survey
+from vrbench.cloud.credentials.credentials import Credentials
 from vrbench.cloud.errors import PreflightError
-from vrbench.cloud.facade import Answer, Cloud, Param
-from vrbench.cloud.preflight import Resolved, preflight
-from vrbench.cloud.survey import Survey
 from vrbench.core.findings import FindingState
 
 FIRST = "Sandbox-simulator"

@@ -21,12 +21,12 @@ from tests.docs.markdown import ROOT
 from tests.docs.stored import stored_run
 from tests.field import table as field_table
 from tests.lab.test_shelves import ROOMS as LAB_ROOMS
-from tests.test_layers import CORE_SHELVES, MAY_IMPORT
+from tests.test_layers import MAY_IMPORT, SHELVES
 from vrbench.cli.exits import Exit
 from vrbench.cli.main import COMMANDS
 from vrbench.cli.profiles import shipped
-from vrbench.cloud.operation_needs import unmet_needs
-from vrbench.cloud.settings import PLACES, SETTINGS, Setting
+from vrbench.cloud.check.operation_needs import unmet_needs
+from vrbench.cloud.credentials.settings import PLACES, SETTINGS, Setting
 from vrbench.core.caveats import CaveatKind
 from vrbench.core.kinds import KINDS, Direction, ProbeKind
 from vrbench.core.plan.operations import OPERATIONS
@@ -171,11 +171,11 @@ def rooms_part() -> str:
 
 
 def _room(name: str, imported: Iterable[str]) -> Iterable[tuple[str, str, str]]:
-    """Yield the rows of one room: itself, then its shelves; those of core in the order in which they may import."""
+    """Yield the rows of one room: itself, then its shelves, where it can be in the order in which they may import."""
     at = ROOT / "vrbench" / name
     yield _place(at, _others(name, imported) or "nothing")
-    if name == "core":
-        yield from (_place(at / shelf, "what stands above it in `core`") for shelf in CORE_SHELVES)
+    if name in SHELVES:
+        yield from (_place(at / shelf, f"what stands above it in `{name}`") for shelf in SHELVES[name])
     else:
         shelves = sorted(path.parent for path in at.glob("*/__init__.py"))
         yield from (_place(shelf, _rooms_of_the_lab(shelf.name)) for shelf in shelves)

@@ -8,7 +8,7 @@ from tests.cloud.places import BELOW, make
 from tests.field.case import DOCTOR, RUN, Case
 from tests.field.conftest import Hold
 from tests.field.place import Place
-from vrbench.cloud.facade import Cloud
+from vrbench.cloud.api.facade import Cloud
 
 pytestmark = pytest.mark.lab
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.lab.box import in_box, vm
 from tests.probes.rig import stream, wait_for
-from vrbench.cloud.guest_setup import user_data
+from vrbench.cloud.build.guest_setup import user_data
 from vrbench.core.log.log_file import LogFile
 from vrbench.core.log.samples import read_samples
 from vrbench.core.model import Environment, Guest, Outcome

@@ -16,7 +16,7 @@ from tests.probes import openssh
 from tests.probes.box import Box, routed_box
 from tests.probes.rig import ROUTER, wait_for
 from tests.probes.trials import PROFILE, Trial, measured, reachable, tally, trial
-from vrbench.cloud.guest_setup import user_data
+from vrbench.cloud.build.guest_setup import user_data
 from vrbench.core.analysis import analyze_trial
 from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.figures.results import StreamResult, TrialResult

@@ -10,11 +10,11 @@ import pytest
 
 from tests.cloud.lab import Lab, planned, running_lab, silent
 from tests.run.world import ENVIRONMENT, PROFILE, RUN_ID, FakeCloud, Script
-from vrbench.cloud.credentials import Credentials
+from vrbench.cloud.api.facade import Cloud
+from vrbench.cloud.credentials.credentials import Credentials
 from vrbench.cloud.errors import CloudError
-from vrbench.cloud.facade import Cloud
-from vrbench.cloud.journal import Journal
-from vrbench.cloud.journal_replay import Head
+from vrbench.cloud.journal.journal import Journal
+from vrbench.cloud.journal.replay import Head
 from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.plan.plan import make_plan
 from vrbench.core.plan.profile import load_profile

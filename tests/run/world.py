@@ -10,11 +10,11 @@ from pathlib import Path
 
 from tests.core.logs import MS, stream
 from tests.replacing import replace
+from vrbench.cloud.check.preflight import Resolved
 from vrbench.cloud.environment_plan import EnvironmentPlan
-from vrbench.cloud.journal import Journal
-from vrbench.cloud.preflight import Resolved
-from vrbench.cloud.removal import RemovalReport
-from vrbench.cloud.router_watch import RouterWatch
+from vrbench.cloud.journal.journal import Journal
+from vrbench.cloud.operate.router_watch import RouterWatch
+from vrbench.cloud.remove.removal import RemovalReport
 from vrbench.core.caveats import Caveat
 from vrbench.core.facts import NodeClock, Router
 from vrbench.core.findings import Finding, FindingState

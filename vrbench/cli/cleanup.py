@@ -20,8 +20,8 @@ from vrbench.store.directory import RunDir, find_run, run_paths
 from vrbench.store.files import RunInUse
 
 if TYPE_CHECKING:
-    from vrbench.cloud.journal import Journal
-    from vrbench.cloud.journal_replay import Damage
+    from vrbench.cloud.journal.journal import Journal
+    from vrbench.cloud.journal.replay import Damage
 
 
 @click.command("cleanup", epilog="Example: vrbench cleanup --all")
@@ -58,7 +58,7 @@ def _clean_one(store: RunDir, fatal: bool) -> int:
 
 def _clean(store: RunDir) -> int:
     """End its embedded lab, if it had one, and remove what its journal has pending."""
-    from vrbench.cloud.journal import Journal
+    from vrbench.cloud.journal.journal import Journal
 
     name = store.path.name
     had_lab = _end_lab(store)
@@ -118,9 +118,9 @@ def _remove(store: RunDir, journal: Journal) -> tuple[str, ...]:
     """Remove what is pending; return what could not be removed."""
     if not journal.pending() and not journal.damage:
         return ()
-    from vrbench.cloud.credentials import find_credentials
-    from vrbench.cloud.facade import Cloud
-    from vrbench.cloud.turned_away import WhenTurnedAway
+    from vrbench.cloud.api.facade import Cloud
+    from vrbench.cloud.api.turned_away import WhenTurnedAway
+    from vrbench.cloud.credentials.credentials import find_credentials
     from vrbench.run.cloudstack import CloudStack
     from vrbench.run.removal import remove_pending
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 from vrbench.cli.exits import Exit
 from vrbench.cli.say import say_aside
-from vrbench.cloud.clock import ClockReading
-from vrbench.cloud.credentials import Credentials, find_credentials
+from vrbench.cloud.api.clock import ClockReading
+from vrbench.cloud.api.facade import Cloud
+from vrbench.cloud.api.turned_away import WhenTurnedAway
+from vrbench.cloud.check.preflight import Resolved, preflight
+from vrbench.cloud.credentials.credentials import Credentials, find_credentials
+from vrbench.cloud.credentials.proxies import Proxy
 from vrbench.cloud.errors import CloudError, CloudRefused, CloudUnreachable, ConfigurationError, PreflightError
-from vrbench.cloud.facade import Cloud
-from vrbench.cloud.preflight import Resolved, preflight
-from vrbench.cloud.proxies import Proxy
-from vrbench.cloud.turned_away import WhenTurnedAway
 from vrbench.core.findings import Finding, FindingState
 from vrbench.core.plan.plan import Plan
 from vrbench.run.environment_source import environment_plan

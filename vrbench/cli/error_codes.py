@@ -31,7 +31,7 @@ FAMILIES = {
     "builtins.OSError": Exit.NOT_VALID,
     "builtins.MemoryError": Exit.NOT_VALID,
     "builtins.ImportError": Exit.USAGE,
-    "vrbench.cloud.journal.JournalError": Exit.NOT_VALID,
+    "vrbench.cloud.journal.journal.JournalError": Exit.NOT_VALID,
 }
 
 

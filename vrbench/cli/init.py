@@ -17,9 +17,9 @@ from vrbench.cli.say import called, say, say_aside
 from vrbench.core.plan.fill import Filled, fill
 
 if TYPE_CHECKING:
-    from vrbench.cloud.facade import Answer, Cloud
-    from vrbench.cloud.owners import Whose
-    from vrbench.cloud.survey import Offer, Question, Survey
+    from vrbench.cloud.api.facade import Answer, Cloud
+    from vrbench.cloud.check.owners import Whose
+    from vrbench.cloud.check.survey import Offer, Question, Survey
     from vrbench.core.plan.tables import Profile
 
 OWNERS = ("project", "domain", "account")  # keys of [cloud] that say in whose name
@@ -47,9 +47,9 @@ def command(output: Path, yes: bool, settings: tuple[str, ...]) -> int:
     Questions are asked only where there is a choice. Credentials come from CLOUDSTACK_* or cloudstack.ini, and never
     go into the profile. Exit code 3 where the cloud would refuse a run: the profile is written all the same.
     """
-    from vrbench.cloud.credentials import find_credentials
-    from vrbench.cloud.facade import Cloud
-    from vrbench.cloud.turned_away import WhenTurnedAway
+    from vrbench.cloud.api.facade import Cloud
+    from vrbench.cloud.api.turned_away import WhenTurnedAway
+    from vrbench.cloud.credentials.credentials import find_credentials
 
     if output.exists():
         raise UsageProblem(f"{output} is there already, and is not overwritten: name another file with --output")
@@ -125,7 +125,7 @@ class Asker:
 
 def _ask_all(cloud: Cloud, asker: Asker) -> None:
     """Settle every key that depends on the cloud."""
-    from vrbench.cloud.survey import Survey
+    from vrbench.cloud.check.survey import Survey
     from vrbench.core.plan.networks import DEFAULT_NETWORK
 
     capability = cloud.call("listCapabilities")["capability"]
@@ -166,7 +166,7 @@ def _accept_slow_removal(asker: Asker) -> None:
 
 def _targets(survey: Survey, zone: Answer, asker: Asker) -> None:
     """Find what VMs can ping, and what tells a fault of this machine's own path: addresses that answer from here."""
-    from vrbench.cloud.survey import answering
+    from vrbench.cloud.check.survey import answering
 
     gateway, own = survey.gateway(zone), _own_address(survey.public_address(zone))
     resolvers = [str(zone[name]) for name in ("dns1", "dns2") if zone.get(name)]  # not every caller is shown them
@@ -179,8 +179,8 @@ def _targets(survey: Survey, zone: Answer, asker: Asker) -> None:
 
 
 def _own_address(towards: str) -> str:
+    from vrbench.cloud.check.own_address import own_address
     from vrbench.cloud.errors import CloudError
-    from vrbench.cloud.own_address import own_address
 
     try:
         return own_address(towards) if towards else ""
@@ -220,8 +220,8 @@ def _problems(cloud: Cloud, profile: Profile) -> Iterator[str]:
     """Yield what the cloud would refuse a run with this profile for."""
     from datetime import UTC, datetime
 
+    from vrbench.cloud.check.preflight import preflight
     from vrbench.cloud.errors import CloudError, PreflightError
-    from vrbench.cloud.preflight import preflight
     from vrbench.core.plan.plan import make_plan
     from vrbench.run.environment_source import environment_plan
     from vrbench.store.directory import new_run_id

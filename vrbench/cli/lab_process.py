@@ -16,7 +16,7 @@ from vrbench.cli.events import EventScreen
 from vrbench.cli.say import say
 from vrbench.cli.screen import ShownScreen, Unfailing, make_screen
 from vrbench.cli.streams import settle, work_on
-from vrbench.cloud.credentials import load_credentials
+from vrbench.cloud.credentials.credentials import load_credentials
 from vrbench.embedded.outages import known_outages
 from vrbench.run.cloudstack import connect
 from vrbench.run.execute import execute_run

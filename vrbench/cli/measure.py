@@ -50,7 +50,7 @@ class Finished:
 def measure_on_cloud(plan: Plan, reports: Path, choices: Choices) -> Finished:
     """Carry the plan out in this process."""
     from vrbench.cli.screen import make_screen
-    from vrbench.cloud.credentials import find_credentials
+    from vrbench.cloud.credentials.credentials import find_credentials
     from vrbench.run.cloudstack import connect
     from vrbench.run.execute import execute_run
     from vrbench.run.interrupts import Interrupts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from vrbench.cloud.calls import SETTLE_S
+from vrbench.cloud.api.calls import SETTLE_S
 from vrbench.core.plan.networks import DEFAULT_NETWORK
 from vrbench.core.plan.operations import DEFAULT
 

@@ -7,9 +7,9 @@ outside the handler of the transport's own exception, whose text may hold all th
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Self
 
-from vrbench.cloud.turned_away import Pause
 from vrbench.core.findings import Blame, Finding, FindingState, Foreseen
 
 # The server's own words for "there is no such thing (any more)"; it has no code for it: 431 covers every bad value.
@@ -84,6 +84,14 @@ class CloudRefused(CloudError):
     def nothing_came_of_it(self) -> bool:
         """Whether the call was turned down before anything was made; an internal error leaves that open."""
         return self.code != INTERNAL and self.code < 600
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """How long is waited before a call is sent again, and how long the server had asked for."""
+
+    wait_s: float = 0.0
+    asked_s: float | None = None
 
 
 class TurnedAway(CloudRefused):

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from vrbench.cloud.check.preflight import Resolved
 from vrbench.cloud.environment_plan import EnvironmentPlan
-from vrbench.cloud.journal import Journal
-from vrbench.cloud.preflight import Resolved
-from vrbench.cloud.removal import RemovalReport
+from vrbench.cloud.journal.journal import Journal
+from vrbench.cloud.remove.removal import RemovalReport
 from vrbench.core.caveats import Caveat
 from vrbench.core.facts import Router, RouterChange
 from vrbench.core.findings import Finding

@@ -10,17 +10,17 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from vrbench.cloud.credentials import Credentials
-from vrbench.cloud.environment import build
+from vrbench.cloud.api.facade import Cloud
+from vrbench.cloud.api.turned_away import WhenTurnedAway
+from vrbench.cloud.build.environment import build
+from vrbench.cloud.check.preflight import Resolved, preflight
+from vrbench.cloud.credentials.credentials import Credentials
 from vrbench.cloud.environment_plan import EnvironmentPlan
-from vrbench.cloud.facade import Cloud
-from vrbench.cloud.journal import Journal
-from vrbench.cloud.operations import RunningOperation, list_routers
-from vrbench.cloud.preflight import Resolved, preflight
-from vrbench.cloud.removal import RemovalReport
-from vrbench.cloud.removal_steps import remove_journaled
-from vrbench.cloud.router_watch import watching
-from vrbench.cloud.turned_away import WhenTurnedAway
+from vrbench.cloud.journal.journal import Journal
+from vrbench.cloud.operate.operations import RunningOperation, list_routers
+from vrbench.cloud.operate.router_watch import watching
+from vrbench.cloud.remove.removal import RemovalReport
+from vrbench.cloud.remove.steps import remove_journaled
 from vrbench.core.caveats import Caveat, CaveatKind
 from vrbench.core.facts import Router
 from vrbench.core.findings import Finding

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
+from vrbench.cloud.build.guest_setup import user_data
+from vrbench.cloud.check.key_kinds import takes_every_key
+from vrbench.cloud.check.preflight import Resolved
 from vrbench.cloud.environment_plan import EnvironmentPlan, name_prefix
-from vrbench.cloud.guest_setup import user_data
-from vrbench.cloud.journal import Journal
-from vrbench.cloud.key_kinds import takes_every_key
-from vrbench.cloud.preflight import Resolved
+from vrbench.cloud.journal.journal import Journal
 from vrbench.core.facts import Context
 from vrbench.core.findings import Finding, FindingState, Foreseen, in_state
 from vrbench.core.model import Environment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from vrbench.cloud.removal import RemovalReport
+from vrbench.cloud.remove.removal import RemovalReport
 from vrbench.core.facts import Context
 from vrbench.core.figures.results import RunState
 from vrbench.run.adapters import Adapters

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vrbench.cloud.errors import CloudError
-from vrbench.cloud.journal import Journal
-from vrbench.cloud.removal import RemovalReport
+from vrbench.cloud.journal.journal import Journal
+from vrbench.cloud.remove.removal import RemovalReport
 from vrbench.run.adapters import Adapters, CloudPort, Progress
 from vrbench.run.errors import Interrupted
 from vrbench.run.order import RunOrder

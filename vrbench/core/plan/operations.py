@@ -1,4 +1,7 @@
-"""The operations that can be measured, in words; how the cloud is asked for each stands in ``cloud/operations.py``."""
+"""The operations that can be measured, in words.
+
+How the cloud is asked for each stands in ``cloud/operate/operations.py``.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""What is done to routers, and how the cloud shows them meanwhile."""

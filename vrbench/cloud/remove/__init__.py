@@ -1,0 +1,1 @@
+"""What the journal names, found again and removed."""
