@@ -392,10 +392,20 @@ def test_chance_is_seldom_taken_for_a_limit() -> None:
 def test_a_login_that_has_not_ended_yet_is_not_called_silent() -> None:
     """They come every ten seconds and take long: none may have been judged by the end of a baseline, or it was slow."""
     login = stream(SSH_AUTH, "198.51.100.1", 10_000)
-    begun, late = ProbeHistory(HARNESS, login), ProbeHistory(HARNESS, login, (Probed(0, Fate.SILENT),), (900 * MS,))
-    for history in (begun, late):
+    slow = (Probed(0, Fate.SILENT), Probed(10_000 * MS, Fate.SILENT))  # two were too slow; the answers are on their way
+    begun, late = ProbeHistory(HARNESS, login), ProbeHistory(HARNESS, login, slow[:1], (900 * MS,))
+    for history in (begun, late, ProbeHistory(HARNESS, login, slow)):
         listed = [*histories([*egress(2, answered), *ingress(2, answered)]), history]
         assert judge_baseline(listed, SECONDS, frozenset()) == Baseline()
+
+
+def test_what_is_silent_is_told_from_what_is_often_lost() -> None:
+    """Each is named with its own reason."""
+    often: Lose = lambda slot, at_ms: (answered if slot % 2 else silent)(slot, at_ms)  # noqa: E731
+    beside = [("vm1", stream(DNS, "vm1", 500), often), (HARNESS, stream(TCP_SESSION, "vm2"), silent)]
+    said = words(judged(*FINE, beside))
+    assert "since nothing answers before the operation: tcp-ingress/vm2/established" in said
+    assert "since more than a tenth is lost before the operation: dns/vm1" in said
 
 
 def test_names_that_are_often_lost_are_named_and_left_out() -> None:

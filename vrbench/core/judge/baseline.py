@@ -71,7 +71,7 @@ def judge_baseline(histories: Sequence[ProbeHistory], seconds: float, always_up:
         elif bad:
             findings.append(still_fit(bad, group))
     findings += [*no_control([h for h in seen if _controls(h) and h.stream.name in unfit])]
-    findings += [*unmeasured([h for h in seen if _is_beside(h) and (_is_silent(h) or h.stream.name in unfit)])]
+    findings += [*unmeasured([h for h in seen if _is_beside(h) and h.stream.name in unfit])]
     telling = [h for h in seen if h.stream.name not in unfit and len(h.probes) >= ENOUGH]
     return Baseline(tuple(dict.fromkeys(findings)), Marked(_tolerated(telling), frozenset(unfit)), conclusive, here)
 
@@ -97,17 +97,13 @@ def _is_beside(history: ProbeHistory) -> bool:
 def _fit(history: ProbeHistory) -> bool:
     """Return whether a stream can tell an outage.
 
-    What is reported beside the figures may probe so rarely that a baseline tells nothing of it, as logins do.
+    What is reported beside the figures may probe so rarely that a baseline tells nothing of it, as logins do. A session
+    that answers is one, however often.
     """
-    lost = len(history.probes) - history.answered
+    heavy = is_heavy(len(history.probes) - history.answered, len(history.probes))
     if _is_beside(history):
-        return not history.stream.kind.awaited or not is_heavy(lost, len(history.probes))
-    return bool(history.answered) and not is_heavy(lost, len(history.probes))
-
-
-def _is_silent(history: ProbeHistory) -> bool:
-    """Return whether probes were sent, and none was ever answered."""
-    return bool(history.probes) and not history.answered and not history.late_ns
+        return not heavy or (bool(history.answered) and not history.stream.kind.awaited)
+    return bool(history.answered) and not heavy
 
 
 def is_heavy(lost: int, sent: int) -> bool:

@@ -97,17 +97,12 @@ def no_control(unfit: Sequence[ProbeHistory]) -> Iterator[Finding]:
         yield Finding("control", FindingState.WARN, found, "See whether a firewall in the VMs drops pings")
 
 
-def unmeasured(silent: Sequence[ProbeHistory]) -> Iterator[Finding]:
+def unmeasured(unfit: Sequence[ProbeHistory]) -> Iterator[Finding]:
     """Say what beside the figures is not measured."""
-    if silent:
-        more = f" and {len(silent) - 1} more" if len(silent) > 1 else ""
-        name = silent[0].stream.name
-        what = "more than a tenth is lost" if any(h.answered for h in silent) else "nothing answers"
-        yield Finding(
-            "baseline",
-            FindingState.WARN,
-            f"not measured, since {what} before the operation: {name}{more}",
-        )
+    for what, answers in (("nothing answers", False), ("more than a tenth is lost", True)):
+        if mine := [h for h in unfit if bool(h.answered) is answers]:
+            found = f"not measured, since {what} before the operation: {_names(mine)}"
+            yield Finding("baseline", FindingState.WARN, found)
 
 
 def _finding(found: Sequence[str], cure: str) -> Finding:
