@@ -118,6 +118,15 @@ def test_nothing_is_restarted_when_a_direction_does_not_answer() -> None:
     assert world.stopped == 1
 
 
+def test_a_later_trial_does_not_say_that_nothing_was_ever_restarted() -> None:
+    """What the first one restarted may be why the second has no baseline."""
+    world = World(dead_direction=True)
+    with pytest.raises(
+        UnfitBaseline, match=r"trial 2: no ingress probe is answered\. Nothing was restarted this time\."
+    ):
+        run_trial(Trial(2, LIMITS, world, world, world, world, of=2))
+
+
 def test_probers_are_stopped_when_the_operation_fails() -> None:
     """An error passes through, but not before the probers have ended."""
 

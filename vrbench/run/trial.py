@@ -25,7 +25,8 @@ class UnfitBaseline(RuntimeError):
     """No figure could come of the operation, so it was not asked for."""
 
     def __init__(self, number: int, bad: Sequence[Finding]) -> None:
-        told = " ".join(f"{finding.found} Nothing was restarted. {finding.cure}." for finding in bad)
+        nothing = "Nothing was restarted" + " this time" * (number > 1)
+        told = " ".join(f"{finding.found} {nothing}. {finding.cure}." for finding in bad)
         super().__init__(f"trial {number}: {told}")
 
 
