@@ -47,7 +47,7 @@ SHELVES = {
 PLACES = [(room, place) for room, places in SHELVES.items() for place in places]
 LAB_IN_CLI = ["cleanup.py", "doctor_machine.py", "lab.py", "lab_ready.py"]
 ONE_IMPORTER = {
-    "cs": "cloud/api/facade.py",
+    "cs": "cloud/api/channel.py",
     "icmplib": "probes/ping_check.py",
     "pandas": "report/export_files.py",
     "matplotlib": "report/plot.py",

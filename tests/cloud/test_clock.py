@@ -105,7 +105,7 @@ def test_the_most_exact_answer_counts() -> None:
     """One that took long says little."""
     cloud = Cloud(Credentials("http://cloud.example.org/client/api", "key", "secret"))
     for read in (ClockReading(9.0, 8.0), ClockReading(1.0, 0.5), None, ClockReading(20.0, 30.0)):
-        cloud._set_clock(read)
+        cloud._channel._set_clock(read)
     assert cloud.clock == ClockReading(1.0, 0.5)
 
 

@@ -21,7 +21,7 @@ from tests.cloud import server
 from tests.cloud.server import KEY, SECRET, fake_cloud, job, page, refuses, says
 from tests.cloud.test_clock import answering
 from vrbench.cloud import errors
-from vrbench.cloud.api import facade
+from vrbench.cloud.api import channel
 from vrbench.cloud.api.facade import POLL_TIMEOUT_S, Cloud, Job
 from vrbench.cloud.credentials.credentials import Credentials
 
@@ -58,7 +58,7 @@ def test_a_stepped_wall_clock_expires_no_call(monkeypatch: pytest.MonkeyPatch, h
 
     with fake_cloud(says("listZones", {})) as fake:
         cloud = Cloud(fake.credentials())
-        for module in (cs.client, facade):
+        for module in (cs.client, channel):
             monkeypatch.setattr(module, "datetime", Stepped)
         cloud.call("listZones")
     sent = fake.requests[0].params

@@ -266,7 +266,7 @@ def test_a_tunnel_changes_nothing(certificate: Path, monkeypatch: pytest.MonkeyP
         credentials = Credentials(endpoint, "key", "secret", str(certificate), proxy=acting_proxy(endpoint))
         cloud = Cloud(credentials)
         assert cloud.call("listZones") == {}
-        cloud._sessions.ready[1].close()
+        cloud._channel._here.ready[1].close()
     assert cloud.clock is not None
     assert abs(cloud.clock.offset_s - 3600) <= cloud.clock.error_s
 

@@ -136,10 +136,30 @@ def test_a_call_that_is_turned_away_is_sent_again(no: Behaviour, command: str) -
     assert command in told
 
 
+def test_what_one_thread_waits_for_is_no_other_threads() -> None:
+    """A look beside an operation is repeated, too, and must not count as the operation's own repetition."""
+    begun, over = threading.Event(), threading.Event()
+    with fake_cloud(limited("1"), says("listZones", {})) as fake:
+        patient, here = Patient(fake), list[str]()
+
+        def hold() -> None:
+            with patient.cloud.waits_here_by(WhenTurnedAway(again=lambda: here.append("sent again"))):
+                begun.set()
+                over.wait(60)
+
+        holding = threading.Thread(target=hold)
+        holding.start()
+        begun.wait(60)
+        patient.cloud.call("listZones")
+        over.set()
+        holding.join(60)
+    assert (patient.again, here) == (1, [])
+
+
 def test_what_the_server_asks_for_is_told() -> None:
     with fake_cloud(limited("12"), page(503), says("listZones", {})) as fake:
         patient = Patient(fake)
-        turned_away_at = patient.cloud._told
+        turned_away_at = patient.cloud._channel._told
         patient.cloud.call("listZones")
         assert patient.told[0].startswith("the server asks to wait 12 s (429); listZones is repeated in 1")
         turned_away_at.clear()

@@ -149,7 +149,7 @@ class RunningOperation:
         ``again`` is called just before the cloud is asked once more, as it had turned the call away.
         """
         self._state = JobState(done=False)
-        with self._cloud.waits_by(replace(self._cloud.waiting, again=again)):
+        with self._cloud.waits_here_by(replace(self._cloud.waiting, again=again)):
             self._job = job = self._first()
         threading.Thread(target=self._watch, args=(job,), daemon=True).start()
 
