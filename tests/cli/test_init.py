@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from tests.cloud.lab import FAST, Lab, running_lab
 from vrbench.cli.exits import Exit
-from vrbench.cli.init import Asker
+from vrbench.cli.init import Asker, _let_in
 from vrbench.cli.main import cli
 from vrbench.cli.profiles import open_profile
 from vrbench.cloud.api.facade import Answer, Cloud
@@ -83,6 +83,43 @@ def test_who_may_not_expunge_is_told(newest: Lab, monkeypatch: pytest.MonkeyPatc
     done = init("--yes")
     assert "slow removal      yes  (this account may not expunge" in done.output
     assert open_profile("mine.toml", ()).environment.accept_slow_removal
+
+
+def test_it_says_whom_the_firewall_will_let_in(newest: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine, by the address that it has now; the profile finds it anew at each run."""
+    monkeypatch.setattr("vrbench.cloud.check.own_address.own_address", lambda _: OWN)
+    assert written("--yes").environment.source_cidr == "auto"
+    assert f"this machine alone, now {OWN}" in Path("mine.toml").read_text()
+    assert newest.objects() == []
+
+
+@pytest.fixture
+def behind_nat(newest: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """Have this machine's own address be one that the cloud does not see."""
+    monkeypatch.setattr("vrbench.cloud.check.own_address.own_address", lambda _: "10.0.0.7")
+    monkeypatch.setattr("vrbench.cloud.check.own_address.is_translated", lambda *_: True)
+    return newest
+
+
+@pytest.mark.usefixtures("behind_nat")
+def test_behind_nat_nobody_is_let_in_unasked() -> None:
+    """The profile says what has to be changed, and the exit code that a run would be refused."""
+    done = init("--yes")
+    assert (done.exception, done.return_value) == (None, Exit.FAILED)
+    assert open_profile("mine.toml", ()).environment.source_cidr == "auto"
+    assert "CHANGE: the cloud does not see this machine as 10.0.0.7" in Path("mine.toml").read_text()
+
+
+def test_behind_nat_the_operator_is_asked(behind_nat: Lab) -> None:
+    """Until it is an address; what is named by --set is not asked for."""
+    asker = Asker(asks=True, decided={})
+    with CliRunner().isolation(input="no address\n198.51.100.7\n"):
+        _let_in(behind_nat.cloud(), "203.0.113.9", "10.0.0.7", asker)
+    assert asker.filled["environment.source_cidr"].value == "198.51.100.7/32"
+    decided = {"environment.source_cidr": Filled("198.51.100.8/32")}
+    named = Asker(asks=True, decided=decided)
+    _let_in(behind_nat.cloud(), "203.0.113.9", "10.0.0.7", named)
+    assert named.filled == decided
 
 
 DNS, GATEWAY, OWN = "10.147.28.6", "127.44.0.1", "192.0.2.9"

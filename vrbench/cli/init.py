@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from vrbench.cloud.check.survey import Offer, Question, Survey
     from vrbench.core.plan.tables import Profile
 
+LET_IN = "environment.source_cidr"
 OWNERS = ("project", "domain", "account")  # keys of [cloud] that say in whose name
 MODEL = "isolated"  # the shipped profile that is filled in
 CALL_TIMEOUT_S, REACH_S = 15.0, 2.0
@@ -143,7 +145,10 @@ def _ask_all(cloud: Cloud, asker: Asker) -> None:
     asker.settle(survey.templates(zone))
     if not capability.get("allowuserexpungerecovervm"):
         _accept_slow_removal(asker)
-    _targets(survey, zone, asker)
+    towards = survey.public_address(zone)
+    own = _own_address(towards)
+    _let_in(cloud, towards, own, asker)
+    _targets(survey.gateway(zone), own, zone, asker)
 
 
 def _whose(survey: Survey, asker: Asker) -> Whose:
@@ -164,11 +169,37 @@ def _accept_slow_removal(asker: Asker) -> None:
     asker.put("environment.accept_slow_removal", "slow removal", accepted, STAYS)
 
 
-def _targets(survey: Survey, zone: Answer, asker: Asker) -> None:
+def _let_in(cloud: Cloud, towards: str, own: str, asker: Asker) -> None:
+    """Settle whom the firewall lets in: this machine. Behind an address translation, only its operator knows as whom.
+
+    From where the account last logged in is no more than a hint: nobody is let in by it unless asked.
+    """
+    from vrbench.cloud.check.own_address import is_translated, logged_in_from
+
+    if not own or LET_IN in asker.decided:
+        return
+    if not is_translated(own, towards):
+        asker.put(LET_IN, "let in", "auto", f"this machine alone, now {own}")
+    elif asker.asks:
+        say(f"\nThis machine is {own} here, and the cloud sees it by another address.", err=True)
+        seen = click.prompt("Which one", default=logged_in_from(cloud) or None, value_proc=_one_address, err=True)
+        asker.put(LET_IN, "let in", f"{seen}/32", "this machine alone, as the cloud sees it")
+    else:
+        asker.put(LET_IN, "let in", "auto", f"CHANGE: the cloud does not see this machine as {own}; name its address")
+
+
+def _one_address(text: str) -> str:
+    """Return an IPv4 address. Raises BadParameter, and click asks again."""
+    try:
+        return str(IPv4Address(text.strip().removesuffix("/32")))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no IPv4 address: write it as 198.51.100.7") from None
+
+
+def _targets(gateway: str, own: str, zone: Answer, asker: Asker) -> None:
     """Find what VMs can ping, and what tells a fault of this machine's own path: addresses that answer from here."""
     from vrbench.cloud.check.survey import answering
 
-    gateway, own = survey.gateway(zone), _own_address(survey.public_address(zone))
     resolvers = [str(zone[name]) for name in ("dns1", "dns2") if zone.get(name)]  # not every caller is shown them
     up = answering([*resolvers, own, gateway], _answers)
     why = "this machine, as the public addresses see it" if up[:1] == [own] else "it answers ping from here"
