@@ -115,7 +115,7 @@ class Logins(Prober):
     def _log_in(self, sock: socket.socket, target: tuple[str, int], until: float) -> None:
         sock.settimeout(None)
         try:
-            Remote.over(sock, target, self.identity, max(0.1, until - time.monotonic())).close()
+            Remote.over(sock, target, self.identity, max(0.1, until - _now_s())).close()
         except LoginRefused:
             raise AttemptRefused(REFUSED, REFUSED_LOGIN) from None
         except HostKeyChanged:
@@ -126,11 +126,16 @@ class Logins(Prober):
             raise AttemptRefused(REFUSED, REFUSED_BROKEN_OFF) from None
 
 
+def _now_s() -> float:
+    """Return the time by the clock that attempts are begun by."""
+    return monotonic_ns() / 1e9
+
+
 def _await_connection(sock: socket.socket, until: float) -> None:
     """Return when the connection stands."""
     poller = select.poll()
     poller.register(sock, select.POLLOUT)
-    if not poller.poll(max(0.0, until - time.monotonic()) * 1000):
+    if not poller.poll(max(0.0, until - _now_s()) * 1000):
         raise Unanswered
     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
@@ -142,13 +147,13 @@ def _await_greeting(sock: socket.socket, until: float) -> None:
     poller = select.poll()
     poller.register(sock, select.POLLIN | select.POLLRDHUP)
     while True:
-        events = poller.poll(max(0.0, until - time.monotonic()) * 1000)
+        events = poller.poll(max(0.0, until - _now_s()) * 1000)
         heard = _peek(sock)
         if is_greeting(heard):
             return
         if any(event & _GONE for _, event in events) or len(heard) > MAX_GREETING:
             raise AttemptRefused(*refusal_of(heard))
-        if time.monotonic() >= until:
+        if _now_s() >= until:
             raise Unanswered
         time.sleep(LOOK_AGAIN_S)
 
