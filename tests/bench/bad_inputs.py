@@ -32,7 +32,7 @@ from tests.bench.input_case import Answer, Case, ask, problems
 
 OURS = tuple(
     f"vrbench.{name}"
-    for name in ("cli.measure", "cloud.facade", "core.analysis", "report.export_files", "report.tables")
+    for name in ("cli.measure", "cloud.api.facade", "core.analysis", "report.export_files", "report.tables")
 )
 KINDS: dict[str, tuple[Callable[[random.Random, Path], Case], int]] = {
     "profiles": (bad_profiles.make, 1000),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -152,6 +153,7 @@ def proxy(act: Act) -> Iterator[str]:
             with client:
                 if client.recv(65536):
                     act(client)
+                    part(client)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve, daemon=True)
@@ -161,6 +163,15 @@ def proxy(act: Act) -> Iterator[str]:
         over.set()
         socket.create_connection(at).close()
         thread.join()
+
+
+def part(client: socket.socket) -> None:
+    """End in order, whatever else is said: what is left unread would make it a reset, and may lose the answer."""
+    with contextlib.suppress(OSError):  # it has ended by itself
+        client.shutdown(socket.SHUT_WR)
+        client.settimeout(20)
+        while client.recv(65536):
+            pass
 
 
 def answers(status: str, body: str = "<html>a proxy</html>") -> Act:

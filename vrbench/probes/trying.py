@@ -51,10 +51,15 @@ def _as_json(stream: Stream) -> dict[str, Any]:
 def _ask(wanted: str) -> dict[str, Any]:
     """Return what the process answers. Raises ProbeError with what became of it."""
     command = [sys.executable, "-S", "-m", "vrbench.probes.opening"]  # as probers are started
-    environment = child_environment(PYTHONPATH=str(Path(__file__).parents[2]))
     try:
         done = subprocess.run(
-            command, input=wanted, env=environment, capture_output=True, text=True, timeout=ANSWER_S, check=False
+            command,
+            input=wanted,
+            env=child_environment(PYTHONPATH=str(Path(__file__).parents[2])),
+            capture_output=True,
+            text=True,
+            timeout=ANSWER_S,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise ProbeError(f"a process that tried it gave no answer within {ANSWER_S:.0f} s") from None
