@@ -69,12 +69,17 @@ def more(log: Path, count: int, kind: RecordKind = RecordKind.SENT, stream: int 
     return lambda: logged() >= wanted
 
 
+def _sent(log: Path) -> list[Record]:
+    """Return the records of probes that left: those of clocks carry times of another clock."""
+    return [record for record in read_log(log).records if record.kind is RecordKind.SENT]
+
+
 def logged_for(log: Path, duration_s: float) -> Callable[[], bool]:
-    """Return a condition: ``duration_s`` seconds of new records, by their own times, have been logged since now."""
-    had = len(read_log(log).records)
+    """Return a condition: ``duration_s`` seconds of new probes, by their own times, have been logged since now."""
+    had = len(_sent(log))
 
     def holds() -> bool:
-        new = read_log(log).records[had:]
+        new = _sent(log)[had:]
         return bool(new) and new[-1].t_ns - new[0].t_ns >= duration_s * 1e9
 
     return holds
