@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
@@ -39,6 +40,22 @@ def test_the_first_ends_the_measuring(hand: Presses, number: int) -> None:
     """At once, with a sentence."""
     with pytest.raises(Interrupted), hand.interrupts.measuring():
         hand.press(number=number)
+    assert hand.said == [STOPPING]
+
+
+def test_one_that_python_drops_comes_again(hand: Presses) -> None:
+    """Whatever is raised while an object is cleared away is lost, such as a connection at the end of its pool."""
+
+    class Cleared:
+        def __del__(self) -> None:
+            hand.press()
+
+    def go_on() -> None:
+        Cleared()
+        time.sleep(60)
+
+    with pytest.raises(Interrupted), hand.interrupts.measuring():
+        go_on()
     assert hand.said == [STOPPING]
 
 
